@@ -1,0 +1,147 @@
+"""Every error that dirsync raises on purpose, ordered by whose fault it is.
+
+::
+
+    DirsyncError
+    ├── UsageError            the person who started us: bad setting, unusable directory
+    ├── RemoteError           the peer
+    │   ├── InvalidMessage        bytes that no correct peer would send
+    │   ├── OutOfTurn             a message that the protocol does not allow now
+    │   └── LimitExceeded         more than one of our limits
+    ├── SessionError          the session that the request names
+    │   ├── SessionUnknown        closed, expired, or never opened
+    │   ├── SessionBusy           another writer holds the replica
+    │   └── SessionSuperseded     fenced: a newer session of the same client took over
+    ├── AccessError           who asks
+    │   ├── Unauthenticated
+    │   └── PermissionDenied
+    ├── NotFound              a namespace or path that is not there
+    ├── StorageError          our own disk: full, read-only, failing
+    ├── Unavailable           not now: scanning, draining, not connected
+    └── PathError             one path; becomes a Problem, the rest goes on
+
+Each class owns one gRPC status (``status``, a name of ``grpc.StatusCode``) and each error one ``reason``, the stable
+word that travels in ``google.rpc.ErrorInfo`` and that programs may switch on. ``str(error)`` is for people: what
+happened, to which path, what to do.
+"""
+
+from typing import ClassVar
+
+
+class DirsyncError(Exception):
+    """An error of dirsync."""
+
+    status: ClassVar[str] = "INTERNAL"
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or self.default_reason
+
+
+class UsageError(DirsyncError):
+    """A setting, an argument or a directory that we cannot start with."""
+
+    status = "INVALID_ARGUMENT"
+    default_reason = "USAGE"
+
+
+class RemoteError(DirsyncError):
+    """The peer did what a correct peer does not do."""
+
+    status = "INVALID_ARGUMENT"
+    default_reason = "INVALID_MESSAGE"
+
+
+class InvalidMessage(RemoteError):
+    """Bytes that do not parse, or fields that no correct peer would send."""
+
+
+class OutOfTurn(RemoteError):
+    """A message that the protocol does not allow in this state."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "OUT_OF_TURN"
+
+
+class LimitExceeded(RemoteError):
+    """More than one of our limits; the reason is the name of the limit."""
+
+    status = "RESOURCE_EXHAUSTED"
+    default_reason = "LIMIT"
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message, reason=limit.upper())
+        self.limit = limit
+
+
+class SessionError(DirsyncError):
+    """The session that the request names cannot be used."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "SESSION"
+
+
+class SessionUnknown(SessionError):
+    """The session was closed, has expired, or was never opened here."""
+
+    default_reason = "SESSION_UNKNOWN"
+
+
+class SessionBusy(SessionError):
+    """Another client is the writer of this replica."""
+
+    default_reason = "REPLICA_BUSY"
+
+
+class SessionSuperseded(SessionError):
+    """A newer session of the same client has taken over; this one may change nothing any more."""
+
+    status = "ABORTED"
+    default_reason = "SESSION_SUPERSEDED"
+
+
+class AccessError(DirsyncError):
+    """The caller may not do this."""
+
+    status = "PERMISSION_DENIED"
+    default_reason = "PERMISSION_DENIED"
+
+
+class Unauthenticated(AccessError):
+    """No valid credentials."""
+
+    status = "UNAUTHENTICATED"
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(AccessError):
+    """Valid credentials that do not allow this."""
+
+
+class NotFound(DirsyncError):
+    """A namespace or path that is not there, or not for this caller."""
+
+    status = "NOT_FOUND"
+    default_reason = "NOT_FOUND"
+
+
+class StorageError(DirsyncError):
+    """Our own disk cannot take the change: full, read-only or failing."""
+
+    status = "RESOURCE_EXHAUSTED"
+    default_reason = "STORAGE"
+
+
+class Unavailable(DirsyncError):
+    """Not now, but the same request may succeed later."""
+
+    status = "UNAVAILABLE"
+    default_reason = "UNAVAILABLE"
+
+
+class PathError(DirsyncError):
+    """One path could not be handled; everything else goes on."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "PATH"

@@ -1,0 +1,93 @@
+"""Every bound of dirsync in one place, each with its unit and its reason.
+
+A bound that a user may want to move is a setting (``*/settings.py``); what is here holds for every installation, so that
+no input, whoever sends it, can make either side use memory, time, descriptors or disk without end.
+"""
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds shared by both sides."""
+
+    # Names and paths.
+    max_name_bytes: int = 255
+    """One component, in bytes: NAME_MAX of every Linux file system that matters."""
+    max_path_bytes: int = 128 * KIB
+    """A whole relative path, in bytes. We walk by descriptor, so PATH_MAX does not bind us, but messages do."""
+    max_target_bytes: int = 4095
+    """A symbolic link's target, in bytes: PATH_MAX without the NUL."""
+
+    # Messages.
+    max_message_bytes: int = 1 * MIB
+    """One gRPC message, in bytes. Parsed protobuf can be a hundred times its wire size, so the wire size is bounded."""
+    frame_bytes: int = 512 * KIB
+    """Payload of one data frame, in bytes: large enough to amortise a message, small enough that a change of another
+    file waits no longer than one frame."""
+    batch_bytes: int = 256 * KIB
+    """What a batch of small operations aims at, in bytes."""
+    inline_file_bytes: int = 64 * KIB
+    """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
+    listing_bytes: int = 256 * KIB
+    """What one page of a listing aims at, in bytes."""
+    max_metadata_bytes: int = 16 * KIB
+    """gRPC metadata (headers) of one call, in bytes."""
+
+    # Work in flight.
+    max_commit_operations: int = 2048
+    """Operations that a commit may hold before the server commits by itself."""
+    max_commit_bytes: int = 256 * MIB
+    """Staged bytes that a commit may hold before the server commits by itself."""
+    max_open_files: int = 4
+    """Large files that travel interleaved on one stream."""
+    directory_descriptors: int = 64
+    """Directory descriptors that one root keeps open as a cache."""
+
+    # Rules.
+    max_ignore_rules: int = 1000
+    """Ignore rules of one session."""
+    max_ignore_rule_bytes: int = 1024
+    """One ignore rule, in bytes."""
+
+    # Delta.
+    min_block_size: int = 512
+    """Smallest delta block, in bytes: below this a signature outweighs what it saves."""
+    max_block_size: int = 16 * MIB
+    """Largest delta block, in bytes."""
+    max_blocks: int = 524_288
+    """Blocks of one file; the block size doubles until a file has no more."""
+
+    # Time.
+    session_idle_seconds: float = 15.0
+    """A session without an open push stream and without a call is over after this, and another writer may come."""
+    unary_deadline_seconds: float = 30.0
+    """Deadline of a call that returns one message."""
+    keepalive_seconds: float = 20.0
+    """HTTP/2 ping interval of a client; a dead peer is noticed after this and the timeout below."""
+    keepalive_timeout_seconds: float = 10.0
+    """How long a ping may stay unanswered."""
+    handshake_seconds: float = 10.0
+    """How long a connection may take to say who it is."""
+    connection_idle_seconds: float = 300.0
+    """A connection without calls is closed after this."""
+    backoff_initial_seconds: float = 0.2
+    """First pause before connecting again; each next one up to doubles, with full jitter."""
+    backoff_max_seconds: float = 30.0
+    """Longest pause before connecting again."""
+
+    # Reading files that others write.
+    stable_read_attempts: int = 3
+    """How often a file that changes while it is read is read again before it becomes a Problem."""
+    racy_window_ns: int = 50_000_000
+    """A file changed less than this before it was looked at may change again within one timestamp tick, so its
+    fingerprint proves nothing yet (git calls such an entry racily clean). Nanoseconds."""
+    coarse_racy_window_ns: int = 2_500_000_000
+    """The same for a file system that keeps whole seconds only (FAT: two). Nanoseconds."""
+
+
+LIMITS = Limits()

@@ -1,0 +1,114 @@
+"""Relative paths: the one form in which both sides name things.
+
+A path is bytes, because file names are (POSIX allows every byte but ``/`` and NUL). It is relative to a root, its
+components are separated by single slashes, none is empty, ``.`` or ``..``; the root itself is the empty path.
+:func:`parse_path` is the only way in from a peer; whoever holds a :data:`RelPath` need not check again.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import NewType
+
+from dirsync.errors import InvalidMessage
+from dirsync.limits import LIMITS
+
+RelPath = NewType("RelPath", bytes)
+"""A validated path relative to a root."""
+
+ROOT = RelPath(b"")
+
+_FORBIDDEN = (b"", b".", b"..")
+
+
+class InvalidPath(InvalidMessage):
+    """A path that could not be one: absolute, climbing, unclean, with a NUL, or too long."""
+
+    default_reason = "INVALID_PATH"
+
+
+def parse_path(raw: bytes) -> RelPath:
+    """Validate a path that came from outside.
+
+    Raises:
+        InvalidPath: naming the path and the rule that it breaks.
+    """
+    if raw == b"":
+        return ROOT
+    if len(raw) > LIMITS.max_path_bytes:
+        msg = f"path of {len(raw)} bytes is longer than {LIMITS.max_path_bytes}"
+        raise InvalidPath(msg)
+    if b"\0" in raw:
+        msg = f"path {escape(raw)} contains a NUL byte"
+        raise InvalidPath(msg)
+    for component in raw.split(b"/"):
+        if component in _FORBIDDEN:
+            msg = f"path {escape(raw)} is absolute, climbs, or is not clean"
+            raise InvalidPath(msg)
+        if len(component) > LIMITS.max_name_bytes:
+            msg = f"path {escape(raw)} has a component of more than {LIMITS.max_name_bytes} bytes"
+            raise InvalidPath(msg)
+    return RelPath(raw)
+
+
+def parse_entry_path(raw: bytes) -> RelPath:
+    """Validate a path that must name something below the root."""
+    path = parse_path(raw)
+    if path == ROOT:
+        msg = "the path is empty, but an entry below the root is needed"
+        raise InvalidPath(msg)
+    return path
+
+
+def parse_name(raw: bytes) -> bytes:
+    """Validate one component."""
+    if b"/" in raw or raw == b"":
+        msg = f"{escape(raw)!r} is not the name of a directory entry"
+        raise InvalidPath(msg)
+    return parse_path(raw)
+
+
+def join(parent: RelPath, name: bytes) -> RelPath:
+    """The path of the entry ``name`` in the directory ``parent``."""
+    return RelPath(parent + b"/" + name if parent else name)
+
+
+def split(path: RelPath) -> tuple[RelPath, bytes]:
+    """The directory that holds ``path``, and its name there."""
+    parent, _, name = path.rpartition(b"/")
+    return RelPath(parent), name
+
+
+def components(path: RelPath) -> list[bytes]:
+    """The names from the root down; none for the root."""
+    return path.split(b"/") if path else []
+
+
+def is_within(path: RelPath, ancestor: RelPath) -> bool:
+    """Whether ``path`` is ``ancestor`` or lies below it."""
+    return not ancestor or path == ancestor or path.startswith(ancestor + b"/")
+
+
+def ancestors(path: RelPath) -> Iterator[RelPath]:
+    """The directories above ``path``, nearest first, the root last; none for the root."""
+    while path:
+        path, _ = split(path)
+        yield path
+
+
+def escape(raw: bytes) -> str:
+    """A path or name as one line of text for people and logs.
+
+    Bytes that are not UTF-8, control characters, line and paragraph separators and bidirectional overrides become
+    backslash escapes, so that no name can forge a log line or turn the text around it.
+    """
+    text = raw.decode("utf-8", "surrogateescape")
+    return "".join(_escape_character(c) for c in text) if not text.isascii() or not text.isprintable() else text
+
+
+def _escape_character(c: str) -> str:
+    point = ord(c)
+    if 0xDC80 <= point <= 0xDCFF:
+        return f"\\x{point - 0xDC00:02x}"
+    if c.isprintable() and unicodedata.category(c) not in ("Cf", "Zl", "Zp", "Cs"):
+        return c
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

@@ -1,0 +1,289 @@
+"""A tree of entries whose root digest proves equality, kept up to date change by change.
+
+A directory's digest is SHA-256 over the number of its children and the sum, modulo 2^256, of its children's record
+hashes (AdHash: Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997). A sum can be corrected for one
+child without looking at its siblings, so a change costs the depth of the path and not the width of the directories on
+it. The construction guards against accidents: whoever could forge a collision would fool only himself.
+
+    record hash = SHA-256(kind u8 | mode u16 | size u64 | mtime_ns i64 | digest 32 bytes | name), little-endian
+    directory digest = SHA-256(child count u64 | sum of record hashes mod 2^256 as 32 bytes), little-endian
+
+Attributes that a session does not preserve count as zero. The root's own mode is no part of any digest: it belongs to
+whoever mounted it. Digests are brought up to date when somebody asks, so a bulk load pays for each directory once.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dirsync.tree.entry import DIGEST_SIZE, Entry, Kind, Record, covered, directory_entry, pack, unpack
+from dirsync.tree.path import ROOT, RelPath, components, escape, join, split
+
+_MODULUS_MASK = (1 << 256) - 1
+_DIRECTORY_BYTE = bytes([Kind.DIRECTORY])
+_ROOT_RECORD = pack(directory_entry(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Which metadata count as part of the tree: those that the session agreed to preserve."""
+
+    mode: bool = True
+    mtime: bool = True
+
+    def normalize(self, entry: Entry) -> Entry:
+        """The entry with everything zero that does not count."""
+        if not self.mode and entry.mode:
+            entry = entry._replace(mode=0)
+        if not self.mtime and entry.mtime_ns:
+            entry = entry._replace(mtime_ns=0)
+        return entry
+
+
+class Directory:
+    """One directory of a :class:`Tree`. Only the tree changes it."""
+
+    __slots__ = ("cached", "children", "contribution", "entries", "record", "stale", "total")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.children: dict[bytes, Record | Directory] = {}
+        self.entries = 0
+        """Entries below this directory, at any depth."""
+        self.total = 0
+        self.contribution = 0
+        """The record hash of this directory that its parent's total includes at present."""
+        self.stale: set[bytes] | None = None
+        """Subdirectories whose contribution is out of date. Invariant: a directory whose digest is out of date is named
+        here in its parent, and so on up to the root."""
+        self.cached: bytes | None = None
+
+
+class Tree:
+    """A root directory and everything in it.
+
+    Paths are :data:`RelPath`; a path whose parent is no directory of the tree is a programming error and raises
+    ``KeyError``.
+    """
+
+    def __init__(self, attributes: Attributes | None = None) -> None:
+        self.attributes = attributes or Attributes()
+        self._plain = self.attributes == Attributes()
+        self.root = Directory(_ROOT_RECORD)
+
+    def __len__(self) -> int:
+        """Entries below the root."""
+        return self.root.entries
+
+    def __contains__(self, path: RelPath) -> bool:
+        return self._find(path) is not None
+
+    def get(self, path: RelPath) -> Entry | None:
+        """The entry at ``path``, a directory's with its digest, or ``None``."""
+        found = self._find(path)
+        if found is None:
+            return None
+        if isinstance(found, Directory):
+            return unpack(found.record)._replace(digest=self._digest_of(found))
+        return unpack(found)
+
+    def record(self, path: RelPath) -> Record | None:
+        """The record at ``path`` (a directory's without its digest), or ``None``."""
+        found = self._find(path)
+        return found.record if isinstance(found, Directory) else found
+
+    def directory(self, path: RelPath) -> Directory | None:
+        """The directory at ``path``, or ``None`` if there is something else or nothing."""
+        found = self._find(path)
+        return found if isinstance(found, Directory) else None
+
+    def digest(self, path: RelPath = ROOT) -> bytes:
+        """The Merkle digest of the directory at ``path``.
+
+        Raises:
+            KeyError: there is no directory.
+        """
+        found = self.directory(path)
+        if found is None:
+            raise KeyError(escape(path))
+        return self._digest_of(found)
+
+    def digest_of(self, directory: Directory) -> bytes:
+        """The Merkle digest of a directory of this tree."""
+        return self._digest_of(directory)
+
+    def children(self, path: RelPath = ROOT) -> Iterator[tuple[bytes, Entry]]:
+        """Names and entries in the directory at ``path``, in byte order of the names."""
+        directory = self.directory(path)
+        if directory is None:
+            raise KeyError(escape(path))
+        for name in sorted(directory.children):
+            child = directory.children[name]
+            if isinstance(child, Directory):
+                yield name, unpack(child.record)._replace(digest=self._digest_of(child))
+            else:
+                yield name, unpack(child)
+
+    def walk(self, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
+        """Every path below ``path`` with its record, parents before children, siblings in byte order."""
+        start = self.directory(path)
+        if start is None:
+            raise KeyError(escape(path))
+        stack = [(path, start, iter(sorted(start.children)))]
+        while stack:
+            parent, directory, names = stack[-1]
+            name = next(names, None)
+            if name is None:
+                stack.pop()
+                continue
+            child = directory.children[name]
+            child_path = join(parent, name)
+            if isinstance(child, Directory):
+                yield child_path, child.record
+                stack.append((child_path, child, iter(sorted(child.children))))
+            else:
+                yield child_path, child
+
+    def put(self, path: RelPath, record: Record) -> None:
+        """Set what is at ``path``. A directory keeps its children; any other change of kind drops them.
+
+        Raises:
+            KeyError: the parent is no directory of this tree.
+        """
+        parent, name = split(path)
+        chain = self._chain(parent)
+        holder = chain[-1]
+        old = holder.children.get(name)
+        before = _entries(old)
+        if record[:1] == _DIRECTORY_BYTE:
+            if isinstance(old, Directory):
+                old.record = record
+            else:
+                if old is not None:
+                    self._forget(holder, name, old)
+                holder.children[name] = Directory(record)
+            _mark(holder, name)
+        else:
+            if old is not None:
+                self._forget(holder, name, old)
+            holder.children[name] = record
+            holder.total += self._hash(name, record)
+        self._changed(chain, components(parent), _entries(holder.children[name]) - before)
+
+    def remove(self, path: RelPath) -> None:
+        """Drop what is at ``path`` and below it; nothing happens if nothing is there."""
+        parent, name = split(path)
+        if self.directory(parent) is None:
+            return
+        chain = self._chain(parent)
+        holder = chain[-1]
+        old = holder.children.pop(name, None)
+        if old is None:
+            return
+        self._forget(holder, name, old)
+        self._changed(chain, components(parent), -_entries(old))
+
+    def copy(self, attributes: Attributes | None = None) -> "Tree":
+        """A tree of its own that shares the (immutable) records, optionally under other attributes."""
+        twin = Tree(attributes or self.attributes)
+        same = twin.attributes == self.attributes
+        stack = [(self.root, twin.root)]
+        while stack:
+            source, target = stack.pop()
+            target.entries = source.entries
+            if same:
+                target.total, target.contribution = source.total, source.contribution
+                target.stale = set(source.stale) if source.stale else None
+                target.cached = source.cached
+            for name, child in source.children.items():
+                if isinstance(child, Directory):
+                    target.children[name] = copied = Directory(child.record)
+                    stack.append((child, copied))
+                    if not same:
+                        _mark(target, name)
+                else:
+                    target.children[name] = child
+                    if not same:
+                        target.total += twin._hash(name, child)
+        return twin
+
+    def _find(self, path: RelPath) -> "Record | Directory | None":
+        found: Record | Directory | None = self.root
+        for name in components(path):
+            if not isinstance(found, Directory):
+                return None
+            found = found.children.get(name)
+        return found
+
+    def _chain(self, path: RelPath) -> list[Directory]:
+        chain = [self.root]
+        for name in components(path):
+            child = chain[-1].children.get(name)
+            if not isinstance(child, Directory):
+                raise KeyError(escape(path))
+            chain.append(child)
+        return chain
+
+    def _forget(self, holder: Directory, name: bytes, old: "Record | Directory") -> None:
+        if isinstance(old, Directory):
+            holder.total -= old.contribution
+            if holder.stale:
+                holder.stale.discard(name)
+        else:
+            holder.total -= self._hash(name, old)
+
+    def _changed(self, chain: list[Directory], names: list[bytes], entries: int) -> None:
+        if entries:
+            for directory in chain:
+                directory.entries += entries
+        chain[-1].cached = None
+        for depth in range(len(names), 0, -1):
+            holder, name = chain[depth - 1], names[depth - 1]
+            if holder.stale and name in holder.stale:
+                break
+            _mark(holder, name)
+
+    def _hash(self, name: bytes, record: Record) -> int:
+        if not self._plain:
+            record = pack(self.attributes.normalize(unpack(record)))
+        return int.from_bytes(hashlib.sha256(covered(record) + name).digest(), "little")
+
+    def _digest_of(self, directory: Directory) -> bytes:
+        stack = [directory]
+        while stack:
+            current = stack[-1]
+            if current.cached is not None and not current.stale:
+                stack.pop()
+                continue
+            below = [current.children[name] for name in current.stale or ()]
+            pending = [child for child in below if isinstance(child, Directory) and child.cached is None]
+            if pending:
+                stack.extend(pending)
+                continue
+            for name in current.stale or ():
+                child = current.children[name]
+                assert isinstance(child, Directory)
+                assert child.cached is not None
+                record = Record(covered(child.record)[:-DIGEST_SIZE] + child.cached + b"\0\0")
+                contribution = self._hash(name, record)
+                current.total += contribution - child.contribution
+                child.contribution = contribution
+            current.stale = None
+            current.total &= _MODULUS_MASK
+            count = len(current.children).to_bytes(8, "little")
+            current.cached = hashlib.sha256(count + current.total.to_bytes(DIGEST_SIZE, "little")).digest()
+        assert directory.cached is not None
+        return directory.cached
+
+
+def _entries(child: "Record | Directory | None") -> int:
+    if child is None:
+        return 0
+    return 1 + child.entries if isinstance(child, Directory) else 1
+
+
+def _mark(holder: Directory, name: bytes) -> None:
+    if holder.stale is None:
+        holder.stale = set()
+    holder.stale.add(name)
+    holder.cached = None
