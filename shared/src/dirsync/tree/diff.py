@@ -1,0 +1,205 @@
+"""What has to change at the replica so that it equals the source.
+
+Two trees are compared from the root down, and only where the Merkle digests of two directories differ, so the cost is
+that of the differences and not of the trees. Changes come parents before children and siblings in byte order, lazily.
+
+Equal means what the digests mean: the covered part of two records under the attributes that both trees share. A file
+whose digest is :data:`UNKNOWN` equals nothing, not even another one, unless it is the very same record.
+
+Rules:
+
+- A *protected* path (one with a Problem) is not judged by its absence. A file, a link or nothing that is protected does
+  not change; of a protected directory only its own existence and mode are compared, never what is below it; and a
+  directory that would have to go stays as long as something below it is protected.
+- Both trees may be changed between two steps of the iteration, at and below the path that came last or before it:
+  that is what acknowledging a change does. Other changes may or may not be seen; they are for the next comparison.
+"""
+
+from collections.abc import Container, Iterable, Iterator
+from typing import NamedTuple
+
+from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, pack, unpack
+from dirsync.tree.path import ROOT, RelPath, ancestors, components, is_within, join, split
+from dirsync.tree.tree import Attributes, Directory, Tree
+
+_Child = Record | Directory | None
+
+
+class Change(NamedTuple):
+    """What has to change at one path; ``None`` is absence. A directory's digest is left out (:data:`UNKNOWN`)."""
+
+    path: RelPath
+    old: Entry | None
+    """What the replica has."""
+    new: Entry | None
+    """What the source has."""
+
+
+def diff(replica: Tree, source: Tree, protected: Container[RelPath] = ()) -> Iterator[Change]:
+    """Every change that makes ``replica`` equal ``source``.
+
+    Raises:
+        ValueError: the trees count different attributes.
+    """
+    return diff_paths(replica, source, (ROOT,), protected)
+
+
+def diff_paths(
+    replica: Tree, source: Tree, paths: Iterable[RelPath], protected: Container[RelPath] = ()
+) -> Iterator[Change]:
+    """The changes at each of ``paths`` and below it, each once.
+
+    Where only one side has the directory that holds a path, the topmost such directory is compared in its place, so
+    that what is yielded can always be applied.
+
+    Raises:
+        ValueError: the trees count different attributes.
+    """
+    if replica.attributes != source.attributes:
+        msg = "the trees count different attributes and cannot be compared"
+        raise ValueError(msg)
+    return _Comparison(replica, source, protected).run(paths)
+
+
+def apply(tree: Tree, changes: Iterable[Change]) -> None:
+    """Play ``changes`` onto ``tree``.
+
+    Raises:
+        KeyError: a change's parent is no directory of the tree.
+    """
+    for path, _, new in changes:
+        if new is None:
+            tree.remove(path)
+        else:
+            tree.put(path, pack(new))
+
+
+def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
+    """Whether two entries are equal by what they say of themselves (two directories: without what is in them)."""
+    if old is None or new is None:
+        return old is new
+    if UNKNOWN in (old.digest, new.digest) and not (old.is_directory and new.is_directory):
+        return False
+    if old.is_directory:
+        old, new = old._replace(digest=UNKNOWN), new._replace(digest=UNKNOWN)
+    return covered(pack(attributes.normalize(old))) == covered(pack(attributes.normalize(new)))
+
+
+class _Level(NamedTuple):
+    """A directory on the way down: the same path on both sides, and the names in it that are still to be compared."""
+
+    path: RelPath
+    replica: Directory | None
+    source: Directory | None
+    names: Iterator[bytes]
+
+
+class _Comparison:
+    def __init__(self, replica: Tree, source: Tree, protected: Container[RelPath]) -> None:
+        self.replica = replica
+        self.source = source
+        self.attributes = replica.attributes
+        self.plain = self.attributes == Attributes()
+        self.protected = protected
+        self.kept: set[RelPath] = set()
+        """Directories that would have to go, but hold something protected."""
+
+    def run(self, paths: Iterable[RelPath]) -> Iterator[Change]:
+        last: RelPath | None = None
+        for path in sorted({self._comparable(path) for path in paths}, key=components):
+            if last is not None and is_within(path, last):
+                continue
+            last = path
+            yield from self._walk(self._start(path))
+
+    def _comparable(self, path: RelPath) -> RelPath:
+        """The path, or its topmost ancestor that is not a directory on both sides or is protected."""
+        old: _Child = self.replica.root
+        new: _Child = self.source.root
+        above = ROOT
+        for name in components(path):
+            if not (isinstance(old, Directory) and isinstance(new, Directory)) or above in self.protected:
+                return above
+            old, new, above = old.children.get(name), new.children.get(name), join(above, name)
+        return path
+
+    def _start(self, path: RelPath) -> _Level:
+        if path == ROOT:
+            return self._level(ROOT, self.replica.root, self.source.root)
+        parent, name = split(path)
+        return _Level(parent, self.replica.directory(parent), self.source.directory(parent), iter((name,)))
+
+    def _level(self, path: RelPath, old: Directory | None, new: Directory | None) -> _Level:
+        names = () if path in self.protected else sorted(self._differing(old, new))
+        return _Level(path, old, new, iter(names))
+
+    def _walk(self, start: _Level) -> Iterator[Change]:
+        stack = [start]
+        while stack:
+            parent, replica, source, names = stack[-1]
+            name = next(names, None)
+            if name is None:
+                stack.pop()
+                continue
+            path = join(parent, name)
+            old = replica.children.get(name) if replica else None
+            new = source.children.get(name) if source else None
+            if path in self.protected and not isinstance(new, Directory):
+                continue
+            old_directory = old if isinstance(old, Directory) else None
+            new_directory = new if isinstance(new, Directory) else None
+            if old_directory and not new_directory and self._keeps(path, old_directory, topmost=source is not None):
+                new = old
+            if not self._same(old, new):
+                yield Change(path, _entry(old), _entry(new))
+            if old_directory or new_directory:
+                stack.append(self._level(path, old_directory, new_directory))
+
+    def _keeps(self, path: RelPath, directory: Directory, *, topmost: bool) -> bool:
+        if topmost and self.protected:
+            subtree = [(path, directory)]
+            while subtree:
+                parent, current = subtree.pop()
+                for name, child in current.children.items():
+                    below = join(parent, name)
+                    if below in self.protected:
+                        self.kept.update(above for above in ancestors(below) if is_within(above, path))
+                    if isinstance(child, Directory):
+                        subtree.append((below, child))
+        return path in self.kept
+
+    def _differing(self, old: Directory | None, new: Directory | None) -> Iterable[bytes]:
+        if old is None or new is None:
+            only = new or old
+            return only.children if only else ()
+        if self.replica.digest_of(old) == self.source.digest_of(new):
+            return ()
+        there = old.children.get
+        names = [name for name, child in new.children.items() if self._differs(there(name), child)]
+        names.extend(old.children.keys() - new.children.keys())
+        return names
+
+    def _differs(self, old: _Child, new: _Child) -> bool:
+        """Whether two children differ, or anything below them."""
+        if isinstance(old, Directory) and isinstance(new, Directory):
+            return self.replica.digest_of(old) != self.source.digest_of(new) or not self._same(old, new)
+        return not self._same(old, new)
+
+    def _same(self, old: _Child, new: _Child) -> bool:
+        if old is new:
+            return True
+        if isinstance(old, bytes) and isinstance(new, bytes):
+            ours = covered(old)
+            if ours == covered(new) and not ours.endswith(UNKNOWN):
+                return True
+            if self.plain:
+                return False
+        return equal(_entry(old), _entry(new), self.attributes)
+
+
+def _entry(child: _Child) -> Entry | None:
+    if child is None:
+        return None
+    if isinstance(child, Directory):
+        return unpack(child.record)._replace(digest=UNKNOWN)
+    return unpack(child)

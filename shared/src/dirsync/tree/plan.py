@@ -1,0 +1,134 @@
+"""The steps that carry out changes, in an order that is safe at every moment.
+
+A :class:`Plan` splits in two. What makes or replaces goes at once, and is an iterator: a first sync of a million files
+never holds a million steps. What removes is collected, because it has to be judged as a whole before any of it goes
+(:mod:`dirsync.tree.guards`).
+
+Rules:
+
+- A directory comes before its content; the order of the changes (parents first) gives that.
+- A directory takes the place of a file or link at once, a file or link that of another file or link too.
+- A file or link that takes the place of a directory waits with the deletes, after those of the directory's content.
+- Every step carries what the planner saw at its path, and is to be applied only if that is still there. So steps may be
+  lost, repeated or reordered without harm.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dirsync.tree.diff import Change
+from dirsync.tree.entry import UNKNOWN, Entry, Kind
+from dirsync.tree.path import RelPath
+
+
+class MakeDirectory(NamedTuple):
+    """Make a directory; what ``expected`` describes, a file or a link, goes."""
+
+    path: RelPath
+    expected: Entry | None
+    mode: int
+
+
+class PutFile(NamedTuple):
+    """Make a file, or replace what is there. ``entry.digest`` may be unknown: it is found while the content is sent."""
+
+    path: RelPath
+    expected: Entry | None
+    entry: Entry
+
+
+class PutSymlink(NamedTuple):
+    """Make a symbolic link, or replace what is there."""
+
+    path: RelPath
+    expected: Entry | None
+    entry: Entry
+
+
+class SetMetadata(NamedTuple):
+    """Set mode and, of a file, mtime; the content stays."""
+
+    path: RelPath
+    expected: Entry | None
+    entry: Entry
+
+
+class Delete(NamedTuple):
+    """Remove a file, a link, or a directory that is empty by then."""
+
+    path: RelPath
+    expected: Entry | None
+
+
+Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete
+"""One step of a plan."""
+
+
+class Plan:
+    """The steps of one comparison, made while the changes are read.
+
+    ``changes`` come parents before children, as :func:`dirsync.tree.diff.diff` yields them.
+    """
+
+    def __init__(self, changes: Iterable[Change]) -> None:
+        self._operations = map(operation, changes)
+        self._waiting: list[Operation] = []
+
+    def immediate(self) -> Iterator[Operation]:
+        """The steps that make or replace; each comes once, however often this is called."""
+        for step in self._operations:
+            if removes(step):
+                self._waiting.append(step)
+            else:
+                yield step
+
+    @property
+    def deletes(self) -> list[Operation]:
+        """The steps that remove, complete once :meth:`immediate` is exhausted.
+
+        What is in a directory comes before the directory, and before what takes its place.
+        """
+        return self._waiting[::-1]
+
+
+def operation(change: Change) -> Operation:
+    """The step that carries out ``change``."""
+    path, old, new = change
+    if new is None:
+        return Delete(path, old)
+    if new.kind is Kind.DIRECTORY:
+        if old is not None and old.kind is Kind.DIRECTORY:
+            return SetMetadata(path, old, new)
+        return MakeDirectory(path, old, new.mode)
+    if new.kind is Kind.SYMLINK:
+        return PutSymlink(path, old, new)
+    if old is not None and _same_content(old, new):
+        return SetMetadata(path, old, new)
+    return PutFile(path, old, new)
+
+
+def removes(step: Operation) -> bool:
+    """Whether a step removes a path, or a directory by putting something else in its place."""
+    if isinstance(step, Delete):
+        return True
+    return isinstance(step, PutFile | PutSymlink) and step.expected is not None and step.expected.is_directory
+
+
+def needs_digest(change: Change) -> bool:
+    """Whether the source's file has to be read before it can be decided what to do.
+
+    The replica's file has the same size, so the content may be the same. Any other file is read while it is sent.
+    """
+    _, old, new = change
+    return (
+        old is not None
+        and new is not None
+        and old.kind is Kind.FILE
+        and new.kind is Kind.FILE
+        and new.digest == UNKNOWN
+        and old.size == new.size
+    )
+
+
+def _same_content(old: Entry, new: Entry) -> bool:
+    return old.kind is new.kind and old.size == new.size and old.digest == new.digest != UNKNOWN
