@@ -38,6 +38,16 @@ class Limits:
     max_metadata_bytes: int = 16 * KIB
     """gRPC metadata (headers) of one call, in bytes."""
 
+    # Connections.
+    max_streams_per_connection: int = 64
+    """Concurrent calls of one connection."""
+    reserve_connections: int = 192
+    """Connections beyond one for each session: people, probes, scrapers."""
+    reserve_workers: int = 8
+    """Server threads beyond one for each session and watcher, so that health answers while every stream is held."""
+    max_watchers: int = 16
+    """Streams that watch an agent's events."""
+
     # Work in flight.
     max_commit_operations: int = 2048
     """Operations that a commit may hold before the server commits by itself."""

@@ -1,0 +1,1 @@
+"""The dirsync server: keeps replicas that clients write over gRPC."""

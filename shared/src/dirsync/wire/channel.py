@@ -1,0 +1,56 @@
+"""gRPC options of both ends as one set, so that neither end outlives, outgrows or outpings the other.
+
+Sources: gRPC's ``grpc_types.h`` (option names), gRFC A8 and A9 (keepalive). A server must allow the pings that our client
+sends, or it answers GOAWAY "too_many_pings"; the option that does is ``min_ping_interval_without_data_ms``.
+"""
+
+from typing import Any
+
+from dirsync.limits import LIMITS
+
+Options = list[tuple[str, Any]]
+
+_MILLISECONDS = 1000
+_METHOD_OVERHEAD_BYTES = 4096
+"""Slack above the message size for what gRPC itself counts."""
+
+
+def client_options() -> Options:
+    """Options of a channel."""
+    return [
+        *_common(),
+        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", int(LIMITS.backoff_initial_seconds * _MILLISECONDS)),
+        ("grpc.max_reconnect_backoff_ms", int(LIMITS.backoff_max_seconds * _MILLISECONDS)),
+    ]
+
+
+def server_options(max_sessions: int) -> Options:
+    """Options of a server for at most ``max_sessions`` writers."""
+    return [
+        *_common(),
+        # Two servers on one port would each see half of the calls.
+        ("grpc.so_reuseport", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS / 4)),
+        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.server_handshake_timeout_ms", int(LIMITS.handshake_seconds * _MILLISECONDS)),
+        ("grpc.max_connection_idle_ms", int(LIMITS.connection_idle_seconds * _MILLISECONDS)),
+        ("grpc.max_concurrent_streams", LIMITS.max_streams_per_connection),
+        ("grpc.max_allowed_incoming_connections", max_sessions + LIMITS.reserve_connections),
+    ]
+
+
+def _common() -> Options:
+    return [
+        ("grpc.max_receive_message_length", LIMITS.max_message_bytes + _METHOD_OVERHEAD_BYTES),
+        ("grpc.max_send_message_length", LIMITS.max_message_bytes + _METHOD_OVERHEAD_BYTES),
+        ("grpc.max_metadata_size", LIMITS.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", LIMITS.max_metadata_bytes),
+    ]

@@ -1,0 +1,114 @@
+"""gRPC methods whose handlers take and give raw bytes.
+
+The library would parse before and serialize after the handler; our handlers do both themselves (``dirsync.wire.parse`` says
+why), so a service is a table of names, and both ends use the same table.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import grpc
+
+from dirsync import errors
+from dirsync.v1 import agent_service_pb2, replica_service_pb2, sync_service_pb2
+from dirsync.wire.status import abort, from_rpc_error
+
+SYNC_SERVICE: str = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
+REPLICA_SERVICE: str = replica_service_pb2.DESCRIPTOR.services_by_name["ReplicaService"].full_name
+AGENT_SERVICE: str = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
+
+_DESCRIPTORS = {
+    service.full_name: service
+    for file in (sync_service_pb2, replica_service_pb2, agent_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+}
+
+
+class Method(NamedTuple):
+    """A method of a service and which of its sides stream."""
+
+    service: str
+    name: str
+    client_streaming: bool
+    server_streaming: bool
+
+    @property
+    def path(self) -> str:
+        """The HTTP/2 path of the method."""
+        return f"/{self.service}/{self.name}"
+
+
+def methods(service: str) -> list[Method]:
+    """The methods of a service, from its descriptor."""
+    return [
+        Method(service, m.name, m.client_streaming, m.server_streaming) for m in _DESCRIPTORS[service].methods
+    ]
+
+
+Handler = Callable[[Any, grpc.ServicerContext], Any]
+
+
+def generic_handler(service: str, handlers: Mapping[str, Handler]) -> grpc.GenericRpcHandler:
+    """The service for ``grpc.Server.add_generic_rpc_handlers``.
+
+    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses. Errors of ours that
+    it raises end the call with their status; anything else is a bug of ours and ends it as INTERNAL.
+    """
+    table = {m.name: _method_handler(m, handlers[m.name]) for m in methods(service) if m.name in handlers}
+    return grpc.method_handlers_generic_handler(service, table)
+
+
+def _method_handler(method: Method, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
+    def unary(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return handler(request, context)
+        except errors.DirsyncError as error:
+            abort(context, error)
+
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from handler(request, context)
+        except errors.DirsyncError as error:
+            abort(context, error)
+
+    match method.client_streaming, method.server_streaming:
+        case False, False:
+            return grpc.unary_unary_rpc_method_handler(unary)
+        case False, True:
+            return grpc.unary_stream_rpc_method_handler(stream)
+        case True, False:
+            return grpc.stream_unary_rpc_method_handler(unary)
+        case _:
+            return grpc.stream_stream_rpc_method_handler(stream)
+
+
+class Caller:
+    """Calls the methods of one service over a channel with raw bytes; errors come as ours."""
+
+    def __init__(self, channel: grpc.Channel, service: str) -> None:
+        self._calls: dict[str, Any] = {}
+        for m in methods(service):
+            kind = f"{'stream' if m.client_streaming else 'unary'}_{'stream' if m.server_streaming else 'unary'}"
+            self._calls[m.name] = getattr(channel, kind)(m.path)
+
+    def unary(self, name: str, request: bytes, *, timeout: float) -> bytes:
+        """Call a method of one request and one response."""
+        try:
+            response: bytes = self._calls[name](request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        return response
+
+    def stream(self, name: str, request: bytes, *, timeout: float | None = None) -> Iterator[bytes]:
+        """Call a method of one request and many responses."""
+        call = self._calls[name](request, timeout=timeout)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            call.cancel()
+
+    def open(self, name: str, requests: Iterator[bytes]) -> Any:
+        """Start a method of many requests and many responses; gives the call itself."""
+        return self._calls[name](requests)
