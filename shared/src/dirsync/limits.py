@@ -99,5 +99,19 @@ class Limits:
     coarse_racy_window_ns: int = 2_500_000_000
     """The same for a file system that keeps whole seconds only (FAT: two). Nanoseconds."""
 
+    # Looking at the source.
+    max_dirty_paths: int = 100_000
+    """Paths that wait to be looked at; above this one look at everything is cheaper, and its memory is known."""
+    settle_stretch: float = 20.0
+    """A file that is written all the time is looked at after this many settle times at the latest."""
+    delete_settle_stretch: float = 10.0
+    """Deletes that keep coming are judged after this many delete settle times at the latest."""
+    rescan_cost_stretch: float = 50.0
+    """A rescan starts no sooner than this many times the last one's cost after it: at most two percent of one core."""
+    retry_initial_seconds: float = 1.0
+    """First pause before looking again at a path that had a problem; each next one doubles."""
+    retry_max_seconds: float = 60.0
+    """Longest pause before looking again at a path that had a problem."""
+
 
 LIMITS = Limits()
