@@ -1,8 +1,8 @@
 """Generate ``dirsync.v1`` from ``proto/``, or say whether what is committed is still what would be generated.
 
 The proto package is the Python package, so the generated files need no fixing up: they are written as the plugins write
-them and never edited. Messages come from every file, stubs and servicers from ``*_service.proto`` only (the plugin writes an
-empty module for the others). Call it with the interpreter of ``.venv``: the mypy plugins are looked for beside it.
+them and never edited. Messages come from every file, stubs and servicers from ``*_service.proto`` only (the plugin
+writes an empty module for the others). Call it with the interpreter of ``.venv``: mypy's plugins are looked for there.
 """
 
 import argparse
