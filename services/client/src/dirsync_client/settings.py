@@ -1,0 +1,148 @@
+"""What the client can be told (``DIRSYNC_CLIENT_*``); the settings that both services know are in the base."""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from dirsync.limits import KIB, LIMITS
+from dirsync.runtime.directories import lies_within
+from dirsync.runtime.fields import (
+    ByteSize,
+    Count,
+    Directory,
+    Duration,
+    Kind,
+    Listen,
+    SecretFilePath,
+    Server,
+)
+from dirsync.runtime.settings import ServiceSettings
+from dirsync.runtime.values import Address, Target
+
+
+class Compression(StrEnum):
+    """How content is compressed on the wire."""
+
+    AUTO = "auto"
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+class Delete(StrEnum):
+    """What happens at the replica to what left the source."""
+
+    PROPAGATE = "propagate"
+    NEVER = "never"
+
+
+class Watch(StrEnum):
+    """How changes are noticed between rescans."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    POLL = "poll"
+    OFF = "off"
+
+
+class Symlinks(StrEnum):
+    """What happens to symbolic links."""
+
+    PRESERVE = "preserve"
+    IGNORE = "ignore"
+
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
+
+
+def _check_name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        msg = "must be 1 to 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends"
+        raise ValueError(msg)
+    return text
+
+
+def _check_optional_name(text: str | None) -> str | None:
+    return text if text is None else _check_name(text)
+
+
+def _check_file_name(text: str) -> str:
+    if text in (".", "..") or "/" in text or "\0" in text or len(text.encode(errors="surrogateescape")) > LIMITS.max_name_bytes:
+        msg = "must be the name of a file directly in the source"
+        raise ValueError(msg)
+    return text
+
+
+def _split_rules(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(value, tuple):
+        return value
+    return tuple(rule for rule in re.split(r"[,\n]", value) if rule.strip())
+
+
+Name = Annotated[str, AfterValidator(_check_name), Kind("NAME")]
+OptionalName = Annotated[str | None, AfterValidator(_check_optional_name), Kind("NAME")]
+FileName = Annotated[str, AfterValidator(_check_file_name), Kind("NAME")]
+Rules = Annotated[tuple[str, ...], BeforeValidator(_split_rules), Kind("RULES", ",".join, may_be_empty=True)]
+
+
+class ClientSettings(ServiceSettings):
+    """All settings of the client."""
+
+    service: ClassVar[str] = "client"
+
+    listen: Listen = Field(Address("127.0.0.1", 50052), description="gRPC address of the agent")
+    metrics_listen: Listen = Field(
+        Address("127.0.0.1", 9102), description="HTTP address of /metrics, /livez, /readyz and the status page"
+    )
+    state_dir: Directory = Field(
+        Path(".dirsync/client"), description="cache of what the source holds; losing it costs a rescan"
+    )
+    source: Directory = Field(Path("dirsync_from"), description="directory to mirror; never written to")
+    server: Server = Field(Target.parse("127.0.0.1:50051"), description="server: host:port or any gRPC target")
+    namespace: Name = Field("default", description="which replica at the server")
+    client_id: OptionalName = Field(None, description="who this writer is; otherwise made once and kept in STATE_DIR")
+    token_file: SecretFilePath = Field(None, description="bearer token for the server; read again when it changes")
+    agent_token_file: SecretFilePath = Field(None, description="token that the agent's changing methods ask for")
+    block_size: ByteSize = Field(
+        4 * KIB,
+        ge=LIMITS.min_block_size,
+        le=LIMITS.max_block_size,
+        description="delta block; doubles as needed for large files",
+    )
+    compression: Compression = Field(Compression.AUTO, description="auto: zstd where a sample of the file shrinks")
+    delete: Delete = Field(Delete.PROPAGATE, description="never: keep at the replica what left the source")
+    delete_settle: Duration = Field(0.5, description="deletes wait for this much quiet")
+    watch: Watch = Field(Watch.AUTO, description="how changes are noticed; off: by rescans alone")
+    settle: Duration = Field(0.05, description="quiet time asked of a file that is still open for writing")
+    rescan_interval: Duration = Field(60.0, ge=1, description="compare both sides whatever events said")
+    poll_interval: Duration = Field(2.0, ge=0.05, description="look for changes where there are no events")
+    ignore_file: FileName = Field(".dirsyncignore", description="file in the source with ignore rules, gitignore syntax")
+    ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends")
+    symlinks: Symlinks = Field(Symlinks.PRESERVE, description="links as links, never followed; or leave them out")
+    preserve_mtime: bool = Field(default=True, description="modification times of regular files")
+    guard_max_delete_percent: Count = Field(50, le=100, description="hold deletes of more than this; 100: never")
+    guard_max_delete_count: Count = Field(10_000, description="hold more deletes than this at once")
+    bandwidth_limit: ByteSize = Field(0, description="bytes per second on the wire; 0: no limit")
+
+    @property
+    def connects_tls(self) -> bool:
+        """Whether the connection to the server is encrypted."""
+        return self.tls_given
+
+    def relations(self, names: Mapping[str, str]) -> Iterator[str]:
+        """A line for each pair of settings that do not go together."""
+        yield from super().relations(names)
+        if not (self.server.is_loopback or self.connects_tls or self.insecure):
+            yield (
+                f"{names['server']}={self.server} is not loopback and would be asked without TLS; set {names['tls']}=on "
+                f"or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
+            )
+        if lies_within(self.state_dir, self.source):
+            yield (
+                f"{names['state_dir']}={self.state_dir} lies in {names['source']}={self.source}, which would be mirrored "
+                f"with it; set it to a directory outside"
+            )

@@ -1,0 +1,70 @@
+"""What the server can be told (``DIRSYNC_SERVER_*``); the settings that both services know are in the base."""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from dirsync.limits import GIB, MIB
+from dirsync.runtime.directories import lies_within
+from dirsync.runtime.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath
+from dirsync.runtime.settings import ServiceSettings
+from dirsync.runtime.values import Address
+
+
+class Fsync(StrEnum):
+    """When replica content is forced to disk."""
+
+    ALWAYS = "always"
+    BATCH = "batch"
+    NEVER = "never"
+
+
+class Permissions(StrEnum):
+    """Whose permission bits replica entries get."""
+
+    PRESERVE = "preserve"
+    FIXED = "fixed"
+
+
+class ServerSettings(ServiceSettings):
+    """All settings of the server."""
+
+    service: ClassVar[str] = "server"
+
+    listen: Listen = Field(Address("127.0.0.1", 50051), description="gRPC address to listen on")
+    metrics_listen: Listen = Field(
+        Address("127.0.0.1", 9101), description="HTTP address of /metrics, /livez, /readyz and the status page"
+    )
+    state_dir: Directory = Field(
+        Path(".dirsync/server"), description="cache of what the replica holds; losing it costs a rescan"
+    )
+    root: Directory = Field(Path("dirsync_to"), description="replica root")
+    token_file: SecretFilePath = Field(None, description="bearer token that clients must show; read again on change")
+    tenants_file: OptionalFile = Field(None, description="TOML: namespaces with their roots, tokens, quotas and policy")
+    fsync: Fsync = Field(Fsync.BATCH, description="force content to disk: per file, once per commit, or never")
+    permissions: Permissions = Field(
+        Permissions.PRESERVE, description="permission bits of the source, or the fixed FILE_MODE and DIR_MODE"
+    )
+    file_mode: Mode = Field(0o644, description="mode of files where PERMISSIONS=fixed")
+    dir_mode: Mode = Field(0o755, description="mode of directories where PERMISSIONS=fixed")
+    max_file_size: ByteSize = Field(16 * 1024 * GIB, ge=1, description="largest file taken; the default is ext4's own")
+    quota_bytes: ByteSize = Field(1 << 60, ge=1, description="bytes that a replica may hold; the default is no bound")
+    quota_entries: Count = Field(10_000_000, ge=1, description="entries that a replica may hold; each costs memory")
+    min_free_bytes: ByteSize = Field(64 * MIB, description="free space of the disk that is never used up")
+    max_sessions: Count = Field(64, ge=1, le=1024, description="clients at a time; each may hold a thread")
+
+    def relations(self, names: Mapping[str, str]) -> Iterator[str]:
+        """A line for each pair of settings that do not go together."""
+        yield from super().relations(names)
+        if self.tls_given and not self.tls_cert_file:
+            yield f"TLS is asked for, but {names['tls_cert_file']} and {names['tls_key_file']} are not set"
+        if self.token_file and self.tenants_file:
+            yield f"{names['token_file']} and {names['tenants_file']} exclude each other; the tenants file names the tokens"
+        if lies_within(self.state_dir, self.root):
+            yield (
+                f"{names['state_dir']}={self.state_dir} lies in {names['root']}={self.root}, where it would be mirrored "
+                f"away; set it to a directory outside"
+            )

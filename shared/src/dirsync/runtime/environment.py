@@ -1,0 +1,40 @@
+"""Which environment variables could be meant for us and are not known: most likely a typing error, which must not pass.
+
+A variable under the other service's prefix is none of our business (one environment file may serve both). Neither are the
+*service links* that Kubernetes sets for a Service called ``dirsync-...`` in every pod of its namespace; no setting's name
+looks like one (DESIGN 1.3).
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from dirsync.tree.path import escape
+
+FAMILY = "DIRSYNC_"
+PREFIXES = ("DIRSYNC_SERVER_", "DIRSYNC_CLIENT_")
+
+_SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+_SHOWN_BYTES = 100
+
+
+def unknown_variables(names: Iterable[str], known: Collection[str], own_prefix: str) -> Iterator[str]:
+    """A line for each variable that is named like one of ours and is none, in order of their names.
+
+    ``known`` are the variables of this service, all under ``own_prefix``.
+    """
+    others = tuple(prefix for prefix in PREFIXES if prefix != own_prefix)
+    for name in sorted(names):
+        upper = name.upper()
+        if not upper.startswith(FAMILY) or name in known or name.startswith(others) or _SERVICE_LINK.fullmatch(name):
+            continue
+        yield f"{_shown(name)}: no such setting{_nearest(upper, known)}"
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    candidates = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {candidates[0]}?" if candidates else "; unset it"
+
+
+def _shown(name: str) -> str:
+    return escape(name.encode(errors="surrogateescape")[:_SHOWN_BYTES])
