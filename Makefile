@@ -1,0 +1,108 @@
+# Every command that a person or a CI job needs. "make help" lists them.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PYTHON ?=
+ARGS ?=
+
+export PYTHON
+
+INSTALLED := shared/pyproject.toml services/server/pyproject.toml services/client/pyproject.toml scripts/venv
+RUN_STAMP := .venv/.installed-run
+DEV_STAMP := .venv/.installed-dev
+
+$(RUN_STAMP): requirements/build.txt requirements/server.txt requirements/client.txt $(INSTALLED)
+	@scripts/venv run
+
+$(DEV_STAMP): requirements/dev.txt $(INSTALLED)
+	@scripts/venv dev
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(RUN_STAMP) ## mirror ./dirsync_from live into ./dirsync_to
+	@$(BIN)/python scripts/run.py
+
+.PHONY: venv
+venv: $(DEV_STAMP) ## make .venv with everything that is needed to work here
+
+.PHONY: check
+check: format lint types contracts proto-lint proto-fresh ## format, lint, types, import contracts, proto lint and staleness
+
+.PHONY: format
+format: $(DEV_STAMP)
+	$(BIN)/ruff format --check
+
+.PHONY: lint
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check
+
+.PHONY: types
+types: $(DEV_STAMP)
+	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: $(DEV_STAMP)
+	$(BIN)/lint-imports
+
+.PHONY: proto-lint
+proto-lint: $(DEV_STAMP)
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+.PHONY: proto-fresh
+proto-fresh: $(DEV_STAMP)
+	$(BIN)/python scripts/proto.py --check
+
+.PHONY: test
+test: $(DEV_STAMP) ## the default suite; ARGS="--case A01", ARGS="-k scan" and so on narrow it
+	$(BIN)/python -m pytest $(ARGS)
+
+# pytest calls an empty selection exit status 5; a target that ran nothing must not look as if it had passed.
+define marked
+$(BIN)/python -m pytest -m $@ $(1) $(ARGS) || { status=$$?; \
+	[ $$status -ne 5 ] || echo "make $@: no test is marked '$@', so nothing was run" >&2; exit $$status; }
+endef
+
+.PHONY: bench
+bench: $(DEV_STAMP) ## measure against the peers; prints ratios
+	$(call marked,--capture=no --timeout=0)
+
+.PHONY: faults
+faults: $(DEV_STAMP) ## break disks, networks and processes on purpose
+	$(call marked)
+
+.PHONY: soak
+soak: $(DEV_STAMP) ## run for a long time
+	$(call marked,--timeout=0)
+
+.PHONY: proto
+proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
+	$(BIN)/buf format --write
+	$(BIN)/python scripts/proto.py
+
+.PHONY: lock
+lock: $(DEV_STAMP) ## write requirements/*.txt again; ARGS=--upgrade takes the newest versions
+	scripts/lock $(ARGS)
+
+.PHONY: wheels
+wheels: $(DEV_STAMP) ## build the three wheels into dist/
+	for package in shared services/server services/client; do \
+		(cd $$package && "$(CURDIR)/$(BIN)/hatchling" build --target wheel --directory "$(CURDIR)/dist") || exit; done
+
+.PHONY: up
+up: ## start both containers with docker compose
+	@[ -f docker-compose.yml ] || { echo "make up: there is no docker-compose.yml in this version; use make run" >&2; exit 1; }
+	@docker compose version >/dev/null || { echo "make up: docker with the compose plugin is needed" >&2; exit 1; }
+	docker compose up --build --detach --wait
+
+.PHONY: clean
+clean: ## remove what the tools left; .venv, .dirsync and the mirrored directories stay
+	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find shared services scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
