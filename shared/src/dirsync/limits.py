@@ -63,6 +63,8 @@ class Limits:
     """Ignore rules of one session."""
     max_ignore_rule_bytes: int = 1024
     """One ignore rule, in bytes."""
+    max_ignore_bytes: int = 64 * KIB
+    """All ignore rules of one session together, in bytes: the automaton that matches them grows with their text."""
 
     # Delta.
     min_block_size: int = 512
@@ -112,6 +114,24 @@ class Limits:
     """First pause before looking again at a path that had a problem; each next one doubles."""
     retry_max_seconds: float = 60.0
     """Longest pause before looking again at a path that had a problem."""
+
+    # Files.
+    file_read_bytes: int = 1 * MIB
+    """One read of a file that is only hashed, in bytes."""
+    hash_batch_files: int = 64
+    """Files that a hashing thread takes at a time: small ones cost less than being handed over one by one."""
+    individual_fsyncs: int = 8
+    """Files or directories of one commit that are synced one by one; for more, one sync of the file system is cheaper."""
+    staging_names: int = 9
+    """Names tried for the staging directory before we give up: each that is taken by somebody else costs one."""
+    index_batch_rows: int = 5_000
+    """Rows of one transaction of the index."""
+    index_batch_seconds: float = 0.2
+    """How long the index waits for more rows before it writes those that it has."""
+    index_queue_rows: int = 100_000
+    """Rows that may wait for the index's writer; whoever adds more waits for it."""
+    index_busy_seconds: float = 1.0
+    """How long opening the index waits for another process to let go of it."""
 
 
 LIMITS = Limits()

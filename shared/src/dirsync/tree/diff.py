@@ -15,7 +15,7 @@ Rules:
   that is what acknowledging a change does. Other changes may or may not be seen; they are for the next comparison.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, pack, unpack
@@ -35,7 +35,7 @@ class Change(NamedTuple):
     """What the source has."""
 
 
-def diff(replica: Tree, source: Tree, protected: Container[RelPath] = ()) -> Iterator[Change]:
+def diff(replica: Tree, source: Tree, protected: Collection[RelPath] = ()) -> Iterator[Change]:
     """Every change that makes ``replica`` equal ``source``.
 
     Raises:
@@ -45,7 +45,7 @@ def diff(replica: Tree, source: Tree, protected: Container[RelPath] = ()) -> Ite
 
 
 def diff_paths(
-    replica: Tree, source: Tree, paths: Iterable[RelPath], protected: Container[RelPath] = ()
+    replica: Tree, source: Tree, paths: Iterable[RelPath], protected: Collection[RelPath] = ()
 ) -> Iterator[Change]:
     """The changes at each of ``paths`` and below it, each once.
 
@@ -95,7 +95,7 @@ class _Level(NamedTuple):
 
 
 class _Comparison:
-    def __init__(self, replica: Tree, source: Tree, protected: Container[RelPath]) -> None:
+    def __init__(self, replica: Tree, source: Tree, protected: Collection[RelPath]) -> None:
         self.replica = replica
         self.source = source
         self.attributes = replica.attributes
