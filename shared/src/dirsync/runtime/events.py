@@ -1,0 +1,59 @@
+"""The names of log events: a contract that queries and alerts rely on, so they change only by adding."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """What can be in the key ``event`` of a log line."""
+
+    SERVER_STARTED = "server.started"
+    SERVER_STOPPING = "server.stopping"
+    CLIENT_STARTED = "client.started"
+    CLIENT_STOPPING = "client.stopping"
+    CONFIG_EFFECTIVE = "config.effective"
+    """``settings``: every setting as it would be written, secrets only as set or not."""
+    CONFIG_RELOADED = "config.reloaded"
+    """A file that we watch (certificate, token) changed and was taken: ``path``."""
+    CONFIG_REJECTED = "config.rejected"
+    """A file that we watch changed into something unusable; the last good one stays: ``path``, ``problem``."""
+
+    SESSION_OPENED = "session.opened"
+    SESSION_CLOSED = "session.closed"
+    CONNECTION_LOST = "connection.lost"
+    CONNECTION_RESTORED = "connection.restored"
+    AUTH_REJECTED = "auth.rejected"
+    REQUEST_REJECTED = "request.rejected"
+
+    SYNC_STARTED = "sync.started"
+    SYNC_COMPLETED = "sync.completed"
+    """``files``, ``deletes``, ``logical_bytes``, ``literal_bytes``, ``saved_bytes``, ``wire_bytes``, ``duration_ms``,
+    ``root_digest``; also when nothing changed."""
+    FILE_SYNCED = "file.synced"
+    """``path``, ``strategy``, ``size``, ``literal_bytes``, ``saved_bytes``, ``duration_ms``."""
+    FILE_DELETED = "file.deleted"
+    """``path``."""
+    FILE_PROBLEM = "file.problem"
+    """``path``, ``kind``, ``problem``."""
+    GUARD_HELD = "guard.held"
+    GUARD_RELEASED = "guard.released"
+
+    WATCH_OVERFLOW = "watch.overflow"
+    WATCH_DEGRADED = "watch.degraded"
+    RESCAN_COMPLETED = "rescan.completed"
+
+    LIBRARY_MESSAGE = "library.message"
+    """What a library, a warning or an uncaught exception had to say: ``logger``, ``message``, perhaps ``exception``."""
+
+
+REPEATED = frozenset(
+    {
+        Event.FILE_PROBLEM,
+        Event.CONNECTION_LOST,
+        Event.AUTH_REJECTED,
+        Event.REQUEST_REJECTED,
+        Event.CONFIG_REJECTED,
+        Event.WATCH_OVERFLOW,
+        Event.LIBRARY_MESSAGE,
+    }
+)
+"""Events that a fault or a peer can cause without end, and that are therefore rate-limited by kind."""

@@ -1,0 +1,72 @@
+"""A limit on messages that repeat: the first few of each key pass, the rest of the interval is only counted.
+
+The time comes in as a parameter, so that a test moves it by hand.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from threading import Lock
+
+from dirsync.clock import Monotonic, monotonic
+
+BURST = 20
+"""Messages of one key that pass in one interval: enough to see what is going on."""
+INTERVAL_SECONDS = 60.0
+"""How long counting goes on before messages of a key pass again. Seconds."""
+MAX_KEYS = 256
+"""Keys that are told apart; what comes beyond them shares one, so that no peer can make the table grow."""
+
+_OVERFLOW = "overflow"
+
+
+@dataclass(slots=True)
+class _Window:
+    ends: float
+    passed: int = 0
+    suppressed: int = 0
+
+
+class Limiter:
+    """Decides which of many like messages pass, and remembers how many did not. Thread-safe."""
+
+    def __init__(
+        self, *, burst: int = BURST, interval_seconds: float = INTERVAL_SECONDS, clock: Monotonic = monotonic
+    ) -> None:
+        self._burst = burst
+        self._interval = interval_seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._windows: dict[Hashable, _Window] = {}
+        self._next_due = float("inf")
+
+    def admit(self, key: Hashable) -> bool:
+        """Whether a message with this key passes now; one that does not is counted."""
+        with self._lock:
+            window = self._window(key)
+            if window.passed < self._burst:
+                window.passed += 1
+                return True
+            window.suppressed += 1
+            self._next_due = min(self._next_due, window.ends)
+            return False
+
+    def due(self, *, everything: bool = False) -> list[tuple[Hashable, int]]:
+        """How many messages each key swallowed in intervals that are over (or in all of them), each told once."""
+        now = self._clock()
+        if not everything and now < self._next_due:
+            return []
+        with self._lock:
+            over = [key for key, window in self._windows.items() if everything or window.ends <= now]
+            told = [(key, window.suppressed) for key in over if (window := self._windows.pop(key)).suppressed]
+            self._next_due = min((w.ends for w in self._windows.values() if w.suppressed), default=float("inf"))
+        return told
+
+    def _window(self, key: Hashable) -> _Window:
+        now = self._clock()
+        if key not in self._windows and len(self._windows) >= MAX_KEYS:
+            self._windows = {k: w for k, w in self._windows.items() if w.suppressed or w.ends > now}
+            key = key if len(self._windows) < MAX_KEYS else _OVERFLOW
+        window = self._windows.get(key)
+        if window is None or (window.ends <= now and not window.suppressed):
+            window = self._windows[key] = _Window(now + self._interval)
+        return window

@@ -1,0 +1,69 @@
+"""Log events as lines: what may stand in one, and its JSON form.
+
+Nothing that comes from a peer or a file name can break a line, forge one, or steer a terminal: bytes are paths and are
+escaped as :func:`dirsync.tree.path.escape` does, and so is all text. Rendering never raises: a log line is not worth
+a failed sync.
+"""
+
+import json
+import math
+import os
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from dirsync.tree.path import escape
+
+MAX_TEXT = 8192
+"""Characters of one text in a log line."""
+MAX_FRAMES = 30
+"""Frames of a traceback in a log line."""
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+
+
+def to_json(fields: Mapping[str, Any]) -> str:
+    """One line of JSON; ``fields`` are clean (:func:`clean`)."""
+    return _encode(fields)
+
+
+def clean(value: object) -> object:
+    """A value as JSON can carry it and a terminal can bear it."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() and value.isprintable() and len(value) <= MAX_TEXT else _clean_text(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    return _clean_other(value)
+
+
+def clean_exception(error: BaseException) -> str:
+    """A traceback: its lines escaped one by one and indented, so that none looks like a line of the log."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=MAX_FRAMES))
+    return "\n".join(f"  {_clean_text(line)}" for line in text.splitlines())
+
+
+def _clean_text(text: str) -> str:
+    shown = text[:MAX_TEXT]
+    try:
+        raw = shown.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raw = shown.encode("utf-8", "backslashreplace")
+    return escape(raw) if len(text) <= MAX_TEXT else f"{escape(raw)}..."
+
+
+def _clean_other(value: object) -> object:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return escape(bytes(value[:MAX_TEXT]))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, str):
+        return _clean_text(str(value))
+    if isinstance(value, os.PathLike):
+        return escape(os.fsencode(value))
+    if isinstance(value, Mapping):
+        return {_clean_text(str(key)): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [clean(item) for item in value]
+    return _clean_text(str(value))
