@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 from dirsync.limits import LIMITS, Limits
 from dirsync.tree.path import RelPath
-
 from dirsync_client.deadlines import Deadlines
 from dirsync_client.hint import Hint, HintKind
 
