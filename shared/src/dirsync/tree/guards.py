@@ -1,0 +1,303 @@
+"""When a plan's deletes are more likely a misunderstanding than a wish, and have to wait for somebody's word.
+
+An unmounted disk, a wrong directory, a cleanup gone astray: seen from here each looks like a source whose user removed
+files. So what removes is judged as a whole before any of it goes. What is held stays a value (:class:`Hold`) whose id
+is made of its paths: approving it releases exactly that list, and any other list is judged anew. Nothing here remembers
+a hold: it is made again from every plan, and is gone when the plan no longer gives a reason.
+
+Rules, gravest first; one hold names the gravest:
+
+- The source's root vanished, is no directory any more, or is another one: everything waits.
+- The source is empty and there were two entries or more: everything waits.
+- The first sync into a replica that the source mostly does not know: everything waits, and so do overwrites.
+- A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
+  cannot go before it.
+- More than a share or a number of entries would go, counting those that went within the window: all of it waits.
+
+What was acknowledged before this process started is unknown to :class:`History`, save for the tree's size then.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from dirsync.tree.path import RelPath, ancestors, escape, is_within
+from dirsync.tree.plan import Delete, MakeDirectory, Operation
+from dirsync.tree.tree import Directory, Tree
+
+_EMPTIED_FROM: Final = 2
+"""A source that had fewer entries than this may become empty without question."""
+_SLICES: Final = 60
+"""How finely the window is divided; a slice leaves it as a whole."""
+_SHOWN_PATHS: Final = 3
+_SHOWN_CHARACTERS: Final = 80
+"""How much of each path a message shows."""
+
+
+class Guard(StrEnum):
+    """Why operations are held; also a label of ``dirsync_guard_holds_total``."""
+
+    ROOT_CHANGED = "root_changed"
+    ROOT_EMPTIED = "root_emptied"
+    FOREIGN = "foreign"
+    MOUNT_CHANGED = "mount_changed"
+    DELETE_COUNT = "delete_count"
+    DELETE_PERCENT = "delete_percent"
+
+
+class GuardPolicy(NamedTuple):
+    """How much may go without a question."""
+
+    max_delete_percent: int = 50
+    """Share of the largest tree of the window; 100 switches it off."""
+    max_delete_count: int = 10_000
+    """Entries."""
+    min_entries: int = 10
+    """Fewer deletes than this are never a share worth asking about."""
+    window_seconds: float = 60.0
+
+
+DEFAULT_POLICY: Final = GuardPolicy()
+
+
+class Facts(NamedTuple):
+    """What is known about the source when a plan is judged."""
+
+    entries: int
+    """Entries below the source's root now."""
+    root_intact: bool = True
+    """Whether the source's root still is the directory that it was: same kind, device and inode."""
+    mounts_lost: Collection[RelPath] = ()
+    foreign: bool = False
+    """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""
+
+
+class Hold(NamedTuple):
+    """Operations that wait for approval; ``message`` is for people."""
+
+    id: str
+    guard: Guard
+    operations: tuple[Operation, ...]
+    message: str
+
+
+class Verdict(NamedTuple):
+    """What may go now, in the order given, and what may not."""
+
+    released: list[Operation]
+    hold: Hold | None
+
+
+@dataclass(slots=True)
+class _Slice:
+    start: float
+    largest: int
+    last: int
+    deletes: int
+
+
+class History:
+    """What was acknowledged lately: the largest tree, and how many deletes.
+
+    Times are seconds of one monotonic clock. Memory is bounded: the window is kept in slices.
+    """
+
+    def __init__(self, now: float, entries: int, window_seconds: float = DEFAULT_POLICY.window_seconds) -> None:
+        self._window = window_seconds
+        self._in_force = entries
+        """Entries of the last tree that was acknowledged before the oldest slice."""
+        self._slices: deque[_Slice] = deque()
+        self.restart(now, entries)
+
+    def acknowledged(self, now: float, entries: int, deletes: int = 0) -> None:
+        """The replica has ``entries`` now, after ``deletes`` more deletes that nobody had to approve."""
+        self._expire(now)
+        if not self._slices or now - self._slices[-1].start >= self._window / _SLICES:
+            self._slices.append(_Slice(now, entries, entries, 0))
+        current = self._slices[-1]
+        current.largest = max(current.largest, entries)
+        current.last = entries
+        current.deletes += deletes
+
+    def restart(self, now: float, entries: int) -> None:
+        """Deletes that somebody approved were acknowledged: what was before no longer counts."""
+        self._slices.clear()
+        self._in_force = entries
+        self.acknowledged(now, entries)
+
+    def largest(self, now: float) -> int:
+        """Entries of the largest tree that was in force within the window."""
+        self._expire(now)
+        return max([self._in_force, *(piece.largest for piece in self._slices)])
+
+    def deletes(self, now: float) -> int:
+        """Deletes within the window."""
+        self._expire(now)
+        return sum(piece.deletes for piece in self._slices)
+
+    def _expire(self, now: float) -> None:
+        kept_from = now - self._window - self._window / _SLICES
+        while self._slices and self._slices[0].start < kept_from:
+            self._in_force = self._slices.popleft().last
+
+
+def judge(
+    steps: Sequence[Operation],
+    facts: Facts,
+    history: History,
+    *,
+    now: float,
+    policy: GuardPolicy = DEFAULT_POLICY,
+    approved: Collection[str] = (),
+) -> Verdict:
+    """Decide which of ``steps`` may go.
+
+    ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, where ``facts.foreign``, before them
+    the overwrites that :func:`set_apart` collected. ``approved`` are ids of holds.
+    """
+    waiting, guard = _waiting(steps, facts, history, now=now, policy=policy, approved=approved)
+    if guard is None or (name := hold_id(waiting)) in approved:
+        return Verdict(list(steps), None)
+    held = {step.path for step in waiting}
+    reason = _reason(guard, waiting, facts, history, now=now, policy=policy)
+    hold = Hold(name, guard, tuple(waiting), _message(name, reason, waiting))
+    return Verdict([step for step in steps if step.path not in held], hold)
+
+
+def hold_id(steps: Iterable[Operation]) -> str:
+    """The id of a hold of ``steps``: 16 hexadecimal digits, made of their paths alone."""
+    digest = hashlib.sha256()
+    for path in sorted(step.path for step in steps):
+        digest.update(len(path).to_bytes(4, "big") + path)
+    return digest.hexdigest()[:16]
+
+
+def is_foreign(source: Tree, replica: Tree) -> bool:
+    """Whether the source does not know most of the replica's entries (by path and kind)."""
+    unknown = 0
+    stack: list[tuple[Directory, Directory]] = [(replica.root, source.root)]
+    while stack:
+        theirs, ours = stack.pop()
+        for name, child in theirs.children.items():
+            known = ours.children.get(name)
+            if isinstance(child, Directory):
+                if isinstance(known, Directory):
+                    stack.append((child, known))
+                else:
+                    unknown += 1 + child.entries
+            elif not isinstance(known, bytes) or known[:1] != child[:1]:
+                unknown += 1
+    return unknown * 2 > len(replica)
+
+
+def set_apart(steps: Iterable[Operation], overwrites: list[Operation]) -> Iterator[Operation]:
+    """Yield the immediate steps that only add; those that change what is there, or need that first, are collected.
+
+    Steps come parents before children, as :meth:`dirsync.tree.plan.Plan.immediate` yields them.
+    """
+    replaced: RelPath | None = None
+    for step in steps:
+        if step.expected is None and (replaced is None or not is_within(step.path, replaced)):
+            yield step
+            continue
+        overwrites.append(step)
+        if step.expected is not None and isinstance(step, MakeDirectory):
+            replaced = step.path
+
+
+def _waiting(
+    steps: Sequence[Operation],
+    facts: Facts,
+    history: History,
+    *,
+    now: float,
+    policy: GuardPolicy,
+    approved: Collection[str],
+) -> tuple[Sequence[Operation], Guard | None]:
+    """The steps that need approval, and why."""
+    if not steps:
+        return (), None
+    if not facts.root_intact:
+        return steps, Guard.ROOT_CHANGED
+    if facts.entries == 0 and history.largest(now) >= _EMPTIED_FROM:
+        return steps, Guard.ROOT_EMPTIED
+    if facts.foreign:
+        return steps, Guard.FOREIGN
+    below = _below_lost_mounts(steps, facts.mounts_lost)
+    others = [step for step in steps if step.path not in below] if below else steps
+    exceeded = _exceeded(others, history, now, policy)
+    if exceeded is not None and hold_id(others) not in approved:
+        return steps, Guard.MOUNT_CHANGED if below else exceeded
+    if below:
+        return [step for step in steps if step.path in below], Guard.MOUNT_CHANGED
+    return (), None
+
+
+def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) -> set[RelPath]:
+    """The paths of the steps at and below lost mounts, and of those above that cannot be done without them."""
+    if not mounts:
+        return set()
+    below = {step.path for step in steps if any(is_within(step.path, mount) for mount in mounts)}
+    above = {path for lost in below for path in ancestors(lost)}
+    return below.union(step.path for step in steps if step.path in above)
+
+
+def _exceeded(steps: Sequence[Operation], history: History, now: float, policy: GuardPolicy) -> Guard | None:
+    pending = _count_deletes(steps)
+    total = pending + history.deletes(now)
+    if pending == 0:
+        return None
+    if total > policy.max_delete_count:
+        return Guard.DELETE_COUNT
+    share_counts = policy.max_delete_percent < 100 and total >= policy.min_entries
+    if share_counts and total * 100 > policy.max_delete_percent * history.largest(now):
+        return Guard.DELETE_PERCENT
+    return None
+
+
+def _count_deletes(steps: Iterable[Operation]) -> int:
+    return sum(isinstance(step, Delete) for step in steps)
+
+
+def _reason(
+    guard: Guard, waiting: Sequence[Operation], facts: Facts, history: History, *, now: float, policy: GuardPolicy
+) -> str:
+    largest, before = history.largest(now), history.deletes(now)
+    amount = f"{_count_deletes(waiting)} of {largest} entries would be deleted"
+    lately = f", after {before} in the last {policy.window_seconds:g} s" if before else ""
+    match guard:
+        case Guard.ROOT_CHANGED:
+            return f"{amount}, but the source directory is gone or is not the one that it was (unmounted? replaced?)"
+        case Guard.ROOT_EMPTIED:
+            return f"{amount}, because the source is empty (unmounted?)"
+        case Guard.FOREIGN:
+            overwritten = len(waiting) - _count_deletes(waiting)
+            return (
+                f"{amount} and {overwritten} overwritten by the first sync, and the source does not know most of what "
+                "the replica has (wrong replica?)"
+            )
+        case Guard.MOUNT_CHANGED:
+            mounts = _listed(sorted(facts.mounts_lost))
+            return f"{amount}, and no file system is mounted any more at {mounts} in the source"
+        case Guard.DELETE_COUNT:
+            return f"{amount}{lately}: more than {policy.max_delete_count}"
+        case Guard.DELETE_PERCENT:
+            return f"{amount}{lately}: more than {policy.max_delete_percent} %"
+
+
+def _message(name: str, reason: str, waiting: Sequence[Operation]) -> str:
+    paths = _listed(sorted(step.path for step in waiting))
+    return f"{reason}. Held: {paths}. If that is what you want: dirsync-client approve {name}"
+
+
+def _listed(paths: Sequence[RelPath]) -> str:
+    shown = ", ".join(_shortened(escape(path)) for path in paths[:_SHOWN_PATHS])
+    more = len(paths) - _SHOWN_PATHS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"...{text[-_SHOWN_CHARACTERS:]}"
