@@ -1,0 +1,47 @@
+"""What a machine may or may not offer to tests: each capability is probed when first asked for, and once."""
+
+import os
+import shutil
+import subprocess
+from enum import Enum
+from functools import cache
+
+
+class Capability(Enum):
+    """Something that a test may need; the value is its word in markers and in expected_skips.toml."""
+
+    DOCKER = "docker"
+    PRIVILEGED = "privileged"
+    RSYNC = "rsync"
+    STRACE = "strace"
+
+    @property
+    def missing(self) -> str:
+        """Why a test is skipped where this is lacking, and what to do about it."""
+        return _MISSING[self]
+
+
+_MISSING = {
+    Capability.DOCKER: "needs a running Docker engine with the compose plugin",
+    Capability.PRIVILEGED: "needs root that may mount and make network namespaces",
+    Capability.RSYNC: "needs rsync (a package of that name)",
+    Capability.STRACE: "needs strace (a package of that name) and leave to trace",
+}
+
+_PROBES = {
+    Capability.DOCKER: ("docker", "compose", "ls"),
+    Capability.PRIVILEGED: ("unshare", "--mount", "--net", "true"),
+    Capability.RSYNC: ("rsync", "--version"),
+    Capability.STRACE: ("strace", "-o", os.devnull, "true"),
+}
+
+
+@cache
+def has(capability: Capability) -> bool:
+    """Whether this machine has it."""
+    if capability is Capability.PRIVILEGED and os.geteuid() != 0:
+        return False
+    command = _PROBES[capability]
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0

@@ -1,0 +1,32 @@
+"""Hypothesis profiles, and the door to the suite's own rules (:mod:`tests.suite`)."""
+
+import os
+
+import hypothesis
+import pytest
+
+from tests.suite import Suite
+
+# Two cores are shared with other work: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile(
+    "default",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+# Nothing lands or fails by luck; surprises are for the thorough profile.
+hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("default"), max_examples=2000)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of ``pytest`` that this suite adds."""
+    group = parser.getgroup("cases", "fault and abuse cases (tests/cases.toml)")
+    group.addoption("--case", action="append", metavar="ID", help="run only the tests of this case; may be repeated")
+    group.addoption("--cases", action="store_true", help="list all cases with the number of their tests; run nothing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the rules in force."""
+    config.pluginmanager.register(Suite(config), "dirsync-suite")

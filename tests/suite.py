@@ -1,0 +1,143 @@
+"""The suite's own rules, as a pytest plugin: which tests a run takes, and which skips it may have.
+
+- Without ``-m``, ``--case`` or a test named by its id, tests marked slow, faults, soak or bench are left out, and the
+  run says at its end how many and how to get them.
+- ``case`` markers name cases of cases.toml, ``needs`` markers capabilities of :mod:`tests.capabilities`; anything else
+  ends the run before it starts.
+- The rule about skipped case tests is that of :mod:`tests.cases`. A module that skips as a whole breaks it, because
+  nobody can see which cases it holds.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import capabilities, cases
+from tests.capabilities import Capability
+
+HERE = Path(__file__).parent
+ON_DEMAND = {
+    "slow": "make test ARGS='-m slow'",
+    "faults": "make faults",
+    "soak": "make soak",
+    "bench": "make bench",
+}
+
+
+class Suite:
+    """The rules and what one run has seen so far."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._wanted = frozenset[str](config.option.case or ())
+        self._tests_of = Counter[str]()
+        self._left_out = Counter[str]()
+        self._outcomes: dict[str, cases.Outcome] = {}
+        self._complaints: list[str] = []
+        try:
+            self._cases = cases.parse_cases((HERE / "cases.toml").read_text())
+            self._expected = cases.parse_expected_skips((HERE / "expected_skips.toml").read_text(), self._cases)
+        except cases.InvalidList as error:
+            raise pytest.UsageError(str(error)) from error
+        for case in sorted(self._wanted - self._cases.keys()):
+            msg = f"--case {case}: tests/cases.toml has no such case"
+            raise pytest.UsageError(msg)
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Check the markers of all tests, then keep those that belong to this run."""
+        for item in items:
+            self._check(item)
+        kept: list[pytest.Item] = []
+        others: list[pytest.Item] = []
+        for item in items:
+            (kept if self._selected(item) else others).append(item)
+        if others:
+            config.hook.pytest_deselected(items=others)
+            items[:] = kept
+
+    def _check(self, item: pytest.Item) -> None:
+        try:
+            list(_needs(item))
+        except cases.InvalidList as error:
+            msg = f"{item.nodeid}: {error}"
+            raise pytest.UsageError(msg) from error
+        for case in sorted(_cases(item)):
+            if case not in self._cases:
+                msg = f"{item.nodeid}: tests/cases.toml has no case {case}"
+                raise pytest.UsageError(msg)
+            self._tests_of[case] += 1
+            item.user_properties.append(("case", case))  # travels with the reports
+
+    def _selected(self, item: pytest.Item) -> bool:
+        option = self._config.option
+        if option.cases:
+            return False
+        if self._wanted:
+            return not self._wanted.isdisjoint(_cases(item))
+        if option.markexpr or any("::" in argument for argument in self._config.args):
+            return True
+        demanded = next((marker for marker in ON_DEMAND if item.get_closest_marker(marker)), None)
+        if demanded:
+            self._left_out[demanded] += 1
+        return demanded is None
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip where the machine lacks what a test needs."""
+        for capability in _needs(item):
+            if not capabilities.has(capability):
+                pytest.skip(capability.missing)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """No module skips as a whole."""
+        if report.skipped:
+            self._complaints.append(f"{report.nodeid} skips as a whole ({_reason(report)}); mark its tests instead")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember what became of each test of a case."""
+        marked = frozenset(str(value) for name, value in report.user_properties if name == "case")
+        if marked and (report.skipped or report.when == "call"):
+            self._outcomes[report.nodeid] = cases.Outcome(report.nodeid, marked, report.skipped, _reason(report))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Judge the skips; a run that only lists has done what it was asked for."""
+        if hasattr(self._config, "workerinput"):
+            return
+        self._complaints += cases.judge(self._outcomes.values(), self._expected, capabilities.has)
+        if self._complaints and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif self._config.option.cases and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what was left out, what has no test, and which skips break the rule."""
+        write = terminalreporter.write_line
+        if self._config.option.cases:
+            for case, scenario in self._cases.items():
+                write(f"{case} {self._tests_of[case] or '-':>4}  {scenario}")
+            write(f"{len(self._tests_of)} of {len(self._cases)} cases have tests")
+        elif self._wanted:
+            for case in sorted(self._wanted - self._tests_of.keys()):
+                write(f"{case} has no test: {self._cases[case]}")
+        for marker, count in self._left_out.items():
+            write(f"left out: {count} marked {marker} ({ON_DEMAND[marker]})")
+        if self._complaints:
+            terminalreporter.section("skips that fail this run", red=True, bold=True)
+            for complaint in self._complaints:
+                write(complaint)
+
+
+def _cases(item: pytest.Item) -> set[str]:
+    return {str(case) for marker in item.iter_markers("case") for case in marker.args}
+
+
+def _needs(item: pytest.Item) -> Iterator[Capability]:
+    if item.get_closest_marker("privileged"):
+        yield Capability.PRIVILEGED
+    for marker in item.iter_markers("needs"):
+        yield from map(cases.capability, marker.args)
+
+
+def _reason(report: pytest.CollectReport | pytest.TestReport) -> str:
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else ""

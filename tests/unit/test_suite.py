@@ -1,0 +1,131 @@
+"""The suite's rules, seen from outside: a pytest process on a small suite that follows them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SUITE = """
+import pytest
+
+@pytest.mark.case("A01")
+def test_case(): pass
+
+@pytest.mark.soak
+def test_long(): pass
+
+def test_plain(): pass
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs pytest with the repository's configuration and rules on the given test module."""
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_addoption, pytest_configure\n")
+
+    def run(suite: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "test_it.py").write_text(suite)
+        options = ["-c", str(REPOSITORY / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *options, "--confcutdir", str(tmp_path), *arguments]
+        if not any("::" in argument for argument in arguments):
+            command.append(str(tmp_path))
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, check=False, env={"PYTHONPATH": str(REPOSITORY)}
+        )
+
+    return run
+
+
+def test_tests_on_demand_are_left_out_and_counted(run: Run) -> None:
+    """A plain run leaves out what runs only on demand, and says how to get it."""
+    done = run(SUITE)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "2 passed, 1 deselected" in done.stdout
+    assert "left out: 1 marked soak (make soak)" in done.stdout
+
+
+@pytest.mark.parametrize("argument", ["-m soak", "test_it.py::test_long"])
+def test_tests_on_demand_run_when_asked_for(run: Run, argument: str) -> None:
+    """A marker expression or the id of a test is asking."""
+    done = run(SUITE, *argument.split())
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_one_case_runs_alone(run: Run) -> None:
+    """``--case`` runs the tests of that case and no other."""
+    done = run(SUITE, "--case", "A01")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "1 passed, 2 deselected" in done.stdout
+
+
+def test_a_case_without_a_test_is_no_success(run: Run) -> None:
+    """Asking for a case that nothing proves fails and says so."""
+    done = run(SUITE, "--case", "A02")
+
+    assert pytest.ExitCode.NO_TESTS_COLLECTED == done.returncode
+    assert "A02 has no test" in done.stdout
+
+
+def test_an_unknown_case_is_refused(run: Run) -> None:
+    """A mistyped case is a usage error, on the command line and in a marker."""
+    asked = run(SUITE, "--case", "Z01")
+    marked = run(SUITE.replace("A01", "Z01"))
+
+    assert (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR) == (asked.returncode, marked.returncode)
+    assert "no such case" in asked.stderr
+    assert "has no case Z01" in marked.stderr
+
+
+def test_an_unknown_capability_is_refused(run: Run) -> None:
+    """A mistyped capability would skip a test for ever."""
+    done = run(SUITE.replace("mark.soak", 'mark.needs("luck")'))
+
+    assert pytest.ExitCode.USAGE_ERROR == done.returncode
+    assert "'luck' is no capability" in done.stderr
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n", "1"]])
+def test_an_unexpected_skip_of_a_case_fails_the_run(run: Run, parallel: list[str]) -> None:
+    """A case test that skips for a reason of its own fails the run, in one process or several."""
+    done = run(SUITE.replace("def test_case(): pass", "def test_case(): pytest.skip('not today')"), *parallel)
+
+    assert pytest.ExitCode.TESTS_FAILED == done.returncode
+    assert "test_it.py::test_case (A01) was skipped" in done.stdout
+    assert "not today" in done.stdout
+
+
+def test_a_module_that_skips_as_a_whole_fails_the_run(run: Run) -> None:
+    """A skipped module could hide any case."""
+    done = run("import pytest\npytest.skip('not here', allow_module_level=True)\n")
+
+    assert pytest.ExitCode.TESTS_FAILED == done.returncode
+    assert "test_it.py skips as a whole" in done.stdout
+
+
+def test_a_skip_without_a_case_is_only_reported(run: Run) -> None:
+    """A test that proves no case may skip; the run names it with its reason."""
+    done = run(SUITE.replace("def test_plain(): pass", "def test_plain(): pytest.skip('not today')"))
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "not today" in done.stdout
+
+
+def test_cases_are_listed(run: Run) -> None:
+    """``--cases`` lists every case with the number of its tests, and runs nothing."""
+    done = run(SUITE, "--cases")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "A01    1  kill -9 server" in done.stdout
+    assert "A02    -  kill -9 client" in done.stdout
+    assert "1 of 166 cases have tests" in done.stdout
+    assert "passed" not in done.stdout
