@@ -1,0 +1,81 @@
+"""The life of a process: told to stop by a signal or from inside, and how it keeps its memory still.
+
+The first SIGTERM or SIGINT asks for a clean end, the second one means now. Signal handlers only put a word into a queue
+that may be used from them; the work of stopping is done by whoever waits.
+"""
+
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+EXIT_NOW = 1
+"""Exit code of a process that was told twice."""
+
+
+class Lifetime:
+    """Waits for the reason to stop. Made, entered and waited on in the main thread."""
+
+    def __init__(self) -> None:
+        self._reasons: SimpleQueue[str] = SimpleQueue()
+        self._signalled = False
+
+    def end(self, reason: str) -> None:
+        """Ask for the end, from any thread; ``reason`` is a word for the log."""
+        self._reasons.put(reason)
+
+    def wait(self, seconds: float | None = None) -> str | None:
+        """The first reason to stop; None when none came in time."""
+        try:
+            return self._reasons.get(timeout=seconds)
+        except Empty:
+            return None
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Inside, SIGTERM and SIGINT are reasons to stop."""
+        before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._signalled:
+            os._exit(EXIT_NOW)
+        self._signalled = True
+        self._reasons.put(signal.Signals(number).name)
+
+
+def run_until_stopped(start: Callable[[Lifetime], None], stop: Callable[[str], None]) -> None:
+    """Start, wait for a signal or for ``Lifetime.end``, stop with the reason; a signal counts from the first moment."""
+    lifetime = Lifetime()
+    with lifetime.signals():
+        start(lifetime)
+        reason = lifetime.wait()
+        stop(reason or "")
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, SIGTERM ends the work as SIGINT does, by KeyboardInterrupt, so that what was opened is closed."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def settle_memory() -> None:
+    """After a tree was loaded: what lives now lives long, so the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
