@@ -71,7 +71,12 @@ def _check_optional_name(text: str | None) -> str | None:
 
 
 def _check_file_name(text: str) -> str:
-    if text in (".", "..") or "/" in text or "\0" in text or len(text.encode(errors="surrogateescape")) > LIMITS.max_name_bytes:
+    if (
+        text in (".", "..")
+        or "/" in text
+        or "\0" in text
+        or len(text.encode(errors="surrogateescape")) > LIMITS.max_name_bytes
+    ):
         msg = "must be the name of a file directly in the source"
         raise ValueError(msg)
     return text
@@ -120,7 +125,9 @@ class ClientSettings(ServiceSettings):
     settle: Duration = Field(0.05, description="quiet time asked of a file that is still open for writing")
     rescan_interval: Duration = Field(60.0, ge=1, description="compare both sides whatever events said")
     poll_interval: Duration = Field(2.0, ge=0.05, description="look for changes where there are no events")
-    ignore_file: FileName = Field(".dirsyncignore", description="file in the source with ignore rules, gitignore syntax")
+    ignore_file: FileName = Field(
+        ".dirsyncignore", description="file in the source with ignore rules, gitignore syntax"
+    )
     ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends")
     symlinks: Symlinks = Field(Symlinks.PRESERVE, description="links as links, never followed; or leave them out")
     preserve_mtime: bool = Field(default=True, description="modification times of regular files")
@@ -138,11 +145,11 @@ class ClientSettings(ServiceSettings):
         yield from super().relations(names)
         if not (self.server.is_loopback or self.connects_tls or self.insecure):
             yield (
-                f"{names['server']}={self.server} is not loopback and would be asked without TLS; set {names['tls']}=on "
-                f"or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
+                f"{names['server']}={self.server} is not loopback and would be asked without TLS; "
+                f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
         if lies_within(self.state_dir, self.source):
             yield (
-                f"{names['state_dir']}={self.state_dir} lies in {names['source']}={self.source}, which would be mirrored "
-                f"with it; set it to a directory outside"
+                f"{names['state_dir']}={self.state_dir} lies in {names['source']}={self.source}, "
+                "which would be mirrored with it; set it to a directory outside"
             )

@@ -62,9 +62,9 @@ class ServerSettings(ServiceSettings):
         if self.tls_given and not self.tls_cert_file:
             yield f"TLS is asked for, but {names['tls_cert_file']} and {names['tls_key_file']} are not set"
         if self.token_file and self.tenants_file:
-            yield f"{names['token_file']} and {names['tenants_file']} exclude each other; the tenants file names the tokens"
+            yield f"{names['token_file']} and {names['tenants_file']} exclude each other: the tenants file names tokens"
         if lies_within(self.state_dir, self.root):
             yield (
-                f"{names['state_dir']}={self.state_dir} lies in {names['root']}={self.root}, where it would be mirrored "
-                f"away; set it to a directory outside"
+                f"{names['state_dir']}={self.state_dir} lies in {names['root']}={self.root}, "
+                "where it would be mirrored away; set it to a directory outside"
             )

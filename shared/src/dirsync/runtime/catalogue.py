@@ -1,7 +1,7 @@
 """Every metric as data: name, type, help, label values. A contract that dashboards rely on; it changes only by adding.
 
 Label values are closed sets, so the number of time series is known before the first request: no path, no peer, nothing
-that comes from outside is ever a label. Both services have the whole catalogue; what a service does not do stays at zero.
+that comes from outside is ever a label. Both services have the whole catalogue; what one does not do stays zero.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,9 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
 
 
 CATALOGUE: tuple[Metric, ...] = (
-    _counter("dirsync_saved_bytes_total", "Bytes that did not have to be sent, by what made it so.", reason=REASONS_SAVED),
+    _counter(
+        "dirsync_saved_bytes_total", "Bytes that did not have to be sent, by what made it so.", reason=REASONS_SAVED
+    ),
     _counter(
         "dirsync_cache_lookups_total",
         "Questions to a cache, by cache and answer.",
@@ -109,7 +111,9 @@ CATALOGUE: tuple[Metric, ...] = (
     _gauge("dirsync_entries", "Entries in the tree."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
     _gauge("dirsync_holds", "Guards that hold operations until a person approves."),
-    _gauge("dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."),
+    _gauge(
+        "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
+    ),
     _histogram("dirsync_change_lag_seconds", "From a change in the source to its acknowledgement.", FAST_SECONDS),
     _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
     _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),

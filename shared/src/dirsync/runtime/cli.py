@@ -1,7 +1,7 @@
 """The shape that both programs share: subcommands, settings as flags, exit codes, errors in one line.
 
-A program is a table of :class:`Command`; :func:`run_program` parses, loads settings, sets up the log, runs one and turns
-whatever happened into an exit code. Data goes to stdout, messages to stderr.
+A program is a table of :class:`Command`; :func:`run_program` parses, loads settings, sets up the log, runs one and
+turns whatever happened into an exit code. Data goes to stdout, messages to stderr.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def run_program(
         tell(program, "interrupted")
         return ExitCode.FAILED
     except BrokenPipeError:
-        # Whoever read our output has gone; pointing stdout elsewhere keeps the interpreter's last flush from complaining.
+        # Whoever read our output has gone; the interpreter's last flush must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
 

@@ -1,8 +1,8 @@
 """Which environment variables could be meant for us and are not known: most likely a typing error, which must not pass.
 
-A variable under the other service's prefix is none of our business (one environment file may serve both). Neither are the
-*service links* that Kubernetes sets for a Service called ``dirsync-...`` in every pod of its namespace; no setting's name
-looks like one (DESIGN 1.3).
+A variable under the other service's prefix is none of our business (one environment file may serve both). Neither are
+the *service links* that Kubernetes sets for a Service called ``dirsync-...`` in all pods of its namespace; no
+setting's name looks like one.
 """
 
 import difflib
@@ -14,7 +14,9 @@ from dirsync.tree.path import escape
 FAMILY = "DIRSYNC_"
 PREFIXES = ("DIRSYNC_SERVER_", "DIRSYNC_CLIENT_")
 
-_SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?")
+_SERVICE_LINK = re.compile(
+    r".*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
+)
 _SHOWN_BYTES = 100
 
 

@@ -1,4 +1,4 @@
-"""The kinds of settings as field types: how one is written, how it is shown, what its variable and its flag are called."""
+"""The kinds of settings as field types: how one is written and shown, what its variable and its flag are called."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     placeholder: str
     show: Callable[[Any], str] = str
     secret: bool = False
-    """Names a file with a secret: only whether it is set is ever shown, for somebody may put the secret itself there."""
+    """Names a file with a secret. Only whether it is set is ever shown: somebody may put the secret itself there."""
     may_be_empty: bool = False
 
 
@@ -36,7 +36,9 @@ MAX_SECONDS = 30 * 24 * 3600.0
 """Longest duration that a setting takes, in seconds: 30 days, well below what operating systems can wait for."""
 
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(ge=0, le=MAX_SIZE), Kind("SIZE", show_size)]
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, le=MAX_SECONDS), Kind("DURATION", show_duration)]
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), Field(ge=0, le=MAX_SECONDS), Kind("DURATION", show_duration)
+]
 Mode = Annotated[int, BeforeValidator(parse_mode), Field(ge=0, le=0o777), Kind("MODE", show_mode)]
 Count = Annotated[int, Field(ge=0), Kind("NUMBER")]
 Listen = Annotated[Address, PlainValidator(Address.parse), Kind("HOST:PORT")]

@@ -19,7 +19,9 @@ def add_flags(parser: argparse.ArgumentParser, settings_class: type[ServiceSetti
             dest=name,
             metavar=kind_of(field).placeholder,
             default=argparse.SUPPRESS,
-            help=_help(f"{field.description} (default: {default or 'unset'}; {variable_name(settings_class.service, name)})"),
+            help=_help(
+                f"{field.description} (default: {default or 'unset'}; {variable_name(settings_class.service, name)})"
+            ),
         )
 
 

@@ -1,8 +1,9 @@
 """Files that are read again when they change: certificates, tokens, tenants.
 
 The first reading must succeed. After that a file that went bad, for whatever reason and however long, leaves the last
-good value in force and a log line: rotating a file by writing it must not open a gap. Several files that belong together
-(certificate and key) are read as one, so a rotation that is half done counts as bad and is repeated when the rest comes.
+good value in force and a log line: rotating a file by writing it must not open a gap. Several files that belong
+together (certificate and key) are read as one, so a rotation that is half done counts as bad and is repeated when the
+rest comes.
 """
 
 import os

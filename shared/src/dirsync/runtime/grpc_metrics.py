@@ -6,10 +6,9 @@ anything else is counted nowhere, so no caller can make a series.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol, cast
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
 
 from dirsync.runtime.catalogue import FAST_SECONDS, Metric, MetricType
 from dirsync.runtime.metrics import Metrics
@@ -22,13 +21,29 @@ Handler = grpc.RpcMethodHandler[Any, Any]
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
-def grpc_metrics(services: Iterable[ServiceDescriptor]) -> tuple[Metric, Metric]:
-    """The two metrics of a server with these services, to be given to :class:`dirsync.runtime.metrics.Metrics`."""
-    methods = tuple(
-        (_type(method.client_streaming, method.server_streaming), service.full_name, method.name)
-        for service in services
-        for method in service.methods
-    )
+class Method(Protocol):
+    """A method of a server (:class:`dirsync.wire.service.Method` is one)."""
+
+    @property
+    def service(self) -> str:
+        """Full name of its service."""
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+
+    @property
+    def client_streaming(self) -> bool:
+        """Whether the request is a stream."""
+
+    @property
+    def server_streaming(self) -> bool:
+        """Whether the response is a stream."""
+
+
+def grpc_metrics(served: Iterable[Method]) -> tuple[Metric, Metric]:
+    """The two metrics of a server with these methods, to be given to :class:`dirsync.runtime.metrics.Metrics`."""
+    methods = tuple((_type(one.client_streaming, one.server_streaming), one.service, one.name) for one in served)
     handled = tuple((*method, _code_name(code)) for method in methods for code in grpc.StatusCode)
     return (
         Metric(_HANDLED, MetricType.COUNTER, "Calls completed, by code.", (*_METHOD_LABELS, "grpc_code"), handled),
@@ -81,7 +96,7 @@ class _Call:
         if not context.add_callback(self._over):
             self._over()
 
-    def run(self, behaviour: Behaviour, request: Any) -> Any:  # noqa: ANN401 - gRPC's own types are open here
+    def run(self, behaviour: Behaviour, request: Any) -> Any:
         """A behaviour that answers once."""
         try:
             response = behaviour(request, self._context)
@@ -91,7 +106,7 @@ class _Call:
         self._returned = True
         return response
 
-    def stream(self, behaviour: Behaviour, request: Any) -> Iterator[Any]:  # noqa: ANN401
+    def stream(self, behaviour: Behaviour, request: Any) -> Iterator[Any]:
         """A behaviour that answers with a stream."""
         try:
             yield from behaviour(request, self._context)
@@ -103,7 +118,7 @@ class _Call:
         self._returned = True
 
     def _over(self) -> None:
-        code = self._context.code()
+        code = cast("Any", self._context).code()  # not in the stubs
         if isinstance(code, grpc.StatusCode):
             name = _code_name(code)
         elif self._raised:
@@ -116,10 +131,10 @@ class _Call:
 def _counted(handler: Handler, ended: Callable[[str, float], None]) -> Handler:
     behaviour = _behaviour(handler)
 
-    def once(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+    def once(request: Any, context: grpc.ServicerContext) -> Any:
         return _Call(context, ended).run(behaviour, request)
 
-    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         return _Call(context, ended).stream(behaviour, request)
 
     make, wrapped = {

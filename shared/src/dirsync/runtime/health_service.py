@@ -1,8 +1,8 @@
 """The health of a process as ``grpc.health.v1``: the empty service name is liveness, a named service readiness."""
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import HealthServicer
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1.health import HealthServicer  # type: ignore[import-untyped]
 
 from dirsync.runtime.health import Health, HealthState
 

@@ -1,7 +1,7 @@
-"""The HTTP door of a service: metrics, health and a page for people. It answers GET and HEAD, and reads nothing else.
+"""The HTTP door of a service: metrics, health and a page for people; it answers GET and HEAD only.
 
-It stands open to whoever reaches ``METRICS_LISTEN``, so it is bounded in all directions: connections at a time, bytes and
-seconds of a request, seconds of an answer. It shows counts and names of settings' kind, never content or secrets.
+It stands open to whoever reaches ``METRICS_LISTEN``, so it is bounded in all directions: connections at a time, bytes
+and seconds of a request, seconds of an answer. It shows counts and names, never content or secrets.
 """
 
 import io
@@ -88,7 +88,7 @@ class HttpServer:
             return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"not here: there are /, /metrics, /livez and /readyz\n")
         try:
             return route()
-        except Exception:
+        except Exception:  # noqa: BLE001 - a broken page must not take the others with it
             get_logger().exception(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{path} failed")
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"failed; the log says why\n")
 
@@ -115,21 +115,21 @@ class _Server(TCPServer):
         self._free = BoundedSemaphore(MAX_CONNECTIONS)
         family, _, _, _, resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self.address_family = family
-        super().__init__(resolved[:2], _Handler)  # type: ignore[arg-type]
+        super().__init__((str(resolved[0]), address.port), _Handler)
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the base class
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Serve in a thread of its own, or not at all while too many are served."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
         Thread(target=self._serve, args=(request, client_address), name="http-request", daemon=True).start()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in the base class
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away or was too slow is no event."""
 
-    def _serve(self, request: socket.socket, client_address: object) -> None:
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
-            self.finish_request(request, client_address)  # type: ignore[arg-type]
+            self.finish_request(request, client_address)
         except Exception:  # noqa: BLE001 - nothing that one client does may end the server or reach the log unbounded
             self.handle_error(request, client_address)
         finally:
@@ -184,7 +184,7 @@ class _Deadline(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - as in the base class
+    def readinto(self, buffer: Any) -> int:
         """As much as has come; nothing once the request is too large, TimeoutError once it is too slow."""
         remaining = self._ends - time.monotonic()
         if remaining <= 0:

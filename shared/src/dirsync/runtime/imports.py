@@ -8,7 +8,7 @@ from typing import Any, cast
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Inside, modules of these names cannot be imported (unless they are already), so optional uses of them are skipped."""
+    """Inside, modules of these names cannot be imported (unless they already are), so optional uses are skipped."""
     hidden = [name for name in names if name not in sys.modules]
     modules = cast("dict[str, Any]", sys.modules)
     modules.update(dict.fromkeys(hidden))

@@ -3,7 +3,6 @@
 The time comes in as a parameter, so that a test moves it by hand.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from threading import Lock
 
@@ -16,7 +15,10 @@ INTERVAL_SECONDS = 60.0
 MAX_KEYS = 256
 """Keys that are told apart; what comes beyond them shares one, so that no peer can make the table grow."""
 
-_OVERFLOW = "overflow"
+Key = tuple[str, str, str]
+"""Level, event and kind of a message."""
+
+_OVERFLOW: Key = ("warning", "library.message", "other")
 
 
 @dataclass(slots=True)
@@ -36,10 +38,10 @@ class Limiter:
         self._interval = interval_seconds
         self._clock = clock
         self._lock = Lock()
-        self._windows: dict[Hashable, _Window] = {}
+        self._windows: dict[Key, _Window] = {}
         self._next_due = float("inf")
 
-    def admit(self, key: Hashable) -> bool:
+    def admit(self, key: Key) -> bool:
         """Whether a message with this key passes now; one that does not is counted."""
         with self._lock:
             window = self._window(key)
@@ -50,7 +52,7 @@ class Limiter:
             self._next_due = min(self._next_due, window.ends)
             return False
 
-    def due(self, *, everything: bool = False) -> list[tuple[Hashable, int]]:
+    def due(self, *, everything: bool = False) -> list[tuple[Key, int]]:
         """How many messages each key swallowed in intervals that are over (or in all of them), each told once."""
         now = self._clock()
         if not everything and now < self._next_due:
@@ -61,7 +63,7 @@ class Limiter:
             self._next_due = min((w.ends for w in self._windows.values() if w.suppressed), default=float("inf"))
         return told
 
-    def _window(self, key: Hashable) -> _Window:
+    def _window(self, key: Key) -> _Window:
         now = self._clock()
         if key not in self._windows and len(self._windows) >= MAX_KEYS:
             self._windows = {k: w for k, w in self._windows.items() if w.suppressed or w.ends > now}

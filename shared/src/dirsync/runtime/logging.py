@@ -1,10 +1,10 @@
 """The log: one JSON object a line on stderr (or a readable line on a terminal), and nothing else there.
 
 ``get_logger().info(Event.FILE_SYNCED, path=b"a/b", size=5)`` is all that callers do. Every line carries ``timestamp``,
-``level``, ``event``, ``service``, ``version``, ``namespace`` and ``session``; the first five are no names for fields of an
-event. Paths are given as bytes and are escaped here. What libraries say (:mod:`logging`, warnings, uncaught exceptions)
-becomes the event ``library.message``. Events that can repeat without end (:data:`dirsync.runtime.events.REPEATED`)
-are limited by kind; what was swallowed is told in one line with ``suppressed``.
+``level``, ``event``, ``service``, ``version``, ``namespace`` and ``session``; the first five are no names for fields of
+an event. Paths are given as bytes and are escaped here. What libraries say (:mod:`logging`, warnings, uncaught
+exceptions) becomes the event ``library.message``. Events that can repeat without end
+(:data:`dirsync.runtime.events.REPEATED`) are limited by kind; what was swallowed is told in one line with ``suppressed``.
 
 structlog filters by level and binds fields; from there one function does all the work, because ``file.synced`` may be
 logged ten thousand times in a second. Logging never raises.
@@ -15,7 +15,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -35,10 +35,11 @@ Tap = Callable[[str], None]
 """Called with each event as one line of JSON, in the thread that logs: it must be quick and must not log."""
 
 _KIND_FIELDS = ("kind", "reason", "logger")
+_NOT_FOR_PEOPLE = ("service", "version")
 
 
 class _Log:
-    """All state of the log: who we are, where lines go, who listens. structlog's only processor, and its last logger."""
+    """Who we are, where lines go, who listens. structlog's only processor, and the logger behind its own."""
 
     def __init__(self) -> None:
         self.service = "dirsync"
@@ -79,14 +80,15 @@ class _Log:
             return text
         if self.taps:
             self._tell(to_json(whole))
-        return str(self.console(None, level, {name: value for name, value in whole.items() if _is_for_people(name, value)}))
+        told = {name: value for name, value in whole.items() if value is not None and name not in _NOT_FOR_PEOPLE}
+        return str(self.console(None, level, told))
 
     def tell_suppressed(self, *, everything: bool = False) -> None:
         """A line for each kind of event that the limit swallowed since the last one."""
         for key, count in self.limiter.due(everything=everything):
-            level, event, kind = cast("tuple[str, str, str]", key) if isinstance(key, tuple) else ("warning", str(key), "")
-            fields: dict[str, Any] = {"suppressed": count, "message": f"{count} more of this kind were not logged"}
-            self.msg(self.line(level, event, ({"kind": kind} if kind else {}) | fields))
+            level, event, kind = key
+            message = f"{count} more of this kind were not logged"
+            self.msg(self.line(level, event, {"kind": kind or None, "suppressed": count, "message": message}))
 
     def msg(self, line: str) -> None:
         """Write a line; where nothing can be written, the work goes on without a log."""
@@ -124,7 +126,7 @@ class _Log:
         for tap in self.taps:
             try:
                 tap(line)
-            except Exception:  # noqa: BLE001, S112 - a listener's trouble is no trouble of the work, and cannot be logged
+            except Exception:  # noqa: BLE001, S112 - a listener's trouble cannot be logged, or it would be told of it
                 continue
 
 
@@ -188,7 +190,7 @@ def flush() -> None:
 
 
 def capture_libraries(level: LogLevel = LogLevel.INFO) -> None:
-    """Turn what libraries, warnings and uncaught exceptions write to stderr into events; for the life of the process."""
+    """Turn what libraries, warnings and uncaught exceptions write to stderr into events, from now on."""
     logging.captureWarnings(True)
     logging.basicConfig(handlers=[_Handler()], force=True)
     logging.getLogger().setLevel(logging.INFO if level is LogLevel.DEBUG else logging.WARNING)
@@ -198,11 +200,14 @@ def capture_libraries(level: LogLevel = LogLevel.INFO) -> None:
     atexit.register(flush)
 
 
+_LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warning"))
+
+
 class _Handler(logging.Handler):
     """Everything from :mod:`logging`, as our event."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        level = "error" if record.levelno >= logging.ERROR else "warning" if record.levelno >= logging.WARNING else "info"
+        level = next((name for least, name in _LEVELS if record.levelno >= least), "info")
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - a library's wrong format string
@@ -230,7 +235,3 @@ def _exception(exc_info: object) -> BaseException | None:
     if isinstance(exc_info, tuple):
         return cast("BaseException | None", exc_info[1])
     return sys.exc_info()[1]
-
-
-def _is_for_people(name: str, value: object) -> bool:
-    return name not in ("service", "version") and value is not None

@@ -58,7 +58,7 @@ class Gauge:
             self._value += amount
 
     def ask(self, source: Callable[[], float]) -> None:
-        """From now on call ``source`` for the number: from any thread, quick, without locks that a scrape may wait for."""
+        """From now on call ``source`` for the number: from any thread, quick, and without waiting for a lock."""
         self._source = source
 
     def read(self) -> float:
@@ -179,4 +179,5 @@ def _make(metric: Metric) -> Series:
 
 
 def _build_info() -> Metric:
-    return Metric("dirsync_build_info", MetricType.GAUGE, "Which version runs; always 1.", ("version",), ((__version__,),))
+    text = "Which version runs; always 1."
+    return Metric("dirsync_build_info", MetricType.GAUGE, text, ("version",), ((__version__,),))

@@ -30,10 +30,9 @@ def to_json(fields: Mapping[str, Any]) -> str:
 
 def clean(value: object) -> object:
     """A value as JSON can carry it and a terminal can bear it."""
-    kind = type(value)
-    if kind is str:
+    if isinstance(value, str):
         return value if value.isascii() and value.isprintable() and len(value) <= MAX_TEXT else _clean_text(value)
-    if kind is int or kind is bool or value is None:
+    if isinstance(value, int) or value is None:
         return value
     return _clean_other(value)
 
@@ -58,8 +57,6 @@ def _clean_other(value: object) -> object:
         return escape(bytes(value[:MAX_TEXT]))
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if isinstance(value, str):
-        return _clean_text(str(value))
     if isinstance(value, os.PathLike):
         return escape(os.fsencode(value))
     if isinstance(value, Mapping):

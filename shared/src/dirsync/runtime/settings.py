@@ -1,13 +1,13 @@
-"""Settings: one class per service on this base, read from the environment and from flags, checked before anything starts.
+"""Settings: one class per service on this base, read from environment and flags, checked before anything starts.
 
 A setting is a field: its variable is the prefix and the field's name in capitals, its flag is the name with dashes. A
 flag wins over a variable. Every problem is told at once, one line each, with the name that the person used
 (:class:`dirsync.errors.UsageError`); a value that was not understood is never replaced by a default. A variable that is
 set but empty is refused too: a path that expanded to nothing must not switch a check off.
 
-Settings hold parsed values (bytes, seconds, paths) and stop at a service's ``app.py``: what is below gets plain arguments.
-The library is pydantic-settings; what it lacks is added here: unknown variables, one spelling per kind of value, lines
-for people.
+Settings hold parsed values (bytes, seconds, paths) and stop at a service's ``app.py``; what is below gets plain
+arguments. The library is pydantic-settings; what it lacks is added here: unknown variables, one spelling per kind of
+value, lines for people.
 """
 
 import os
@@ -83,8 +83,8 @@ class ServiceSettings(BaseSettings):
     log_format: LogFormat = Field(LogFormat.AUTO, description="how log events are written; auto asks the terminal")
     reflection: bool = Field(default=True, description="gRPC server reflection")
     tls: Tls = Field(Tls.AUTO, description="encrypt connections; auto: where any other TLS setting is made")
-    tls_cert_file: OptionalFile = Field(None, description="own certificate chain, PEM; read again when it changes")
-    tls_key_file: SecretFilePath = Field(None, description="key of the own certificate, PEM; read again when it changes")
+    tls_cert_file: OptionalFile = Field(None, description="own certificate chain, PEM; read again on change")
+    tls_key_file: SecretFilePath = Field(None, description="key of the own certificate, PEM; read again on change")
     tls_ca_file: OptionalFile = Field(None, description="whom to trust when connecting, PEM; otherwise the system's")
     tls_server_name: str | None = Field(None, description="name that the server's certificate must have")
     tls_client_ca_file: OptionalFile = Field(None, description="demand client certificates of this authority, PEM")
@@ -117,9 +117,9 @@ class ServiceSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - this and the next two as in the base class
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then our variables by their exact names; nothing is read from files."""
         return init_settings, _Environment(settings_cls, cls.service)
@@ -153,8 +153,7 @@ class ServiceSettings(BaseSettings):
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together; ``names`` as the person knows them."""
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            missing, present = ("tls_key_file", "tls_cert_file") if self.tls_cert_file else ("tls_cert_file", "tls_key_file")
-            yield f"{names[present]} is set without {names[missing]}; set both or neither"
+            yield f"{names['tls_cert_file']} and {names['tls_key_file']} belong together; set both or neither"
         if self.tls_client_ca_file and not self.tls_cert_file:
             yield f"{names['tls_client_ca_file']} asks for client certificates, but {names['tls_cert_file']} is not set"
         if not (self.listen.is_loopback or self.serves_tls or self.insecure):
@@ -210,7 +209,7 @@ class _Environment(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._service = service
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
         return os.environ.get(variable_name(self._service, field_name)), field_name, False
 
     def __call__(self) -> dict[str, str]:

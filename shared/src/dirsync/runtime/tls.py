@@ -1,14 +1,14 @@
 """TLS for both ends: certificates from files, checked before they are used, followed when they change.
 
-TLS 1.2 is the least (gRPC's own default, which no setting lowers). A server asks for its certificate at each handshake, so
-a rotated one serves the next connection and those that exist go on. A client reads again what it trusts whenever it
+TLS 1.2 is the least (gRPC's own default, which no setting lowers). A server asks for its certificate at each handshake,
+so a rotated one serves the next connection and those that exist go on. A client reads again what it trusts whenever it
 connects anew (:meth:`ChannelSecurity.credentials`).
 """
 
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import grpc
 
@@ -58,8 +58,9 @@ def server_credentials(identity: Identity, client_authority: NamedFile | None = 
         last[0] = material
         return _configuration(material)
 
+    # The stubs do not know that None means no change.
     return grpc.dynamic_ssl_server_credentials(
-        current, fetch, require_client_authentication=client_authority is not None
+        current, cast("Any", fetch), require_client_authentication=client_authority is not None
     )
 
 
@@ -115,7 +116,8 @@ def _check_identity(context: ssl.SSLContext, identity: Identity) -> None:
     try:
         context.load_cert_chain(identity.certificate.path, identity.key.path, password=_refuse_password)
     except (ssl.SSLError, OSError, ValueError) as error:
-        reason = "do not belong together" if "MISMATCH" in str(error) else "hold no certificate with its key in PEM form"
+        mismatch = "MISMATCH" in str(error)
+        reason = "do not belong together" if mismatch else "hold no certificate with its unencrypted key in PEM form"
         msg = f"{identity.certificate.setting} and {identity.key.setting}: the files {reason}"
         raise UsageError(msg) from None
 

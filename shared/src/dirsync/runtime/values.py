@@ -1,8 +1,8 @@
 """How settings are written: sizes, durations, octal modes, addresses.
 
 Each kind of value has one spelling that is parsed and shown by the functions here; anything else is refused, because a
-size that is understood wrongly is worse than one that is not understood. Nothing here knows pydantic or a setting's name;
-a ``ValueError`` says what is allowed, and the caller says which setting it was.
+size that is understood wrongly is worse than one that is not understood. Nothing here knows pydantic or the name of a
+setting; a ``ValueError`` says what is allowed, and the caller says which setting it was.
 """
 
 import ipaddress
@@ -56,7 +56,8 @@ def show_duration(seconds: float) -> str:
     milliseconds = round(seconds * 1000)
     if not milliseconds:
         return "0s"
-    return next(f"{milliseconds // factor}{unit}" for unit, factor in _MILLISECONDS.items() if milliseconds % factor == 0)
+    unit, factor = next((unit, factor) for unit, factor in _MILLISECONDS.items() if milliseconds % factor == 0)
+    return f"{milliseconds // factor}{unit}"
 
 
 def parse_mode(text: str | int) -> int:
@@ -112,7 +113,7 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, text: "str | Target") -> Self:
-        """From ``host:port``, or a gRPC target with a scheme, such as ``dns:///server:50051`` or ``unix:/run/d.sock``."""
+        """From ``host:port``, or a gRPC target with a scheme, such as ``dns:///server:50051``."""
         if isinstance(text, Target):
             return cls(*text)
         scheme, _, rest = text.partition(":")
