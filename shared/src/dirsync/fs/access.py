@@ -1,0 +1,82 @@
+"""Directories of ours that we made unwritable.
+
+A source may hold directories without write permission (a module cache, mode 0555), and the replica gets the same mode;
+yet what is in them has to be kept up to date. Whoever owns a directory may change its mode, so an act that is refused
+there is repeated with the owner's bits lent to the directories on the way, and the modes are put back after it.
+
+Only directories that belong to us, never the root itself: its mode belongs to whoever mounted it. A crash in between
+leaves owner bits that the next scan finds different and the next cycle puts right.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.root import OPEN_FILE, Root
+from dirsync.tree.path import ROOT, RelPath, ancestors
+
+_OWNER: int = stat.S_IRWXU
+_LOOK: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def is_denied(error: OSError | PathFailure) -> bool:
+    """Whether permission bits, which an owner could change, are in the way."""
+    return error.errno == errno.EACCES
+
+
+@contextlib.contextmanager
+def lent(root: Root, path: RelPath) -> Iterator[None]:
+    """While this lasts, we may list, enter and change our own directories above ``path``.
+
+    Raises:
+        PathFailure: one of them cannot be opened up.
+    """
+    changed: list[tuple[RelPath, int]] = []
+    try:
+        for above in reversed([above for above in ancestors(path) if above != ROOT]):
+            status = root.lstat(above)
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                break
+            if status.st_mode & _OWNER == _OWNER or status.st_uid != os.geteuid():
+                continue
+            set_mode(root, above, stat.S_IMODE(status.st_mode) | _OWNER)
+            changed.append((above, stat.S_IMODE(status.st_mode)))
+        yield
+    finally:
+        for above, mode in reversed(changed):
+            with contextlib.suppress(OSError, PathFailure):
+                set_mode(root, above, mode)
+
+
+def set_mode(root: Root, path: RelPath, mode: int) -> None:
+    """Set the mode of the file or directory at ``path``; a link is refused, never followed.
+
+    Raises:
+        OSError: as chmod(2).
+        PathFailure: the directory above cannot be opened.
+    """
+    parent, name = root.parent(path)
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, mode, dir_fd=parent, follow_symlinks=False)
+        return
+    try:
+        descriptor = os.open(name, OPEN_FILE, dir_fd=parent)
+    except PermissionError:
+        _set_mode_unopened(parent, name, mode)
+        return
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+def _set_mode_unopened(parent: int, name: bytes, mode: int) -> None:
+    """For what its owner may not even open: a descriptor that only names it is enough, by way of ``/proc``."""
+    descriptor = os.open(name, _LOOK, dir_fd=parent)
+    try:
+        os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""The proof, without reading a file, that a record still describes it.
+
+A fingerprint is what ``lstat`` said when the record was made (type and mode, size, mtime, ctime, inode, device),
+appended to the record: if ``lstat`` says the same now, nobody touched the file in between. ctime is the part that
+counts: no call sets it, so a file that is rewritten and given its old mtime is noticed all the same (D03).
+
+The proof has one hole. The kernel's timestamps advance in ticks, so a file that is changed twice within one tick shows
+one ctime, and if we looked in between we saw the first change only. Such a fingerprint is marked ``RACY`` and proves
+nothing, ever: the file is read again at the next look, when the tick is long over (git calls this racily clean, D04).
+A directory needs no such care: its record holds only its mode, which the fingerprint shows itself.
+
+Timestamps are compared with the clock of this host. On a network file system whose server's clock is off by more than
+the window, a racy file may pass for a clean one; the periodic deep verification is for that.
+"""
+
+import enum
+import os
+import stat
+import struct
+from typing import Final, NamedTuple
+
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import (
+    MAX_MTIME_NS,
+    UNKNOWN,
+    Record,
+    clamp_mtime,
+    directory_entry,
+    file_entry,
+    fingerprint_of,
+    pack,
+    symlink_entry,
+)
+
+_STATUS: Final = struct.Struct("<IQqqQQ")
+_IDENTITY: Final = struct.Struct("<QQ")
+FINGERPRINT_SIZE: Final = 1 + _STATUS.size
+"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes."""
+
+_SECOND_NS: Final = 1_000_000_000
+_UNSIGNED: Final = (1 << 64) - 1
+
+
+class Flag(enum.IntFlag):
+    """What a fingerprint says beside the status."""
+
+    NONE = 0
+    RACY = 1
+    """The file may have changed again within the tick: proves nothing."""
+    MOUNT = 2
+    """The directory is on another device than the one that holds it."""
+
+
+RACY: Final = int(Flag.RACY)
+MOUNT: Final = int(Flag.MOUNT)
+
+
+class Fingerprint(NamedTuple):
+    """A fingerprint's fields; times in nanoseconds since the epoch."""
+
+    flags: int
+    st_mode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+
+
+def pack_status(status: os.stat_result) -> bytes:
+    """The part of a fingerprint that ``lstat`` decides; :data:`FINGERPRINT_SIZE` - 1 bytes."""
+    try:
+        return _STATUS.pack(
+            status.st_mode,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+        )
+    except struct.error:
+        return _STATUS.pack(
+            status.st_mode,
+            min(max(status.st_size, 0), MAX_MTIME_NS),
+            clamp_mtime(status.st_mtime_ns),
+            clamp_mtime(status.st_ctime_ns),
+            status.st_ino & _UNSIGNED,
+            status.st_dev & _UNSIGNED,
+        )
+
+
+def from_stat(status: os.stat_result, looked_at_ns: int, flags: int = 0) -> bytes:
+    """A fingerprint of what had this status.
+
+    ``looked_at_ns`` is the time just before ``status`` was taken, or, where content was read, before the status that
+    preceded the reading.
+    """
+    if not stat.S_ISDIR(status.st_mode) and is_racy(status.st_ctime_ns, looked_at_ns):
+        flags |= RACY
+    return bytes((flags,)) + pack_status(status)
+
+
+def is_racy(ctime_ns: int, looked_at_ns: int) -> bool:
+    """Whether a file changed at ``ctime_ns`` may have changed again, unseen, after ``looked_at_ns``."""
+    coarse = ctime_ns % _SECOND_NS == 0
+    window = LIMITS.coarse_racy_window_ns if coarse else LIMITS.racy_window_ns
+    return abs(looked_at_ns - ctime_ns) < window
+
+
+def parse(fingerprint: bytes) -> Fingerprint | None:
+    """The fields of a fingerprint, or ``None`` if it is none."""
+    if len(fingerprint) != FINGERPRINT_SIZE:
+        return None
+    return Fingerprint(fingerprint[0], *_STATUS.unpack_from(fingerprint, 1))
+
+
+def identity_of(fingerprint: bytes) -> tuple[int, int]:
+    """Device and inode of a fingerprint."""
+    inode, device = _IDENTITY.unpack_from(fingerprint, FINGERPRINT_SIZE - _IDENTITY.size)
+    return device, inode
+
+
+def flags_of(record: Record) -> int:
+    """The flags of a record's fingerprint; 0 if it has none."""
+    fingerprint = fingerprint_of(record)
+    return fingerprint[0] if len(fingerprint) == FINGERPRINT_SIZE else 0
+
+
+def matches(record: Record, status: os.stat_result) -> bool:
+    """Whether ``record`` still describes what has this status now."""
+    return record.endswith(pack_status(status)) and not flags_of(record) & RACY
+
+
+def with_flags(record: Record, flags: int) -> Record:
+    """The record with other flags in its fingerprint."""
+    end = len(record) - FINGERPRINT_SIZE
+    return Record(record[:end] + bytes((flags,)) + record[end + 1 :])
+
+
+def file_record(status: os.stat_result, looked_at_ns: int, digest: bytes = UNKNOWN) -> Record:
+    """The record of a regular file that has this status and content; times as for :func:`from_stat`."""
+    entry = file_entry(mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns, digest=digest)
+    return pack(entry, from_stat(status, looked_at_ns))
+
+
+def directory_record(status: os.stat_result, *, mount: bool = False) -> Record:
+    """The record of a directory; ``mount``: it is on another device than its parent."""
+    return pack(directory_entry(status.st_mode), from_stat(status, 0, MOUNT if mount else 0))
+
+
+def symlink_record(status: os.stat_result, looked_at_ns: int, target: bytes) -> Record:
+    """The record of a symbolic link."""
+    return pack(symlink_entry(target), from_stat(status, looked_at_ns))

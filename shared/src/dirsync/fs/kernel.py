@@ -1,0 +1,72 @@
+"""Calls of the kernel that Python does not wrap; each with a way to tell that it is not there.
+
+Loaded when first used: a client never needs them, and loading ctypes costs milliseconds.
+"""
+
+import errno
+import functools
+import os
+import platform
+from collections.abc import Callable
+from typing import Any, Final
+
+_EXCHANGE: Final = 2
+"""``RENAME_EXCHANGE`` of Linux's renameat2 and ``RENAME_SWAP`` of macOS's renameatx_np."""
+
+_SYNCFS_REPORTS_ERRORS: Final = (5, 8)
+"""Since this Linux, syncfs tells of a failed write-back; before, only fsync did."""
+
+
+def exchange(first_directory: int, first: bytes, second_directory: int, second: bytes) -> bool:
+    """Swap two entries of any kind atomically, each a name in an open directory; ``False`` where nobody can.
+
+    Raises:
+        OSError: as rename(2).
+    """
+    call = _function("renameat2") or _function("renameatx_np")
+    if call is None:
+        return False
+    number = call(first_directory, first, second_directory, second, _EXCHANGE)
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    if number:
+        raise OSError(number, os.strerror(number))
+    return True
+
+
+def sync_file_system(descriptor: int) -> bool:
+    """Make everything durable on the file system that holds ``descriptor``; ``False`` where that proves nothing.
+
+    Raises:
+        OSError: a write-back failed.
+    """
+    call = _function("syncfs") if _kernel() >= _SYNCFS_REPORTS_ERRORS else None
+    if call is None:
+        return False
+    number = call(descriptor)
+    if number:
+        raise OSError(number, os.strerror(number))
+    return True
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., int] | None:
+    """A function of the C library that answers 0 or an error number."""
+    import ctypes  # noqa: PLC0415  see the module
+
+    function: Any = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    if function is None:
+        return None
+
+    def call(*arguments: int | bytes) -> int:
+        return ctypes.get_errno() if function(*arguments) else 0
+
+    return call
+
+
+@functools.cache
+def _kernel() -> tuple[int, ...]:
+    if platform.system() != "Linux":
+        return (0,)
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(c for c in minor if c.isdigit()) or 0)

@@ -1,0 +1,272 @@
+"""A root directory, and the only way to anything in it.
+
+Everything is reached by directory descriptors from the descriptor that :meth:`Root.open` got: each component is opened
+with ``O_DIRECTORY | O_NOFOLLOW``, so no link, whoever swaps it in and whenever, leads anywhere else (P5). A path string
+never reaches the kernel except as a single name relative to a descriptor; paths of any depth work.
+
+Directory descriptors are kept, the least recently used closed first, because siblings share a parent. Rules:
+
+- A descriptor that a method returns from :meth:`directory` or :meth:`parent` is borrowed: it is good until the next
+  call of this root.
+- A root belongs to one thread; :meth:`clone` gives another thread its own. A shared cache could close a descriptor that
+  another thread is about to use, and a reused number would be an escape.
+- RACE: a kept descriptor follows its directory when somebody moves it, so for a while a path may lead to where the
+  directory went, or a new directory of that name may be missed. The worst is that content is observed under its former
+  name, or that a change of the replica lands in a directory that its administrator moved aside. Callers bound this by
+  :meth:`forget_all` at the start of each scan or batch, and by :meth:`forget` where they move or remove themselves.
+- RACE: somebody who can write both inside and outside a root may move an opened directory out of it; no kernel call
+  prevents that (``docs``: accepted residuals).
+"""
+
+import enum
+import errno
+import fcntl
+import os
+import stat
+from collections import OrderedDict
+from typing import NamedTuple, Self
+
+from dirsync.errors import UsageError
+from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
+from dirsync.limits import LIMITS
+from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Flags by which one component of a path is opened as a directory."""
+
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags by which a file is opened: a FIFO that took its place must not block us."""
+
+
+class Identity(NamedTuple):
+    """Which directory it is, whatever its name."""
+
+    device: int
+    inode: int
+
+
+class RootState(enum.Enum):
+    """Whether a root's name still leads to the directory that was opened."""
+
+    SAME = "same"
+    VANISHED = "vanished"
+    CHANGED_KIND = "changed_kind"
+    REPLACED = "replaced"
+
+
+class Root:
+    """An open root directory; see the module for its rules. A context manager that closes it."""
+
+    def __init__(self, path: bytes, descriptor: int) -> None:
+        self.path = path
+        """The absolute path by which the root was opened; for messages and for :meth:`state`."""
+        self._fd = descriptor
+        self._kept: OrderedDict[RelPath, int] = OrderedDict()
+        status = os.fstat(descriptor)
+        self.identity = Identity(status.st_dev, status.st_ino)
+
+    @classmethod
+    def open(cls, path: str | bytes | os.PathLike[str]) -> Self:
+        """Open a directory as a root.
+
+        Raises:
+            UsageError: it is absent, a symbolic link, no directory, or not readable for us.
+        """
+        absolute = os.path.join(os.getcwdb(), os.fsencode(path)).rstrip(b"/") or b"/"
+        try:
+            return cls(absolute, os.open(absolute, OPEN_DIRECTORY))
+        except OSError as error:
+            raise UsageError(_unusable(absolute, error)) from error
+
+    def clone(self) -> "Root":
+        """The same directory for another thread. It does not hold the lock."""
+        return Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
+
+    def close(self) -> None:
+        """Close every descriptor and let go of the lock."""
+        self.forget_all()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def descriptor(self) -> int:
+        """The root's own descriptor."""
+        return self._fd
+
+    def directory(self, path: RelPath) -> int:
+        """A borrowed descriptor of the directory at ``path``.
+
+        Raises:
+            PathFailure: :class:`~dirsync.fs.failure.Vanished` if there is no directory (any more), or Unreadable.
+        """
+        if not path:
+            return self._fd
+        descriptor = self._kept.get(path)
+        if descriptor is None:
+            return self._walk(path)
+        self._kept.move_to_end(path)
+        return descriptor
+
+    def parent(self, path: RelPath) -> tuple[int, bytes]:
+        """A borrowed descriptor of the directory that holds ``path``, and the name there.
+
+        Raises:
+            PathFailure: as :meth:`directory`.
+        """
+        above, name = split(path)
+        return self.directory(above), name
+
+    def lstat(self, path: RelPath) -> os.stat_result | None:
+        """The status of what is at ``path``, a link not followed; ``None`` if it or a directory above is not there.
+
+        Raises:
+            PathFailure: Unreadable, when nobody can tell.
+        """
+        try:
+            if not path:
+                return os.fstat(self._fd)
+            descriptor, name = self.parent(path)
+            return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except Vanished:
+            return None
+        except OSError as error:
+            failure = reading_failure(path, "look at", error)
+            if isinstance(failure, Vanished):
+                return None
+            raise failure from error
+
+    def open_file(self, path: RelPath) -> int:
+        """A descriptor, the caller's to close, for reading the regular file at ``path``.
+
+        Raises:
+            PathFailure: Vanished, Unreadable, or Changing if it is no regular file.
+        """
+        descriptor, name = self.parent(path)
+        try:
+            opened = os.open(name, OPEN_FILE, dir_fd=descriptor)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise _not_regular(path) from error
+            raise reading_failure(path, "open", error) from error
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise _not_regular(path)
+        return opened
+
+    def readlink(self, path: RelPath) -> bytes:
+        """The target of the symbolic link at ``path``.
+
+        Raises:
+            PathFailure: Vanished, Unreadable, or Changing if it is no link.
+        """
+        descriptor, name = self.parent(path)
+        try:
+            return os.readlink(name, dir_fd=descriptor)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise Changing(path, f"{escape(path)} is no symbolic link any more") from error
+            raise reading_failure(path, "read the link", error) from error
+
+    def forget(self, path: RelPath) -> None:
+        """Let go of the descriptors of ``path`` and of everything below it."""
+        for kept in [kept for kept in self._kept if is_within(kept, path)]:
+            os.close(self._kept.pop(kept))
+
+    def forget_all(self) -> None:
+        """Let go of every descriptor but the root's own."""
+        while self._kept:
+            os.close(self._kept.popitem()[1])
+
+    def state(self) -> RootState:
+        """Whether the root's name still leads to this directory."""
+        try:
+            status = os.lstat(self.path)
+        except OSError:
+            return RootState.VANISHED
+        if not stat.S_ISDIR(status.st_mode):
+            return RootState.CHANGED_KIND
+        same = Identity(status.st_dev, status.st_ino) == self.identity
+        return RootState.SAME if same else RootState.REPLACED
+
+    def lock(self) -> None:
+        """Become the only process that uses this root, until it is closed or the process ends.
+
+        Raises:
+            UsageError: another process is, or the file system cannot tell.
+        """
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"{escape(self.path)} is in use by another process: stop it, or choose another directory"
+            raise UsageError(msg, reason="ROOT_BUSY") from error
+        except OSError as error:
+            msg = f"{escape(self.path)} cannot be locked ({error.strerror}): choose a file system that has flock"
+            raise UsageError(msg) from error
+
+    def free_bytes(self) -> int:
+        """Bytes that this process may still write to the root's file system."""
+        status = os.fstatvfs(self._fd)
+        return status.f_bavail * status.f_frsize
+
+    def _walk(self, path: RelPath) -> int:
+        at, descriptor = self._nearest(path)
+        while at != path:
+            end = path.find(b"/", len(at) + 1)
+            below = RelPath(path if end < 0 else path[:end])
+            name = below[len(at) + 1 :] if at else below
+            try:
+                descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=descriptor)
+            except OSError as error:
+                raise _directory_failure(below, error) from error
+            self._keep(below, descriptor)
+            at = below
+        return descriptor
+
+    def _nearest(self, path: RelPath) -> tuple[RelPath, int]:
+        """The nearest directory above ``path`` that is open already."""
+        end = path.rfind(b"/")
+        while end > 0:
+            above = RelPath(path[:end])
+            if above in self._kept:
+                self._kept.move_to_end(above)
+                return above, self._kept[above]
+            end = path.rfind(b"/", 0, end)
+        return ROOT, self._fd
+
+    def _keep(self, path: RelPath, descriptor: int) -> None:
+        self._kept[path] = descriptor
+        if len(self._kept) > LIMITS.directory_descriptors:
+            os.close(self._kept.popitem(last=False)[1])
+
+
+def _directory_failure(path: RelPath, error: OSError) -> PathFailure:
+    failure = reading_failure(path, "open the directory", error)
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        return Vanished(path, f"{shown(path)} is no directory any more", code=error.errno)
+    return failure
+
+
+def _not_regular(path: RelPath) -> PathFailure:
+    return Changing(path, f"{shown(path)} is no regular file any more")
+
+
+def _unusable(path: bytes, error: OSError) -> str:
+    name = escape(path)
+    if os.path.islink(path):
+        return f"{name} is a symbolic link: name the directory that it leads to"
+    match error.errno:
+        case errno.ENOENT:
+            return f"{name} does not exist: create the directory, or name another"
+        case errno.ENOTDIR:
+            return f"{name} is not a directory"
+        case errno.EACCES | errno.EPERM:
+            return f"{name} cannot be read by uid {os.geteuid()}: change its owner or mode, or run as another user"
+        case _:
+            return f"{name} cannot be opened: {error.strerror}"

@@ -1,0 +1,121 @@
+"""Reading a file that others may be writing, so that no mixture of two versions is taken for one.
+
+The status is taken before the first byte and again after the last, on the same descriptor; if size, mtime or ctime
+moved in between, what was read is thrown away (D01, D02). A file that is replaced by rename while we read is no
+trouble: the descriptor keeps the old version, whole.
+
+RACE: a writer that overwrites in place, leaving the size, within the same clock tick as the last change that our first
+status saw, shows no different timestamp (on kernels before 6.13; later ones make the timestamps differ). The worst is
+that a mixture is read once: its fingerprint is racy, so the next scan reads the file again.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Self
+
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.fs.failure import Changing, reading_failure, shown
+from dirsync.fs.root import Root
+from dirsync.limits import LIMITS
+from dirsync.tree.path import RelPath
+
+
+class StableFile:
+    """A regular file open for one reading. A context manager that closes it.
+
+    Raises:
+        PathFailure: Vanished, Unreadable, or Changing if it is no regular file.
+    """
+
+    def __init__(self, root: Root, path: RelPath, now: WallNanoseconds = wall_ns) -> None:
+        self.path = path
+        self.looked_at_ns = now()
+        """The time for the fingerprint of what is read."""
+        self._fd = root.open_file(path)
+        self.before = os.fstat(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    @property
+    def size(self) -> int:
+        """Bytes that the file had when it was opened."""
+        return self.before.st_size
+
+    @property
+    def descriptor(self) -> int:
+        """For reading at offsets; this object's to close."""
+        return self._fd
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most ``size``; empty at the end."""
+        try:
+            return os.read(self._fd, size)
+        except OSError as error:
+            raise reading_failure(self.path, "read", error) from error
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from where the last read ended, as far as one read goes; how many bytes, 0 at the end."""
+        try:
+            return os.readv(self._fd, [buffer])
+        except OSError as error:
+            raise reading_failure(self.path, "read", error) from error
+
+    def frames(self, size: int) -> Iterator[bytes]:
+        """The content up to the size that the file had when it was opened, in pieces of ``size`` bytes.
+
+        Each piece but the last is full. A file that shrinks ends early; :meth:`settled` tells.
+        """
+        left = self.size
+        while left:
+            frame = self._full(min(size, left))
+            if not frame:
+                return
+            left -= len(frame)
+            yield frame
+
+    def settled(self) -> os.stat_result | None:
+        """The status now, or ``None`` if the file changed since it was opened: then what was read is worth nothing."""
+        after, before = os.fstat(self._fd), self.before
+        same = (
+            after.st_size == before.st_size
+            and after.st_mtime_ns == before.st_mtime_ns
+            and after.st_ctime_ns == before.st_ctime_ns
+        )
+        return after if same else None
+
+    def _full(self, size: int) -> bytes:
+        frame = self.read(size)
+        while 0 < len(frame) < size:
+            more = self.read(size - len(frame))
+            if not more:
+                break
+            frame += more
+        return frame
+
+
+def read_small(
+    root: Root, path: RelPath, limit: int = LIMITS.inline_file_bytes, now: WallNanoseconds = wall_ns
+) -> tuple[bytes, os.stat_result]:
+    """The whole content of a file of at most ``limit`` bytes, of one version, and the status that goes with it.
+
+    Raises:
+        PathFailure: Changing if it never held still or is larger than ``limit``; Vanished; Unreadable.
+    """
+    for _ in range(LIMITS.stable_read_attempts):
+        with StableFile(root, path, now) as file:
+            if file.size > limit:
+                raise Changing(path, f"{shown(path)} grew beyond {limit} bytes while it was looked at")
+            content = b"".join(file.frames(limit))
+            status = file.settled()
+            if status is not None and len(content) == status.st_size:
+                return content, status
+    raise changing(path)
+
+
+def changing(path: RelPath) -> Changing:
+    """The failure of a file that was read as often as allowed and never held still."""
+    return Changing(path, f"{shown(path)} changed each time while it was read; it is tried again later")

@@ -1,0 +1,160 @@
+"""How directories follow one another in a scan, and which of them are left out as a whole.
+
+A directory that lives only through ignored content is no part of the tree: nobody could make it at the replica and both
+sides be equal. That is known only after everything below it was looked at, so a directory that is new to the tree
+waits, with the scans on the way to it, until something in it proves that it stays; whoever consumes the steps never
+sees it before. A directory that the tree has and that loses its last tracked child is taken out, and then its parent is
+judged.
+
+Steps come depth first, parents before children, one for each directory: between two of them a caller may do other work.
+The walk is iterative; depth costs memory, not stack.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.fs.root import Root
+from dirsync.fs.rules import DEFAULT_RULES, ScanRules
+from dirsync.fs.scan import DirectoryScan, scan_directory
+from dirsync.tree.entry import Record
+from dirsync.tree.path import ROOT, RelPath, split
+from dirsync.tree.problem import Snapshot
+from dirsync.tree.tree import Tree
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A directory whose subdirectories are being visited."""
+
+    found: DirectoryScan
+    pending: Iterator[tuple[RelPath, Record | None]]
+    """Subdirectories to visit; those that are new to the tree with their record."""
+    is_new: bool
+    left_out: int
+
+
+def scan_steps(
+    root: Root,
+    tree: Tree,
+    rules: ScanRules = DEFAULT_RULES,
+    starts: Iterable[RelPath] = (ROOT,),
+    *,
+    deep: bool = True,
+    now: WallNanoseconds = wall_ns,
+) -> Iterator[DirectoryScan]:
+    """Bring the tree up to date below each of ``starts``, one directory at a step.
+
+    ``deep`` visits every subdirectory; otherwise only the listing of each start is looked at, and subdirectories that
+    are new to the tree. A start that is no directory of the tree means the nearest directory above it.
+    """
+    root.forget_all()
+    walk = _Walk(root, tree, rules, now)
+    for start in dict.fromkeys(starts):
+        yield from walk.below(_nearest(tree, start), deep=deep)
+
+
+def scan_tree(
+    root: Root, tree: Tree, rules: ScanRules = DEFAULT_RULES, start: RelPath = ROOT, now: WallNanoseconds = wall_ns
+) -> Snapshot:
+    """Bring the tree up to date below ``start``, and say what was found there beside entries."""
+    snapshot = Snapshot(tree)
+    for step in scan_steps(root, tree, rules, (start,), now=now):
+        snapshot.problems.update((problem.path, problem) for problem in step.problems)
+        snapshot.untracked += step.untracked
+        snapshot.mounts_lost.update(step.mounts_lost)
+    return snapshot
+
+
+class _Walk:
+    def __init__(self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds) -> None:
+        self._root = root
+        self._tree = tree
+        self._rules = rules
+        self._now = now
+        self._stack: list[_Frame] = []
+        self._waiting: list[DirectoryScan] = []
+        """Scans of new directories of which nobody knows yet whether they stay. Invariant: they are the last frames of
+        the stack, outermost first; whenever a step is handed out there are none."""
+
+    def below(self, start: RelPath, *, deep: bool) -> Iterator[DirectoryScan]:
+        """The steps from one directory of the tree."""
+        at = start
+        while True:
+            yield self._enter(at, deep=deep).found
+            while self._stack:
+                yield from self._advance(deep=deep)
+            if at in self._tree:
+                return
+            at, deep = _nearest(self._tree, at), False
+
+    def _advance(self, *, deep: bool) -> Iterator[DirectoryScan]:
+        path, record = next(self._stack[-1].pending, (None, None))
+        if path is None:
+            yield from self._leave()
+            return
+        if record is not None:
+            self._tree.put(path, record)
+        elif self._tree.directory(path) is None:
+            return
+        frame = self._enter(path, deep=deep, is_new=record is not None)
+        if frame.is_new:
+            frame.found.changed.insert(0, path)
+            self._waiting.append(frame.found)
+            if _proves_itself(frame.found, self._tree):
+                yield from self._stay()
+        else:
+            yield frame.found
+
+    def _enter(self, path: RelPath, *, deep: bool, is_new: bool = False) -> _Frame:
+        found = scan_directory(self._root, self._tree, path, self._rules, self._now)
+        visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
+        if deep:
+            visits += [(directory, None) for directory in found.directories]
+        frame = _Frame(found, iter(visits), is_new, found.left_out)
+        self._stack.append(frame)
+        return frame
+
+    def _leave(self) -> Iterator[DirectoryScan]:
+        """The last subdirectory was visited: the directory stays, or is left out."""
+        frame = self._stack.pop()
+        path = frame.found.path
+        if not self._is_left_out(frame):
+            yield from self._stay()
+            return
+        self._tree.remove(path)
+        self._root.forget(path)
+        if self._stack:
+            self._stack[-1].left_out += 1
+        if self._waiting and self._waiting[-1] is frame.found:
+            self._waiting.pop()
+        else:
+            yield DirectoryScan(path, changed=[path])
+
+    def _stay(self) -> Iterator[DirectoryScan]:
+        waiting, self._waiting = self._waiting, []
+        yield from waiting
+
+    def _is_left_out(self, frame: _Frame) -> bool:
+        found = frame.found
+        directory = self._tree.directory(found.path)
+        if not found.path or directory is None or directory.children or not frame.left_out:
+            return False
+        if found.problems or found.untracked or found.mounts_lost:
+            return False
+        return frame.is_new or not self._rules.keep_known_directories
+
+
+def _proves_itself(found: DirectoryScan, tree: Tree) -> bool:
+    """Whether what was found in a new directory is reason enough for it to be in the tree."""
+    directory = tree.directory(found.path)
+    if directory is None or directory.children or found.problems or found.untracked:
+        return True
+    return not found.left_out and not found.new_directories
+
+
+def _nearest(tree: Tree, path: RelPath) -> RelPath:
+    """``path`` if it is a directory of the tree, else the nearest one above it."""
+    while tree.directory(path) is None:
+        path, _ = split(path)
+    return path
