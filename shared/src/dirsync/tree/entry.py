@@ -1,8 +1,8 @@
 """What is at a path. Absence is ``None``, so that nothing needs a special case for it.
 
-An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit: a record is
-the entry's fixed part, the link target, and a *fingerprint*, opaque here, by which ``dirsync.fs`` proves without reading
-a file that the record still describes it.
+An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit: a record
+is the entry's fixed part, the link target, and a *fingerprint*, opaque here, by which ``dirsync.fs`` proves without
+reading a file that the record still describes it.
 """
 
 import enum

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from dirsync.tree.path import RelPath, ancestors, escape, is_within
+from dirsync.tree.path import RelPath, abbreviate, ancestors, is_within
 from dirsync.tree.plan import Delete, MakeDirectory, Operation
 from dirsync.tree.tree import Directory, Tree
 
@@ -33,8 +33,6 @@ _EMPTIED_FROM: Final = 2
 _SLICES: Final = 60
 """How finely the window is divided; a slice leaves it as a whole."""
 _SHOWN_PATHS: Final = 3
-_SHOWN_CHARACTERS: Final = 80
-"""How much of each path a message shows."""
 
 
 class Guard(StrEnum):
@@ -294,10 +292,6 @@ def _message(name: str, reason: str, waiting: Sequence[Operation]) -> str:
 
 
 def _listed(paths: Sequence[RelPath]) -> str:
-    shown = ", ".join(_shortened(escape(path)) for path in paths[:_SHOWN_PATHS])
+    shown = ", ".join(abbreviate(path) for path in paths[:_SHOWN_PATHS])
     more = len(paths) - _SHOWN_PATHS
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"...{text[-_SHOWN_CHARACTERS:]}"

@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.errors import LimitExceeded
 from dirsync.limits import LIMITS
-from dirsync.tree.path import RelPath, escape
+from dirsync.tree.path import RelPath, abbreviate
 from dirsync.tree.wildmatch import translate
 
 if TYPE_CHECKING:
     import re2  # type: ignore[import-untyped]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_PROBE = b"\0"
-"""A text that no path is: whether the automaton finds it tells whether it works."""
 
 
 def parse(text: bytes) -> list[bytes]:
@@ -93,20 +91,10 @@ def _compile(expressions: list[bytes]) -> "re2.Set":
     options.dot_nl = True
     options.encoding = re2.Options.Encoding.LATIN1
     automaton = re2.Set.FullMatchSet(options)
-    try:
-        for expression in [*expressions, rb"\x00"]:
-            automaton.Add(expression)
-        automaton.Compile()
-    except re2.error as error:
-        raise _too_complex() from error
-    # An automaton that outgrew its memory does not fail: it finds nothing, ever.
-    if len(expressions) not in (automaton.Match(_PROBE) or ()):
-        raise _too_complex()
+    for expression in expressions:
+        automaton.Add(expression)
+    automaton.Compile()
     return automaton
-
-
-def _too_complex() -> LimitExceeded:
-    return LimitExceeded("max_ignore_bytes", "the ignore rules are too complex together; use fewer or simpler ones")
 
 
 def _rule(line: bytes) -> _Rule | None:
@@ -138,7 +126,7 @@ def _check(lines: Sequence[bytes]) -> None:
         raise LimitExceeded("max_ignore_rules", msg)
     for line in lines:
         if len(line) > LIMITS.max_ignore_rule_bytes:
-            msg = f"ignore rule {escape(line[:60])}... is longer than {LIMITS.max_ignore_rule_bytes} bytes; shorten it"
+            msg = f"ignore rule {abbreviate(line)} is longer than {LIMITS.max_ignore_rule_bytes} bytes; shorten it"
             raise LimitExceeded("max_ignore_rule_bytes", msg)
     total = sum(map(len, lines))
     if total > LIMITS.max_ignore_bytes:

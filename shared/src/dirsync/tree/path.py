@@ -18,6 +18,7 @@ RelPath = NewType("RelPath", bytes)
 ROOT = RelPath(b"")
 
 _FORBIDDEN = (b"", b".", b"..")
+_QUOTED_BYTES = 100
 
 
 class InvalidPath(InvalidMessage):
@@ -38,14 +39,14 @@ def parse_path(raw: bytes) -> RelPath:
         msg = f"path of {len(raw)} bytes is longer than {LIMITS.max_path_bytes}"
         raise InvalidPath(msg)
     if b"\0" in raw:
-        msg = f"path {escape(raw)} contains a NUL byte"
+        msg = f"path {abbreviate(raw)} contains a NUL byte"
         raise InvalidPath(msg)
     for component in raw.split(b"/"):
         if component in _FORBIDDEN:
-            msg = f"path {escape(raw)} is absolute, climbs, or is not clean"
+            msg = f"path {abbreviate(raw)} is absolute, climbs, or is not clean"
             raise InvalidPath(msg)
         if len(component) > LIMITS.max_name_bytes:
-            msg = f"path {escape(raw)} has a component of more than {LIMITS.max_name_bytes} bytes"
+            msg = f"path {abbreviate(raw)} has a component of more than {LIMITS.max_name_bytes} bytes"
             raise InvalidPath(msg)
     return RelPath(raw)
 
@@ -62,7 +63,7 @@ def parse_entry_path(raw: bytes) -> RelPath:
 def parse_name(raw: bytes) -> bytes:
     """Validate one component."""
     if b"/" in raw or raw == b"":
-        msg = f"{escape(raw)!r} is not the name of a directory entry"
+        msg = f"{abbreviate(raw)!r} is not the name of a directory entry"
         raise InvalidPath(msg)
     return parse_path(raw)
 
@@ -103,6 +104,11 @@ def escape(raw: bytes) -> str:
     """
     text = raw.decode("utf-8", "surrogateescape")
     return "".join(_escape_character(c) for c in text) if not text.isascii() or not text.isprintable() else text
+
+
+def abbreviate(raw: bytes) -> str:
+    """A path or name as in :func:`escape`, of a long one only the end: for messages that have to stay short."""
+    return escape(raw) if len(raw) <= _QUOTED_BYTES else f"...{escape(raw[-_QUOTED_BYTES:])}"
 
 
 def _escape_character(c: str) -> str:

@@ -1,9 +1,9 @@
 """A tree of entries whose root digest proves equality, kept up to date change by change.
 
 A directory's digest is SHA-256 over the number of its children and the sum, modulo 2^256, of its children's record
-hashes (AdHash: Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997). A sum can be corrected for one
-child without looking at its siblings, so a change costs the depth of the path and not the width of the directories on
-it. The construction guards against accidents: whoever could forge a collision would fool only himself.
+hashes (AdHash: Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997). A sum can be corrected for
+one child without looking at its siblings, so a change costs the depth of the path and not the width of the directories
+on it. The construction guards against accidents: whoever could forge a collision would fool only himself.
 
     record hash = SHA-256(kind u8 | mode u16 | size u64 | mtime_ns i64 | digest 32 bytes | name), little-endian
     directory digest = SHA-256(child count u64 | sum of record hashes mod 2^256 as 32 bytes), little-endian
@@ -148,9 +148,9 @@ class Tree:
         """Set what is at ``path``. A directory keeps its children; any other change of kind drops them.
 
         Raises:
-            KeyError: the parent is no directory of this tree.
+            KeyError: the parent is no directory of this tree, or the path is the root.
         """
-        parent, name = split(path)
+        parent, name = _place(path)
         chain = self._chain(parent)
         holder = chain[-1]
         old = holder.children.get(name)
@@ -171,8 +171,12 @@ class Tree:
         self._changed(chain, components(parent), _entries(holder.children[name]) - before)
 
     def remove(self, path: RelPath) -> None:
-        """Drop what is at ``path`` and below it; nothing happens if nothing is there."""
-        parent, name = split(path)
+        """Drop what is at ``path`` and below it; nothing happens if nothing is there.
+
+        Raises:
+            KeyError: the path is the root.
+        """
+        parent, name = _place(path)
         if self.directory(parent) is None:
             return
         chain = self._chain(parent)
@@ -274,6 +278,13 @@ class Tree:
             current.cached = hashlib.sha256(count + current.total.to_bytes(DIGEST_SIZE, "little")).digest()
         assert directory.cached is not None
         return directory.cached
+
+
+def _place(path: RelPath) -> tuple[RelPath, bytes]:
+    if path == ROOT:
+        msg = "the root"
+        raise KeyError(msg)
+    return split(path)
 
 
 def _entries(child: "Record | Directory | None") -> int:
