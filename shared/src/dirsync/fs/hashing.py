@@ -25,26 +25,27 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Tree
 
 
-class Hooks:
-    """What a caller may want to know and to decide while files are hashed. Called from several threads."""
+Hashed = Callable[[int], object]
+"""Told of each piece that was hashed, in bytes; from several threads."""
 
-    def __init__(
-        self,
-        hashed: Callable[[int], None] = lambda _bytes: None,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.hashed = hashed
-        """Told of each piece, in bytes."""
-        self.cancelled = cancelled
-        """Asked before each piece; ``True`` ends the work with :class:`~dirsync.errors.Unavailable`."""
+Cancelled = Callable[[], bool]
+"""Asked before each piece; true ends the work with :class:`~dirsync.errors.Unavailable`."""
 
 
 class Digester:
     """Hashes files of one root, with one buffer, for one thread."""
 
-    def __init__(self, root: Root, hooks: Hooks | None = None, now: WallNanoseconds = wall_ns) -> None:
+    def __init__(
+        self,
+        root: Root,
+        *,
+        hashed: Hashed | None = None,
+        cancelled: Cancelled | None = None,
+        now: WallNanoseconds = wall_ns,
+    ) -> None:
         self._root = root
-        self._hooks = hooks or Hooks()
+        self._hashed = hashed
+        self._cancelled = cancelled
         self._now = now
         self._buffer = memoryview(bytearray(0))
 
@@ -64,16 +65,17 @@ class Digester:
         raise changing(path)
 
     def _read(self, file: StableFile) -> tuple[bytes, int]:
-        hasher, hooks, size = hashlib.sha256(), self._hooks, 0
+        hasher, size = hashlib.sha256(), 0
         buffer = self._buffer_for(file.size)
         while True:
-            if hooks.cancelled():
+            if self._cancelled is not None and self._cancelled():
                 raise Unavailable("hashing was cancelled")
             count = file.read_into(buffer)
             if not count:
                 return hasher.digest(), size
             hasher.update(buffer[:count])
-            hooks.hashed(count)
+            if self._hashed is not None:
+                self._hashed(count)
             size += count
             if size > file.size:
                 return hasher.digest(), size
@@ -87,9 +89,11 @@ class Digester:
         return self._buffer
 
 
-def digest_file(root: Root, path: RelPath, hooks: Hooks | None = None) -> tuple[bytes, os.stat_result]:
+def digest_file(
+    root: Root, path: RelPath, *, hashed: Hashed | None = None, cancelled: Cancelled | None = None
+) -> tuple[bytes, os.stat_result]:
     """SHA-256 of the file at ``path`` and the status that goes with it; errors as :meth:`Digester.digest`."""
-    digest, status, _ = Digester(root, hooks).digest(path)
+    digest, status, _ = Digester(root, hashed=hashed, cancelled=cancelled).digest(path)
     return digest, status
 
 
@@ -99,7 +103,8 @@ def resolve(
     paths: Iterable[RelPath],
     *,
     threads: int = 2,
-    hooks: Hooks | None = None,
+    hashed: Hashed | None = None,
+    cancelled: Cancelled | None = None,
     now: WallNanoseconds = wall_ns,
 ) -> list[Problem]:
     """Give the files at ``paths`` their digests in the tree; a path that is no file of the tree is passed over.
@@ -110,7 +115,12 @@ def resolve(
     Raises:
         Unavailable: cancelled; what was done by then is in the tree.
     """
-    return _Resolution(tree, paths).run(root, threads, hooks or Hooks(), now)
+    clones = [root.clone() for _ in range(threads)]
+    try:
+        return _Resolution(tree, paths).run([Digester(c, hashed=hashed, cancelled=cancelled, now=now) for c in clones])
+    finally:
+        for clone in clones:
+            clone.close()
 
 
 def unknown_files(tree: Tree) -> Iterator[RelPath]:
@@ -132,20 +142,15 @@ class _Resolution:
         self._lock = threading.Lock()
         self._outcomes: SimpleQueue[list[_Outcome]] = SimpleQueue()
 
-    def run(self, root: Root, threads: int, hooks: Hooks, now: WallNanoseconds) -> list[Problem]:
-        clones = [root.clone() for _ in range(threads)]
-        workers = [
-            threading.Thread(target=self._work, args=(Digester(clone, hooks, now),), name="hash", daemon=True)
-            for clone in clones
-        ]
+    def run(self, digesters: list[Digester]) -> list[Problem]:
+        workers = [threading.Thread(target=self._work, args=(d,), name="hash", daemon=True) for d in digesters]
         for worker in workers:
             worker.start()
         try:
             return self._collect(len(workers))
         finally:
-            for worker, clone in zip(workers, clones, strict=True):
+            for worker in workers:
                 worker.join()
-                clone.close()
 
     def _collect(self, workers: int) -> list[Problem]:
         problems: list[Problem] = []

@@ -20,6 +20,10 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 
+class FileTooLarge(Changing):
+    """The file is larger than it was, and than whoever reads it is prepared for."""
+
+
 class StableFile:
     """A regular file open for one reading. A context manager that closes it.
 
@@ -32,18 +36,25 @@ class StableFile:
         self.looked_at_ns = now()
         """The time for the fingerprint of what is read."""
         self._fd = root.open_file(path)
-        self.before = os.fstat(self._fd)
+        self.status = os.fstat(self._fd)
+        """As of before the first byte."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     @property
     def size(self) -> int:
         """Bytes that the file had when it was opened."""
-        return self.before.st_size
+        return self.status.st_size
 
     @property
     def descriptor(self) -> int:
@@ -79,7 +90,7 @@ class StableFile:
 
     def settled(self) -> os.stat_result | None:
         """The status now, or ``None`` if the file changed since it was opened: then what was read is worth nothing."""
-        after, before = os.fstat(self._fd), self.before
+        after, before = os.fstat(self._fd), self.status
         same = (
             after.st_size == before.st_size
             and after.st_mtime_ns == before.st_mtime_ns
@@ -103,12 +114,12 @@ def read_small(
     """The whole content of a file of at most ``limit`` bytes, of one version, and the status that goes with it.
 
     Raises:
-        PathFailure: Changing if it never held still or is larger than ``limit``; Vanished; Unreadable.
+        PathFailure: FileTooLarge; Changing if it never held still; Vanished; Unreadable.
     """
     for _ in range(LIMITS.stable_read_attempts):
         with StableFile(root, path, now) as file:
             if file.size > limit:
-                raise Changing(path, f"{shown(path)} grew beyond {limit} bytes while it was looked at")
+                raise FileTooLarge(path, f"{shown(path)} is larger than {limit} bytes")
             content = b"".join(file.frames(limit))
             status = file.settled()
             if status is not None and len(content) == status.st_size:
