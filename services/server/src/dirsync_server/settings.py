@@ -7,19 +7,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from dirsync.fs.durable import Fsync
 from dirsync.limits import GIB, MIB
 from dirsync.runtime.directories import lies_within
 from dirsync.runtime.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath
 from dirsync.runtime.settings import ServiceSettings
 from dirsync.runtime.values import Address
-
-
-class Fsync(StrEnum):
-    """When replica content is forced to disk."""
-
-    ALWAYS = "always"
-    BATCH = "batch"
-    NEVER = "never"
 
 
 class Permissions(StrEnum):

@@ -4,7 +4,7 @@
 ``level``, ``event``, ``service``, ``version``, ``namespace`` and ``session``; the first five are no names for fields of
 an event. Paths are given as bytes and are escaped here. What libraries say (:mod:`logging`, warnings, uncaught
 exceptions) becomes the event ``library.message``. Events that can repeat without end
-(:data:`dirsync.runtime.events.REPEATED`) are limited by kind; what was swallowed is told in one line with ``suppressed``.
+(:data:`dirsync.runtime.events.REPEATED`) are limited by kind; how many were swallowed is told in ``suppressed``.
 
 structlog filters by level and binds fields; from there one function does all the work, because ``file.synced`` may be
 logged ten thousand times in a second. Logging never raises.

@@ -72,7 +72,12 @@ class ServiceSettings(BaseSettings):
 
     service: ClassVar[str]
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        defer_build=True,  # the base itself is never built, and no class before it is loaded
+    )
 
     listen: Listen = Field(Address("127.0.0.1", 50051), description="gRPC address to listen on")
     metrics_listen: Listen = Field(
