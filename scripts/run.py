@@ -83,7 +83,10 @@ class Process:
         return 128 - code if code is not None and code < 0 else code
 
     def stop(self) -> int:
-        """End it, by force if it does not; its exit status, when all that it wrote is passed on."""
+        """End it, by force if it does not; its exit status, when all that it wrote is passed on.
+
+        One that our signal found before it listened for signals had nothing to finish: that is status 0.
+        """
         self._popen.terminate()
         try:
             self._popen.wait(STOP_SECONDS)
@@ -92,7 +95,7 @@ class Process:
             self._popen.kill()
         for thread in self._threads:
             thread.join()
-        return self.status or 0
+        return 0 if self._popen.returncode == -signal.SIGTERM else self.status or 0
 
 
 def main() -> int:
@@ -122,7 +125,8 @@ def stop(running: list[Process]) -> int:
 def stop_others(running: list[Process]) -> int:
     """One ended by itself: say so and end the rest; its exit status, or 1 if it thought that it was done."""
     first = next(process for process in running if process.status is not None)
-    status = first.stop()
+    status = first.status
+    first.stop()
     say(f"the {first.name} ended by itself with exit status {status}")
     stop(running)
     return status or 1
@@ -135,8 +139,9 @@ def readable_logs() -> dict[str, str]:
 
 
 def say(message: str) -> None:
-    """One line of ours among theirs."""
-    print(f"run    | {message}", file=sys.stderr, flush=True)
+    """One line of ours among theirs, if anyone still reads."""
+    with suppress(OSError):
+        print(f"run    | {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
