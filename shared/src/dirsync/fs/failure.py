@@ -10,7 +10,8 @@ import os
 from typing import ClassVar, Self
 
 from dirsync.errors import PathError
-from dirsync.tree.path import RelPath, escape
+from dirsync.limits import LIMITS
+from dirsync.tree.path import RelPath, abbreviate, escape
 from dirsync.tree.problem import Problem, ProblemKind
 
 _STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
@@ -92,8 +93,10 @@ def writing_failure(path: RelPath, doing: str, error: OSError) -> PathFailure:
 
 
 def shown(path: RelPath) -> str:
-    """The path for a sentence."""
-    return escape(path) if path else "the root directory"
+    """The path for a sentence; of an enormous one only the end."""
+    if not path:
+        return "the root directory"
+    return escape(path) if len(path) <= LIMITS.max_target_bytes else abbreviate(path)
 
 
 def _text(error: OSError) -> str:

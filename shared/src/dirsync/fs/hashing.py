@@ -24,7 +24,6 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Tree
 
-
 Hashed = Callable[[int], object]
 """Told of each piece that was hashed, in bytes; from several threads."""
 

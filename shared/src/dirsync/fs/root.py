@@ -171,7 +171,7 @@ class Root:
             return os.readlink(name, dir_fd=descriptor)
         except OSError as error:
             if error.errno == errno.EINVAL:
-                raise Changing(path, f"{escape(path)} is no symbolic link any more") from error
+                raise Changing(path, f"{shown(path)} is no symbolic link any more") from error
             raise reading_failure(path, "read the link", error) from error
 
     def forget(self, path: RelPath) -> None:

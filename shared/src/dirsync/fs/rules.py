@@ -33,5 +33,18 @@ class ScanRules:
     """A directory that the tree has already stays in it though it now lives only through what is left out: the replica
     has it because the source does."""
 
+    def is_reserved(self, path: RelPath) -> bool:
+        """Whether the path belongs to the server's staging."""
+        return path in self.reserved
+
+    def leaves_out(self, path: RelPath, name: bytes, *, is_directory: bool, is_link: bool) -> bool:
+        """Whether the entry called ``name`` at ``path``, none of whose ancestors is, is left out."""
+        return (
+            (name.startswith(NFS_PREFIX) and not is_directory)
+            or (is_directory and path == LOST_AND_FOUND)
+            or (is_link and not self.symlinks)
+            or (self.ignores is not None and self.ignores(path, is_directory))
+        )
+
 
 DEFAULT_RULES: Final = ScanRules()

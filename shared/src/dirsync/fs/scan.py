@@ -37,10 +37,10 @@ from dirsync.fs.fingerprint import (
 )
 from dirsync.fs.observe import observe, renew
 from dirsync.fs.root import Root
-from dirsync.fs.rules import DEFAULT_RULES, LOST_AND_FOUND, NFS_PREFIX, ScanRules
+from dirsync.fs.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
-from dirsync.tree.path import RelPath, escape, join
+from dirsync.tree.path import RelPath, abbreviate, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Directory, Tree
 
@@ -152,7 +152,7 @@ class _Look:
     def _is_left_out(self, entry: "os.DirEntry[str]", name: bytes) -> bool:
         """Whether the entry is not to be looked at; says so where it is a Problem."""
         rules, path = self._rules, join(self._path, name)
-        if not self._path and name in rules.reserved:
+        if rules.is_reserved(path):
             if rules.report_reserved:
                 message = f"{escape(path)} is a name that the server keeps for itself: rename it"
                 self._found.problems.append(Problem(path, ProblemKind.RESERVED_NAME, message))
@@ -162,12 +162,7 @@ class _Look:
             is_link = entry.is_symlink()
         except OSError:
             return False
-        left_out = (
-            (name.startswith(NFS_PREFIX) and not is_directory)
-            or (is_directory and not self._path and name == LOST_AND_FOUND)
-            or (is_link and not rules.symlinks)
-            or (rules.ignores is not None and rules.ignores(path, is_directory))
-        )
+        left_out = rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link)
         self._found.left_out += left_out
         return left_out
 
@@ -250,7 +245,7 @@ class _Look:
             kind, bound = ProblemKind.PATH_TOO_LONG, LIMITS.max_path_bytes
         else:
             return True
-        message = f"{escape(path[: LIMITS.max_name_bytes])}... is longer than {bound} bytes: shorten it"
+        message = f"{abbreviate(path)} is longer than {bound} bytes: shorten it"
         self._found.problems.append(Problem(path, kind, message))
         return False
 

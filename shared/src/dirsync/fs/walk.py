@@ -14,13 +14,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.fs.fingerprint import MOUNT, flags_of
+from dirsync.fs.observe import observe
 from dirsync.fs.root import Root
 from dirsync.fs.rules import DEFAULT_RULES, ScanRules
 from dirsync.fs.scan import DirectoryScan, scan_directory
-from dirsync.tree.entry import Record
+from dirsync.tree.entry import Kind, Record
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.problem import Snapshot
-from dirsync.tree.tree import Tree
+from dirsync.tree.tree import Directory, Tree
 
 
 @dataclass(slots=True)
@@ -52,6 +54,31 @@ def scan_steps(
     walk = _Walk(root, tree, rules, now)
     for start in dict.fromkeys(starts):
         yield from walk.below(_nearest(tree, start), deep=deep)
+
+
+def look_at(
+    root: Root,
+    tree: Tree,
+    paths: Iterable[RelPath],
+    rules: ScanRules = DEFAULT_RULES,
+    now: WallNanoseconds = wall_ns,
+) -> Iterator[DirectoryScan]:
+    """Bring the tree up to date at each of ``paths``, without listing the directories that hold them if possible.
+
+    A file or link that changed, appeared or went, and a directory that appeared with everything below it, need no
+    listing. Everything else (untracked, unreadable, the last child of a directory gone) is left to the listing of the
+    directory that holds the path. A step for a file or link has that path as its own.
+    """
+    root.forget_all()
+    walk = _Walk(root, tree, rules, now)
+    listings: dict[RelPath, None] = {}
+    for path in dict.fromkeys(paths):
+        found = walk.look(path)
+        if found is None:
+            listings[_nearest(tree, split(path)[0])] = None
+        else:
+            yield from found
+    yield from scan_steps(root, tree, rules, listings, deep=False, now=now)
 
 
 def scan_tree(
@@ -88,23 +115,60 @@ class _Walk:
                 return
             at, deep = _nearest(self._tree, at), False
 
+    def appeared(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
+        """The steps from a directory that is new to the tree; its parent is one of the tree."""
+        yield from self._enter_new(path, record)
+        while self._stack:
+            yield from self._advance(deep=True)
+
+    def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
+        """The steps from one path; ``None`` if only the listing of its directory can tell."""
+        above, name = split(path)
+        holder = self._tree.directory(above)
+        if not path or holder is None or self._rules.is_reserved(path):
+            return None
+        known = self._tree.record(path)
+        found = observe(self._root, path, known, self._now)
+        if found is None:
+            return self._gone(path, known, holder)
+        if not isinstance(found, bytes) or (known is not None and flags_of(known) & MOUNT):
+            return None
+        kind = found[0]
+        if self._rules.leaves_out(path, name, is_directory=kind == Kind.DIRECTORY, is_link=kind == Kind.SYMLINK):
+            return () if known is None else None
+        if found is known or found == known:
+            return ()
+        if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
+            return self.appeared(path, found)
+        self._tree.put(path, found)
+        return (DirectoryScan(path, changed=[path]),)
+
+    def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
+        if known is None:
+            return ()
+        if len(holder.children) == 1 or flags_of(known) & MOUNT:
+            return None
+        self._tree.remove(path)
+        self._root.forget(path)
+        return (DirectoryScan(path, changed=[path]),)
+
     def _advance(self, *, deep: bool) -> Iterator[DirectoryScan]:
         path, record = next(self._stack[-1].pending, (None, None))
         if path is None:
             yield from self._leave()
             return
         if record is not None:
-            self._tree.put(path, record)
-        elif self._tree.directory(path) is None:
-            return
-        frame = self._enter(path, deep=deep, is_new=record is not None)
-        if frame.is_new:
-            frame.found.changed.insert(0, path)
-            self._waiting.append(frame.found)
-            if _proves_itself(frame.found, self._tree):
-                yield from self._stay()
-        else:
-            yield frame.found
+            yield from self._enter_new(path, record)
+        elif self._tree.directory(path) is not None:
+            yield self._enter(path, deep=deep).found
+
+    def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
+        self._tree.put(path, record)
+        frame = self._enter(path, deep=True, is_new=True)
+        frame.found.changed.insert(0, path)
+        self._waiting.append(frame.found)
+        if _proves_itself(frame.found, self._tree):
+            yield from self._stay()
 
     def _enter(self, path: RelPath, *, deep: bool, is_new: bool = False) -> _Frame:
         found = scan_directory(self._root, self._tree, path, self._rules, self._now)
