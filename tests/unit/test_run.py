@@ -29,6 +29,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
     for name in ("server", "client"):
         (tmp_path / f"dirsync_{name}").mkdir()
+        (tmp_path / f"dirsync_{name}" / "__init__.py").touch()
         (tmp_path / f"dirsync_{name}" / "__main__.py").write_text(SERVICE.format(name=name))
 
     def start(**settings: str) -> subprocess.Popen[str]:
