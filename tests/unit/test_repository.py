@@ -36,8 +36,9 @@ def tracked_files() -> list[Path]:
 
 
 def own_sources() -> list[Path]:
-    """Python that people wrote."""
-    return [path for path in tracked_files() if path.suffix == ".py" and "_pb2" not in path.name]
+    """Python that people wrote and that is shipped."""
+    shipped = [path for path in tracked_files() if path.suffix == ".py" and "src" in path.relative_to(REPOSITORY).parts]
+    return [path for path in shipped if "_pb2" not in path.name]
 
 
 def locked(name: str) -> dict[str, str]:
