@@ -1,0 +1,120 @@
+"""Trees by machine: however one came about, its digest is that of what is in it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from dirsync.tree.entry import Entry, pack, unpack
+from dirsync.tree.path import InvalidPath, RelPath, components, escape, is_within, parse_path
+from dirsync.tree.tree import Attributes, Tree
+from tests.property import strategies
+from tests.property.strategies import entries, paths, plant, trees
+
+
+def rebuilt(content: dict[RelPath, Entry], attributes: Attributes | None = None) -> Tree:
+    """A tree made from scratch, in another order."""
+    tree = Tree(attributes)
+    for path in sorted(content, key=lambda path: (len(components(path)), path[::-1])):
+        tree.put(path, pack(content[path]))
+    return tree
+
+
+def content_of(tree: Tree) -> dict[RelPath, Entry]:
+    """Everything in a tree."""
+    return {path: unpack(record) for path, record in tree.walk()}
+
+
+class AnyEdits(RuleBasedStateMachine):
+    """A tree and a dictionary go through the same edits; digests are asked for at any moment, of any directory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree = Tree()
+        self.model: dict[RelPath, Entry] = {}
+
+    @rule(path=paths, entry=entries)
+    def put(self, path: RelPath, entry: Entry) -> None:
+        """Put an entry, making parents."""
+        plant(self.tree, path, entry)
+        self.model = content_of(self.tree)
+        assert entry == self.model[path]
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def remove(self, data: st.DataObject) -> None:
+        """Remove what is there."""
+        path = data.draw(st.sampled_from(sorted(self.model)))
+        self.tree.remove(path)
+        self.model = {other: entry for other, entry in self.model.items() if not is_within(other, path)}
+
+    @rule(path=paths)
+    def ask(self, path: RelPath) -> None:
+        """Ask for one digest, which brings only that part up to date."""
+        if self.tree.directory(path) is not None:
+            self.tree.digest(path)
+
+    @rule()
+    def copy(self) -> None:
+        """Go on with a copy, up to date or not."""
+        self.tree = self.tree.copy()
+
+    @invariant()
+    def content(self) -> None:
+        """The tree holds what the model holds, in order."""
+        assert self.model == content_of(self.tree)
+        assert len(self.model) == len(self.tree)
+        assert sorted(self.model, key=components) == [path for path, _ in self.tree.walk()]
+
+    def teardown(self) -> None:
+        """The digest is that of a tree made from scratch."""
+        assert rebuilt(self.model).digest() == self.tree.digest()
+
+
+TestAnyEdits = AnyEdits.TestCase
+
+
+@given(trees(), strategies.attributes)
+def test_copy_under_other_attributes_is_as_rebuilt(tree: Tree, attributes: Attributes) -> None:
+    """What counts can be changed with a copy, wherever the original's digests stand."""
+    expected = rebuilt(content_of(tree), attributes).digest()
+
+    assert expected == tree.copy(attributes).digest()
+    tree.digest()
+    assert expected == tree.copy(attributes).digest()
+
+
+@given(trees())
+def test_digest_of_every_directory_is_as_rebuilt(tree: Tree) -> None:
+    """Every directory's digest is that of its content alone."""
+    content = content_of(tree)
+    for path in (path for path, entry in content.items() if entry.is_directory):
+        below = {
+            RelPath(other[len(path) + 1 :]): entry
+            for other, entry in content.items()
+            if other != path and is_within(other, path)
+        }
+
+        assert rebuilt(below, tree.attributes).digest() == tree.digest(path)
+
+
+@given(st.binary() | st.lists(st.sampled_from((b".", b"..", b"", b"a", b"\0", b"/"))).map(b"/".join))
+def test_path_is_clean_or_refused(raw: bytes) -> None:
+    """Whatever bytes come, a path is what it was and cannot climb, or it is refused."""
+    try:
+        path = parse_path(raw)
+    except InvalidPath:
+        return
+
+    assert raw == path
+    assert path.find(b"\0") == -1
+    assert not {b"", b".", b".."} & set(components(path))
+
+
+@given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_escaped_name_is_one_harmless_line(raw: bytes) -> None:
+    """Whatever the name, its text is printable, of one line, and can be encoded."""
+    text = escape(raw)
+
+    assert text.isprintable()
+    assert len(text.splitlines()) <= 1
+    text.encode()
