@@ -69,6 +69,7 @@ class Process:
                     target.write(f"{self.name} | ".encode() + line)
                     target.flush()
                 except OSError:  # whoever read our output is gone
+                    discard(target)
                     self._events.put(Event.STOP)
                     return
 
@@ -139,9 +140,18 @@ def readable_logs() -> dict[str, str]:
 
 
 def say(message: str) -> None:
-    """One line of ours among theirs, if anyone still reads."""
-    with suppress(OSError):
+    """One line of ours among theirs."""
+    try:
         print(f"run    | {message}", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: IO[bytes] | IO[str]) -> None:
+    """Let a stream that nobody reads go nowhere: what is left in its buffer would fail the interpreter's own exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(tmp_path), **settings},
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": "", **settings},
         )
         started.append(process)
         return process
