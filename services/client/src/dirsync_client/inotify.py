@@ -27,6 +27,7 @@ from dirsync_client.watches import Ignored, WatchedDirectory, Watches, WatchRefu
 
 _ROOT_LEFT = In.IN_DELETE_SELF | In.IN_MOVE_SELF | In.IN_UNMOUNT | In.IN_IGNORED
 _COMPLETE = In.IN_CLOSE_WRITE | In.IN_MOVED_FROM | In.IN_MOVED_TO | In.IN_DELETE | In.IN_ATTRIB
+_REPLACED = In.IN_DELETE | In.IN_MOVED_FROM | In.IN_MOVED_TO
 _ARRIVED = In.IN_CREATE | In.IN_MOVED_TO | In.IN_ATTRIB
 
 
@@ -53,7 +54,10 @@ class InotifyHints(InotifyFD):
             super().__init__()
         except OSError as error:
             root.close()
-            reason = f"the kernel gives no inotify instance ({error.strerror}); raise fs.inotify.max_user_instances"
+            reason = (
+                f"the kernel gives no inotify instance ({error.strerror}): "
+                f"raise fs.inotify.max_user_instances, or the limit of open files"
+            )
             raise WatchRefused(reason) from error
         self.name = "dirsync-watch"
         self._root = root
@@ -64,6 +68,8 @@ class InotifyHints(InotifyFD):
         self._watches = Watches(self._inotify_fd, root, ignored)
         try:
             self._watches.rebuild()
+            self._watches.watch_name()
+            root.forget_all()
         except BaseException:
             self._release()
             raise
@@ -81,6 +87,7 @@ class InotifyHints(InotifyFD):
                     self.handle_event(event)
                 if self._unsure:
                     self._begin_again()
+                self._root.forget_all()  # a descriptor kept while idle would hold deleted directories and mounts
         except WatchRefused as refusal:
             self._release()
             self._refused(str(refusal))
@@ -102,6 +109,7 @@ class InotifyHints(InotifyFD):
             return
         directory = self._watches.find(event.wd)
         if directory is None:
+            self._unsure |= self._watches.is_own_name(event.wd, event.name)
             return
         if not event.name:
             self._on_itself(directory, mask)
@@ -125,7 +133,7 @@ class InotifyHints(InotifyFD):
     def _on_directory(self, parent: WatchedDirectory, name: bytes, mask: int) -> None:
         self._sink(Hint(join(parent.path, name), HintKind.CHANGED))
         known = parent.children.get(name)
-        if known is not None and mask & In.IN_MOVE:
+        if known is not None and mask & _REPLACED:
             self._watches.drop(known)
             known = None
         if known is None and mask & _ARRIVED:

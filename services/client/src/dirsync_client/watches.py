@@ -29,7 +29,7 @@ from watchdog.observers.inotify_c import InotifyConstants as In
 from watchdog.observers.inotify_c import Mask, WatchDescriptor, inotify_add_watch, inotify_rm_watch
 
 from dirsync.fs.failure import PathFailure, shown
-from dirsync.fs.root import Root
+from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.tree.path import ROOT, RelPath, join
 
 Ignored = Callable[[RelPath], bool]
@@ -39,6 +39,7 @@ _EVENTS = (
     In.IN_CREATE | In.IN_MODIFY | In.IN_CLOSE_WRITE | In.IN_ATTRIB | In.IN_MOVED_FROM | In.IN_MOVED_TO | In.IN_DELETE
 )
 _DIRECTORY = Mask(_EVENTS | In.IN_ONLYDIR | In.IN_EXCL_UNLINK)
+_NAME = Mask(In.IN_DELETE | In.IN_MOVED_FROM | In.IN_ONLYDIR)
 _TOP = Mask(_DIRECTORY | In.IN_DELETE_SELF | In.IN_MOVE_SELF)
 
 _NO_WATCH_NEEDED = frozenset(
@@ -80,9 +81,31 @@ class Watches:
         self._root = root
         self._ignored = ignored
         self._by_wd: dict[int, WatchedDirectory] = {}
+        self._above = -1
+        self._name = b""
 
     def __len__(self) -> int:
         return len(self._by_wd)
+
+    def watch_name(self) -> None:
+        """Watch the root's name in the directory above it.
+
+        A directory that is removed while somebody, like us, has it open tells that to its parent only. Where we may not
+        read the parent, the next rescan has to notice.
+        """
+        above, self._name = os.path.split(self._root.path)
+        if not self._name:
+            return
+        try:
+            opened = os.open(above, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        except OSError:
+            return
+        self._above = inotify_add_watch(self._inotify, b"/proc/self/fd/%d" % opened, _NAME)
+        os.close(opened)
+
+    def is_own_name(self, wd: int, name: bytes) -> bool:
+        """Whether an event is about the root's name, which something else may have now."""
+        return wd == self._above and name == self._name
 
     def find(self, wd: int) -> WatchedDirectory | None:
         """The directory that an event is about; None when its watch was dropped since."""

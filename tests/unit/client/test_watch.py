@@ -1,0 +1,653 @@
+"""The watcher over real directories: what happens comes out as hints, and nothing is watched less than it seems."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.fs.root import Root
+from dirsync.tree.path import ROOT, RelPath, join, split
+from dirsync_client.hint import Hint, HintKind
+from dirsync_client.watch import Watcher, WatchMode
+
+CHANGED, WRITING, DIRECTORY, LOST = HintKind.CHANGED, HintKind.WRITING, HintKind.DIRECTORY, HintKind.LOST
+
+LONG = 10.0
+"""Seconds after which a hint will not come any more, on a busy machine too."""
+
+
+class Listener:
+    """Takes hints and reports from a watcher, and waits for them."""
+
+    def __init__(self) -> None:
+        self.hints: deque[Hint] = deque()
+        self.reasons: list[str] = []
+        self.overflows = 0
+        self._arrived = threading.Condition()
+
+    def sink(self, hint: Hint) -> None:
+        """What the watcher calls."""
+        with self._arrived:
+            self.hints.append(hint)
+            self._arrived.notify()
+
+    def degraded(self, reason: str) -> None:
+        """What the watcher calls when it has to poll."""
+        self.reasons.append(reason)
+
+    def overflowed(self) -> None:
+        """What the watcher calls when events were dropped."""
+        self.overflows += 1
+
+    def waits_for(self, *wanted: tuple[bytes, HintKind]) -> bool:
+        """Whether all of these hints are there before it is too late."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: set(wanted) <= {tuple(hint) for hint in self.hints}, LONG)
+
+    def take(self) -> Hint | None:
+        """The next hint; None when there was none for a while."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self.hints, 0.3)
+            return self.hints.popleft() if self.hints else None
+
+    def clear(self) -> None:
+        """Forget what came so far."""
+        self.hints.clear()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """An empty directory to watch."""
+    (tmp_path / "source").mkdir()
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """Who takes the hints of this test."""
+    return Listener()
+
+
+Watching = Callable[..., Watcher]
+
+
+@pytest.fixture
+def watching(source: Path, listener: Listener) -> Iterator[Watching]:
+    """Starts a watcher of the source, which is stopped in the end."""
+    started = []
+
+    def start(
+        wanted: WatchMode = WatchMode.NATIVE,
+        *,
+        sink: Callable[[Hint], None] = listener.sink,
+        poll_interval: float = 60.0,
+        ignored: frozenset[bytes] = frozenset(),
+    ) -> Watcher:
+        watcher = Watcher(
+            lambda: Root.open(source),
+            sink,
+            wanted=wanted,
+            poll_interval=poll_interval,
+            ignored=ignored.__contains__,
+            degraded=listener.degraded,
+            overflowed=listener.overflowed,
+        )
+        started.append(watcher)
+        watcher.start()
+        return watcher
+
+    yield start
+    for watcher in started:
+        watcher.stop()
+
+
+def raw(path: Path) -> bytes:
+    """The path as the bytes that it is."""
+    return os.fsencode(path)
+
+
+class TestFiles:
+    def test_closed(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A file is hinted as being written while it is open, and as changed when it is closed."""
+        watching()
+
+        with (source / "f").open("wb", buffering=0) as file:
+            file.write(b"x")
+            assert listener.waits_for((b"f", WRITING))
+            assert (b"f", CHANGED) not in listener.hints
+
+        assert listener.waits_for((b"f", CHANGED))
+
+    def test_latency(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """The hint of a close comes without a pause, well within the 10 ms that a new file has to reach the replica."""
+        watching()
+        fastest = LONG
+        for n in range(20):
+            (source / f"f{n}").write_bytes(b"x")
+            closed = time.monotonic()
+            assert listener.waits_for((b"f%d" % n, CHANGED))
+            fastest = min(fastest, time.monotonic() - closed)
+
+        assert fastest < 0.005
+
+    @pytest.mark.parametrize(
+        "change,kind",
+        [
+            (lambda path: path.chmod(0o600), CHANGED),
+            (lambda path: os.utime(path, (1, 1)), CHANGED),
+            (lambda path: path.unlink(), CHANGED),
+            (lambda path: os.truncate(path, 1), WRITING),
+        ],
+        ids=["chmod", "utime", "unlink", "truncate"],
+    )
+    def test_changed(
+        self, source: Path, watching: Watching, listener: Listener, change: Callable[[Path], None], kind: HintKind
+    ) -> None:
+        """A change of a file's metadata or content, or its end, is hinted."""
+        (source / "old").write_bytes(b"content")
+        watching()
+
+        change(source / "old")
+
+        assert listener.waits_for((b"old", kind))
+
+    def test_links_are_complete(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A symbolic or hard link is complete when it appears, since nobody will close it."""
+        (source / "file").write_bytes(b"")
+        watching()
+
+        (source / "symbolic").symlink_to("nowhere")
+        (source / "hard").hardlink_to(source / "file")
+
+        assert listener.waits_for((b"symbolic", CHANGED), (b"hard", CHANGED))
+
+    def test_move(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path) -> None:
+        """A move hints both names at once, also where only one of them is in the source."""
+        (source / "a").write_bytes(b"")
+        (source / "b").write_bytes(b"")
+        (tmp_path / "outside").write_bytes(b"")
+        watching()
+
+        before = time.monotonic()
+        (source / "a").rename(source / "c")
+        (source / "b").rename(tmp_path / "gone")
+        (tmp_path / "outside").rename(source / "d")
+
+        assert listener.waits_for((b"a", CHANGED), (b"c", CHANGED), (b"b", CHANGED), (b"d", CHANGED))
+        assert time.monotonic() - before < 0.4
+
+    @pytest.mark.parametrize("name", [b"new\nline", b"\xff\xfe", "é".encode(), b" ", b"\\040", b"x" * 255])
+    def test_names(self, source: Path, watching: Watching, listener: Listener, name: bytes) -> None:
+        """Any name comes out as the bytes that it is."""
+        os.mkdir(raw(source) + b"/" + name)
+        watching()
+
+        with open(raw(source) + b"/" + name + b"/" + name, "wb"):
+            pass
+
+        assert listener.waits_for((name + b"/" + name, CHANGED))
+
+
+class TestDirectories:
+    def test_made(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A new directory is hinted itself, and as one whose listing we may have missed."""
+        watcher = watching()
+
+        (source / "d").mkdir()
+
+        assert listener.waits_for((b"d", CHANGED), (b"d", DIRECTORY))
+        assert watcher.watches == 2
+
+    @pytest.mark.case("F05")
+    def test_burst(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A file in directories made the moment before is never missed: its own hint or its directory's comes."""
+        watching()
+        for n in range(1000):
+            (source / f"{n}/b/c").mkdir(parents=True)
+            (source / f"{n}/b/c/f").touch()
+
+        seen = follow(source, listener)
+
+        assert len(seen) == 4000
+        assert seen == listing(source)
+
+    @pytest.mark.case("F06")
+    def test_moved(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path) -> None:
+        """A directory that moves in, within or out is watched exactly while it is in the source."""
+        (tmp_path / "new/sub").mkdir(parents=True)
+        watcher = watching()
+
+        (tmp_path / "new").rename(source / "in")
+        assert listener.waits_for((b"in", DIRECTORY), (b"in/sub", DIRECTORY))
+        (source / "in").rename(source / "within")
+        assert listener.waits_for((b"in", CHANGED), (b"within", DIRECTORY), (b"within/sub", DIRECTORY))
+        (source / "within/sub/f").touch()
+        assert listener.waits_for((b"within/sub/f", CHANGED))
+        listener.clear()
+        (source / "within").rename(tmp_path / "out")
+        assert listener.waits_for((b"within", CHANGED))
+        listener.clear()
+        (tmp_path / "out/sub/g").touch()
+        (source / "last").touch()
+        assert listener.waits_for((b"last", CHANGED))
+
+        assert {path for path, _ in listener.hints} == {b"last"}
+        assert watcher.watches == 1
+
+    @pytest.mark.case("F06")
+    @pytest.mark.parametrize("seed", range(3))
+    def test_storm(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path, seed: int) -> None:
+        """Who follows the hints through a storm of makes, moves and removals knows the tree in the end."""
+        (tmp_path / "outside").mkdir()
+        (source / "kept").mkdir()
+        watcher = watching()
+        storm = threading.Thread(target=churn, args=(source, tmp_path / "outside", random.Random(seed), 1500))
+
+        storm.start()
+        seen = follow(source, listener, storm)
+
+        assert seen == listing(source)
+        assert listener.overflows == 0
+        assert watcher.watches == 1 + sum((source / os.fsdecode(path)).is_dir() for path in seen)
+
+    def test_ignored(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """An ignored directory costs no watch, nor does anything below it."""
+        (source / "cache/deep").mkdir(parents=True)
+        (source / "kept").mkdir()
+        watcher = watching(ignored=frozenset({b"cache", b"kept/cache"}))
+
+        (source / "kept/cache").mkdir()
+        assert listener.waits_for((b"kept/cache", CHANGED))
+        (source / "kept/last").touch()
+        assert listener.waits_for((b"kept/last", CHANGED))
+
+        assert watcher.watches == 2
+
+    def test_link_to_directory(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path) -> None:
+        """A symbolic link to a directory is never followed, whether it was there or comes."""
+        (tmp_path / "outside").mkdir()
+        (source / "old").symlink_to(tmp_path / "outside")
+        watcher = watching()
+
+        (source / "new").symlink_to(tmp_path / "outside")
+        (tmp_path / "outside/f").touch()
+        (source / "last").touch()
+        assert listener.waits_for((b"last", CHANGED))
+
+        assert watcher.watches == 1
+        assert {path for path, _ in listener.hints} == {b"new", b"last"}
+
+    def test_deep(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A path longer than the kernel takes in one piece is watched like any other."""
+        name = b"d" * 200
+        above = os.open(source, os.O_DIRECTORY)
+        for _ in range(30):
+            os.mkdir(name, dir_fd=above)
+            below = os.open(name, os.O_DIRECTORY, dir_fd=above)
+            os.close(above)
+            above = below
+        watcher = watching()
+
+        os.close(os.open(b"f", os.O_CREAT | os.O_WRONLY, dir_fd=above))
+        os.close(above)
+
+        assert listener.waits_for((b"/".join([name] * 30 + [b"f"]), CHANGED))
+        assert watcher.watches == 31
+
+    def test_becomes_readable(self, source: Path) -> None:
+        """A directory that may not be read is watched from the moment that its mode allows it."""
+        (source / "d").mkdir(mode=0)
+        change = "time.sleep(0.1); os.chmod('d', 0o755); arrived('d', 'directory'); open('d/f', 'w').close()"
+
+        said = in_child(source, change, "arrived('d/f', 'changed')", prefix=without_overrides())
+
+        assert said == ["native 1 True", "native 2 True", "d/f changed"]
+
+
+class TestRoot:
+    @pytest.mark.case("F04")
+    @pytest.mark.parametrize("gone", ["moved", "deleted"])
+    def test_leaves(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path, gone: str) -> None:
+        """When the root leaves, everything is in doubt and the watcher dead; started again it watches the new one."""
+        watcher = watching()
+
+        source.rename(tmp_path / "moved") if gone == "moved" else source.rmdir()
+        assert listener.waits_for((ROOT, LOST))
+        assert becomes(lambda: not watcher.alive)
+        with pytest.raises(UsageError):
+            watcher.start()
+        assert not watcher.alive
+        source.mkdir()
+        watcher.start()
+        (source / "f").touch()
+
+        assert listener.waits_for((b"f", CHANGED))
+        assert watcher.alive
+
+    def test_metadata(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A change of the root's own mode is a reason to look at its listing again."""
+        watching()
+
+        source.chmod(0o700)
+
+        assert listener.waits_for((ROOT, DIRECTORY))
+
+
+class TestTrouble:
+    @pytest.mark.case("F01")
+    def test_overflow(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """When the kernel drops events it is told, everything is in doubt, and what was missed is watched then."""
+        (source / "before").mkdir()
+        let_go = threading.Event()
+
+        def sink(hint: Hint) -> None:
+            let_go.wait()
+            listener.sink(hint)
+
+        watcher = watching(sink=sink)
+        flood(source / "before")
+        (source / "unseen/below").mkdir(parents=True)
+        (source / "before").rename(source / "after")
+        let_go.set()
+
+        assert listener.waits_for((ROOT, LOST))
+        assert listener.overflows == 1
+        assert watcher.watches == 4
+        (source / "unseen/below/f").touch()
+        (source / "after/f").touch()
+        assert listener.waits_for((b"unseen/below/f", CHANGED), (b"after/f", CHANGED))
+
+    @pytest.mark.case("F07")
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_dead_thread(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A thread that dies is seen and leaves nothing open, and the watcher can be started again."""
+        failures = deque([ValueError("a broken sink")])
+
+        def sink(hint: Hint) -> None:
+            if failures:
+                raise failures.popleft()
+            listener.sink(hint)
+
+        before = descriptors()
+        watcher = watching(sink=sink)
+        (source / "f").touch()
+        assert becomes(lambda: not watcher.alive)
+        assert before == descriptors()
+
+        watcher.start()
+        (source / "g").touch()
+
+        assert watcher.alive
+        assert listener.waits_for((b"g", CHANGED))
+
+    def test_stop_leaves_nothing(self, source: Path, watching: Watching) -> None:
+        """Started and stopped over and over, neither threads nor descriptors remain."""
+        watcher = watching()
+        watcher.stop()
+        before = (threading.active_count(), descriptors())
+
+        for _ in range(20):
+            watcher.start()
+            watcher.stop()
+
+        assert before == (threading.active_count(), descriptors())
+        assert not watcher.alive
+
+    @pytest.mark.case("F02")
+    @pytest.mark.privileged
+    def test_watch_limit(self, source: Path) -> None:
+        """With fewer watches than directories the whole source is polled, and the reason names the limit."""
+        for n in range(12):
+            (source / f"d{n}").mkdir()
+
+        said = in_child(source, "pass", "arrived('', 'lost')", prefix=in_namespace("max_inotify_watches", 6))
+
+        assert said[1:] == ["poll 0 True", "poll 0 True", " lost"]
+        assert "no watch beyond 6 directories" in said[0]
+        assert "fs.inotify.max_user_watches" in said[0]
+
+    @pytest.mark.case("F02")
+    @pytest.mark.privileged
+    def test_watch_limit_later(self, source: Path) -> None:
+        """A limit that is reached while we watch ends as one at the start does."""
+        change = "[os.mkdir(f'd{n}') for n in range(12)]; arrived('', 'lost')"
+
+        said = in_child(source, change, "arrived('', 'lost')", prefix=in_namespace("max_inotify_watches", 6))
+
+        assert said[0] == "native 1 True"
+        assert "no watch beyond 5 directories" in said[1]
+        assert said[2:] == ["poll 0 True", " lost"]
+
+    @pytest.mark.case("F03")
+    @pytest.mark.privileged
+    def test_instance_limit(self, source: Path) -> None:
+        """Without an inotify instance the source is polled, and the reason names the limit."""
+        said = in_child(source, "pass", "arrived('', 'lost')", prefix=in_namespace("max_inotify_instances", 0))
+
+        assert said[1:] == ["poll 0 True", "poll 0 True", " lost"]
+        assert "fs.inotify.max_user_instances" in said[0]
+
+    @pytest.mark.case("F03")
+    def test_no_descriptors(self, source: Path) -> None:
+        """Without a descriptor to spare the source is polled too."""
+        used_up = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')), 64))"
+
+        said = in_child(source, "pass", "arrived('', 'lost')", setup=used_up)
+
+        assert said[1:] == ["poll 0 True", "poll 0 True", " lost"]
+        assert "the limit of open files" in said[0]
+
+
+class TestModes:
+    def test_auto_is_native(self, watching: Watching) -> None:
+        """On a local file system AUTO watches natively."""
+        watcher = watching(WatchMode.AUTO)
+
+        assert (watcher.mode, watcher.watches, watcher.alive) == (WatchMode.NATIVE, 1, True)
+
+    @pytest.mark.case("F08")
+    def test_poll(self, watching: Watching, listener: Listener) -> None:
+        """Polling puts everything in doubt at every interval, which can be stretched while it runs."""
+        watcher = watching(WatchMode.POLL, poll_interval=0.01)
+        assert listener.waits_for((ROOT, LOST))
+        watcher.poll_interval = 60.0
+        time.sleep(0.05)
+        listener.clear()
+        time.sleep(0.05)
+
+        assert not listener.hints
+        assert (watcher.mode, watcher.watches, watcher.alive) == (WatchMode.POLL, 0, True)
+
+    def test_off(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """OFF is no failure: nothing is hinted, and the watcher does all that it promises."""
+        watcher = watching(WatchMode.OFF)
+        (source / "f").touch()
+
+        assert (watcher.mode, watcher.watches, watcher.alive) == (WatchMode.OFF, 0, True)
+        assert listener.take() is None
+
+
+def becomes(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true before it is too late."""
+    latest = time.monotonic() + LONG
+    while not condition() and time.monotonic() < latest:
+        time.sleep(0.002)
+    return condition()
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+def flood(directory: Path) -> None:
+    """More events than the kernel keeps."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for n in range(limit + 1000):
+        (directory / f"{n % 2}").touch()  # two names in turn: equal events in a row become one
+
+
+def listing(source: Path) -> set[RelPath]:
+    """Every path below ``source``."""
+    top = raw(source)
+    found = ((above[len(top) + 1 :], names) for above, *kinds in os.walk(top) for names in kinds)
+    return {join(RelPath(above), name) for above, names in found for name in names}
+
+
+def follow(source: Path, listener: Listener, storm: threading.Thread | None = None) -> set[RelPath]:
+    """The paths that one knows who looks where the hints say, when the storm is over and its last hint was served."""
+    follower = Follower(source)
+    follower.list(ROOT)
+    end = Hint(RelPath(b"end"), CHANGED)
+    marked = False
+    while True:
+        if not marked and (storm is None or not storm.is_alive()):
+            (source / "end").touch()
+            marked = True
+        hint = listener.take()
+        if hint == end:
+            (source / "end").unlink()
+            follower.look(end.path)
+            return set(follower.known) - {ROOT}
+        if hint is not None:
+            follower.list(hint.path) if hint.kind is DIRECTORY else follower.look(hint.path)
+
+
+class Follower:
+    """The least that anybody does about hints: looks at a path, at a listing, and at all of a directory new to him.
+
+    A path below a directory that he does not know is left alone: the directory's own hint comes, or came to nothing.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.top = raw(source) + b"/"
+        self.known: dict[RelPath, set[RelPath]] = {ROOT: set()}
+        """Each path seen, and what was in it."""
+
+    def look(self, path: RelPath) -> None:
+        """See what is at one path."""
+        siblings = self.known.get(split(path)[0])
+        if siblings is None:
+            return
+        if not os.path.lexists(self.top + path):
+            self.forget(path)
+        elif path not in self.known:
+            self.known[path] = set()
+            siblings.add(path)
+            self.list(path)
+
+    def list(self, path: RelPath) -> None:
+        """See what is in one directory."""
+        if path not in self.known:
+            self.look(path)
+            return
+        try:
+            there = {join(path, name) for name in os.listdir(self.top + path)}
+        except (FileNotFoundError, NotADirectoryError):
+            there = set()
+        for child in self.known[path] | there:
+            self.look(child)
+
+    def forget(self, path: RelPath) -> None:
+        """See nothing at a path any more, nor below it."""
+        for child in self.known.pop(path, set()):
+            self.forget(child)
+        self.known.get(split(path)[0], set()).discard(path)
+
+
+def churn(source: Path, outside: Path, dice: random.Random, steps: int) -> None:
+    """Make, move and remove directories and files, as fast as it goes."""
+    for step in range(steps):
+        here, there = somewhere(source, dice), somewhere(source, dice)
+        try:
+            match dice.randrange(8):
+                case 0 | 1:
+                    (here / f"{step}" / "b").mkdir(parents=True)
+                    (here / f"{step}" / "b" / "f").touch()
+                case 2:
+                    (here / f"f{step}").touch()
+                case 3 | 4 if here != source:
+                    here.rename(there / dice.choice((here.name, f"{step}")))
+                case 5 if here != source:
+                    here.rename(outside / f"{step}")
+                case 6:
+                    next(iter(outside.iterdir())).rename(here / f"{step}")
+                case 7 if here != source:
+                    shutil.rmtree(here)
+                case _:
+                    time.sleep(0.0005)
+        except (OSError, StopIteration):
+            continue  # a directory into itself, or over one that is not empty: nothing happened
+
+
+def somewhere(source: Path, dice: random.Random) -> Path:
+    """A directory at or below ``source``."""
+    here = source
+    while dice.random() < 0.7:
+        below = [entry for entry in here.iterdir() if entry.is_dir()]
+        if not below:
+            break
+        here = dice.choice(below)
+    return here
+
+
+CHILD = """
+import os, sys, threading, time
+from dirsync.fs.root import Root
+from dirsync_client.watch import Watcher, WatchMode
+source, setup, change, check = sys.argv[1:]
+hints, condition = set(), threading.Condition()
+def sink(hint):
+    with condition:
+        hints.add(tuple(hint))
+        condition.notify()
+def arrived(path, kind):
+    with condition:
+        if condition.wait_for(lambda: (os.fsencode(path), kind) in hints, 10):
+            return f"{path} {kind}"
+def say(text):
+    print(text, flush=True)
+watcher = Watcher(Root.open(source).clone, sink, wanted=WatchMode.NATIVE, poll_interval=0.01, degraded=say,
+                  overflowed=lambda: None)
+os.chdir(source)
+exec(setup)
+watcher.start()
+say(f"{watcher.mode} {watcher.watches} {watcher.alive}")
+exec(change)
+say(f"{watcher.mode} {watcher.watches} {watcher.alive}")
+say(eval(check))
+watcher.stop()
+"""
+
+
+def in_child(source: Path, change: str, check: str, *, setup: str = "", prefix: tuple[str, ...] = ()) -> list[str]:
+    """What a process says that watches ``source``, does ``change`` and then evaluates ``check``, run by ``prefix``."""
+    command = [*prefix, sys.executable, "-c", CHILD, str(source), setup, change, check]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+
+
+def in_namespace(limit: str, value: int) -> tuple[str, ...]:
+    """Runs a command where the kernel allows only so much to all processes of a user together."""
+    return (
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        f'echo {value} >/proc/sys/user/{limit}; exec "$@"',
+        "sh",
+    )
+
+
+def without_overrides() -> tuple[str, ...]:
+    """Runs a command for which modes count: root may read everything otherwise."""
+    return ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
