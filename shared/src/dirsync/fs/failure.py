@@ -54,6 +54,10 @@ class Changing(PathFailure):
     kind = ProblemKind.CHANGING
 
 
+class TooLarge(Changing):
+    """The file is larger than the caller can take in one piece."""
+
+
 class Vanished(PathFailure):
     """The path, or a directory above it, is no longer there."""
 

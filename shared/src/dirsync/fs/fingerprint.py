@@ -114,9 +114,9 @@ def parse(fingerprint: bytes) -> Fingerprint | None:
     return Fingerprint(fingerprint[0], *_STATUS.unpack_from(fingerprint, 1))
 
 
-def identity_of(fingerprint: bytes) -> tuple[int, int]:
-    """Device and inode of a fingerprint."""
-    inode, device = _IDENTITY.unpack_from(fingerprint, FINGERPRINT_SIZE - _IDENTITY.size)
+def identity_of(record: bytes) -> tuple[int, int]:
+    """Device and inode of a fingerprint, or of a record that ends with one; another's bytes mean nothing."""
+    inode, device = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
     return device, inode
 
 
@@ -129,6 +129,11 @@ def flags_of(record: Record) -> int:
 def matches(record: Record, status: os.stat_result) -> bool:
     """Whether ``record`` still describes what has this status now."""
     return record.endswith(pack_status(status)) and not flags_of(record) & RACY
+
+
+def is_untouched(record: Record, status: os.stat_result) -> bool:
+    """As :func:`matches`, but a racy fingerprint counts as well: for what nobody else is supposed to write."""
+    return record.endswith(pack_status(status))
 
 
 def with_flags(record: Record, flags: int) -> Record:

@@ -148,8 +148,7 @@ class Publisher:
         return self._proof(parent, name)
 
     def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
-        staged = self._staging.new_name()
-        os.mkdir(staged, 0o700, dir_fd=self._staging.descriptor)
+        staged = self._staging.create_directory(path)
         try:
             self._swap(staged, parent, name, path)
         finally:
@@ -159,8 +158,7 @@ class Publisher:
         try:
             os.symlink(target, name, dir_fd=parent)
         except FileExistsError:
-            staged = self._staging.new_name()
-            os.symlink(target, staged, dir_fd=self._staging.descriptor)
+            staged = self._staging.create_symlink(path, target)
             try:
                 return self._place(staged, parent, name, path)
             finally:

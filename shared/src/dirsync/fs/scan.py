@@ -31,6 +31,7 @@ from dirsync.fs.fingerprint import (
     directory_record,
     file_record,
     flags_of,
+    identity_of,
     pack_status,
     symlink_record,
     with_flags,
@@ -58,6 +59,8 @@ class DirectoryScan:
     """Paths whose record in the tree is new, different, or gone."""
     directories: list[RelPath] = field(default_factory=list)
     """Subdirectories that the tree has here."""
+    replaced: list[RelPath] = field(default_factory=list)
+    """Those among them that are not the same directory as before, so that nothing below is as the tree has it."""
     new_directories: dict[RelPath, Record] = field(default_factory=dict)
     """Subdirectories that the tree does not have yet: whether they belong there is decided by what is in them."""
     problems: list[Problem] = field(default_factory=list)
@@ -187,7 +190,10 @@ class _Look:
         if not isinstance(child, Directory):
             self._found.new_directories[join(self._path, name)] = directory_record(status, mount=mount)
             return
-        self._found.directories.append(join(self._path, name))
+        path = join(self._path, name)
+        self._found.directories.append(path)
+        if identity_of(child.record) != (status.st_dev, status.st_ino):
+            self._found.replaced.append(path)
         if child.record.endswith(pack_status(status)) and bool(flags_of(child.record) & MOUNT) == mount:
             self._seen.add(name)
         else:

@@ -14,14 +14,10 @@ from collections.abc import Iterator
 from typing import Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.failure import Changing, reading_failure, shown
+from dirsync.fs.failure import Changing, TooLarge, reading_failure, shown
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
-
-
-class FileTooLarge(Changing):
-    """The file is larger than it was, and than whoever reads it is prepared for."""
 
 
 class StableFile:
@@ -114,12 +110,12 @@ def read_small(
     """The whole content of a file of at most ``limit`` bytes, of one version, and the status that goes with it.
 
     Raises:
-        PathFailure: FileTooLarge; Changing if it never held still; Vanished; Unreadable.
+        PathFailure: TooLarge; Changing if it never held still; Vanished; Unreadable.
     """
     for _ in range(LIMITS.stable_read_attempts):
         with StableFile(root, path, now) as file:
             if file.size > limit:
-                raise FileTooLarge(path, f"{shown(path)} is larger than {limit} bytes")
+                raise TooLarge(path, f"{shown(path)} is larger than {limit} bytes")
             content = b"".join(file.frames(limit))
             status = file.settled()
             if status is not None and len(content) == status.st_size:

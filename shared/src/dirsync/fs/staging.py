@@ -9,14 +9,15 @@ Names in it are random and of one fixed short length, whatever they will be publ
 such a name by a crash is removed at the next start (A14); everything else in it is somebody's and is never touched, and
 a name that is taken by what is not our own directory is left alone: we take the next one (E07).
 
-A staging directory belongs to the process that locked the root, and to one thread at a time.
+A staging directory belongs to the process that locked the root; like a root, each thread has a clone of its own.
 """
 
 import contextlib
 import os
 import re
 import stat
-from typing import Final, Self
+from collections.abc import Callable
+from typing import Final, Self, TypeVar
 
 from dirsync.errors import UsageError
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
@@ -30,6 +31,11 @@ STAGING_NAME: Final = b".dirsync-staging"
 _STAGED_NAME: Final = re.compile(rb"staged-[0-9a-f]{8}-[0-9a-f]{8}")
 _PRIVATE: Final = 0o700
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+_ATTEMPTS: Final = 10
+"""How often the directory may be removed under us before that is somebody's mischief."""
+_T = TypeVar("_T")
 
 
 class StagedFile:
@@ -169,6 +175,10 @@ class Staging:
             os.close(holder)
         return None
 
+    def clone(self) -> "Staging":
+        """The same directory for another thread, with names of its own; nothing is removed."""
+        return Staging(os.open(".", OPEN_DIRECTORY, dir_fd=self._holder), self._name, self.reserved_names)
+
     def close(self) -> None:
         """Remove the directory if it is empty, and let go of it."""
         self.tidy()
@@ -194,20 +204,35 @@ class Staging:
             PathFailure: StorageFailed or Refused.
         """
         name = self.new_name()
-        try:
-            try:
-                descriptor = os.open(name, _CREATE, 0o600, dir_fd=self.descriptor)
-            except FileNotFoundError:
-                self._forget()
-                descriptor = os.open(name, _CREATE, 0o600, dir_fd=self.descriptor)
-        except OSError as error:
-            raise writing_failure(path, "stage", error) from error
-        return StagedFile(self, name, path, descriptor)
+        return StagedFile(self, name, path, self._make_in(path, lambda at: os.open(name, _CREATE, 0o600, dir_fd=at)))
+
+    def create_directory(self, path: RelPath) -> bytes:
+        """A new empty directory that will be published at ``path``; its name. Errors as :meth:`create`."""
+        name = self.new_name()
+        self._make_in(path, lambda at: os.mkdir(name, _PRIVATE, dir_fd=at))
+        return name
+
+    def create_symlink(self, path: RelPath, target: bytes) -> bytes:
+        """A new link that will be published at ``path``; its name. Errors as :meth:`create`."""
+        name = self.new_name()
+        self._make_in(path, lambda at: os.symlink(target, name, dir_fd=at))
+        return name
 
     def new_name(self) -> bytes:
         """A name in the staging directory that nobody has."""
         self._count += 1
         return self._prefix + b"%08x" % self._count
+
+    def _make_in(self, path: RelPath, make: Callable[[int], _T]) -> _T:
+        """Make something in the staging directory, which a clone may remove at any time that it is empty."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return make(self.descriptor)
+            except FileNotFoundError:
+                self._forget()
+            except OSError as error:
+                raise writing_failure(path, "stage", error) from error
+        raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory vanishes again and again")
 
     def remove(self, name: bytes) -> None:
         """Remove what is in staging under a name of ours: a file, a link, or an empty directory. Absent is fine."""

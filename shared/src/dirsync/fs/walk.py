@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import MOUNT, flags_of
+from dirsync.fs.fingerprint import MOUNT, flags_of, identity_of
 from dirsync.fs.observe import observe
 from dirsync.fs.root import Root
 from dirsync.fs.rules import DEFAULT_RULES, ScanRules
@@ -48,7 +48,8 @@ def scan_steps(
     """Bring the tree up to date below each of ``starts``, one directory at a step.
 
     ``deep`` visits every subdirectory; otherwise only the listing of each start is looked at, and subdirectories that
-    are new to the tree. A start that is no directory of the tree means the nearest directory above it.
+    are new to the tree or not the same as before. A start that is no directory of the tree means the nearest directory
+    above it.
     """
     root.forget_all()
     walk = _Walk(root, tree, rules, now)
@@ -104,29 +105,34 @@ class _Walk:
         """Scans of new directories of which nobody knows yet whether they stay. Invariant: they are the last frames of
         the stack, outermost first; whenever a step is handed out there are none."""
 
-    def below(self, start: RelPath, *, deep: bool) -> Iterator[DirectoryScan]:
-        """The steps from one directory of the tree."""
+    def below(self, start: RelPath, *, deep: bool = True, changed: bool = False) -> Iterator[DirectoryScan]:
+        """The steps from one directory of the tree; ``changed`` says so of the first."""
         at = start
         while True:
-            yield self._enter(at, deep=deep).found
+            found = self._enter(at, deep=deep).found
+            if changed:
+                found.changed.insert(0, at)
+            yield found
             while self._stack:
-                yield from self._advance(deep=deep)
+                yield from self._advance()
             if at in self._tree:
                 return
-            at, deep = _nearest(self._tree, at), False
+            at, deep, changed = _nearest(self._tree, at), False, False
 
     def appeared(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         """The steps from a directory that is new to the tree; its parent is one of the tree."""
         yield from self._enter_new(path, record)
         while self._stack:
-            yield from self._advance(deep=True)
+            yield from self._advance()
 
     def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
         """The steps from one path; ``None`` if only the listing of its directory can tell."""
         above, name = split(path)
         holder = self._tree.directory(above)
-        if not path or holder is None or self._rules.is_reserved(path):
+        if not path or self._rules.is_reserved(path):
             return None
+        if holder is None:
+            return () if self._is_below_left_out(path) else None
         known = self._tree.record(path)
         found = observe(self._root, path, known, self._now)
         if found is None:
@@ -135,24 +141,33 @@ class _Walk:
             return None
         kind = found[0]
         if self._rules.leaves_out(path, name, is_directory=kind == Kind.DIRECTORY, is_link=kind == Kind.SYMLINK):
-            return () if known is None else None
+            return () if known is None and holder.children else None
         if found is known or found == known:
             return ()
         if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
             return self.appeared(path, found)
         self._tree.put(path, found)
+        if kind == Kind.DIRECTORY and known is not None and identity_of(found) != identity_of(known):
+            return self.below(path, changed=True)
         return (DirectoryScan(path, changed=[path]),)
+
+    def _is_below_left_out(self, path: RelPath) -> bool:
+        """Whether the highest directory above ``path`` that the tree does not have is left out as such."""
+        start = len(_nearest(self._tree, path))
+        top = RelPath(path[: path.index(b"/", start + 1)])
+        _, name = split(top)
+        return self._rules.leaves_out(top, name, is_directory=True, is_link=False)
 
     def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
         if known is None:
-            return ()
+            return () if holder.children else None
         if len(holder.children) == 1 or flags_of(known) & MOUNT:
             return None
         self._tree.remove(path)
         self._root.forget(path)
         return (DirectoryScan(path, changed=[path]),)
 
-    def _advance(self, *, deep: bool) -> Iterator[DirectoryScan]:
+    def _advance(self) -> Iterator[DirectoryScan]:
         path, record = next(self._stack[-1].pending, (None, None))
         if path is None:
             yield from self._leave()
@@ -160,21 +175,20 @@ class _Walk:
         if record is not None:
             yield from self._enter_new(path, record)
         elif self._tree.directory(path) is not None:
-            yield self._enter(path, deep=deep).found
+            yield self._enter(path).found
 
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         self._tree.put(path, record)
-        frame = self._enter(path, deep=True, is_new=True)
+        frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
         self._waiting.append(frame.found)
         if _proves_itself(frame.found, self._tree):
             yield from self._stay()
 
-    def _enter(self, path: RelPath, *, deep: bool, is_new: bool = False) -> _Frame:
+    def _enter(self, path: RelPath, *, deep: bool = True, is_new: bool = False) -> _Frame:
         found = scan_directory(self._root, self._tree, path, self._rules, self._now)
         visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
-        if deep:
-            visits += [(directory, None) for directory in found.directories]
+        visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
         frame = _Frame(found, iter(visits), is_new, found.left_out)
         self._stack.append(frame)
         return frame

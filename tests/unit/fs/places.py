@@ -1,0 +1,82 @@
+"""Small trees on disk as text, and processes with less power, so that a test shows what it is about.
+
+A tree is a list of words: ``docs/`` a directory, ``a=one`` a file with that content, ``l->a`` a link, ``p|`` a FIFO.
+Missing parents are made.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dirsync.fs.root import Root
+from dirsync.fs.rules import DEFAULT_RULES, ScanRules
+from dirsync.fs.walk import scan_tree
+from dirsync.tree.entry import Entry, unpack
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Tree
+
+NOBODY = 65534
+"""A user who owns nothing."""
+
+
+def make(base: Path, words: str) -> Path:
+    """Make what the words describe below ``base``."""
+    for word in words.split():
+        name = word.rstrip("/|").split("->")[0].split("=")[0]
+        path = base / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "->" in word:
+            path.symlink_to(word.partition("->")[2])
+        elif word.endswith("/"):
+            path.mkdir()
+        elif word.endswith("|"):
+            os.mkfifo(path)
+        else:
+            path.write_text(word.partition("=")[2])
+    return base
+
+
+def scanned(root: Root, rules: ScanRules = DEFAULT_RULES) -> Tree:
+    """A new tree of what is there."""
+    tree = Tree()
+    scan_tree(root, tree, rules)
+    return tree
+
+
+def names(tree: Tree) -> list[str]:
+    """Every path of a tree."""
+    return [path.decode() for path, _ in tree.walk()]
+
+
+def entries(tree: Tree) -> dict[RelPath, Entry]:
+    """Every path of a tree and what is there."""
+    return {path: unpack(record) for path, record in tree.walk()}
+
+
+def path_of(text: str) -> RelPath:
+    """A path, taken as valid."""
+    return RelPath(os.fsencode(text))
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Permission bits hold for this process meanwhile, also where it is root's. Reach files by descriptors only."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def owned_by_nobody(base: Path) -> Path:
+    """Give ``base`` and everything below it to the one that :func:`as_nobody` becomes."""
+    if os.geteuid() == 0:
+        for directory, _, files in os.walk(base):
+            os.chown(directory, NOBODY, NOBODY)
+            for file in files:
+                os.chown(os.path.join(directory, file), NOBODY, NOBODY, follow_symlinks=False)
+    return base
