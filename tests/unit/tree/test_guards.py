@@ -135,6 +135,15 @@ def test_window_ends() -> None:
     assert (50, 0) == (history.largest(63.0), history.deletes(63.0))
 
 
+def test_window_is_never_shorter_than_promised() -> None:
+    """A delete late in a slice counts for the whole window."""
+    history = History(0.0, 100)
+    history.acknowledged(1.1, 99, 1)
+    history.acknowledged(1.9, 98, 1)
+
+    assert 2 == history.deletes(61.9)
+
+
 def test_tree_of_long_ago_is_still_in_force() -> None:
     """Where nothing was acknowledged lately the last tree counts, however old."""
     history = History(0.0, 100)

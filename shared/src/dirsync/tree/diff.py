@@ -163,7 +163,7 @@ class _Comparison:
                 for name, child in current.children.items():
                     below = join(parent, name)
                     if below in self.protected:
-                        self.kept.update(above for above in ancestors(below) if is_within(above, path))
+                        self.kept.update(ancestors(below))
                     if isinstance(child, Directory):
                         subtree.append((below, child))
         return path in self.kept

@@ -131,4 +131,4 @@ def needs_digest(change: Change) -> bool:
 
 
 def _same_content(old: Entry, new: Entry) -> bool:
-    return old.kind is new.kind and old.size == new.size and old.digest == new.digest != UNKNOWN
+    return old.kind is new.kind and old.digest == new.digest != UNKNOWN
