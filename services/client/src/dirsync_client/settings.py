@@ -56,7 +56,7 @@ class Symlinks(StrEnum):
     IGNORE = "ignore"
 
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 def _check_name(text: str) -> str:
@@ -131,8 +131,8 @@ class ClientSettings(ServiceSettings):
     ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends")
     symlinks: Symlinks = Field(Symlinks.PRESERVE, description="links as links, never followed; or leave them out")
     preserve_mtime: bool = Field(default=True, description="modification times of regular files")
-    guard_max_delete_percent: Count = Field(50, le=100, description="hold deletes of more than this; 100: never")
-    guard_max_delete_count: Count = Field(10_000, description="hold more deletes than this at once")
+    guard_max_delete_percent: Count = Field(50, ge=0, le=100, description="hold deletes of more than this; 100: never")
+    guard_max_delete_count: Count = Field(10_000, ge=0, description="hold more deletes than this at once")
     bandwidth_limit: ByteSize = Field(0, description="bytes per second on the wire; 0: no limit")
 
     @property

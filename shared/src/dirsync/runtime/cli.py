@@ -50,7 +50,7 @@ class Command(Generic[S]):
     help: str
     run: Callable[[S, argparse.Namespace], ExitCode]
     """Does the work; the namespace has ``json`` and what ``arguments`` added."""
-    arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    arguments: Callable[[argparse.ArgumentParser], object] = _no_arguments
     logs: bool = True
     """Whether the log of a service is set up; otherwise only errors are told, as lines for people."""
 

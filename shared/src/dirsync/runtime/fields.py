@@ -35,12 +35,10 @@ MAX_SIZE = 1 << 60
 MAX_SECONDS = 30 * 24 * 3600.0
 """Longest duration that a setting takes, in seconds: 30 days, well below what operating systems can wait for."""
 
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(ge=0, le=MAX_SIZE), Kind("SIZE", show_size)]
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), Field(ge=0, le=MAX_SECONDS), Kind("DURATION", show_duration)
-]
-Mode = Annotated[int, BeforeValidator(parse_mode), Field(ge=0, le=0o777), Kind("MODE", show_mode)]
-Count = Annotated[int, Field(ge=0), Kind("NUMBER")]
+ByteSize = Annotated[int, BeforeValidator(parse_size), Field(le=MAX_SIZE), Kind("SIZE", show_size)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(le=MAX_SECONDS), Kind("DURATION", show_duration)]
+Mode = Annotated[int, BeforeValidator(parse_mode), Kind("MODE", show_mode)]
+Count = Annotated[int, Kind("NUMBER")]
 Listen = Annotated[Address, PlainValidator(Address.parse), Kind("HOST:PORT")]
 Server = Annotated[Target, PlainValidator(Target.parse), Kind("TARGET")]
 Directory = Annotated[Path, Kind("DIRECTORY")]

@@ -6,7 +6,7 @@ anything else is counted nowhere, so no caller can make a series.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import grpc
 
@@ -17,7 +17,7 @@ _HANDLED = "grpc_server_handled_total"
 _SECONDS = "grpc_server_handling_seconds"
 _METHOD_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
@@ -59,9 +59,9 @@ class GrpcMetricsInterceptor(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        continuation: "Callable[[grpc.HandlerCallDetails], Handler | None]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """Let the handler run inside a count."""
         handler = continuation(handler_call_details)
         service, _, method = handler_call_details.method.lstrip("/").partition("/")

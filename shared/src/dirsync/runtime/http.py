@@ -26,6 +26,8 @@ MAX_CONNECTIONS = 16
 """Connections served at a time; further ones are closed at once."""
 REQUEST_SECONDS = 5.0
 """How long a request may take to arrive, and an answer to be taken."""
+STOP_SECONDS = 0.1
+"""How often the door looks whether it is to close."""
 MAX_REQUEST_BYTES = 16 * 1024
 """A request's first line and headers."""
 
@@ -63,7 +65,7 @@ class HttpServer:
         except OSError as error:
             msg = f"{setting}={address}: cannot listen there: {error.strerror or error}; is another process using it?"
             raise UsageError(msg) from error
-        self._thread = Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True)
 
     @property
     def address(self) -> Address:

@@ -104,7 +104,8 @@ def _load(identity: Identity | None, authority: NamedFile | None) -> _Material:
     if authority:
         authorities = authority.read()
         try:
-            context.load_verify_locations(cadata=authorities.decode("utf-8", "replace"))
+            # Comments between certificates may be in any encoding; the certificates are ASCII.
+            context.load_verify_locations(cadata=authorities.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError):
             msg = f"{authority.setting}: the file holds no certificate in PEM form"
             raise UsageError(msg) from None

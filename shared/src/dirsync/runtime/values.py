@@ -117,8 +117,8 @@ class Target(NamedTuple):
         if isinstance(text, Target):
             return cls(*text)
         scheme, _, rest = text.partition(":")
-        if scheme in ("unix", "unix-abstract"):
-            return cls(text, is_loopback=bool(rest))
+        if scheme in ("unix", "unix-abstract") and rest:
+            return cls(text, is_loopback=True)
         if scheme in ("dns", "ipv4", "ipv6"):
             return cls(text, is_loopback=all(_is_loopback(one) for one in rest.rpartition("/")[2].split(",")))
         if _SCHEME.match(text) and "/" in rest:

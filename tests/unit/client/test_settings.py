@@ -1,0 +1,224 @@
+"""What the client can be told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.runtime.settings import LogFormat, LogLevel, Tls, effective
+from dirsync.runtime.values import Address
+from dirsync_client.settings import ClientSettings, Compression, Delete, Symlinks, Watch
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test starts in an empty directory without any of our variables."""
+    for name in os.environ:
+        if name.startswith("DIRSYNC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def problem(**flags: str) -> str:
+    """What a person is told about these flags."""
+    with pytest.raises(UsageError) as caught:
+        ClientSettings.load(flags)
+    return str(caught.value)
+
+
+def test_defaults() -> None:
+    """Without any setting the contract's defaults hold."""
+    settings = ClientSettings.load()
+
+    expected = {
+        "listen": Address("127.0.0.1", 50052),
+        "metrics_listen": Address("127.0.0.1", 9102),
+        "state_dir": Path(".dirsync/client"),
+        "log_level": LogLevel.INFO,
+        "log_format": LogFormat.AUTO,
+        "reflection": True,
+        "tls": Tls.AUTO,
+        "tls_cert_file": None,
+        "tls_key_file": None,
+        "tls_ca_file": None,
+        "tls_server_name": None,
+        "tls_client_ca_file": None,
+        "insecure": False,
+        "shutdown_grace": 8.0,
+        "source": Path("dirsync_from"),
+        "namespace": "default",
+        "client_id": None,
+        "token_file": None,
+        "agent_token_file": None,
+        "block_size": 4096,
+        "compression": Compression.AUTO,
+        "delete": Delete.PROPAGATE,
+        "delete_settle": 0.5,
+        "watch": Watch.AUTO,
+        "settle": 0.05,
+        "rescan_interval": 60.0,
+        "poll_interval": 2.0,
+        "ignore_file": ".dirsyncignore",
+        "ignore": (),
+        "symlinks": Symlinks.PRESERVE,
+        "preserve_mtime": True,
+        "guard_max_delete_percent": 50,
+        "guard_max_delete_count": 10_000,
+        "bandwidth_limit": 0,
+    }
+    assert expected == settings.model_dump(exclude={"server"})
+    assert "127.0.0.1:50051" == str(settings.server)
+
+
+def test_flag_wins_over_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given on the command line counts, then the environment."""
+    monkeypatch.setenv("DIRSYNC_CLIENT_BLOCK_SIZE", "8KiB")
+    monkeypatch.setenv("DIRSYNC_CLIENT_SETTLE", "1s")
+
+    settings = ClientSettings.load({"block_size": "16KiB"})
+
+    assert (16384, 1.0) == (settings.block_size, settings.settle)
+
+
+@pytest.mark.case("L03")
+@pytest.mark.parametrize(
+    "name, text, allowed",
+    [
+        ("BLOCK_SIZE", "4kb", "a size is"),
+        ("BLOCK_SIZE", "511", "at least 512"),
+        ("BLOCK_SIZE", "17MiB", "at most 16MiB"),
+        ("BANDWIDTH_LIMIT", "-1", "a size is"),
+        ("SETTLE", "5", "a duration is"),
+        ("RESCAN_INTERVAL", "10ms", "at least 1s"),
+        ("RESCAN_INTERVAL", "1000h", "at most 720h"),
+        ("SERVER", "server", "host:port"),
+        ("LISTEN", "50052", "host:port"),
+        ("METRICS_LISTEN", "x:99999", "host:port"),
+        ("TLS", "true", "auto, on, off"),
+        ("COMPRESSION", "lz4", "auto, none, gzip, zstd"),
+        ("DELETE", "always", "propagate, never"),
+        ("WATCH", "inotify", "auto, native, poll, off"),
+        ("SYMLINKS", "follow", "preserve, ignore"),
+        ("LOG_LEVEL", "INFO", "debug, info, warning, error"),
+        ("LOG_FORMAT", "text", "auto, json, console"),
+        ("REFLECTION", "maybe", "true or false"),
+        ("GUARD_MAX_DELETE_PERCENT", "101", "at most 100"),
+        ("GUARD_MAX_DELETE_COUNT", "many", "a whole number"),
+        ("NAMESPACE", "a/b", "letters, digits"),
+        ("NAMESPACE", "..", "letters, digits"),
+        ("CLIENT_ID", "x" * 64, "1 to 63"),
+        ("IGNORE_FILE", "a/b", "name of a file"),
+        ("SOURCE", "", "set but empty"),
+        ("TOKEN_FILE", "", "set but empty"),
+        ("TLS_SERVER_NAME", "", "set but empty"),
+    ],
+)
+def test_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str, allowed: str) -> None:
+    """A bad value is one line that names the variable and says what is allowed."""
+    monkeypatch.setenv(f"DIRSYNC_CLIENT_{name}", text)
+
+    told = problem()
+
+    assert told.startswith(f"DIRSYNC_CLIENT_{name}")
+    assert allowed in told
+    assert 1 == len(told.splitlines())
+
+
+def test_every_problem_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several mistakes are several lines, each with the name that the person used."""
+    monkeypatch.setenv("DIRSYNC_CLIENT_SORCE", "x")
+    monkeypatch.setenv("DIRSYNC_CLIENT_SETTLE", "x")
+
+    lines = problem(block_size="x").splitlines()
+
+    assert ["DIRSYNC_CLIENT_SORCE", "--block-size=x", "DIRSYNC_CLIENT_SETTLE=x"] == [
+        line.split(":")[0] for line in lines
+    ]
+
+
+def test_values_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value cannot forge a line or steer a terminal."""
+    monkeypatch.setenv("DIRSYNC_CLIENT_NAMESPACE", "a\n\x1b[31m")
+
+    assert problem().startswith("DIRSYNC_CLIENT_NAMESPACE=a\\x0a\\x1b[31m:")
+
+
+@pytest.mark.case("K09")
+def test_secrets_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody put into a variable for secrets appears neither in errors nor in the effective settings."""
+    monkeypatch.setenv("DIRSYNC_CLIENT_TOKEN", "hunter2")
+    assert "hunter2" not in problem()
+    monkeypatch.delenv("DIRSYNC_CLIENT_TOKEN")
+    monkeypatch.setenv("DIRSYNC_CLIENT_TOKEN_FILE", "hunter2")
+
+    shown = effective(ClientSettings.load())
+
+    assert "(set)" == shown["token_file"]
+    assert None is shown["agent_token_file"]
+    assert "hunter2" not in str(shown)
+
+
+def test_effective_is_what_one_would_write() -> None:
+    """Every effective setting, given back, makes the same settings."""
+    settings = ClientSettings.load({"ignore": "*.o,\n/build", "settle": "1500ms", "source": "a b"})
+    texts = {name: text for name, text in effective(settings).items() if text is not None}
+
+    assert settings == ClientSettings.load(texts)
+    assert ("*.o", "/build") == settings.ignore
+
+
+@pytest.mark.case("K10")
+@pytest.mark.parametrize(
+    "flags, allowed",
+    [
+        ({"server": "server:50051"}, False),
+        ({"server": "server:50051", "token_file": "t"}, False),
+        ({"server": "server:50051", "tls": "on"}, True),
+        ({"server": "server:50051", "tls_ca_file": "ca"}, True),
+        ({"server": "server:50051", "tls_ca_file": "ca", "tls": "off"}, False),
+        ({"server": "server:50051", "insecure": "true"}, True),
+        ({"server": "localhost:50051"}, True),
+        ({"server": "unix:/run/x"}, True),
+        ({"listen": "0.0.0.0:50052"}, False),
+        ({"listen": "0.0.0.0:50052", "tls_ca_file": "ca"}, False),
+        ({"listen": "0.0.0.0:50052", "tls_cert_file": "c", "tls_key_file": "k"}, True),
+        ({"listen": "0.0.0.0:50052", "tls_cert_file": "c", "tls_key_file": "k", "tls": "off"}, False),
+        ({"listen": "0.0.0.0:50052", "insecure": "true"}, True),
+        ({"metrics_listen": "0.0.0.0:9102"}, True),
+    ],
+)
+def test_insecure(flags: dict[str, str], allowed: bool) -> None:
+    """Listening or connecting off loopback without TLS needs a word of consent."""
+    if allowed:
+        ClientSettings.load(flags)
+    else:
+        assert "DIRSYNC_CLIENT_INSECURE=true" in problem(**flags)
+
+
+def test_certificate_without_key() -> None:
+    """A certificate and its key go together."""
+    assert "belong together" in problem(tls_cert_file="c")
+    assert "belong together" in problem(tls_key_file="k")
+
+
+def test_client_authority_without_certificate() -> None:
+    """Client certificates can only be asked for by one who serves TLS."""
+    assert "--tls-client-ca-file asks" in problem(tls_client_ca_file="ca")
+
+
+@pytest.mark.case("G08")
+@pytest.mark.parametrize("source, state", [(".", ".dirsync/client"), ("a", "a"), ("a", "a/b/c"), ("link", "a/state")])
+def test_state_in_source(tmp_path: Path, source: str, state: str) -> None:
+    """State inside the source would be mirrored, and is refused whatever way it gets there."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+
+    assert "set it to a directory outside" in problem(source=source, state_dir=state)
+
+
+def test_state_beside_source(tmp_path: Path) -> None:
+    """The defaults lie beside each other, also with a source that is a prefix in letters only."""
+    (tmp_path / "a").mkdir()
+
+    assert Path("ab") == ClientSettings.load({"source": "a", "state_dir": "ab"}).state_dir

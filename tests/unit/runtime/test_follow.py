@@ -1,0 +1,121 @@
+"""Files that are read again when they change, and secrets."""
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.runtime import logging
+from dirsync.runtime.follow import MAX_FILE_BYTES, read_file
+from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.settings import LogFormat, LogLevel
+
+SETTING = "DIRSYNC_CLIENT_TOKEN_FILE"
+CANARY = "canary-9f8e7d"
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """The log of a test."""
+    stream = io.StringIO()
+    logging.configure("client", LogLevel.DEBUG, LogFormat.JSON, stream=stream)
+    yield stream
+    logging.configure("dirsync")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with a secret."""
+    path = tmp_path / "token"
+    path.write_text(f"  {CANARY}\n")
+    return path
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Swap a file as an orchestrator does."""
+    fresh = path.with_name("fresh")
+    fresh.write_bytes(content)
+    fresh.rename(path)
+
+
+def test_white_space_is_no_part(path: Path) -> None:
+    """A line end in the file is no part of the secret."""
+    assert CANARY == SecretFile(path, SETTING).get()
+
+
+@pytest.mark.case("K07")
+def test_rotation(path: Path, log: io.StringIO) -> None:
+    """A new secret counts as soon as it is there, written over or swapped in, and the log says so."""
+    secret = SecretFile(path, SETTING)
+    path.write_text("second-secret")
+    second = secret.get()
+    replace(path, b"third")
+    third = secret.get()
+
+    assert ("second-secret", "third") == (second, third)
+    assert ["config.reloaded"] * 2 == [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+
+
+@pytest.mark.case("K07")
+@pytest.mark.parametrize("bad", [b"", b" \n", b"a\nb", b"\xff\xfe", b"x" * 5000])
+def test_bad_rotation(path: Path, log: io.StringIO, bad: bytes) -> None:
+    """A file that went bad leaves the last good secret, is told once, and mends when it is good again."""
+    secret = SecretFile(path, SETTING)
+    replace(path, bad)
+    kept = [secret.get() for _ in range(3)]
+    replace(path, b"good")
+
+    assert [CANARY] * 3 == kept
+    assert "good" == secret.get()
+    assert ["config.rejected", "config.reloaded"] == [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+
+
+def test_removed_file(path: Path, log: io.StringIO) -> None:
+    """A file that vanished leaves the last good secret."""
+    secret = SecretFile(path, SETTING)
+    path.unlink()
+
+    assert CANARY == secret.get()
+    assert "No such file" in log.getvalue()
+
+
+def test_swapped_link(tmp_path: Path) -> None:
+    """A link that points elsewhere is a change: so Kubernetes updates a mounted Secret."""
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "token").write_text(f"secret-{name}")
+    (tmp_path / "..data").symlink_to("1")
+    (tmp_path / "token").symlink_to("..data/token")
+    secret = SecretFile(tmp_path / "token", SETTING)
+    (tmp_path / "fresh").symlink_to("2")
+    (tmp_path / "fresh").rename(tmp_path / "..data")
+
+    assert "secret-2" == secret.get()
+
+
+@pytest.mark.case("K09")
+def test_secrets_are_not_shown(path: Path, log: io.StringIO) -> None:
+    """Neither repr nor errors nor the log hold a secret, wherever somebody put it."""
+    secret = SecretFile(path, SETTING)
+    replace(path, f"{CANARY}\n{CANARY}".encode())
+    secret.get()
+    with pytest.raises(UsageError) as missing:
+        SecretFile(Path(CANARY), SETTING)
+
+    assert CANARY not in f"{secret!r} {secret} {missing.value!r} {missing.value} {log.getvalue()}"
+    assert SETTING in str(missing.value)
+    assert f"uid {os.geteuid()}" in str(missing.value)
+
+
+def test_unusable_at_start(tmp_path: Path) -> None:
+    """At the start a file must be readable, and no larger than a file of its kind."""
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (MAX_FILE_BYTES + 1))
+
+    for path in (tmp_path / "missing", tmp_path, large, Path("a\0b")):
+        with pytest.raises(UsageError, match=SETTING):
+            read_file(path, SETTING)

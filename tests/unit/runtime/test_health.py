@@ -1,0 +1,105 @@
+"""Liveness and readiness."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+from dirsync.runtime.health import Health, HealthState
+from dirsync.runtime.health_service import add_health_service
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+def test_begins_live_and_not_ready() -> None:
+    """A process that starts lives, and says that it starts."""
+    assert Health(live=True, ready=False, reason="starting") == HealthState().now
+
+
+@pytest.mark.case("L07")
+def test_readiness_comes_and_goes() -> None:
+    """Ready can be lost and found again; listeners hear each change once."""
+    state = HealthState()
+    heard: list[Health] = []
+    state.listen(heard.append)
+    state.ready()
+    state.ready()
+    state.not_ready("disk full")
+    state.ready()
+
+    assert [False, True, False, True] == [health.ready for health in heard]
+    assert "disk full" == heard[2].reason
+
+
+def test_failure_is_final() -> None:
+    """What only a restart mends is not mended otherwise."""
+    state = HealthState()
+    state.failed("the scanner died")
+    state.ready()
+
+    assert Health(live=False, ready=False, reason="the scanner died") == state.now
+
+
+@pytest.fixture
+def state() -> HealthState:
+    """The state of a process."""
+    return HealthState()
+
+
+@pytest.fixture
+def stub(state: HealthState) -> Iterator[health_pb2_grpc.HealthStub]:
+    """A client of the health service."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_health_service(server, state, "dirsync.v1.SyncService")
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield health_pb2_grpc.HealthStub(channel)
+    server.stop(None).wait()
+
+
+def check(stub: health_pb2_grpc.HealthStub, service: str) -> int:
+    """The status of a service."""
+    status: int = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5).status
+    return status
+
+
+def test_grpc_check(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
+    """The empty name is liveness, the service's readiness, and anything else is not known."""
+    statuses = []
+    for change in (state.ready, lambda: state.not_ready("hold"), state.ready, lambda: state.failed("gone")):
+        change()
+        statuses.append((check(stub, ""), check(stub, "dirsync.v1.SyncService")))
+
+    assert [(SERVING, SERVING), (SERVING, NOT_SERVING), (SERVING, SERVING), (NOT_SERVING, NOT_SERVING)] == statuses
+    with pytest.raises(grpc.RpcError):
+        check(stub, "dirsync.v1.Other")
+
+
+def test_grpc_watch(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
+    """Whoever watches is told of each change, and many watchers hold no threads."""
+    watches = [
+        stub.Watch(health_pb2.HealthCheckRequest(service="dirsync.v1.SyncService"), timeout=10) for _ in range(8)
+    ]
+    assert [NOT_SERVING] * 8 == [next(watch).status for watch in watches]
+    state.ready()
+
+    assert [SERVING] * 8 == [next(watch).status for watch in watches]
+    assert SERVING == check(stub, "")
+    for watch in watches:
+        watch.cancel()
+
+
+def test_probe_imports_no_grpc() -> None:
+    """What a container's health check runs does not load the heavy libraries."""
+    code = (
+        "import sys, dirsync.runtime.health; print([m for m in ('grpc', 'pydantic', 'structlog') if m in sys.modules])"
+    )
+
+    assert b"[]\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

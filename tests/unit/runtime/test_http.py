@@ -1,0 +1,190 @@
+"""The HTTP door."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.runtime import http as door
+from dirsync.runtime.health import HealthState, probe
+from dirsync.runtime.http import MAX_CONNECTIONS, HttpServer
+from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.page import Page, Table
+from dirsync.runtime.values import Address
+
+LOOPBACK = Address("127.0.0.1", 0)
+
+
+def page() -> Page:
+    """A page with a name that wants to be more than a name."""
+    return Page("dirsync", {"state": "live"}, [Table("Problems", ["path"], [["<script>alert(1)</script>"]])])
+
+
+@pytest.fixture
+def health() -> HealthState:
+    """The state that the door shows."""
+    return HealthState()
+
+
+@pytest.fixture
+def server(health: HealthState) -> Iterator[HttpServer]:
+    """An open door."""
+    server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", Metrics(), health, page)
+    server.start()
+    yield server
+    server.stop()
+
+
+def ask(server: HttpServer, path: str, method: str = "GET") -> tuple[int, str, bytes]:
+    """Status, content type and body."""
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    connection.request(method, path)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, response.headers.get("Content-Type", ""), body
+
+
+def test_metrics(server: HttpServer) -> None:
+    """Metrics come in the format that scrapers ask for."""
+    status, content_type, body = ask(server, "/metrics")
+
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (status, content_type)
+    assert b"dirsync_in_sync 0.0\n" in body
+
+
+def test_health(server: HttpServer, health: HealthState) -> None:
+    """Live and ready are 200 or 503 with one line that says why."""
+    assert (200, b"ok\n") == ask(server, "/livez")[::2]
+    assert (503, b"starting\n") == ask(server, "/readyz")[::2]
+    health.ready()
+    assert (200, b"ok\n") == ask(server, "/readyz")[::2]
+    health.not_ready("disk\nfull")
+    assert (503, b"disk full\n") == ask(server, "/readyz")[::2]
+    assert (200, b"ok\n") == ask(server, "/livez")[::2]
+    health.failed("scanner died")
+    assert (503, b"scanner died\n") == ask(server, "/livez")[::2]
+
+
+def test_probe(server: HttpServer, health: HealthState) -> None:
+    """The probe of the health commands agrees, also when nothing listens."""
+    assert probe(server.address, "/livez")
+    assert probe(Address("0.0.0.0", server.address.port), "/livez")
+    assert not probe(server.address, "/readyz")
+    health.ready()
+    assert probe(server.address, "/readyz")
+    server.stop()
+    assert not probe(server.address, "/livez")
+
+
+def test_page_is_escaped(server: HttpServer) -> None:
+    """Names on the page are text, whatever they look like."""
+    status, content_type, body = ask(server, "/")
+
+    assert (200, "text/html; charset=utf-8") == (status, content_type)
+    assert b"&lt;script&gt;" in body
+    assert b"<script" not in body
+
+
+@pytest.mark.parametrize("path", ["/x", "/metrics/", "/../etc/passwd", "/index.html", "http://x/metrics"])
+def test_nothing_else(server: HttpServer, path: str) -> None:
+    """Any other path is not there."""
+    assert 404 == ask(server, path)[0]
+
+
+def test_query_is_ignored(server: HttpServer) -> None:
+    """Scrapers may add parameters."""
+    assert 200 == ask(server, "/metrics?x=y")[0]
+
+
+def test_head(server: HttpServer) -> None:
+    """HEAD tells the same without the body."""
+    assert (200, b"") == ask(server, "/metrics", "HEAD")[::2]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_read_only(server: HttpServer, method: str) -> None:
+    """There is nothing to change here."""
+    assert 501 == ask(server, "/metrics", method)[0]
+
+
+@pytest.mark.case("L03")
+def test_port_taken(server: HttpServer) -> None:
+    """A port in use is one line with the setting and the address."""
+    with pytest.raises(UsageError) as caught:
+        HttpServer(server.address, "DIRSYNC_SERVER_METRICS_LISTEN", Metrics(), HealthState(), page)
+
+    assert f"DIRSYNC_SERVER_METRICS_LISTEN={server.address}: " in str(caught.value)
+    assert "Address already in use" in str(caught.value)
+
+
+def test_unknown_host() -> None:
+    """A host that is not one of ours is one line as well."""
+    with pytest.raises(UsageError, match=r"METRICS_LISTEN=203\.0\.113\.1:1: "):
+        HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", Metrics(), HealthState(), page)
+
+
+def test_slow_requests_are_cut(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends a byte now and then is cut off in time, however often he sends one."""
+    monkeypatch.setattr(door, "REQUEST_SECONDS", 0.3)
+    began = time.monotonic()
+    with socket.create_connection(server.address, timeout=5) as client:
+        try:
+            for _ in range(40):
+                client.sendall(b"G")
+                time.sleep(0.05)
+            answer = client.recv(100)
+        except OSError:
+            answer = b""
+
+    assert b"" == answer
+    assert time.monotonic() - began < 4
+
+
+def test_large_requests_are_cut(server: HttpServer) -> None:
+    """Headers without end are not read to an end."""
+    with socket.create_connection(server.address, timeout=5) as client:
+        try:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n" + b"X: y\r\n" * 100_000)
+            answer = client.recv(100)
+        except OSError:
+            answer = b""
+
+    assert b"200" not in answer
+    assert 200 == ask(server, "/livez")[0]
+
+
+def test_connections_are_bounded(server: HttpServer) -> None:
+    """While too many connections are open further ones are closed at once, and later all is well again."""
+    idle = [socket.create_connection(server.address, timeout=5) for _ in range(MAX_CONNECTIONS)]
+    time.sleep(0.1)
+    with socket.create_connection(server.address, timeout=5) as further:
+        assert b"" == further.recv(1)
+    for connection in idle:
+        connection.close()
+    ends = time.monotonic() + 5
+    while not probe(server.address, "/livez") and time.monotonic() < ends:
+        time.sleep(0.02)
+
+    assert probe(server.address, "/livez")
+
+
+def test_broken_page(health: HealthState) -> None:
+    """A page that fails is a 500 without details, and the rest goes on."""
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", Metrics(), health, lambda: Page(str(1 // 0), {}))
+    server.start()
+    try:
+        assert (500, b"failed; the log says why\n") == ask(server, "/")[::2]
+        assert 200 == ask(server, "/livez")[0]
+    finally:
+        server.stop()
+
+
+def test_stop_frees_the_port(server: HttpServer) -> None:
+    """After stop another process may listen there."""
+    address = server.address
+    server.stop()
+    HttpServer(address, "METRICS_LISTEN", Metrics(), HealthState(), page).stop()

@@ -1,0 +1,31 @@
+"""What a short run loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["numpy", "rich", "prometheus_client", "grpc_reflection", "http.server", "watchdog", "re2", "zstandard"]
+WITHOUT_GRPC = [*HEAVY, "grpc", "structlog"]
+
+
+@pytest.mark.parametrize(
+    "modules, heavy",
+    [
+        ("dirsync.runtime.cli, dirsync.runtime.logging, dirsync.runtime.metrics, dirsync_client.settings", HEAVY),
+        ("dirsync.runtime.cli, dirsync.runtime.health, dirsync_client.settings", WITHOUT_GRPC),
+        ("dirsync.runtime.cli, dirsync.runtime.health, dirsync_server.settings", WITHOUT_GRPC),
+    ],
+)
+def test_start_is_light(modules: str, heavy: list[str]) -> None:
+    """What every command needs loads none of the libraries that only some need."""
+    code = f"import sys, {modules}; print(*[name for name in {heavy!r} if name in sys.modules])"
+
+    assert b"\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+
+
+def test_hidden_modules_come_back() -> None:
+    """What is hidden from structlog can be imported by us afterwards."""
+    code = "import dirsync.runtime.logging, rich.progress; print(rich.progress.Progress.__name__)"
+
+    assert b"Progress\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

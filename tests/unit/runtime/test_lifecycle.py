@@ -1,0 +1,76 @@
+"""Stopping a process."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dirsync.runtime.lifecycle import Lifetime, interruptible
+
+SERVICE = """
+import sys, threading, time
+from dirsync.runtime.lifecycle import run_until_stopped
+def start(lifetime):
+    print("started", flush=True)
+def stop(reason):
+    print("stopping", reason, flush=True)
+    time.sleep(float(sys.argv[1]))
+    print("stopped", flush=True)
+run_until_stopped(start, stop)
+"""
+
+
+def service(seconds: str) -> subprocess.Popen[str]:
+    """A process that takes so long to stop."""
+    process = subprocess.Popen([sys.executable, "-c", SERVICE, seconds], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert "started\n" == process.stdout.readline()
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_first_signal_stops_cleanly(number: signal.Signals) -> None:
+    """One signal ends a process in order, with exit code 0."""
+    process = service("0.1")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=10)
+
+    assert (f"stopping {number.name}\nstopped\n", 0) == (out, process.returncode)
+
+
+def test_second_signal_stops_now() -> None:
+    """A second signal does not wait for the order."""
+    process = service("60")
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout
+    assert "stopping SIGTERM\n" == process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+
+    assert ("", 1) == (out, process.returncode)
+
+
+def test_end_from_inside() -> None:
+    """Any thread may end the process, with its reason; without one waiting takes its time and no more."""
+    lifetime = Lifetime()
+    assert None is lifetime.wait(0.01)
+    threading.Thread(target=lifetime.end, args=("scanner died",)).start()
+
+    assert "scanner died" == lifetime.wait(5)
+
+
+def test_handlers_are_put_back() -> None:
+    """After the service the signals mean what they meant before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with Lifetime().signals():
+        assert before != signal.getsignal(signal.SIGTERM)
+
+    assert before == signal.getsignal(signal.SIGTERM)
+
+
+def test_interruptible() -> None:
+    """SIGTERM ends a command as Ctrl-C does, so that what it opened is closed."""
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        signal.raise_signal(signal.SIGTERM)

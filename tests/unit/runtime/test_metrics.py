@@ -1,0 +1,228 @@
+"""The metrics, as values and as text."""
+
+import math
+import subprocess
+import sys
+import threading
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dirsync import errors
+from dirsync.runtime.catalogue import CATALOGUE, REJECTIONS, MetricType, rejection
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.guards import Guard
+from dirsync.tree.path import InvalidPath
+
+CONTRACT = {
+    "dirsync_saved_bytes_total": ["reason"],
+    "dirsync_cache_lookups_total": ["cache", "result"],
+    "dirsync_logical_bytes_total": [],
+    "dirsync_literal_bytes_total": [],
+    "dirsync_wire_bytes_total": ["direction"],
+    "dirsync_files_transferred_total": ["strategy"],
+    "dirsync_changes_applied_total": ["operation", "outcome"],
+    "dirsync_in_sync": [],
+    "dirsync_pending_changes": [],
+    "dirsync_entries": [],
+    "dirsync_problems": ["kind"],
+    "dirsync_holds": [],
+    "dirsync_last_success_timestamp_seconds": [],
+    "dirsync_change_lag_seconds": [],
+    "dirsync_scan_duration_seconds": [],
+    "dirsync_cycle_duration_seconds": [],
+    "dirsync_hashed_bytes_total": [],
+    "dirsync_watches": [],
+    "dirsync_watch_overflows_total": [],
+    "dirsync_rescan_found_total": [],
+    "dirsync_guard_holds_total": ["guard"],
+    "dirsync_reconnects_total": [],
+    "dirsync_sessions": [],
+    "dirsync_rejected_total": ["reason"],
+}
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """What a scrape sees of ours, by name and labels; the process's own figures left out."""
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.name.startswith("process_")
+    }
+
+
+def use(metrics: Metrics) -> None:
+    """Touch every series."""
+    for metric in metrics.catalogue:
+        for labels in metric.series:
+            pairs = dict(zip(metric.labels, labels, strict=True))
+            if metric.type is MetricType.COUNTER:
+                metrics.inc(metric.name, 2, **pairs)
+            elif metric.type is MetricType.GAUGE:
+                metrics.set(metric.name, 2, **pairs)
+            else:
+                metrics.observe(metric.name, 0.02, **pairs)
+
+
+def test_contract() -> None:
+    """The catalogue has the contract's names and labels."""
+    assert CONTRACT == {metric.name: list(metric.labels) for metric in CATALOGUE}
+
+
+@pytest.mark.case("L08")
+def test_series_are_constant() -> None:
+    """Every label set exists from the start, and use makes no new one."""
+    metrics = Metrics()
+    before = samples(metrics)
+    use(metrics)
+    after = samples(metrics)
+
+    assert before.keys() == after.keys()
+    assert {0.0} == {value for (name, _), value in before.items() if name != "dirsync_build_info"}
+    assert 0.0 not in {
+        value for (name, labels), value in after.items() if ("le", "0.001") not in labels and "_bucket" not in name
+    }
+
+
+def test_text_is_as_prometheus_wants_it() -> None:
+    """Each metric has help and a type, counters end in _total, nothing ends in _created, durations are in seconds."""
+    text = Metrics().render().decode()
+    families = [f for f in text_string_to_metric_families(text) if not f.name.startswith("process_")]
+
+    assert len(CATALOGUE) + 1 == len(families)
+    assert all(family.documentation.endswith(".") for family in families)
+    assert "_created" not in text
+    for family in families:
+        names = {sample.name for sample in family.samples}
+        if family.type == "counter":
+            assert {f"{family.name}_total"} == names
+        assert not any(name.endswith(("_ms", "_milliseconds")) for name in names)
+
+
+def test_build_info() -> None:
+    """The version is a label of a series that is always one."""
+    assert 1.0 == samples(Metrics())["dirsync_build_info", (("version", "0.1.0"),)]
+
+
+def test_values_arrive() -> None:
+    """What is counted is what is scraped."""
+    metrics = Metrics()
+    metrics.inc("dirsync_saved_bytes_total", 5, reason="delta")
+    metrics.inc("dirsync_saved_bytes_total", reason="delta")
+    metrics.set("dirsync_pending_changes", 3)
+    metrics.gauge("dirsync_pending_changes").add(-1)
+    metrics.observe("dirsync_change_lag_seconds", 0.01)
+    metrics.observe("dirsync_change_lag_seconds", 99.0)
+
+    seen = samples(metrics)
+    assert 6.0 == seen["dirsync_saved_bytes_total", (("reason", "delta"),)]
+    assert 2.0 == seen["dirsync_pending_changes", ()]
+    assert 0.0 == seen["dirsync_change_lag_seconds_bucket", (("le", "0.005"),)]
+    assert 1.0 == seen["dirsync_change_lag_seconds_bucket", (("le", "0.01"),)]
+    assert 2.0 == seen["dirsync_change_lag_seconds_bucket", (("le", "+Inf"),)]
+    assert 2.0 == seen["dirsync_change_lag_seconds_count", ()]
+    assert 99.01 == seen["dirsync_change_lag_seconds_sum", ()]
+    assert (6.0, 2.0) == (
+        metrics.value("dirsync_saved_bytes_total", reason="delta"),
+        metrics.value("dirsync_change_lag_seconds"),
+    )
+
+
+def test_asked_gauge() -> None:
+    """A gauge can ask for its value when it is scraped; if that fails the others are still scraped."""
+    metrics = Metrics()
+    metrics.gauge("dirsync_entries").ask(lambda: 7)
+    metrics.gauge("dirsync_watches").ask(lambda: 1 // 0)
+
+    seen = samples(metrics)
+    assert 7.0 == seen["dirsync_entries", ()]
+    assert math.isnan(seen["dirsync_watches", ()])
+
+
+@pytest.mark.parametrize(
+    "name, labels",
+    [
+        ("dirsync_saved_byte_total", {"reason": "delta"}),
+        ("dirsync_saved_bytes_total", {}),
+        ("dirsync_saved_bytes_total", {"reason": "luck"}),
+        ("dirsync_saved_bytes_total", {"why": "delta"}),
+        ("dirsync_saved_bytes_total", {"reason": "delta", "path": "a"}),
+        ("dirsync_sessions", {"peer": "a"}),
+    ],
+)
+def test_unknown_series(name: str, labels: dict[str, str]) -> None:
+    """A wrong name, label or value is an error at once."""
+    with pytest.raises(KeyError):
+        Metrics().value(name, **labels)
+
+
+def test_wrong_type() -> None:
+    """A gauge is not counted, a counter not set, and neither observed."""
+    metrics = Metrics()
+    with pytest.raises(TypeError):
+        metrics.inc("dirsync_sessions")
+    with pytest.raises(TypeError):
+        metrics.set("dirsync_reconnects_total", 1)
+    with pytest.raises(TypeError):
+        metrics.observe("dirsync_sessions", 1)
+
+
+def test_counter_never_falls() -> None:
+    """A counter cannot be decreased."""
+    with pytest.raises(ValueError, match="go down by 1"):
+        Metrics().inc("dirsync_reconnects_total", -1)
+
+
+def test_no_count_is_lost() -> None:
+    """Threads that count at the same time lose nothing."""
+    metrics = Metrics()
+    counter = metrics.counter("dirsync_reconnects_total")
+
+    def work() -> None:
+        for _ in range(20_000):
+            counter.inc()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 80_000 == counter.read()
+
+
+def test_guards_are_labels() -> None:
+    """The guards of the core and the label values are the same words."""
+    (metric,) = [metric for metric in CATALOGUE if metric.name == "dirsync_guard_holds_total"]
+
+    assert {(guard.value,) for guard in Guard} == set(metric.series)
+
+
+@pytest.mark.parametrize(
+    "error, label",
+    [
+        (errors.InvalidMessage("x"), "invalid_message"),
+        (InvalidPath("x"), "invalid_path"),
+        (errors.OutOfTurn("x"), "out_of_turn"),
+        (errors.LimitExceeded("max_sessions", "x"), "limit"),
+        (errors.SessionBusy("x"), "replica_busy"),
+        (errors.Unauthenticated("x", reason="EXPIRED"), "unauthenticated"),
+        (errors.Unavailable("x", reason="SCANNING"), "unavailable"),
+        (errors.DirsyncError("x"), "other"),
+    ],
+)
+def test_rejection(error: errors.DirsyncError, label: str) -> None:
+    """Every error of ours has a label out of the closed set."""
+    assert label == rejection(error)
+    assert label in REJECTIONS
+
+
+def test_short_runs_do_not_pay() -> None:
+    """Counting does not import the library that formats."""
+    code = (
+        "import sys; from dirsync.runtime.metrics import Metrics; Metrics(); print('prometheus_client' in sys.modules)"
+    )
+
+    assert b"False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

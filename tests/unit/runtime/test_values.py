@@ -1,0 +1,154 @@
+"""How settings are written."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dirsync.runtime.values import (
+    Address,
+    Target,
+    parse_duration,
+    parse_mode,
+    parse_size,
+    show_duration,
+    show_mode,
+    show_size,
+)
+
+
+@pytest.mark.parametrize(
+    "text, size",
+    [("0", 0), ("4096", 4096), ("4KiB", 4096), ("16MiB", 16 << 20), ("2GiB", 2 << 30)],
+)
+def test_size(text: str, size: int) -> None:
+    """A size is bytes, or a number with a binary unit."""
+    assert size == parse_size(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "4k", "4KB", "4kib", "4 KiB", " 4KiB", "4KiB\n", "-1", "+1", "1.5MiB", "1e3", "0x10", "4TiB", "٤", "9" * 20],
+)
+def test_size_refused(text: str) -> None:
+    """Any other spelling of a size is refused."""
+    with pytest.raises(ValueError, match="a size is"):
+        parse_size(text)
+
+
+@given(st.integers(min_value=0, max_value=1 << 60))
+def test_size_round_trip(size: int) -> None:
+    """A size is shown so that it is parsed back."""
+    assert size == parse_size(show_size(size))
+
+
+@pytest.mark.parametrize(
+    "text, seconds", [("250ms", 0.25), ("0s", 0.0), ("30s", 30.0), ("5m", 300.0), ("1h", 3600.0), ("1500ms", 1.5)]
+)
+def test_duration(text: str, seconds: float) -> None:
+    """A duration is a number with a unit, in seconds."""
+    assert seconds == parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "30", "30 s", "1.5s", "1d", "5M", "-5s", "1h30m", "30s\n", "inf", "9" * 13 + "s"])
+def test_duration_refused(text: str) -> None:
+    """Any other spelling of a duration is refused."""
+    with pytest.raises(ValueError, match="a duration is"):
+        parse_duration(text)
+
+
+@given(st.integers(min_value=0, max_value=10**10))
+def test_duration_round_trip(milliseconds: int) -> None:
+    """A duration is shown so that it is parsed back, to the millisecond."""
+    assert milliseconds / 1000 == parse_duration(show_duration(milliseconds / 1000))
+
+
+@pytest.mark.parametrize("text, mode", [("0644", 0o644), ("755", 0o755), ("0000", 0)])
+def test_mode(text: str, mode: int) -> None:
+    """A mode is octal text."""
+    assert mode == parse_mode(text)
+    assert mode == parse_mode(show_mode(mode))
+
+
+@pytest.mark.parametrize("text", ["", "64", "4755", "07777", "0o644", "rw-r--r--", "888"])
+def test_mode_refused(text: str) -> None:
+    """Set-id bits, the sticky bit and other spellings are refused."""
+    with pytest.raises(ValueError, match="three octal digits"):
+        parse_mode(text)
+
+
+@pytest.mark.parametrize(
+    "text, host, port, loopback",
+    [
+        ("127.0.0.1:50051", "127.0.0.1", 50051, True),
+        ("127.8.9.1:0", "127.8.9.1", 0, True),
+        ("localhost:1", "localhost", 1, True),
+        ("[::1]:50051", "::1", 50051, True),
+        ("[::ffff:127.0.0.1]:1", "::ffff:7f00:1", 1, True),
+        ("0.0.0.0:65535", "0.0.0.0", 65535, False),
+        ("[::]:1", "::", 1, False),
+        ("10.0.0.1:1", "10.0.0.1", 1, False),
+        ("server.example:1", "server.example", 1, False),
+        ("localhost.example:1", "localhost.example", 1, False),
+    ],
+)
+def test_address(text: str, host: str, port: int, loopback: bool) -> None:
+    """An address is a host and a port, and knows whether it is on this host only."""
+    address = Address.parse(text)
+
+    assert (host, port, loopback) == (*address, address.is_loopback)
+    assert address == Address.parse(str(address))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "server",
+        ":50051",
+        "server:",
+        "server:x",
+        "server:65536",
+        "server:-1",
+        "::1:5",
+        "[::1]",
+        "[x]:1",
+        "a b:1",
+        "a/b:1",
+    ],
+)
+def test_address_refused(text: str) -> None:
+    """What is no host and port is refused."""
+    with pytest.raises(ValueError, match="host:port"):
+        Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text, loopback",
+    [
+        ("127.0.0.1:50051", True),
+        ("[::1]:50051", True),
+        ("server:50051", False),
+        ("dns:///localhost:50051", True),
+        ("dns:///server:50051", False),
+        ("dns://8.8.8.8/localhost:50051", True),
+        ("dns:localhost:50051", True),
+        ("ipv4:127.0.0.1:1,127.0.0.2:2", True),
+        ("ipv4:127.0.0.1:1,10.0.0.2:2", False),
+        ("ipv6:[::1]:1", True),
+        ("unix:/run/dirsync.sock", True),
+        ("unix:///run/dirsync.sock", True),
+        ("xds:///server", False),
+    ],
+)
+def test_target(text: str, loopback: bool) -> None:
+    """A target is anything that gRPC resolves; what is not surely loopback is not."""
+    target = Target.parse(text)
+
+    assert (text, loopback) == (str(target), target.is_loopback)
+
+
+@pytest.mark.parametrize("text", ["server", "http:server", "50051", "unix:", "a b:1"])
+def test_target_refused(text: str) -> None:
+    """A bare name is most likely a forgotten port."""
+    with pytest.raises(ValueError, match=r"host:port|socket"):
+        Target.parse(text)
