@@ -366,6 +366,23 @@ class TestTrouble:
         (source / "after/f").touch()
         assert listener.waits_for((b"unseen/below/f", CHANGED), (b"after/f", CHANGED))
 
+    @pytest.mark.privileged
+    def test_unmount(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """When a file system inside the source goes, everything is in doubt, and what it covered is watched."""
+        (source / "mount/covered").mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", source / "mount"], check=True)
+        try:
+            (source / "mount/inside/deep").mkdir(parents=True)
+            watcher = watching()
+            assert watcher.watches == 4
+        finally:
+            subprocess.run(["umount", source / "mount"], check=True)
+
+        assert listener.waits_for((ROOT, LOST))
+        assert watcher.watches == 3
+        (source / "mount/covered/f").touch()
+        assert listener.waits_for((b"mount/covered/f", CHANGED))
+
     @pytest.mark.case("F07")
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_dead_thread(self, source: Path, watching: Watching, listener: Listener) -> None:

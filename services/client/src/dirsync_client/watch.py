@@ -5,10 +5,11 @@ whatever they say. So the watcher may always give up telling details and say ``L
 than it seems to: where the kernel refuses a watch, the whole source is polled from then on and ``degraded`` is called
 with the reason, in words for people.
 
-Hints come from threads of the watcher's own, one at a time but not always from the same one; ``sink`` must be quick and
-must not call back. Directories are watched before :meth:`Watcher.start` returns, so a scan that begins then misses
-nothing. When the source directory goes away or is replaced there is one last ``LOST``, and :attr:`Watcher.alive` is
-False; so it is when a thread dies. :meth:`Watcher.start` again opens the root anew.
+Hints come from threads of the watcher's own, so ``sink`` must be safe to call from any; it must also be quick, because
+events queue up meanwhile, and must not call the watcher. Directories are watched before :meth:`Watcher.start` returns,
+so a scan that begins then misses nothing. When the source directory goes away or is replaced there is one last
+``LOST``, and :attr:`Watcher.alive` is False; so it is when a thread dies. :meth:`Watcher.start` again opens the root
+anew.
 
 What is not here: content (never read), symbolic links (never followed), and the decision what to do about a hint.
 """
