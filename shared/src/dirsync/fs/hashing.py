@@ -70,13 +70,11 @@ class Digester:
             if self._cancelled is not None and self._cancelled():
                 raise Unavailable("hashing was cancelled")
             count = file.read_into(buffer)
-            if not count:
-                return hasher.digest(), size
             hasher.update(buffer[:count])
+            size += count
             if self._hashed is not None:
                 self._hashed(count)
-            size += count
-            if size > file.size:
+            if not count or size > file.size or (size == file.size and count < len(buffer)):
                 return hasher.digest(), size
 
     def _buffer_for(self, size: int) -> memoryview:
