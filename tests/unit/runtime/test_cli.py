@@ -148,24 +148,26 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 READER_GONE = """
+import time
 import sys
 from dirsync_client.settings import ClientSettings
 from dirsync.runtime.cli import *
 def chatter(settings, arguments):
-    for _ in range(100000): print("x" * 100)
+    for _ in range(int(sys.argv[1])): print("x" * 100)
+    time.sleep(0.2)
     return ExitCode.DONE
 sys.exit(run_program("dirsync-client", [Command("run", "run", chatter, logs=False)], ClientSettings, []))
 """
 
 
-def test_reader_that_leaves(tmp_path: Path) -> None:
-    """``plan | head`` ends without a traceback."""
+@pytest.mark.parametrize("lines", ["100000", "1"])
+def test_reader_that_leaves(tmp_path: Path, lines: str) -> None:
+    """``plan | head`` ends without a traceback, however much was left to say."""
     with subprocess.Popen(
-        [sys.executable, "-c", READER_GONE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+        [sys.executable, "-c", READER_GONE, lines], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     ) as process:
         assert process.stdout
         assert process.stderr
-        process.stdout.readline()
         process.stdout.close()
         err = process.stderr.read()
         process.wait(10)

@@ -116,6 +116,48 @@ def test_repeated_problems_are_limited(stream: io.StringIO) -> None:
     )
 
 
+def test_swallowed_are_told_by_any_later_event(stream: io.StringIO) -> None:
+    """When the interval is over the next event, whatever it is, brings the count of what was swallowed."""
+    now = [0.0]
+    limiter = Limiter(burst=1, interval_seconds=60, clock=lambda: now[0])
+    logging.configure("client", LogLevel.INFO, LogFormat.JSON, stream=stream, limiter=limiter)
+    log = logging.get_logger()
+    for _ in range(3):
+        log.warning(Event.AUTH_REJECTED, reason="unauthenticated")
+    now[0] = 60.0
+    log.info(Event.SYNC_COMPLETED)
+
+    expected = [("auth.rejected", None), ("auth.rejected", 2), ("sync.completed", None)]
+    assert expected == [(event["event"], event.get("suppressed")) for event in events(stream)]
+
+
+class Finalized:
+    """Something whose end is logged."""
+
+    def __del__(self) -> None:
+        logging.get_logger().warning(Event.LIBRARY_MESSAGE, logger="finalizer")
+
+
+class Stream(io.StringIO):
+    """A stream in whose writing something ends."""
+
+    def write(self, text: str) -> int:
+        """Let the garbage collector come at the worst moment."""
+        if "finalizer" not in text:
+            Finalized()
+        return super().write(text)
+
+
+def test_finalizers_may_log() -> None:
+    """A finalizer that logs while its own thread writes a line does not stop the thread."""
+    stream = Stream()
+    logging.configure("client", LogLevel.INFO, LogFormat.JSON, stream=stream)
+    logging.get_logger().info("x")
+    logging.configure("dirsync")
+
+    assert ["library.message", "x"] == [event["event"] for event in events(stream)]
+
+
 def test_other_events_are_not_limited(stream: io.StringIO) -> None:
     """Each synced file is told."""
     logging.configure("client", LogLevel.INFO, LogFormat.JSON, stream=stream, limiter=Limiter(burst=1))

@@ -64,7 +64,7 @@ def serve() -> Iterator[Serve]:
 
     def start(credentials: grpc.ServerCredentials) -> int:
         server = grpc.server(ThreadPoolExecutor(2))
-        echo: "grpc.RpcMethodHandler[bytes, bytes]" = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
+        echo: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(lambda request, _: request)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", {"Echo": echo}),))
         port = server.add_secure_port("127.0.0.1:0", credentials)
         server.start()

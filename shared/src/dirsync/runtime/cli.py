@@ -65,7 +65,8 @@ def run_program(
         settings = settings_class.load(given_flags(arguments, settings_class))
         if command.logs:
             _set_up_log(settings)
-        return command.run(settings, arguments)
+        code = command.run(settings, arguments)
+        print(end="", flush=True)
     except UsageError as error:
         tell(program, str(error))
         return ExitCode.USAGE
@@ -79,6 +80,8 @@ def run_program(
         # Whoever read our output has gone; the interpreter's last flush must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    else:
+        return code
 
 
 def tell(program: str, message: str) -> None:

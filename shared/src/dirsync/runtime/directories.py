@@ -10,7 +10,7 @@ from dirsync.tree.path import escape
 
 def lies_within(inner: Path, outer: Path) -> bool:
     """Whether ``inner`` is ``outer`` or below it, links resolved as far as they exist."""
-    return inner.resolve().is_relative_to(outer.resolve())
+    return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))
 
 
 def prepare_state_directory(path: Path, setting: str) -> Path:

@@ -4,6 +4,7 @@ It stands open to whoever reaches ``METRICS_LISTEN``, so it is bounded in all di
 and seconds of a request, seconds of an answer. It shows counts and names, never content or secrets.
 """
 
+import errno
 import io
 import socket
 import time
@@ -63,7 +64,8 @@ class HttpServer:
         try:
             self._server = _Server(address, self._answer)
         except OSError as error:
-            msg = f"{setting}={address}: cannot listen there: {error.strerror or error}; is another process using it?"
+            advice = "; stop the other process or set another address" if error.errno == errno.EADDRINUSE else ""
+            msg = f"{setting}={address}: cannot listen there: {error.strerror or error}{advice}"
             raise UsageError(msg) from error
         self._thread = Thread(target=self._server.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True)
 
@@ -148,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Read through a deadline instead of a timeout for each byte."""
         super().setup()
         self.connection.settimeout(REQUEST_SECONDS)
+        self.rfile.close()
         self.rfile = io.BufferedReader(_Deadline(self.connection))
 
     def do_GET(self) -> None:

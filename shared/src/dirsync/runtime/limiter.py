@@ -4,7 +4,7 @@ The time comes in as a parameter, so that a test moves it by hand.
 """
 
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 
 from dirsync.clock import Monotonic, monotonic
 
@@ -37,7 +37,8 @@ class Limiter:
         self._burst = burst
         self._interval = interval_seconds
         self._clock = clock
-        self._lock = Lock()
+        # Reentrant: a finalizer may log in the middle of what its own thread logs.
+        self._lock = RLock()
         self._windows: dict[Key, _Window] = {}
         self._next_due = float("inf")
 

@@ -50,13 +50,14 @@ class _Log:
         self.wall_ns: WallNanoseconds = wall_ns
         self.taps: tuple[Tap, ...] = ()
         self._second = (-1, "")
-        self._lock = threading.Lock()
+        # Reentrant: a finalizer may log in the middle of what its own thread logs.
+        self._lock = threading.RLock()
 
     def __call__(self, _logger: object, level: str, fields: MutableMapping[str, Any]) -> str:
         """Make the line of an event; ends in the methods below unless the limit swallows it."""
         event = fields.pop("event", "")
+        self.tell_suppressed()
         if event in REPEATED:
-            self.tell_suppressed()
             kind = next((str(fields[name]) for name in _KIND_FIELDS if name in fields), "")
             if not self.limiter.admit((level, str(event), kind)):
                 raise structlog.DropEvent
@@ -93,11 +94,12 @@ class _Log:
     def msg(self, line: str) -> None:
         """Write a line; where nothing can be written, the work goes on without a log."""
         stream = self.stream or sys.stderr
+        text = f"{line}\n"
         try:
             with self._lock:
-                stream.write(f"{line}\n")
+                stream.write(text)
                 stream.flush()
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, RuntimeError, AttributeError):
             return
 
     debug = info = warning = error = critical = notset = msg
