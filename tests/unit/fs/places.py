@@ -60,8 +60,12 @@ def path_of(text: str) -> RelPath:
 
 
 @contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    """Permission bits hold for this process meanwhile, also where it is root's. Reach files by descriptors only."""
+def as_nobody(base: Path) -> Iterator[None]:
+    """Permission bits hold for this process meanwhile, also where it is root's.
+
+    ``base`` itself is made readable for everybody; it has to be open already, for what is above it may not be.
+    """
+    base.chmod(0o755)
     if os.geteuid() != 0:
         yield
         return

@@ -108,7 +108,7 @@ def test_change_of_kind(tmp_path: Path, before: str, now: str) -> None:
 def test_unreadable_is_a_problem(tmp_path: Path) -> None:
     """Nobody can tell what is there: that is neither absence nor what was known."""
     make(tmp_path, "d/f=abc").joinpath("d").chmod(0)
-    with Root.open(tmp_path) as root, as_nobody():
+    with Root.open(tmp_path) as root, as_nobody(tmp_path):
         found = observe(root, path_of("d/f"))
 
     assert isinstance(found, Problem)

@@ -4,9 +4,9 @@ The status is taken before the first byte and again after the last, on the same 
 moved in between, what was read is thrown away (D01, D02). A file that is replaced by rename while we read is no
 trouble: the descriptor keeps the old version, whole.
 
-RACE: a writer that overwrites in place, leaving the size, within the same clock tick as the last change that our first
-status saw, shows no different timestamp (on kernels before 6.13; later ones make the timestamps differ). The worst is
-that a mixture is read once: its fingerprint is racy, so the next scan reads the file again.
+RACE: a write that leaves the size shows no other timestamp if it falls into the same clock tick as the last change that
+our first status saw (on kernels before 6.13), or if it was already under way then: the kernel sets the time first and
+copies after. The worst is that a mixture is read once: its fingerprint is racy, so the next scan reads the file again.
 """
 
 import os
