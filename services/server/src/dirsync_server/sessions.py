@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dirsync import clock
-from dirsync.errors import LimitExceeded, SessionBusy, SessionSuperseded, SessionUnknown
+from dirsync.errors import LimitExceeded, OutOfTurn, SessionBusy, SessionSuperseded, SessionUnknown
 from dirsync.limits import LIMITS
 from dirsync.wire.session import SESSION_ID_SIZE, OpenRequest
 
@@ -106,6 +106,11 @@ class Sessions:
             session.last_used = self._now()
             return session
 
+    def find(self, session_id: bytes) -> Session | None:
+        """The session with this id, if it is not over."""
+        with self._lock:
+            return self._by_id.get(session_id)
+
     def check(self, session: Session) -> None:
         """Raise unless the session is the writer still: the fence in front of every commit."""
         with self._lock:
@@ -120,6 +125,9 @@ class Sessions:
         with self._lock:
             if session.superseded:
                 raise _superseded()
+            if session.streams:
+                msg = "the session has a push stream already"
+                raise OutOfTurn(msg)
             number = max(session.streams, default=0) + 1
             session.streams[number] = end
             return number

@@ -5,6 +5,7 @@ components are separated by single slashes, none is empty, ``.`` or ``..``; the 
 :func:`parse_path` is the only way in from a peer; whoever holds a :data:`RelPath` need not check again.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import NewType
@@ -17,6 +18,7 @@ RelPath = NewType("RelPath", bytes)
 
 ROOT = RelPath(b"")
 
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _FORBIDDEN = (b"", b".", b"..")
 _QUOTED_BYTES = 100
 
@@ -100,10 +102,28 @@ def escape(raw: bytes) -> str:
     """A path or name as one line of text for people and logs.
 
     Bytes that are not UTF-8, control characters, line and paragraph separators and bidirectional overrides become
-    backslash escapes, so that no name can forge a log line or turn the text around it.
+    backslash escapes, so that no name can forge a log line or turn the text around it; a backslash is doubled, so that
+    :func:`unescape` gives the bytes back.
     """
     text = raw.decode("utf-8", "surrogateescape")
-    return "".join(_escape_character(c) for c in text) if not text.isascii() or not text.isprintable() else text
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return "".join(_escape_character(c) for c in text)
+
+
+def unescape(text: str) -> bytes:
+    """The bytes whose :func:`escape` is ``text``; what is no escape of ours stands for itself."""
+    return _ESCAPE.sub(_unescape_one, text).encode("utf-8", "surrogateescape")
+
+
+def _unescape_one(match: re.Match[str]) -> str:
+    escaped = match[0]
+    if escaped[1] == "\\":
+        return "\\"
+    point = int(escaped[2:], 16)
+    if escaped[1] == "x":
+        return chr(point if point < 0x80 else point + 0xDC00)
+    return chr(point) if point <= 0x10FFFF and not 0xD800 <= point < 0xE000 else escaped
 
 
 def abbreviate(raw: bytes) -> str:
@@ -115,6 +135,8 @@ def _escape_character(c: str) -> str:
     point = ord(c)
     if 0xDC80 <= point <= 0xDCFF:
         return f"\\x{point - 0xDC00:02x}"
+    if c == "\\":
+        return "\\\\"
     if c.isprintable() and unicodedata.category(c) not in ("Cf", "Zl", "Zp", "Cs"):
         return c
-    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+    return f"\\x{point:02x}" if point < 0x80 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

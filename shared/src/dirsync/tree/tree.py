@@ -144,6 +144,12 @@ class Tree:
             else:
                 yield child_path, child
 
+    def entries(self) -> Iterator[tuple[RelPath, Entry]]:
+        """Every path with its entry, directories with their digests, in the order of :meth:`walk`."""
+        for path, record in self.walk():
+            entry = unpack(record)
+            yield path, entry._replace(digest=self.digest(path)) if entry.is_directory else entry
+
     def put(self, path: RelPath, record: Record) -> None:
         """Set what is at ``path``. A directory keeps its children; any other change of kind drops them.
 

@@ -45,30 +45,41 @@ def methods(service: str) -> list[Method]:
     ]
 
 
+Metadata = tuple[tuple[str, str], ...]
+"""Headers of a call."""
+
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
-def generic_handler(service: str, handlers: Mapping[str, Handler]) -> grpc.GenericRpcHandler:
+Rejected = Callable[[errors.DirsyncError, str], None]
+"""Told of each call that ends with an error of ours, and of its method."""
+
+
+def generic_handler(
+    service: str, handlers: Mapping[str, Handler], rejected: Rejected = lambda _error, _method: None
+) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
 
     A handler is called with the raw request (or an iterator of raw requests) and gives raw responses. Errors of ours that
-    it raises end the call with their status; anything else is a bug of ours and ends it as INTERNAL.
+    it raises end the call with their status; anything else is a bug of ours and reaches the log through the library.
     """
-    table = {m.name: _method_handler(m, handlers[m.name]) for m in methods(service) if m.name in handlers}
+    table = {m.name: _method_handler(m, handlers[m.name], rejected) for m in methods(service) if m.name in handlers}
     return grpc.method_handlers_generic_handler(service, table)
 
 
-def _method_handler(method: Method, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
+def _method_handler(method: Method, handler: Handler, rejected: Rejected) -> "grpc.RpcMethodHandler[Any, Any]":
     def unary(request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return handler(request, context)
         except errors.DirsyncError as error:
+            rejected(error, method.path)
             abort(context, error)
 
     def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
             yield from handler(request, context)
         except errors.DirsyncError as error:
+            rejected(error, method.path)
             abort(context, error)
 
     match method.client_streaming, method.server_streaming:
@@ -83,9 +94,13 @@ def _method_handler(method: Method, handler: Handler) -> grpc.RpcMethodHandler[A
 
 
 class Caller:
-    """Calls the methods of one service over a channel with raw bytes; errors come as ours."""
+    """Calls the methods of one service over a channel with raw bytes; errors come as ours.
 
-    def __init__(self, channel: grpc.Channel, service: str) -> None:
+    ``metadata`` is asked before each call, so that a rotated token is used at once.
+    """
+
+    def __init__(self, channel: grpc.Channel, service: str, metadata: Callable[[], Metadata] = tuple) -> None:
+        self._metadata = metadata
         self._calls: dict[str, Any] = {}
         for m in methods(service):
             kind = f"{'stream' if m.client_streaming else 'unary'}_{'stream' if m.server_streaming else 'unary'}"
@@ -94,14 +109,14 @@ class Caller:
     def unary(self, name: str, request: bytes, *, timeout: float) -> bytes:
         """Call a method of one request and one response."""
         try:
-            response: bytes = self._calls[name](request, timeout=timeout)
+            response: bytes = self._calls[name](request, timeout=timeout, metadata=self._metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         return response
 
     def stream(self, name: str, request: bytes, *, timeout: float | None = None) -> Iterator[bytes]:
         """Call a method of one request and many responses."""
-        call = self._calls[name](request, timeout=timeout)
+        call = self._calls[name](request, timeout=timeout, metadata=self._metadata())
         try:
             yield from call
         except grpc.RpcError as error:
@@ -111,4 +126,4 @@ class Caller:
 
     def open(self, name: str, requests: Iterator[bytes]) -> Any:
         """Start a method of many requests and many responses; gives the call itself."""
-        return self._calls[name](requests)
+        return self._calls[name](requests, metadata=self._metadata())

@@ -1,0 +1,71 @@
+"""``dirsync-client``: the program."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+# gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from dirsync.runtime.cli import Command, ExitCode, run_program
+
+from dirsync_client.settings import ClientSettings
+
+PROGRAM = "dirsync-client"
+
+
+def _command(module: str, name: str) -> Callable[[ClientSettings, argparse.Namespace], ExitCode]:
+    """The command, imported when it runs: `health` has to be quick and needs no gRPC."""
+
+    def run(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+        found: ExitCode = getattr(import_module(f"dirsync_client.commands.{module}"), name)(settings, arguments)
+        return found
+
+    return run
+
+
+def _health(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    from dirsync.runtime.health import probe  # noqa: PLC0415
+
+    good = probe(settings.metrics_listen, "/readyz" if arguments.ready else "/livez")
+    return ExitCode.DONE if good else ExitCode.FAILED
+
+
+def _once_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--approve", metavar="HOLD_ID", help="release the deletes that a guard held in an earlier run")
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--deep", action="store_true", help="read all content again on both sides")
+
+
+def _approve_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("hold_id", metavar="HOLD_ID", help="the id that status, plan and the log show")
+
+
+def _health_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ready", action="store_true", help="ask whether it is ready, not only alive")
+
+
+COMMANDS = (
+    Command("run", "full sync, then live until SIGTERM or SIGINT", _command("run", "run")),
+    Command("once", "one full sync, then exit", _command("once", "once"), _once_arguments),
+    Command("plan", "what a sync would do; changes nothing", _command("plan", "plan"), logs=False),
+    Command(
+        "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
+    ),
+    Command("status", "ask the running client", _command("ask", "status"), logs=False),
+    Command("approve", "release what a guard holds", _command("ask", "approve"), _approve_arguments, logs=False),
+    Command("health", "exit 0 when the client is alive (--ready: ready)", _health, _health_arguments, logs=False),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; gives its exit status."""
+    return run_program(PROGRAM, COMMANDS, ClientSettings, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

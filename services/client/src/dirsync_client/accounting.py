@@ -1,0 +1,132 @@
+"""What was moved and what was saved: counted for the metrics, summed for ``sync.completed``, told in the log.
+
+Identities, which the tests check: logical = literal + saved by delta, dedup, rename and unchanged; literal = payload sent
++ saved by compression.
+"""
+
+from dataclasses import dataclass, fields
+
+from dirsync.clock import Monotonic, monotonic
+from dirsync.runtime.events import Event
+from dirsync.runtime.logging import get_logger
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.entry import Kind, unpack
+from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, PutSymlink, SetMetadata
+from dirsync.wire.results import Failure, Outcome
+
+from dirsync_client.ticket import Ticket
+
+OPERATION_NAMES: dict[type, str] = {
+    PutFile: "put_file",
+    PutSymlink: "put_symlink",
+    MakeDirectory: "make_directory",
+    SetMetadata: "set_metadata",
+    Delete: "delete",
+}
+_MILLISECONDS = 1000
+
+
+@dataclass
+class Totals:
+    """Sums since the last quiet moment; sizes in bytes."""
+
+    files: int = 0
+    deletes: int = 0
+    logical_bytes: int = 0
+    literal_bytes: int = 0
+    saved_bytes: int = 0
+    wire_bytes: int = 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.files or self.deletes)
+
+
+class Accounting:
+    """Counts what the engine tells it. The engine's thread only, but for :meth:`wire`."""
+
+    def __init__(self, metrics: Metrics, now: Monotonic = monotonic) -> None:
+        self._metrics = metrics
+        self._now = now
+        self._log = get_logger()
+        self.totals = Totals()
+        self._wire = {
+            direction: metrics.counter("dirsync_wire_bytes_total", direction=direction)
+            for direction in ("sent", "received")
+        }
+        self._wire_before = 0
+
+    def wire(self, direction: str, size: int) -> None:
+        """A message of ``size`` bytes was ``sent`` or ``received``; from any thread."""
+        self._wire[direction].inc(size)
+
+    def _wire_bytes(self) -> int:
+        return int(sum(counter.read() for counter in self._wire.values()))
+
+    def applied(self, ticket: Ticket) -> None:
+        """The server applied an operation."""
+        operation = ticket.operation
+        self._changes(operation, "applied")
+        self._metrics.observe("dirsync_change_lag_seconds", self._now() - ticket.since)
+        if isinstance(operation, Delete):
+            self.totals.deletes += 1
+            self._log.info(Event.FILE_DELETED, path=operation.path)
+            return
+        self.totals.files += 1
+        match operation:
+            case PutFile():
+                self._file(ticket, "whole")
+            case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
+                self._file(ticket, "metadata")
+
+    def failed(self, ticket: Ticket, failure: Failure) -> None:
+        """The server did not apply an operation."""
+        outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
+        self._changes(ticket.operation, outcome)
+
+    def unchanged(self, size: int) -> None:
+        """A file of ``size`` bytes was read again and found equal to the replica's."""
+        self._metrics.inc("dirsync_saved_bytes_total", size, reason="unchanged")
+        self._metrics.inc("dirsync_logical_bytes_total", size)
+        self._metrics.inc("dirsync_hashed_bytes_total", size)
+        self.totals.logical_bytes += size
+        self.totals.saved_bytes += size
+
+    def completed(self, root_digest: bytes, duration: float) -> None:
+        """Everything that was known to differ was settled; the sums start again."""
+        totals, self.totals = self.totals, Totals()
+        wire = self._wire_bytes()
+        totals.wire_bytes, self._wire_before = wire - self._wire_before, wire
+        self._metrics.observe("dirsync_cycle_duration_seconds", duration)
+        sums = {field.name: getattr(totals, field.name) for field in fields(totals)}
+        self._log.info(
+            Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
+        )
+
+    def _changes(self, operation: Operation, outcome: str) -> None:
+        name = OPERATION_NAMES[type(operation)]
+        self._metrics.inc("dirsync_changes_applied_total", operation=name, outcome=outcome)
+
+    def _file(self, ticket: Ticket, strategy: str) -> None:
+        literal, saved = ticket.literal_bytes, ticket.compressed_bytes
+        size = unpack(ticket.sent).size if ticket.sent is not None else 0
+        self._metrics.inc("dirsync_files_transferred_total", strategy=strategy)
+        if strategy == "whole":
+            self._metrics.inc("dirsync_logical_bytes_total", literal)
+            self._metrics.inc("dirsync_literal_bytes_total", literal)
+            self._metrics.inc("dirsync_hashed_bytes_total", literal)
+            self._metrics.inc("dirsync_saved_bytes_total", saved, reason="compression")
+            self.totals.logical_bytes += literal
+            self.totals.literal_bytes += literal
+            self.totals.saved_bytes += saved
+        self._log.info(
+            Event.FILE_SYNCED,
+            path=ticket.path,
+            strategy=strategy,
+            size=size,
+            literal_bytes=literal,
+            saved_bytes=saved,
+            duration_ms=round((self._now() - ticket.started) * _MILLISECONDS, 1),
+        )
+

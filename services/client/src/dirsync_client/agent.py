@@ -1,0 +1,184 @@
+"""``AgentService``: the door of a running client.
+
+What it shows is the status board's; what it changes it asks of the engine. The changing methods ask for a token where one
+is set: whoever can approve a hold can delete.
+"""
+
+import hmac
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from dirsync import __version__
+from dirsync.errors import LimitExceeded, NotFound, Unauthenticated, Unavailable
+from dirsync.limits import LIMITS
+from dirsync.runtime.logging import subscribe
+from dirsync.wire.agent import (
+    AgentStatus,
+    HoldView,
+    SyncResult,
+    decode_approve,
+    encode_agent_status,
+    encode_approved,
+    encode_event,
+    encode_problems,
+    encode_sync_result,
+    view_hold,
+)
+
+from dirsync_client.engine import Engine
+from dirsync_client.status import Status, StatusBoard
+
+SYNC_SECONDS = 3600.0
+"""How long a sync that was asked for is waited for."""
+APPROVE_SECONDS = 10.0
+EVENTS_KEPT = 1000
+"""Events that wait for a slow reader before some are missed."""
+_BEARER = "bearer "
+
+
+class AgentServicer:
+    """Handlers of ``AgentService``; each takes raw bytes."""
+
+    def __init__(
+        self, engine: Engine, board: StatusBoard, server: str, namespace: str, token: Callable[[], str] | None
+    ) -> None:
+        self._engine = engine
+        self._board = board
+        self._server = server
+        self._namespace = namespace
+        self._token = token
+        self._watchers = threading.BoundedSemaphore(LIMITS.max_watchers)
+
+    def get_status(self, _raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        """What the client says of itself."""
+        status = self._board.status
+        since = None if status.last_success is None else self._board.now() - status.last_success
+        return encode_agent_status(
+            AgentStatus(
+                state=status.state.value,
+                in_sync=status.in_sync,
+                pending=status.pending,
+                lag_seconds=self._board.lag(),
+                last_error=status.last_error,
+                seconds_since_success=since,
+                entries=status.entries,
+                source_digest=status.source_digest.hex(),
+                replica_digest=status.replica_digest.hex(),
+                holds=_holds(status),
+                problems=len(status.problems),
+                untracked=status.untracked,
+                watch=status.watch,
+                server=self._server,
+                namespace=self._namespace,
+                client_version=__version__,
+            )
+        )
+
+    def sync_now(self, _raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Compare and push now."""
+        self._require_token(context)
+        done = threading.Event()
+        self._engine.sync_now(done.set)
+        context.add_callback(done.set)
+        done.wait(SYNC_SECONDS)
+        status = self._board.status
+        return encode_sync_result(
+            SyncResult(status.in_sync, status.pending, _holds(status), len(status.problems))
+        )
+
+    def list_problems(self, _raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
+        """The paths that are not synced, and why."""
+        yield from encode_problems(self._board.status.problems)
+
+    def approve_hold(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Release a hold."""
+        self._require_token(context)
+        hold_id = decode_approve(raw)
+        answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._engine.approve(hold_id, answers.put)
+        try:
+            paths = answers.get(timeout=APPROVE_SECONDS)
+        except queue.Empty:
+            msg = "the client is busy or not connected; try again"
+            raise Unavailable(msg) from None
+        if not paths:
+            msg = f"there is no hold {hold_id[:64]!r} (any more); `dirsync-client status` shows those that there are"
+            raise NotFound(msg, reason="HOLD_NOT_FOUND")
+        return encode_approved(paths)
+
+    def watch_events(self, _raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Events as they happen."""
+        if not self._watchers.acquire(blocking=False):
+            raise LimitExceeded("max_watchers", f"{LIMITS.max_watchers} watch already; ask one of them to stop")
+        feed = _Feed()
+        unsubscribe = subscribe(feed.put)
+        try:
+            # The callback ends the feed, so that a stream that was cancelled holds no thread.
+            if context.add_callback(feed.end):
+                yield from feed.messages()
+        finally:
+            unsubscribe()
+            self._watchers.release()
+
+    def handlers(self) -> dict[str, Any]:
+        """The handlers by method name."""
+        return {
+            "GetStatus": self.get_status,
+            "SyncNow": self.sync_now,
+            "ListProblems": self.list_problems,
+            "ApproveHold": self.approve_hold,
+            "WatchEvents": self.watch_events,
+        }
+
+    def _require_token(self, context: grpc.ServicerContext) -> None:
+        if self._token is None:
+            return
+        expected = f"{_BEARER}{self._token()}".encode()
+        given = next((v for k, v in context.invocation_metadata() or () if k == "authorization"), "")
+        text = given if isinstance(given, str) else ""
+        if not hmac.compare_digest((text[: len(_BEARER)].lower() + text[len(_BEARER) :]).encode(), expected):
+            msg = "this changes something and needs the agent's token"
+            raise Unauthenticated(msg)
+
+
+class _Feed:
+    """Events for one reader; the oldest give way when it is slow."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lines: list[str] = []
+        self._missed = 0
+        self._ended = False
+
+    def put(self, line: str) -> None:
+        with self._changed:
+            self._lines.append(line)
+            if len(self._lines) > EVENTS_KEPT:
+                del self._lines[0]
+                self._missed += 1
+            self._changed.notify()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def messages(self) -> Iterator[bytes]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._lines or self._ended)
+                if self._ended:
+                    return
+                lines, self._lines = self._lines, []
+                missed, self._missed = self._missed, 0
+            for line in lines:
+                yield encode_event(line, missed)
+                missed = 0
+
+
+def _holds(status: Status) -> tuple[HoldView, ...]:
+    return () if status.hold is None else (view_hold(status.hold),)

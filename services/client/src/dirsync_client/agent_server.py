@@ -1,0 +1,79 @@
+"""The gRPC server of a running client: agent, health, reflection."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from dirsync.errors import UsageError
+from dirsync.runtime.catalogue import Metric
+from dirsync.runtime.fields import variable_name
+from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
+from dirsync.runtime.health import HealthState
+from dirsync.runtime.health_service import add_health_service
+from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.tls import NamedFile, server_credentials
+from dirsync.wire.channel import server_options
+from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
+
+from dirsync_client.agent import AgentServicer
+from dirsync_client.connection import own_identity
+from dirsync_client.engine import Engine
+from dirsync_client.settings import ClientSettings
+from dirsync_client.status import StatusBoard
+
+MAX_CALLERS = 8
+"""Programs that may keep a connection to the agent beside the reserve."""
+
+
+def agent_metrics() -> tuple[Metric, ...]:
+    """The metrics of the agent's methods."""
+    return grpc_metrics(methods(AGENT_SERVICE))
+
+
+def make_agent_server(  # noqa: PLR0913  # the parts that the app joins
+    settings: ClientSettings,
+    engine: Engine,
+    board: StatusBoard,
+    health: HealthState,
+    metrics: Metrics,
+    token: Callable[[], str] | None,
+    pool: ThreadPoolExecutor,
+) -> grpc.Server:
+    """The server, bound and not yet started.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
+    server = grpc.server(
+        pool, interceptors=(GrpcMetricsInterceptor(metrics),), options=server_options(MAX_CALLERS)
+    )
+    agent = AgentServicer(engine, board, str(settings.server), settings.namespace, token)
+    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers()),))
+    add_health_service(server, health, AGENT_SERVICE)
+    if settings.reflection:
+        from grpc_health.v1 import health as grpc_health  # noqa: PLC0415
+        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
+
+        names = (AGENT_SERVICE, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    _bind(server, settings)
+    return server
+
+
+def _bind(server: grpc.Server, settings: ClientSettings) -> None:
+    address, identity = str(settings.listen), own_identity(settings)
+    try:
+        if identity is not None and settings.serves_tls:
+            authority = settings.tls_client_ca_file
+            name = variable_name("client", "tls_client_ca_file")
+            credentials = server_credentials(identity, NamedFile(authority, name) if authority else None)
+            bound = server.add_secure_port(address, credentials)
+        else:
+            bound = server.add_insecure_port(address)
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        name = variable_name("client", "listen")
+        msg = f"{name}={address}: the port is taken, or the address is none of this machine's; choose another"
+        raise UsageError(msg)

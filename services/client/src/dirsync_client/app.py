@@ -1,0 +1,238 @@
+"""The client's assembly: settings in, a running client out. Settings go no further than here and the commands."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+
+import grpc
+
+from dirsync.errors import DirsyncError, UsageError
+from dirsync.fs.index import Index
+from dirsync.fs.root import Root
+from dirsync.limits import LIMITS
+from dirsync.runtime.events import Event
+from dirsync.runtime.fields import variable_name
+from dirsync.runtime.health import HealthState
+from dirsync.runtime.lifecycle import Lifetime, settle_memory
+from dirsync.runtime.logging import get_logger, set_context
+from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.settings import effective
+from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.path import ROOT
+from dirsync.tree.tree import Attributes
+
+from dirsync_client.connection import ServerConnection
+from dirsync_client.engine import Engine, EngineOptions
+from dirsync_client.hint import Hint, HintKind
+from dirsync_client.link import Identity
+from dirsync_client.schedule import Schedule
+from dirsync_client.settings import ClientSettings, Delete, Symlinks
+from dirsync_client.source import Source, SourceOptions
+from dirsync_client.state import StateDirectory
+from dirsync_client.status import Status, StatusBoard
+
+INDEX_NAME = "index.sqlite"
+TICK_SECONDS = 0.5
+"""How often health and the watcher are looked at."""
+MAX_READY_LAG_SECONDS = 300.0
+"""A client whose oldest change is older than this is not ready."""
+
+
+def source_options(settings: ClientSettings) -> SourceOptions:
+    """What of the source is mirrored."""
+    return SourceOptions(
+        ignore_file=os.fsencode(settings.ignore_file),
+        ignore_rules=tuple(os.fsencode(rule) for rule in settings.ignore),
+        symlinks=settings.symlinks is Symlinks.PRESERVE,
+        attributes=Attributes(mode=True, mtime=settings.preserve_mtime),
+    )
+
+
+def open_source_root(settings: ClientSettings, *, make: bool = False) -> Root:
+    """The source's root.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    if make:
+        settings.source.mkdir(parents=True, exist_ok=True)
+    try:
+        return Root.open(settings.source)
+    except UsageError as error:
+        msg = f"{variable_name('client', 'source')}: {error}"
+        raise UsageError(msg) from None
+
+
+class Core:
+    """Source, state and engine: what `once` and `run` have in common."""
+
+    def __init__(self, settings: ClientSettings, metrics: Metrics) -> None:
+        """Open everything.
+
+        Raises:
+            UsageError: a directory or file cannot be used.
+            DirsyncError: another client uses the state directory.
+        """
+        self.settings = settings
+        self.metrics = metrics
+        self.state = StateDirectory(settings.state_dir)
+        if not self.state.try_lock():
+            msg = f"another client is running with STATE_DIR {settings.state_dir}; ask it with `dirsync-client status`, "
+            msg += "or have it sync with the method SyncNow of its agent"
+            raise DirsyncError(msg, reason="STATE_DIR_BUSY")
+        set_context(namespace=settings.namespace, session=None)
+        self.source = Source(
+            open_source_root(settings), Index.open(settings.state_dir, INDEX_NAME), source_options(settings)
+        )
+        self.board = StatusBoard()
+        self.connection = ServerConnection(settings)
+        client_id = settings.client_id or self.state.client_id()
+        self.engine = Engine(
+            self.source,
+            self.state,
+            Schedule(settings.settle, settings.delete_settle, settings.rescan_interval),
+            self.board,
+            metrics,
+            self.connection.channel,
+            self.connection.metadata,
+            EngineOptions(
+                Identity(settings.namespace, client_id),
+                settings.compression.value,
+                settings.bandwidth_limit,
+                settings.delete is Delete.PROPAGATE,
+                GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+            ),
+        )
+
+    def close(self) -> None:
+        """Let go of everything; the index is written."""
+        self.connection.close()
+        self.source.close()
+
+
+class Client:
+    """The sidecar: engine, watcher, agent and HTTP, from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        """Open the source and bind the ports; raises as :class:`Core`."""
+        # Imported late: `once` needs none of it.
+        from dirsync.runtime.http import HttpServer  # noqa: PLC0415
+
+        from dirsync_client.agent_server import agent_metrics, make_agent_server  # noqa: PLC0415
+        from dirsync_client.page import status_page  # noqa: PLC0415
+        from dirsync_client.watch import Watcher, WatchMode  # noqa: PLC0415
+
+        self._settings = settings
+        self._log = get_logger()
+        self._core = Core(settings, Metrics(agent_metrics()))
+        self._health = HealthState("the first sync is not done")
+        core = self._core
+        token = SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
+        pool = ThreadPoolExecutor(LIMITS.max_watchers + LIMITS.reserve_workers, thread_name_prefix="dirsync-rpc")
+        self._agent: grpc.Server = make_agent_server(settings, core.engine, core.board, self._health, core.metrics, token, pool)
+        self._http = HttpServer(
+            settings.metrics_listen,
+            _name("metrics_listen"),
+            core.metrics,
+            self._health,
+            lambda: status_page(core.board, str(settings.server), settings.namespace),
+        )
+        self._watcher = Watcher(
+            core.source.root.clone,
+            core.engine.hint,
+            wanted=WatchMode(settings.watch.value),
+            poll_interval=settings.poll_interval,
+            ignored=lambda path: core.source.ignore.matches(path, True),  # noqa: FBT003
+            degraded=self._degraded,
+            overflowed=self._overflowed,
+        )
+        self._stopping = False
+        core.metrics.gauge("dirsync_watches").ask(lambda: self._watcher.watches)
+
+    def run(self) -> None:
+        """Sync until a signal comes or the engine fails."""
+        lifetime = Lifetime()
+        with lifetime.signals():
+            self._start(lifetime)
+            reason = None
+            while reason is None:
+                reason = lifetime.wait(TICK_SECONDS)
+                self._tick()
+            self._stop(reason)
+
+    def _start(self, lifetime: Lifetime) -> None:
+        settings = self._settings
+        self._log.info(Event.CONFIG_EFFECTIVE, settings=effective(settings))
+        self._agent.start()
+        self._http.start()
+        self._log.info(
+            Event.CLIENT_STARTED,
+            source=os.fsencode(settings.source),
+            server=str(settings.server),
+            listen=str(settings.listen),
+            metrics_listen=str(self._http.address),
+        )
+        self._watcher.start()
+        settle_memory()
+        self._engine_thread = Thread(target=self._run_engine, args=(lifetime,), name="dirsync-engine", daemon=True)
+        self._engine_thread.start()
+
+    def _stop(self, reason: str) -> None:
+        self._log.info(Event.CLIENT_STOPPING, reason=reason)
+        self._health.not_ready("stopping")
+        self._watcher.stop()
+        self._core.engine.stop()
+        self._engine_thread.join(self._settings.shutdown_grace)
+        self._agent.stop(0.5).wait(1.0)
+        self._http.stop()
+        self._core.close()
+
+    def _run_engine(self, lifetime: Lifetime) -> None:
+        try:
+            self._core.engine.run()
+        except BaseException as error:
+            self._health.failed(f"the engine failed: {error}")
+            lifetime.end("the engine failed")
+            raise
+
+    def _tick(self) -> None:
+        board = self._core.board
+        board.update(watch=self._watcher.mode.value)
+        reason = _not_ready_reason(board.status, board.lag())
+        if reason:
+            self._health.not_ready(reason)
+        else:
+            self._health.ready()
+        if not self._watcher.alive:
+            self._restart_watcher()
+
+    def _restart_watcher(self) -> None:
+        try:
+            self._watcher.start()
+        except DirsyncError:
+            return
+        self._core.engine.hint(Hint(ROOT, HintKind.LOST))
+
+    def _degraded(self, reason: str) -> None:
+        self._log.warning(Event.WATCH_DEGRADED, reason=reason)
+
+    def _overflowed(self) -> None:
+        self._core.metrics.inc("dirsync_watch_overflows_total")
+        self._log.warning(Event.WATCH_OVERFLOW)
+
+
+def _not_ready_reason(status: Status, lag: float) -> str:
+    if status.last_success is None and status.hold is None:
+        return status.last_error or "the first sync is not done"
+    if status.hold is not None:
+        return f"a guard holds deletes: dirsync-client approve {status.hold.id}"
+    if status.last_error:
+        return f"the server is lost: {status.last_error}"
+    if lag > MAX_READY_LAG_SECONDS:
+        return f"the oldest change waits for {lag:.0f} s"
+    return ""
+
+
+def _name(field: str) -> str:
+    return variable_name("client", field)

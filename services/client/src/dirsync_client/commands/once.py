@@ -1,0 +1,72 @@
+"""``dirsync-client once``: one full sync, then exit."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from dirsync.runtime.cli import ExitCode
+from dirsync.runtime.lifecycle import interruptible
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.path import escape
+from dirsync.wire.agent import view_hold
+
+from dirsync_client.app import Core
+from dirsync_client.progress import showing_progress
+from dirsync_client.settings import ClientSettings
+from dirsync_client.status import Status
+
+PROBLEMS_TOLD = 20
+"""Problems that are told one by one to a person; the log and ``--json`` have all."""
+
+
+def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Sync, and say how it ended."""
+    core = Core(settings, Metrics())
+    try:
+        if arguments.approve:
+            core.state.approve(arguments.approve)
+        with interruptible(), showing_progress(core.engine, core.board):
+            core.engine.run(once=True)
+        status = core.board.status
+        _tell(status, as_json=arguments.json)
+        return outcome(status)
+    finally:
+        core.close()
+
+
+def outcome(status: Status) -> ExitCode:
+    """The exit status that a client's status means."""
+    if status.hold is not None:
+        return ExitCode.HELD
+    if status.problems:
+        return ExitCode.PROBLEMS
+    return ExitCode.DONE if status.in_sync else ExitCode.FAILED
+
+
+def _tell(status: Status, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_as_data(status)))
+        return
+    if status.hold is not None:
+        print(f"held: {status.hold.message}", file=sys.stderr)
+    for problem in status.problems[:PROBLEMS_TOLD]:
+        print(f"problem: {problem.message}", file=sys.stderr)
+    if len(status.problems) > PROBLEMS_TOLD:
+        print(f"and {len(status.problems) - PROBLEMS_TOLD} more problems", file=sys.stderr)
+
+
+def _as_data(status: Status) -> dict[str, Any]:
+    hold = view_hold(status.hold) if status.hold else None
+    return {
+        "in_sync": status.in_sync,
+        "entries": status.entries,
+        "root_digest": status.replica_digest.hex(),
+        "pending": status.pending,
+        "holds": [hold._asdict()] if hold else [],
+        "problems": [
+            {"path": escape(problem.path), "kind": problem.kind.value, "message": problem.message}
+            for problem in status.problems
+        ],
+        "untracked": status.untracked,
+    }

@@ -1,0 +1,66 @@
+"""``dirsync-client verify``: are both trees equal, and if not, where not."""
+
+import argparse
+import json
+
+from dirsync.runtime.cli import ExitCode
+from dirsync.tree.diff import Change, diff
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import escape
+from dirsync.tree.tree import Attributes
+
+from dirsync_client.connection import ServerConnection
+from dirsync_client.looking import looking_at_source, read_all
+from dirsync_client.remote import RemoteReplica
+from dirsync_client.settings import ClientSettings
+
+
+def verify(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Compare, print every path that differs."""
+    with looking_at_source(settings) as source:
+        read_all(source, again=arguments.deep)
+        connection = ServerConnection(settings)
+        try:
+            remote = RemoteReplica(connection, settings.namespace)
+            counted = remote.status().options.attributes
+            source.count(Attributes(counted.mode, counted.mtime and settings.preserve_mtime))
+            options = TreeOptions(source.tree.attributes, source.ignore.lines)
+            digest = source.tree.digest()
+            replica, summary = remote.verify(options, digest, deep=arguments.deep)
+        finally:
+            connection.close()
+        equal = summary.root_digest == digest and not source.problems
+        changes = [] if summary.root_digest == digest else list(diff(replica, source.tree))
+        problems = list(source.problems.values())
+    if arguments.json:
+        data = {
+            "equal": equal,
+            "source_digest": digest.hex(),
+            "replica_digest": summary.root_digest.hex(),
+            "entries": summary.entries,
+            "bytes_read_by_server": summary.bytes_read,
+            "differences": [{"path": escape(change.path), "difference": _difference(change)} for change in changes],
+            "problems": [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in problems],
+        }
+        print(json.dumps(data))
+    else:
+        for change in changes:
+            print(f"{_difference(change):<24}{escape(change.path)}")
+        for problem in problems:
+            print(f"problem: {problem.message}")
+        verdict = "equal" if equal else f"different: {len(changes)} paths"
+        print(f"{verdict}, {summary.entries} entries, root digest {summary.root_digest.hex()}")
+    return ExitCode.DONE if equal else ExitCode.DIFFERENT
+
+
+def _difference(change: Change) -> str:
+    old, new = change.old, change.new
+    if old is None:
+        return "only in the source"
+    if new is None:
+        return "only in the replica"
+    if old.kind is not new.kind:
+        return f"{new.kind.name.lower()}, not {old.kind.name.lower()}"
+    if not new.is_directory and old.digest != new.digest:
+        return "content differs"
+    return "metadata differs"

@@ -1,0 +1,36 @@
+"""The source as `plan` and `verify` look at it: nothing is locked, nothing is written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dirsync.fs.hashing import resolve, unknown_files
+from dirsync.fs.index import Index
+from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
+
+from dirsync_client.app import INDEX_NAME, open_source_root, source_options
+from dirsync_client.settings import ClientSettings
+from dirsync_client.source import Source
+
+
+@contextmanager
+def looking_at_source(settings: ClientSettings) -> Iterator[Source]:
+    """The source, scanned; files that the index does not prove have unknown digests."""
+    index = Index.open(settings.state_dir, INDEX_NAME, read_only=True)
+    source = Source(open_source_root(settings), index, source_options(settings))
+    try:
+        for _ in source.scan():
+            pass
+        yield source
+    finally:
+        source.close()
+
+
+def read_all(source: Source, *, again: bool) -> None:
+    """Find every unknown digest; with ``again`` read all files, whatever the index says."""
+    tree = source.tree
+    if again:
+        for path, record in list(tree.walk()):
+            if record[0] == Kind.FILE:
+                tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
+    for problem in resolve(source.root, tree, list(unknown_files(tree))):
+        source.fail(problem)

@@ -1,0 +1,315 @@
+"""The push stream: one call that stays open, fed from the outbox, answered by commits.
+
+Two threads belong to it: gRPC's own, which runs the generator of messages (and so reads the source), and one that
+reads the answers. Both only post to the engine's inbox; the engine alone decides. Wire numbers are given when a message is
+made, because small operations overtake large files.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from dirsync.clock import monotonic
+from dirsync.errors import DirsyncError
+from dirsync.fs.failure import TooLarge
+from dirsync.fs.root import Root
+from dirsync.limits import LIMITS
+from dirsync.tree.plan import PutFile
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.wire.compression import Compression, shrinks
+from dirsync.wire.push import (
+    Item,
+    encode_abort,
+    encode_batch,
+    encode_begin,
+    encode_commit,
+    encode_data,
+    encode_end,
+    encode_stream_open,
+)
+from dirsync.wire.results import Committed, Failure, decode_committed
+from dirsync.wire.service import Caller
+from dirsync.wire.status import from_rpc_error
+
+from dirsync_client.bandwidth import TokenBucket
+from dirsync_client.content import LargeFile, read_content
+from dirsync_client.outbox import Outbox, Turn, Work
+from dirsync_client.ticket import Settled, StreamEnded, Ticket, Unsent
+
+SAMPLE_BYTES = 64 * 1024
+"""How much of some content is compressed to see whether it shrinks."""
+
+Event = Settled | Unsent | StreamEnded
+Post = Callable[[Event], None]
+
+
+class Compressor:
+    """Which compression a piece of content travels with."""
+
+    def __init__(self, setting: str, offered: frozenset[Compression]) -> None:
+        """``setting`` is that of COMPRESSION; what the server did not offer is not used."""
+        wanted = Compression.GZIP if setting == "gzip" else Compression.ZSTD
+        usable = setting != "none" and wanted in offered
+        self._compression = wanted if usable else Compression.NONE
+        self._sample = setting == "auto"
+
+    def choose(self, sample: bytes) -> Compression:
+        """The compression for content that starts like ``sample``."""
+        if self._compression is Compression.NONE or not sample:
+            return Compression.NONE
+        if self._sample and not shrinks(sample[:SAMPLE_BYTES]):
+            return Compression.NONE
+        return self._compression
+
+
+class _Transfer:
+    """A large file that is open on the stream."""
+
+    def __init__(self, number: int, ticket: Ticket, file: LargeFile) -> None:
+        self.number = number
+        self.ticket = ticket
+        self.file = file
+        self.frames = file.frames()
+        self.compression: Compression | None = None
+
+
+class PushStream:
+    """One open ``PushChanges`` call. Made and closed by the engine."""
+
+    def __init__(  # noqa: PLR0913  # the parts that the engine joins
+        self,
+        caller: Caller,
+        session_id: bytes,
+        root: Root,
+        compressor: Compressor,
+        bandwidth: TokenBucket,
+        post: Post,
+        on_wire: Callable[[str, int], None],
+    ) -> None:
+        """Open the stream.
+
+        Args:
+            root: the source; a clone of its own is read from.
+            post: takes what happens, from any thread.
+            on_wire: is told ``sent`` or ``received`` and the bytes of each message.
+        """
+        self.outbox = Outbox()
+        self._root = root.clone()
+        self._compressor = compressor
+        self._bandwidth = bandwidth
+        self._post = post
+        self._on_wire = on_wire
+        self._number = 0
+        self._batched: deque[tuple[int, Ticket]] = deque()
+        self._files: dict[int, Ticket] = {}
+        self._transfers: deque[_Transfer] = deque()
+        self._rescans: deque[bool] = deque()
+        self._pause = threading.Event()
+        self._call: Any = caller.open("PushChanges", self._messages(session_id))
+        self._call.add_callback(self._stop)
+        self._receiver = threading.Thread(target=self._receive, name="dirsync-receive", daemon=True)
+        self._receiver.start()
+
+    def close(self) -> None:
+        """End the stream and wait for its reader; what was not settled is unknown."""
+        self._stop()
+        self._call.cancel()
+        self._receiver.join()
+
+    def _stop(self) -> None:
+        self._pause.set()
+        self.outbox.stop()
+
+    # The sender's side: runs in gRPC's thread.
+
+    def _messages(self, session_id: bytes) -> Iterator[bytes]:
+        try:
+            yield self._account(encode_stream_open(session_id))
+            while (work := self.outbox.take()).turn is not Turn.STOP:
+                for message in self._perform(work):
+                    yield self._account(message)
+        except Exception as error:  # noqa: BLE001  # a bug here must end the stream, not hang it
+            self._post(StreamEnded(error))
+            self._call.cancel()
+        finally:
+            while self._transfers:
+                self._transfers.popleft().file.close()
+            self._root.close()
+
+    def _account(self, message: bytes) -> bytes:
+        pause = self._bandwidth.take(len(message), monotonic())
+        if pause:
+            self._pause.wait(pause)
+        self._on_wire("sent", len(message))
+        return message
+
+    def _perform(self, work: Work) -> Iterator[bytes]:
+        match work.turn:
+            case Turn.BATCH:
+                yield from self._batch(work.tickets)
+            case Turn.FRAME:
+                yield from self._frame()
+            case Turn.COMMIT:
+                self._rescans.append(work.rescan)
+                yield encode_commit(rescan=work.rescan)
+            case Turn.STOP:
+                return
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _batch(self, tickets: tuple[Ticket, ...]) -> Iterator[bytes]:
+        # A directory that was renamed since the last batch must not be read through an old descriptor.
+        self._root.forget_all()
+        items: list[Item] = []
+        sample = b""
+        size = 0
+        for ticket in tickets:
+            item = self._item(ticket)
+            if item is not None:
+                items.append(item)
+                sample = sample if len(sample) > len(item.content) else item.content
+                size += len(item.content)
+        if not items:
+            return
+        message, saved = encode_batch(items, self._compressor.choose(sample))
+        if saved:
+            _share(saved, items, tickets)
+        self.outbox.sent(len(items), size)
+        yield message
+
+    def _item(self, ticket: Ticket) -> Item | None:
+        """The ticket's operation with its content, numbered; ``None`` if it cannot go in a batch."""
+        operation, data = ticket.operation, b""
+        ticket.started = monotonic()
+        ticket.sent = ticket.planned
+        if isinstance(operation, PutFile):
+            try:
+                content = read_content(self._root, operation.path)
+            except TooLarge:
+                self.outbox.grown(ticket)
+                return None
+            except DirsyncError as error:
+                self._unsent(ticket, error)
+                return None
+            operation = operation._replace(entry=content.entry)
+            ticket.sent, data = content.record, content.data
+            ticket.literal_bytes = len(data)
+        number = self._next_number()
+        self._batched.append((number, ticket))
+        return Item(number, operation, data)
+
+    def _frame(self) -> Iterator[bytes]:
+        if len(self._transfers) < LIMITS.max_open_files:
+            ticket = self.outbox.take_large()
+            if ticket is not None:
+                yield from self._begin(ticket)
+        if not self._transfers:
+            return
+        transfer = self._transfers.popleft()
+        try:
+            frame = next(transfer.frames, None)
+        except DirsyncError as error:
+            yield self._give_up(transfer, error)
+            return
+        if frame is None:
+            yield self._end(transfer)
+            return
+        self._transfers.append(transfer)
+        if transfer.compression is None:
+            transfer.compression = self._compressor.choose(frame)
+        message, saved = encode_data(transfer.number, frame, transfer.compression)
+        transfer.ticket.literal_bytes += len(frame)
+        transfer.ticket.compressed_bytes += saved
+        yield message
+
+    def _begin(self, ticket: Ticket) -> Iterator[bytes]:
+        operation = ticket.operation
+        assert isinstance(operation, PutFile)
+        self._root.forget_all()
+        ticket.started = monotonic()
+        ticket.literal_bytes = ticket.compressed_bytes = 0
+        try:
+            file = LargeFile(self._root, operation.path)
+        except DirsyncError as error:
+            self.outbox.closed_file()
+            self._unsent(ticket, error)
+            return
+        number = self._next_number()
+        self._files[number] = ticket
+        self._transfers.append(_Transfer(number, ticket, file))
+        yield encode_begin(number, operation._replace(entry=file.entry))
+
+    def _end(self, transfer: _Transfer) -> bytes:
+        record = transfer.file.finish()
+        if record is None:
+            msg = "the file changed while it was read; it is tried again"
+            return self._give_up(transfer, DirsyncError(msg))
+        transfer.file.close()
+        transfer.ticket.sent = record
+        self.outbox.closed_file()
+        self.outbox.sent(1, transfer.file.entry.size)
+        return encode_end(transfer.number, transfer.file.entry.digest)
+
+    def _give_up(self, transfer: _Transfer, error: DirsyncError) -> bytes:
+        transfer.file.close()
+        self._files.pop(transfer.number, None)
+        self.outbox.closed_file()
+        self._unsent(transfer.ticket, error)
+        return encode_abort(transfer.number)
+
+    def _unsent(self, ticket: Ticket, error: DirsyncError) -> None:
+        kind = getattr(error, "kind", ProblemKind.CHANGING)
+        self.outbox.settled(1, requested=False)
+        self._post(Unsent(ticket, Problem(ticket.path, kind, str(error))))
+
+    # The receiver's side.
+
+    def _receive(self) -> None:
+        error: Exception | None = None
+        try:
+            for raw in self._call:
+                self._on_wire("received", len(raw))
+                self._settle(decode_committed(raw))
+        except grpc.RpcError as rpc_error:
+            error = from_rpc_error(rpc_error)
+        except DirsyncError as remote_error:
+            error = remote_error
+            self._call.cancel()
+        self._stop()
+        self._post(StreamEnded(error))
+
+    def _settle(self, committed: Committed) -> None:
+        failures: dict[int, Failure] = {failure.number: failure for failure in committed.failures}
+        applied: list[Ticket] = []
+        failed: list[tuple[Ticket, Failure]] = []
+        while self._batched and self._batched[0][0] <= committed.settled_number:
+            number, ticket = self._batched.popleft()
+            failure = failures.pop(number, None)
+            if failure is None:
+                applied.append(ticket)
+            else:
+                failed.append((ticket, failure))
+        applied.extend(t for n in committed.files if (t := self._files.pop(n, None)) is not None)
+        failed.extend((t, f) for n, f in failures.items() if (t := self._files.pop(n, None)) is not None)
+        rescanned = committed.requested and bool(self._rescans) and self._rescans.popleft()
+        self.outbox.settled(len(applied) + len(failed), requested=committed.requested)
+        self._post(Settled(applied, failed, committed.root_digest, committed.entries, rescanned))
+
+
+def _share(saved: int, items: list[Item], tickets: tuple[Ticket, ...]) -> None:
+    """Spread what compression saved on a batch over its files, by their size."""
+    total = sum(len(item.content) for item in items)
+    by_path = {ticket.path: ticket for ticket in tickets}
+    left = saved
+    for item in items:
+        ticket = by_path[item.operation.path]
+        share = min(left, saved * len(item.content) // total if total else 0, len(item.content))
+        ticket.compressed_bytes = share
+        left -= share
+
+

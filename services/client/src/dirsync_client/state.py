@@ -1,0 +1,141 @@
+"""What a client keeps in its STATE_DIR beside the index: who it is, and what it has agreed with which replica.
+
+Losing it is harmless: the client gets a new id, and the next sync is judged as a first one.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dirsync.errors import UsageError
+from dirsync.fs.root import Identity
+from dirsync.runtime.directories import prepare_state_directory
+from dirsync.runtime.fields import variable_name
+
+_STATE = "state.json"
+_APPROVALS = "approvals"
+_LOCK = "lock"
+_HOLD_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class Agreement(NamedTuple):
+    """What this client and one replica agreed on."""
+
+    adopted: bool
+    """A sync of this source into this replica was completed or approved: it is not foreign."""
+    identity: Identity | None
+    """The source's root then."""
+
+
+class StateDirectory:
+    """A client's state directory; made when missing."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError if it cannot be used."""
+        prepare_state_directory(path, variable_name("client", "state_dir"))
+        self.path = path
+        self._lock: int | None = None
+
+    def try_lock(self) -> bool:
+        """Become the one client that uses this directory, until the process ends."""
+        descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return False
+        self._lock = descriptor
+        return True
+
+    def client_id(self) -> str:
+        """The id that this client keeps; made at the first call."""
+        state = self._load()
+        client_id = state.get("client_id")
+        if not isinstance(client_id, str) or not client_id:
+            client_id = state["client_id"] = uuid.uuid4().hex
+            self._store(state)
+        return client_id
+
+    def agreement(self, replica_id: str) -> Agreement:
+        """What was agreed with this replica; nothing is if nothing is known."""
+        return _agreement(self._load(), replica_id)
+
+    def agree(self, replica_id: str, agreement: Agreement) -> None:
+        """Remember what was agreed with this replica; other replicas are kept."""
+        state = self._load()
+        replicas = state.setdefault("replicas", {})
+        if not isinstance(replicas, dict):
+            replicas = state["replicas"] = {}
+        device, inode = agreement.identity or (None, None)
+        replicas[replica_id] = {"adopted": agreement.adopted, "device": device, "inode": inode}
+        self._store(state)
+
+    def approve(self, hold_id: str) -> None:
+        """Note an approval for the next run."""
+        if not _HOLD_ID.fullmatch(hold_id):
+            msg = f"{hold_id!r} is no hold's id: those have 16 hexadecimal digits, as `plan` and `status` show them"
+            raise UsageError(msg)
+        directory = self.path / _APPROVALS
+        directory.mkdir(mode=0o700, exist_ok=True)
+        (directory / hold_id).touch()
+
+    def approvals(self) -> set[str]:
+        """Approvals that no run has used yet."""
+        with contextlib.suppress(OSError):
+            return {name for name in os.listdir(self.path / _APPROVALS) if _HOLD_ID.fullmatch(name)}
+        return set()
+
+    def spend(self, hold_id: str) -> None:
+        """Forget an approval that was used."""
+        with contextlib.suppress(OSError):
+            (self.path / _APPROVALS / hold_id).unlink()
+
+    def _load(self) -> dict[str, Any]:
+        return _load(self.path)
+
+    def _store(self, state: dict[str, Any]) -> None:
+        with _replacing(self.path / _STATE) as file:
+            file.write(json.dumps(state, indent=1).encode())
+
+
+def read_agreement(path: Path, replica_id: str) -> Agreement:
+    """As :meth:`StateDirectory.agreement`, for whoever only reads: nothing is made or locked."""
+    return _agreement(_load(path), replica_id)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        state = json.loads((path / _STATE).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _agreement(state: dict[str, Any], replica_id: str) -> Agreement:
+    replicas = state.get("replicas")
+    kept = replicas.get(replica_id) if isinstance(replicas, dict) else None
+    if not isinstance(kept, dict):
+        return Agreement(adopted=False, identity=None)
+    device, inode = kept.get("device"), kept.get("inode")
+    identity = Identity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
+    return Agreement(kept.get("adopted") is True, identity)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.replace(file.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)
+            raise

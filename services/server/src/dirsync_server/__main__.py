@@ -1,0 +1,54 @@
+"""``dirsync-server``: the program."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+# gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+from dirsync.runtime.cli import Command, ExitCode, run_program
+
+from dirsync_server.settings import ServerSettings
+
+PROGRAM = "dirsync-server"
+
+
+def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
+    """Serve until told to stop."""
+    # Imported late: `health` has to be quick and needs none of it.
+    from dirsync.runtime.lifecycle import run_until_stopped
+
+    from dirsync_server.app import Server
+
+    server = Server(settings)
+    run_until_stopped(server.start, server.stop)
+    return ExitCode.DONE
+
+
+def health(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Ask the running server."""
+    from dirsync.runtime.health import probe
+
+    good = probe(settings.metrics_listen, "/readyz" if arguments.ready else "/livez")
+    return ExitCode.DONE if good else ExitCode.FAILED
+
+
+def _health_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ready", action="store_true", help="ask whether it is ready, not only alive")
+
+
+COMMANDS = (
+    Command("serve", "serve until SIGTERM or SIGINT", serve),
+    Command("health", "exit 0 when the server is alive (--ready: ready)", health, _health_arguments, logs=False),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; gives its exit status."""
+    return run_program(PROGRAM, COMMANDS, ServerSettings, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,238 @@
+"""The server's assembly: settings in, a running service out. Settings go no further than here."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Thread
+
+import grpc
+
+from dirsync.clock import monotonic
+from dirsync.errors import DirsyncError, Unavailable, UsageError
+from dirsync.fs.modes import ModePolicy
+from dirsync.limits import LIMITS
+from dirsync.runtime.fields import variable_name
+from dirsync.runtime.directories import prepare_state_directory
+from dirsync.runtime.events import Event
+from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
+from dirsync.runtime.health import HealthState
+from dirsync.runtime.health_service import add_health_service
+from dirsync.runtime.http import HttpServer
+from dirsync.runtime.lifecycle import Lifetime, settle_memory
+from dirsync.runtime.logging import get_logger
+from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.page import Page, Table
+from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.settings import effective
+from dirsync.runtime.tls import Identity, NamedFile, server_credentials
+from dirsync.wire.channel import server_options
+from dirsync.wire.service import REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
+
+from dirsync_server.auth import Authority
+from dirsync_server.quota import Quota
+from dirsync_server.reader import ReplicaServicer
+from dirsync_server.replica import Replica, ReplicaPolicy
+from dirsync_server.servicer import SyncServicer
+from dirsync_server.sessions import Sessions
+from dirsync_server.settings import Permissions, ServerSettings
+from dirsync_server.tenants import DEFAULT_NAMESPACE, Tenant, read_tenants, single_tenant
+
+DISK_CHECK_SECONDS = 2.0
+"""How often readiness looks at the disk."""
+
+
+class Server:
+    """The service from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        """Open the replicas and bind the ports.
+
+        Raises:
+            UsageError: a directory, file or port that cannot be used.
+        """
+        self._settings = settings
+        self._log = get_logger()
+        self.health = HealthState("the replica is being read")
+        served = [*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE)]
+        self.metrics = Metrics(grpc_metrics(served))
+        self._tenants = _tenants(settings)
+        self._replicas = self._open_replicas()
+        self._sessions = Sessions(settings.max_sessions)
+        self._grpc = self._make_grpc()
+        self._http = HttpServer(
+            settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page
+        )
+        self._stopping = False
+        self.metrics.gauge("dirsync_sessions").ask(lambda: len(self._sessions))
+        self.metrics.gauge("dirsync_entries").ask(lambda: sum(len(r.tree) for r in self._replicas.values()))
+
+    def start(self, lifetime: Lifetime) -> None:
+        """Serve; reading the replicas goes on in the background until the service is ready."""
+        self._log.info(Event.CONFIG_EFFECTIVE, settings=effective(self._settings))
+        self._grpc.start()
+        self._http.start()
+        self._log.info(
+            Event.SERVER_STARTED, listen=str(self._settings.listen), metrics_listen=str(self._http.address)
+        )
+        Thread(target=self._read_replicas, args=(lifetime,), name="dirsync-scan", daemon=True).start()
+
+    def stop(self, reason: str) -> None:
+        """Drain: no new calls, open streams are ended, what was committed is on disk."""
+        self._log.info(Event.SERVER_STOPPING, reason=reason)
+        self._stopping = True
+        self.health.not_ready("stopping")
+        stopped = self._grpc.stop(self._settings.shutdown_grace)
+        self._sessions.end_all()
+        stopped.wait(self._settings.shutdown_grace)
+        self._http.stop()
+        for replica in self._replicas.values():
+            replica.close()
+
+    def _open_replicas(self) -> dict[str, Replica]:
+        settings = self._settings
+        fixed = settings.permissions is Permissions.FIXED
+        modes = ModePolicy.fixed(settings.file_mode, settings.dir_mode) if fixed else ModePolicy.preserve()
+        prepare_state_directory(settings.state_dir, _name("state_dir"))
+        return {
+            name: _open_replica(tenant, settings.state_dir, ReplicaPolicy(tenant.quota, settings.fsync, modes))
+            for name, tenant in self._tenants.items()
+        }
+
+    def _make_grpc(self) -> grpc.Server:
+        settings = self._settings
+        workers = settings.max_sessions + LIMITS.max_watchers + LIMITS.reserve_workers
+        server = grpc.server(
+            ThreadPoolExecutor(workers, thread_name_prefix="dirsync-rpc"),
+            interceptors=(GrpcMetricsInterceptor(self.metrics),),
+            options=server_options(settings.max_sessions),
+            maximum_concurrent_rpcs=workers,
+        )
+        authority = Authority(self._tenants)
+        sync = SyncServicer(self._replicas, authority, self._sessions, self.metrics)
+        reader = ReplicaServicer(self._replicas, authority, self._sessions, self._not_ready_reason)
+        server.add_generic_rpc_handlers(
+            (
+                generic_handler(SYNC_SERVICE, sync.handlers(), self._rejected),
+                generic_handler(REPLICA_SERVICE, reader.handlers(), self._rejected),
+            )
+        )
+        add_health_service(server, self.health, SYNC_SERVICE)
+        if settings.reflection:
+            _add_reflection(server)
+        self._bind(server)
+        return server
+
+    def _bind(self, server: grpc.Server) -> None:
+        settings = self._settings
+        address = str(settings.listen)
+        try:
+            if settings.serves_tls:
+                bound = server.add_secure_port(address, _credentials(settings))
+            else:
+                bound = server.add_insecure_port(address)
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            msg = f"{_name('listen')}={address}: the port is taken, or the address is none of this machine's; choose another"
+            raise UsageError(msg)
+
+    def _read_replicas(self, lifetime: Lifetime) -> None:
+        try:
+            for replica in self._replicas.values():
+                started = monotonic()
+                replica.scan()
+                self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
+                self._log.info(
+                    Event.RESCAN_COMPLETED,
+                    namespace=replica.namespace,
+                    entries=len(replica.tree),
+                    duration_ms=round((monotonic() - started) * 1000, 1),
+                )
+        except Unavailable:
+            return
+        except (DirsyncError, OSError) as error:
+            self.health.failed(str(error))
+            lifetime.end(f"the replica cannot be read: {error}")
+            return
+        settle_memory()
+        self.health.ready()
+        Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
+
+    def _watch_disks(self) -> None:
+        import time  # noqa: PLC0415
+
+        while not self._stopping:
+            reason = self._not_ready_reason()
+            if reason:
+                self.health.not_ready(reason)
+            elif not self._stopping:
+                self.health.ready()
+            time.sleep(DISK_CHECK_SECONDS)
+
+    def _not_ready_reason(self) -> str:
+        for replica in self._replicas.values():
+            reason = replica.trouble()
+            if reason:
+                return reason
+        return ""
+
+    def _rejected(self, error: DirsyncError, method: str) -> None:
+        from dirsync.errors import AccessError  # noqa: PLC0415
+        from dirsync.runtime.catalogue import rejection  # noqa: PLC0415
+
+        self.metrics.inc("dirsync_rejected_total", reason=rejection(error))
+        event = Event.AUTH_REJECTED if isinstance(error, AccessError) else Event.REQUEST_REJECTED
+        self._log.warning(event, method=method, reason=error.reason, problem=str(error))
+
+    def _page(self) -> Page:
+        rows = [
+            (
+                name,
+                "yes" if replica.ready else "no",
+                str(len(replica.tree)),
+                str(replica.bytes),
+                writer.request.client_id if (writer := self._sessions.writer(name)) else "",
+            )
+            for name, replica in self._replicas.items()
+        ]
+        health = self.health.now
+        facts = {"ready": "yes" if health.ready else f"no: {health.reason}", "listening on": str(self._settings.listen)}
+        return Page("dirsync server", facts, (Table("Replicas", ("namespace", "ready", "entries", "bytes", "writer"), rows),))
+
+
+def _tenants(settings: ServerSettings) -> dict[str, Tenant]:
+    quota = Quota(settings.max_file_size, settings.quota_bytes, settings.quota_entries, settings.min_free_bytes)
+    if settings.tenants_file is not None:
+        return read_tenants(settings.tenants_file, quota)
+    token = SecretFile(settings.token_file, _name("token_file")).get if settings.token_file else None
+    return single_tenant(Path(settings.root), quota, token)
+
+
+def _open_replica(tenant: Tenant, state_dir: Path, policy: ReplicaPolicy) -> Replica:
+    try:
+        return Replica.open(tenant.namespace, tenant.root, state_dir, policy)
+    except (UsageError, OSError) as error:
+        where = _name("root") if tenant.namespace == DEFAULT_NAMESPACE else f"[namespaces.{tenant.namespace}] root"
+        msg = f"{where}: {error}"
+        raise UsageError(msg) from None
+
+
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
+    assert settings.tls_cert_file is not None
+    assert settings.tls_key_file is not None
+    identity = Identity(
+        NamedFile(settings.tls_cert_file, _name("tls_cert_file")), NamedFile(settings.tls_key_file, _name("tls_key_file"))
+    )
+    authority = settings.tls_client_ca_file
+    return server_credentials(identity, NamedFile(authority, _name("tls_client_ca_file")) if authority else None)
+
+
+def _add_reflection(server: grpc.Server) -> None:
+    from grpc_health.v1 import health  # noqa: PLC0415
+    from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
+
+    names = (SYNC_SERVICE, REPLICA_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+
+
+def _name(field: str) -> str:
+    return variable_name("server", field)

@@ -1,0 +1,167 @@
+"""``SyncService``: the writer's door. Bytes come in, the wire validates them, replicas do the work."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from dirsync import __version__
+from dirsync.errors import NotFound, OutOfTurn, RemoteError
+from dirsync.limits import LIMITS
+from dirsync.runtime.events import Event
+from dirsync.runtime.logging import get_logger
+from dirsync.runtime.metrics import Metrics
+from dirsync.wire.compression import Compression
+from dirsync.wire.push import Open, decode_push
+from dirsync.wire.results import encode_committed
+from dirsync.wire.session import (
+    CLOSED,
+    Opened,
+    OpenRequest,
+    decode_close,
+    decode_list,
+    decode_open,
+    encode_opened,
+    encode_pages,
+)
+from dirsync.wire.strategy import Strategy
+
+from dirsync_server.auth import Authority
+from dirsync_server.commit import Committer
+from dirsync_server.intake import Intake
+from dirsync_server.replica import Replica
+from dirsync_server.sessions import Session, Sessions
+
+STRATEGIES = frozenset({Strategy.WHOLE, Strategy.METADATA})
+"""What this server understands."""
+
+
+class SyncServicer:
+    """Handlers of ``SyncService``; each takes raw bytes."""
+
+    def __init__(
+        self, replicas: Mapping[str, Replica], authority: Authority, sessions: Sessions, metrics: Metrics
+    ) -> None:
+        self._replicas = replicas
+        self._authority = authority
+        self._sessions = sessions
+        self._metrics = metrics
+        self._log = get_logger()
+        self._received = metrics.counter("dirsync_wire_bytes_total", direction="received")
+        self._sent = metrics.counter("dirsync_wire_bytes_total", direction="sent")
+
+    def open_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Make the caller the writer of a replica."""
+        request = decode_open(raw)
+        self._authority.authorize(request.namespace, context)
+        replica = self._replica(request.namespace)
+        replica.require_ready()
+        self._sessions.admit(request)
+        with replica.lock:
+            session = self._sessions.open(request, replica.next_generation())
+            opened = self._opened(session, replica, request)
+        self._log.info(
+            Event.SESSION_OPENED,
+            namespace=request.namespace,
+            session=session.id.hex()[:8],
+            client=request.client_id,
+            generation=session.generation,
+        )
+        return encode_opened(opened)
+
+    def list_directories(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """List directories, page by page."""
+        session_id, paths = decode_list(raw)
+        replica = self._replica_of(self._session(session_id, context))
+        for position, path in enumerate(paths):
+            yield from self._count(encode_pages(position, replica.children(path)))
+
+    def push_changes(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Apply operations as they come, and answer each commit."""
+        first = decode_push(next(requests, b""))
+        if not isinstance(first, Open):
+            msg = "a push stream starts with its session"
+            raise OutOfTurn(msg)
+        session = self._session(first.session_id, context)
+        number = self._sessions.attach(session, context.cancel)
+        try:
+            yield from self._push(session, first, requests)
+        except RemoteError:
+            # Whoever breaks the protocol once is not believed again.
+            self._sessions.close(session.id)
+            raise
+        finally:
+            self._sessions.detach(session, number)
+
+    def close_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """End a session."""
+        session_id = decode_close(raw)
+        session = self._sessions.find(session_id)
+        if session is not None:
+            self._authority.authorize(session.request.namespace, context)
+            self._sessions.close(session_id)
+            self._log.info(
+                Event.SESSION_CLOSED, namespace=session.request.namespace, session=session_id.hex()[:8]
+            )
+        return CLOSED
+
+    def handlers(self) -> dict[str, Any]:
+        """The handlers by method name."""
+        return {
+            "OpenSession": self.open_session,
+            "ListDirectories": self.list_directories,
+            "PushChanges": self.push_changes,
+            "CloseSession": self.close_session,
+        }
+
+    def _push(self, session: Session, first: Open, requests: Iterator[bytes]) -> Iterator[bytes]:
+        replica = self._replica_of(session)
+        committer = Committer(replica, lambda: self._sessions.check(session))
+        intake = Intake(replica, committer, self._metrics)
+        try:
+            intake.receive(first)
+            for raw in requests:
+                self._received.inc(len(raw))
+                committed = intake.receive(decode_push(raw))
+                if committed is not None:
+                    yield from self._count((encode_committed(committed),))
+        finally:
+            intake.close()
+            committer.close()
+
+    def _opened(self, session: Session, replica: Replica, request: OpenRequest) -> Opened:
+        options = replica.agree(request.options)
+        return Opened(
+            session_id=session.id,
+            generation=session.generation,
+            replica_id=replica.id,
+            options=options,
+            root_digest=replica.tree.digest(),
+            entries=len(replica.tree),
+            reserved_names=replica.staging.reserved_names,
+            strategies=frozenset(int(strategy) for strategy in STRATEGIES),
+            compressions=frozenset(Compression),
+            max_message_bytes=LIMITS.max_message_bytes,
+            max_file_bytes=replica.policy.quota.max_file_size,
+            server_version=__version__,
+        )
+
+    def _session(self, session_id: bytes, context: grpc.ServicerContext) -> Session:
+        session = self._sessions.use(session_id)
+        self._authority.authorize(session.request.namespace, context)
+        return session
+
+    def _replica(self, namespace: str) -> Replica:
+        replica = self._replicas.get(namespace)
+        if replica is None:
+            msg = f"there is no namespace {namespace!r} here"
+            raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
+        return replica
+
+    def _replica_of(self, session: Session) -> Replica:
+        return self._replica(session.request.namespace)
+
+    def _count(self, messages: Any) -> Iterator[bytes]:
+        for message in messages:
+            self._sent.inc(len(message))
+            yield message

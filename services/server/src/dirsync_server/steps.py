@@ -1,0 +1,18 @@
+"""Steps of a commit: operations whose content, if they have any, is staged and proved whole."""
+
+from typing import NamedTuple
+
+from dirsync.fs.staging import StagedFile
+from dirsync.tree.plan import Operation
+from dirsync.wire.push import Unsupported
+from dirsync.wire.results import Failure
+
+
+class Step(NamedTuple):
+    """One operation of a commit."""
+
+    number: int
+    operation: Operation | Unsupported
+    staged: StagedFile | None = None
+    failure: Failure | None = None
+    """Why it cannot be applied, if that is known before the commit."""

@@ -1,0 +1,169 @@
+"""Messages of ``AgentService``: what a running client says of itself."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from dirsync.tree.guards import Hold
+from dirsync.tree.path import RelPath, escape
+from dirsync.tree.problem import Problem
+from dirsync.v1 import agent_service_pb2 as pb
+from dirsync.wire.parse import parse
+
+HOLD_PATHS_SHOWN = 20
+"""Paths of a hold that a status names."""
+PROBLEMS_PER_MESSAGE = 500
+
+
+class HoldView(NamedTuple):
+    """A hold as it is shown."""
+
+    id: str
+    guard: str
+    paths: int
+    path_texts: tuple[str, ...]
+    message: str
+
+
+class AgentStatus(NamedTuple):
+    """What a client says of itself."""
+
+    state: str
+    in_sync: bool
+    pending: int
+    lag_seconds: float
+    last_error: str
+    seconds_since_success: float | None
+    entries: int
+    source_digest: str
+    replica_digest: str
+    holds: tuple[HoldView, ...]
+    problems: int
+    untracked: int
+    watch: str
+    server: str
+    namespace: str
+    client_version: str
+
+
+class SyncResult(NamedTuple):
+    """What is left after a sync that was asked for."""
+
+    in_sync: bool
+    pending: int
+    holds: tuple[HoldView, ...]
+    problems: int
+
+
+def view_hold(hold: Hold) -> HoldView:
+    """A hold as it is shown."""
+    shown = tuple(escape(step.path) for step in hold.operations[:HOLD_PATHS_SHOWN])
+    return HoldView(hold.id, hold.guard.value, len(hold.operations), shown, hold.message)
+
+
+def encode_agent_status(status: AgentStatus) -> bytes:
+    """A client's status."""
+    return pb.AgentServiceGetStatusResponse(
+        state=pb.State.Value(f"STATE_{status.state.upper()}"),
+        in_sync=status.in_sync,
+        pending=status.pending,
+        lag_seconds=status.lag_seconds,
+        last_error=status.last_error,
+        seconds_since_success=status.seconds_since_success,
+        entries=status.entries,
+        source_digest_hex=status.source_digest,
+        replica_digest_hex=status.replica_digest,
+        holds=[_encode_hold(hold) for hold in status.holds],
+        problems=status.problems,
+        untracked=status.untracked,
+        watch=status.watch,
+        server=status.server,
+        namespace=status.namespace,
+        client_version=status.client_version,
+    ).SerializeToString()
+
+
+def decode_agent_status(raw: bytes) -> AgentStatus:
+    """Validate a client's status."""
+    message = parse(pb.AgentServiceGetStatusResponse, raw)
+    known = message.state in pb.State.values()
+    return AgentStatus(
+        state=pb.State.Name(message.state).removeprefix("STATE_").lower() if known else "unspecified",
+        in_sync=message.in_sync,
+        pending=message.pending,
+        lag_seconds=message.lag_seconds,
+        last_error=message.last_error,
+        seconds_since_success=message.seconds_since_success if message.HasField("seconds_since_success") else None,
+        entries=message.entries,
+        source_digest=message.source_digest_hex,
+        replica_digest=message.replica_digest_hex,
+        holds=tuple(_decode_hold(hold) for hold in message.holds),
+        problems=message.problems,
+        untracked=message.untracked,
+        watch=message.watch,
+        server=message.server,
+        namespace=message.namespace,
+        client_version=message.client_version,
+    )
+
+
+def encode_sync_result(result: SyncResult) -> bytes:
+    """What is left after a sync."""
+    return pb.SyncNowResponse(
+        in_sync=result.in_sync,
+        pending=result.pending,
+        holds=[_encode_hold(hold) for hold in result.holds],
+        problems=result.problems,
+    ).SerializeToString()
+
+
+def encode_problems(problems: Sequence[Problem]) -> Iterator[bytes]:
+    """Problems, some at a time."""
+    for start in range(0, len(problems), PROBLEMS_PER_MESSAGE):
+        some = problems[start : start + PROBLEMS_PER_MESSAGE]
+        yield pb.ListProblemsResponse(problems=[_encode_problem(problem) for problem in some]).SerializeToString()
+
+
+def decode_problems(messages: Iterable[bytes]) -> Iterator[tuple[RelPath, str, str]]:
+    """Path, kind and message of each problem."""
+    for raw in messages:
+        for problem in parse(pb.ListProblemsResponse, raw).problems:
+            yield RelPath(problem.path), problem.kind, problem.message
+
+
+def encode_approve(hold_id: str) -> bytes:
+    """A request to release a hold."""
+    return pb.ApproveHoldRequest(hold_id=hold_id).SerializeToString()
+
+
+def decode_approve(raw: bytes) -> str:
+    """The hold that is to be released."""
+    return parse(pb.ApproveHoldRequest, raw).hold_id
+
+
+def encode_approved(paths: int) -> bytes:
+    """How many paths were released."""
+    return pb.ApproveHoldResponse(paths=paths).SerializeToString()
+
+
+def decode_approved(raw: bytes) -> int:
+    """How many paths were released."""
+    return parse(pb.ApproveHoldResponse, raw).paths
+
+
+def encode_event(line: str, missed: int) -> bytes:
+    """One event of the log."""
+    return pb.WatchEventsResponse(json=line, missed=missed).SerializeToString()
+
+
+def _encode_hold(hold: HoldView) -> pb.Hold:
+    return pb.Hold(id=hold.id, guard=hold.guard, paths=hold.paths, path_texts=hold.path_texts, message=hold.message)
+
+
+def _decode_hold(hold: pb.Hold) -> HoldView:
+    return HoldView(hold.id, hold.guard, hold.paths, tuple(hold.path_texts), hold.message)
+
+
+def _encode_problem(problem: Problem) -> pb.Problem:
+    return pb.Problem(
+        path=problem.path, path_text=escape(problem.path), kind=problem.kind.value, message=problem.message
+    )
