@@ -17,6 +17,7 @@ from dirsync.tree.path import (
     parse_name,
     parse_path,
     split,
+    unescape,
 )
 
 
@@ -147,7 +148,7 @@ def test_is_within_goes_by_components(path: RelPath, ancestor: RelPath, expected
         (b"a\nb", "a\\x0ab"),
         (b"\x1b[31m", "\\x1b[31m"),
         (b"\x7f", "\\x7f"),
-        ("\x9b".encode(), "\\x9b"),
+        ("\x9b".encode(), "\\u009b"),
         ("\u202eexe".encode(), "\\u202eexe"),
         ("\u2028".encode(), "\\u2028"),
         ("\u200b".encode(), "\\u200b"),
@@ -166,3 +167,16 @@ def test_abbreviate_keeps_the_end() -> None:
     assert escape(b"a\nb") == abbreviate(b"a\nb")
     assert abbreviate(b"x" * 500 + b"/end").endswith("x/end")
     assert len(abbreviate(b"\xff" * 500)) < 500
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("plain/é", "plain/é".encode()),
+        ("\\xff\\u202e\\U000e0001\\\\x41", b"\xff\xe2\x80\xae\xf3\xa0\x80\x81\\x41"),
+        ("\\q \\ud800 \\Uffffffff \\x4", b"\\q \\ud800 \\Uffffffff \\x4"),
+    ],
+)
+def test_unescape_takes_what_escape_shows(text: str, expected: bytes) -> None:
+    """What a person copies from a message names the path again; what is no escape of ours stands for itself."""
+    assert expected == unescape(text)

@@ -214,3 +214,10 @@ def test_unread_content_counts_as_such() -> None:
     tree.put(path_of("a"), pack(file_entry(mode=0o644, size=3, mtime_ns=0, digest=UNKNOWN)))
 
     assert tree_of("a=one").digest() != tree.digest()
+
+
+def test_entries_are_the_walk_with_digests() -> None:
+    """Every path comes as it would by itself, directories with their digests."""
+    tree = tree_of("a=1 d/b=2 d/e/l->x")
+
+    assert [(path, tree.get(path)) for path, _ in tree.walk()] == list(tree.entries())
