@@ -476,7 +476,7 @@ class Engine:
         with self._wake:
             if self._posts or self._hints or self._approvals or self._sync_requests or self._stopping:
                 return
-            self._wake.wait(None if wakeup is None else max(0.0, wakeup - now))
+            self._wake.wait(wakeup)
 
     def _sleep(self, seconds: float) -> None:
         end = self._now() + seconds
