@@ -259,6 +259,29 @@ class TestDirectories:
         assert listener.overflows == 0
         assert watcher.watches == 1 + sum((source / os.fsdecode(path)).is_dir() for path in seen)
 
+    def test_removed(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A removed directory is watched no more, even while somebody has it open."""
+        (source / "d").mkdir()
+        opened = os.open(source / "d", os.O_DIRECTORY)
+        watcher = watching()
+
+        (source / "d").rmdir()
+        assert listener.waits_for((b"d", CHANGED))
+
+        assert becomes(lambda: watcher.watches == 1)
+        os.close(opened)
+
+    def test_keeps_nothing_open(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """Between events no directory is held open, so that mounts can go and removed directories end."""
+        (source / "a/b").mkdir(parents=True)
+        watching()
+        before = descriptors()
+
+        (source / "a/b/f").touch()
+        assert listener.waits_for((b"a/b/f", CHANGED))
+
+        assert becomes(lambda: before == descriptors())
+
     def test_ignored(self, source: Path, watching: Watching, listener: Listener) -> None:
         """An ignored directory costs no watch, nor does anything below it."""
         (source / "cache/deep").mkdir(parents=True)
@@ -526,7 +549,8 @@ def follow(source: Path, listener: Listener, storm: threading.Thread | None = No
     follower.list(ROOT)
     end = Hint(RelPath(b"end"), CHANGED)
     marked = False
-    while True:
+    latest = time.monotonic() + 3 * LONG
+    while time.monotonic() < latest:
         if not marked and (storm is None or not storm.is_alive()):
             (source / "end").touch()
             marked = True
@@ -537,6 +561,7 @@ def follow(source: Path, listener: Listener, storm: threading.Thread | None = No
             return set(follower.known) - {ROOT}
         if hint is not None:
             follower.list(hint.path) if hint.kind is DIRECTORY else follower.look(hint.path)
+    pytest.fail("the hints ended before the storm did")
 
 
 class Follower:
