@@ -532,7 +532,7 @@ def descriptors() -> int:
 def flood(directory: Path) -> None:
     """More events than the kernel keeps."""
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    for n in range(limit + 1000):
+    for n in range(2 * limit):
         (directory / f"{n % 2}").touch()  # two names in turn: equal events in a row become one
 
 
