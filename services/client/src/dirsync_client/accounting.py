@@ -11,7 +11,7 @@ from dirsync.runtime.events import Event
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
-from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.results import Failure, Outcome
 
 from dirsync_client.ticket import Ticket
@@ -56,6 +56,13 @@ class Accounting:
             for direction in ("sent", "received")
         }
         self._wire_before = 0
+        self._changes = metrics.family("dirsync_changes_applied_total")
+        self._strategies = metrics.family("dirsync_files_transferred_total")
+        self._saved = metrics.family("dirsync_saved_bytes_total")
+        self._logical = metrics.counter("dirsync_logical_bytes_total")
+        self._literal = metrics.counter("dirsync_literal_bytes_total")
+        self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+        self._lag = metrics.histogram("dirsync_change_lag_seconds")
 
     def wire(self, direction: str, size: int) -> None:
         """A message of ``size`` bytes was ``sent`` or ``received``; from any thread."""
@@ -67,8 +74,8 @@ class Accounting:
     def applied(self, ticket: Ticket) -> None:
         """The server applied an operation."""
         operation = ticket.operation
-        self._changes(operation, "applied")
-        self._metrics.observe("dirsync_change_lag_seconds", self._now() - ticket.since)
+        self._changes[OPERATION_NAMES[type(operation)], "applied"].inc()
+        self._lag.observe(self._now() - ticket.since)
         if isinstance(operation, Delete):
             self.totals.deletes += 1
             self._log.info(Event.FILE_DELETED, path=operation.path)
@@ -83,13 +90,13 @@ class Accounting:
     def failed(self, ticket: Ticket, failure: Failure) -> None:
         """The server did not apply an operation."""
         outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
-        self._changes(ticket.operation, outcome)
+        self._changes[OPERATION_NAMES[type(ticket.operation)], outcome].inc()
 
     def unchanged(self, size: int) -> None:
         """A file of ``size`` bytes was read again and found equal to the replica's."""
-        self._metrics.inc("dirsync_saved_bytes_total", size, reason="unchanged")
-        self._metrics.inc("dirsync_logical_bytes_total", size)
-        self._metrics.inc("dirsync_hashed_bytes_total", size)
+        self._saved[("unchanged",)].inc(size)
+        self._logical.inc(size)
+        self._hashed.inc(size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
 
@@ -104,19 +111,15 @@ class Accounting:
             Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
         )
 
-    def _changes(self, operation: Operation, outcome: str) -> None:
-        name = OPERATION_NAMES[type(operation)]
-        self._metrics.inc("dirsync_changes_applied_total", operation=name, outcome=outcome)
-
     def _file(self, ticket: Ticket, strategy: str) -> None:
         literal, saved = ticket.literal_bytes, ticket.compressed_bytes
         size = unpack(ticket.sent).size if ticket.sent is not None else 0
-        self._metrics.inc("dirsync_files_transferred_total", strategy=strategy)
+        self._strategies[(strategy,)].inc()
         if strategy == "whole":
-            self._metrics.inc("dirsync_logical_bytes_total", literal)
-            self._metrics.inc("dirsync_literal_bytes_total", literal)
-            self._metrics.inc("dirsync_hashed_bytes_total", literal)
-            self._metrics.inc("dirsync_saved_bytes_total", saved, reason="compression")
+            self._logical.inc(literal)
+            self._literal.inc(literal)
+            self._hashed.inc(literal)
+            self._saved[("compression",)].inc(saved)
             self.totals.logical_bytes += literal
             self.totals.literal_bytes += literal
             self.totals.saved_bytes += saved

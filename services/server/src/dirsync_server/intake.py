@@ -14,7 +14,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import Entry
 from dirsync.tree.path import RelPath, escape
-from dirsync.tree.plan import PutFile
+from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileEnd, Item, PushMessage
 from dirsync.wire.results import Committed, Failure, Outcome
 
@@ -46,13 +46,14 @@ class Intake:
         self.state = PushState()
         self._replica = replica
         self._committer = committer
-        self._metrics = metrics
         self._steps: list[Step] = []
         self._files: list[int] = []
         self._staged_bytes = 0
         self._uploads: dict[int, _Upload] = {}
         self._usage = replica.usage()
         self._since_usage = 0
+        self._changes = metrics.family("dirsync_changes_applied_total")
+        self._whole = metrics.counter("dirsync_files_transferred_total", strategy="whole")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
 
@@ -114,14 +115,14 @@ class Intake:
     def _account(self, step: Step, failure: Failure | None) -> None:
         if failure is not None and step.staged is not None:
             step.staged.discard()
-        name = _OPERATION_NAMES.get(type(step.operation).__name__, "put_file")
-        outcome = "applied" if failure is None else failure.outcome.name.lower()
-        self._metrics.inc("dirsync_changes_applied_total", operation=name, outcome=outcome)
+        name = _OPERATION_NAMES.get(type(step.operation))
+        if name is not None:
+            self._changes[name, "applied" if failure is None else failure.outcome.name.lower()].inc()
         if failure is None and isinstance(step.operation, PutFile):
             size = step.operation.entry.size
             self._literal.inc(size)
             self._logical.inc(size)
-            self._metrics.inc("dirsync_files_transferred_total", strategy="whole")
+            self._whole.inc()
 
     def _take(self, item: Item) -> None:
         operation = item.operation
@@ -189,7 +190,7 @@ class Intake:
         if self._since_usage > USAGE_REFRESH_BYTES:
             self._usage = self._replica.usage()
             self._since_usage = 0
-        announced = sum(upload.operation.entry.size - upload.staged.size for upload in self._uploads.values() if upload.staged)
+        announced = sum(u.operation.entry.size - u.staged.size for u in self._uploads.values() if u.staged)
         usage = Usage(self._usage.bytes + self._staged_bytes + announced, self._usage.free_bytes - announced)
         check_file(self._replica.policy.quota, usage, path, size, self._replica.size_of(path))
 
@@ -224,10 +225,10 @@ class _Mismatch(DirsyncError):
         super().__init__(f"the content of {escape(path)!r} does not have the size and digest that were announced")
 
 
-_OPERATION_NAMES = {
-    "PutFile": "put_file",
-    "PutSymlink": "put_symlink",
-    "MakeDirectory": "make_directory",
-    "SetMetadata": "set_metadata",
-    "Delete": "delete",
+_OPERATION_NAMES: dict[type, str] = {
+    PutFile: "put_file",
+    PutSymlink: "put_symlink",
+    MakeDirectory: "make_directory",
+    SetMetadata: "set_metadata",
+    Delete: "delete",
 }

@@ -15,6 +15,7 @@ whoever mounted it. Digests are brought up to date when somebody asks, so a bulk
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dirsync.tree.entry import DIGEST_SIZE, Entry, Kind, Record, covered, directory_entry, pack, unpack
 from dirsync.tree.path import ROOT, RelPath, components, escape, join, split
@@ -59,6 +60,14 @@ class Directory:
         self.cached: bytes | None = None
 
 
+class _Way(NamedTuple):
+    """The directories from the root to one of them, and the names that lead there."""
+
+    path: RelPath
+    names: list[bytes]
+    chain: list[Directory]
+
+
 class Tree:
     """A root directory and everything in it.
 
@@ -70,6 +79,7 @@ class Tree:
         self.attributes = attributes or Attributes()
         self._plain = self.attributes == Attributes()
         self.root = Directory(_ROOT_RECORD)
+        self._last_way = _Way(ROOT, [], [self.root])
 
     def __len__(self) -> int:
         """Entries below the root."""
@@ -157,8 +167,8 @@ class Tree:
             KeyError: the parent is no directory of this tree, or the path is the root.
         """
         parent, name = _place(path)
-        chain = self._chain(parent)
-        holder = chain[-1]
+        way = self._way_or_error(parent)
+        holder = way.chain[-1]
         old = holder.children.get(name)
         before = _entries(old)
         if record[:1] == _DIRECTORY_BYTE:
@@ -174,7 +184,7 @@ class Tree:
                 self._forget(holder, name, old)
             holder.children[name] = record
             holder.total += self._hash(name, record)
-        self._changed(chain, components(parent), _entries(holder.children[name]) - before)
+        self._changed(way, _entries(holder.children[name]) - before)
 
     def remove(self, path: RelPath) -> None:
         """Drop what is at ``path`` and below it; nothing happens if nothing is there.
@@ -183,15 +193,15 @@ class Tree:
             KeyError: the path is the root.
         """
         parent, name = _place(path)
-        if self.directory(parent) is None:
+        way = self._way(parent)
+        if way is None:
             return
-        chain = self._chain(parent)
-        holder = chain[-1]
+        holder = way.chain[-1]
         old = holder.children.pop(name, None)
         if old is None:
             return
         self._forget(holder, name, old)
-        self._changed(chain, components(parent), -_entries(old))
+        self._changed(way, -_entries(old))
 
     def copy(self, attributes: Attributes | None = None) -> "Tree":
         """A tree of its own that shares the (immutable) records, optionally under other attributes."""
@@ -218,31 +228,45 @@ class Tree:
         return twin
 
     def _find(self, path: RelPath) -> "Record | Directory | None":
-        found: Record | Directory | None = self.root
-        for name in components(path):
-            if not isinstance(found, Directory):
-                return None
-            found = found.children.get(name)
-        return found
+        if not path:
+            return self.root
+        parent, _, name = path.rpartition(b"/")
+        way = self._way(RelPath(parent))
+        return None if way is None else way.chain[-1].children.get(name)
 
-    def _chain(self, path: RelPath) -> list[Directory]:
+    def _way(self, path: RelPath) -> "_Way | None":
+        """The way to the directory at ``path``; paths come by directory, so the last one asked for is kept."""
+        if self._last_way.path == path:
+            return self._last_way
+        names = components(path)
         chain = [self.root]
-        for name in components(path):
+        for name in names:
             child = chain[-1].children.get(name)
             if not isinstance(child, Directory):
-                raise KeyError(escape(path))
+                return None
             chain.append(child)
-        return chain
+        self._last_way = _Way(path, names, chain)
+        return self._last_way
+
+    def _way_or_error(self, path: RelPath) -> "_Way":
+        way = self._way(path)
+        if way is None:
+            raise KeyError(escape(path))
+        return way
 
     def _forget(self, holder: Directory, name: bytes, old: "Record | Directory") -> None:
         if isinstance(old, Directory):
+            # The last way may lead through the directory that leaves.
+            self._last_way = _Way(ROOT, [], [self.root])
             holder.total -= old.contribution
             if holder.stale:
                 holder.stale.discard(name)
         else:
             holder.total -= self._hash(name, old)
 
-    def _changed(self, chain: list[Directory], names: list[bytes], entries: int) -> None:
+    @staticmethod
+    def _changed(way: "_Way", entries: int) -> None:
+        _, names, chain = way
         if entries:
             for directory in chain:
                 directory.entries += entries
