@@ -7,6 +7,8 @@ import pytest
 
 from tests.suite import Suite
 
+pytest_plugins = ("tests.support.fixtures",)
+
 # Two cores are shared with other work: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile(
     "default",

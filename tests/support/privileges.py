@@ -1,0 +1,51 @@
+"""What only root can do for a test: take a program's powers away, and mount file systems.
+
+Root may read and write whatever the permission bits say, so tests of those bits run their program without the two
+capabilities that grant it; another user might not reach the interpreter.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_OVERRIDES = "-dac_override,-dac_read_search"
+
+
+def without_override() -> list[str]:
+    """A prefix for commands that makes permission bits count; nothing is needed where we are not root."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--bounding-set", _OVERRIDES, "--inh-caps", _OVERRIDES]
+
+
+@contextmanager
+def tmpfs(path: Path, *, size: str = "16m", inodes: int = 10_000) -> Iterator[Path]:
+    """A small file system of its own at ``path``, gone at the end; needs the capability ``privileged``."""
+    path.mkdir(parents=True, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={inodes}", "dirsync-test", path)
+    try:
+        yield path
+    finally:
+        unmount(path)
+
+
+@contextmanager
+def bind_mount(what: Path, path: Path) -> Iterator[None]:
+    """``what`` seen at ``path`` too."""
+    _run("mount", "--bind", what, path)
+    try:
+        yield
+    finally:
+        unmount(path)
+
+
+def unmount(path: Path) -> None:
+    """Take away what is mounted at ``path``, busy or not; nothing is no fault."""
+    if os.path.ismount(path):
+        _run("umount", "--lazy", path)
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, timeout=30)

@@ -1,0 +1,79 @@
+"""A TCP relay on loopback that can hold up or cut what passes, like a network that misbehaves."""
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+from tests.support.ports import free_port
+
+_PIECE = 1 << 16
+
+
+class Proxy:
+    """Relays connections to one address; use as a context manager."""
+
+    def __init__(self, target: str) -> None:
+        """``target`` is ``host:port``; nobody needs to listen there yet."""
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._lock = threading.Lock()
+        self._flows = threading.Event()
+        self._flows.set()
+        self._open: set[socket.socket] = set()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start to relay."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Cut everything."""
+        # A blocked accept does not notice that its socket is closed; it does notice a shutdown.
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        self._flows.set()
+        self.cut()
+
+    def freeze(self) -> None:
+        """Hold everything up, in both directions, without ending a connection."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """Let everything flow on."""
+        self._flows.set()
+
+    def cut(self) -> None:
+        """End all connections; new ones are taken."""
+        with self._lock:
+            ended, self._open = self._open, set()
+        for end in ended:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                try:
+                    far = socket.create_connection(self._target)
+                except OSError:
+                    near.close()
+                    continue
+                with self._lock:
+                    self._open |= {near, far}
+                threading.Thread(target=self._relay, args=(near, far), daemon=True).start()
+                threading.Thread(target=self._relay, args=(far, near), daemon=True).start()
+
+    def _relay(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(_PIECE):
+                self._flows.wait()
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
