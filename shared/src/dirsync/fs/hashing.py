@@ -135,7 +135,7 @@ class _Resolution:
 
     def __init__(self, tree: Tree, paths: Iterable[RelPath]) -> None:
         self._tree = tree
-        self._paths = iter(paths)
+        self._paths = (path for path in paths if _is_file(tree.record(path)))
         self._lock = threading.Lock()
         self._outcomes: SimpleQueue[list[_Outcome]] = SimpleQueue()
 
@@ -162,9 +162,7 @@ class _Resolution:
                     case BaseException():
                         failure = failure or outcome
                     case (path, record):
-                        known = self._tree.record(path)
-                        if known is not None and known[0] == Kind.FILE:
-                            self._tree.put(path, renew(known, record))
+                        self._tree.put(path, renew(self._tree.record(path), record))
         if failure is not None:
             raise failure
         return problems
@@ -188,3 +186,7 @@ class _Resolution:
         except PathFailure as failure:
             return failure.problem()
         return path, file_record(status, looked_at_ns, digest)
+
+
+def _is_file(record: Record | None) -> bool:
+    return record is not None and record[0] == Kind.FILE

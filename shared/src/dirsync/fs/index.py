@@ -145,7 +145,7 @@ class Index:
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._rows and not self._writing)
+            self._changed.wait_for(lambda: not (self._rows or self._writing) or not self._writer.is_alive())
 
     def close(self) -> None:
         """Write what is queued, and close the file."""
@@ -165,6 +165,8 @@ class Index:
             return
         with self._changed:
             self._changed.wait_for(lambda: len(self._rows) < LIMITS.index_queue_rows or self._closed)
+            if self._closed:
+                return
             self._rows.extend(rows)
             if len(self._rows) == len(rows) or self._is_due():
                 self._changed.notify_all()

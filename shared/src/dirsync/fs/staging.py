@@ -230,13 +230,15 @@ class Staging:
                 return make(self.descriptor)
             except FileNotFoundError:
                 self._forget()
+            except NotADirectoryError as error:
+                raise StorageFailed.from_os(path, "stage", error) from error
             except OSError as error:
                 raise writing_failure(path, "stage", error) from error
         raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory vanishes again and again")
 
     def remove(self, name: bytes) -> None:
         """Remove what is in staging under a name of ours: a file, a link, or an empty directory. Absent is fine."""
-        if self._fd < 0:
+        if not self._is_open():
             return
         try:
             os.unlink(name, dir_fd=self._fd)
@@ -248,11 +250,19 @@ class Staging:
 
     def tidy(self) -> None:
         """Remove the directory if nothing is in it; it is made again when needed."""
+        if self._is_open():
+            self._forget()
+            with contextlib.suppress(OSError):
+                os.rmdir(self._name, dir_fd=self._holder)
+
+    def _is_open(self) -> bool:
+        """Whether the directory is there and ours; it is opened, but not made."""
         if self._fd < 0:
-            return
-        self._forget()
-        with contextlib.suppress(OSError):
-            os.rmdir(self._name, dir_fd=self._holder)
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
+                if not _is_ours(os.fstat(self._fd)):
+                    self._forget()
+        return self._fd >= 0
 
     def _forget(self) -> None:
         if self._fd >= 0:
@@ -270,12 +280,7 @@ class Staging:
 
     def sweep(self) -> None:
         """Remove what a crash left under names of ours."""
-        try:
-            descriptor = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
-        except FileNotFoundError:
-            return
-        self._fd = descriptor
-        for name in os.listdir(descriptor):
+        for name in os.listdir(self._fd) if self._is_open() else ():
             raw = os.fsencode(name)
             if _STAGED_NAME.fullmatch(raw):
                 self.remove(raw)

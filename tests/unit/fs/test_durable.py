@@ -1,0 +1,161 @@
+"""What is made durable when, and what happens when the disk does not take it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.fs import durable, kernel
+from dirsync.fs.durable import Durability, Fsync, NotDurable
+from dirsync.fs.root import Root
+from dirsync.fs.staging import StagedFile, Staging
+from dirsync.limits import LIMITS
+from dirsync.tree.path import ROOT
+from tests.unit.fs.places import make, path_of
+
+FEW, MANY = LIMITS.individual_fsyncs, LIMITS.individual_fsyncs + 1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Root]:
+    """A root with two directories."""
+    with Root.open(make(tmp_path, "r/d/ r/e/") / "r") as opened:
+        yield opened
+
+
+@pytest.fixture
+def staging(root: Root) -> Iterator[Staging]:
+    """Its staging directory."""
+    with Staging.open(root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which calls reached the kernel; each is still made."""
+    calls: list[str] = []
+    single, together = durable.full_sync, kernel.sync_file_system
+
+    def fsync(descriptor: int) -> None:
+        calls.append("fsync")
+        single(descriptor)
+
+    def syncfs(descriptor: int) -> bool:
+        calls.append("syncfs")
+        return together(descriptor)
+
+    monkeypatch.setattr(durable, "full_sync", fsync)
+    monkeypatch.setattr(durable, "sync_file_system", syncfs)
+    return calls
+
+
+def staged(staging: Staging, count: int) -> list[StagedFile]:
+    """Sealed files."""
+    files = [staging.create(path_of(f"f{n}")) for n in range(count)]
+    for file in files:
+        file.write(b"x")
+        file.seal(1, 0o644, None)
+    return files
+
+
+@pytest.mark.parametrize(
+    "policy, count, expected",
+    [
+        (Fsync.NEVER, MANY, []),
+        (Fsync.BATCH, 0, []),
+        (Fsync.BATCH, FEW, ["fsync"] * FEW),
+        (Fsync.BATCH, MANY, ["syncfs"]),
+        (Fsync.ALWAYS, MANY, ["fsync"] * MANY),
+    ],
+)
+def test_files(root: Root, staging: Staging, synced: list[str], policy: Fsync, count: int, expected: list[str]) -> None:
+    """A few files are synced one by one, many by one sync of the file system, if the policy allows."""
+    Durability(policy, root).files(staged(staging, count))
+
+    assert expected == synced
+
+
+@pytest.mark.parametrize("policy, expected", [(Fsync.NEVER, 0), (Fsync.BATCH, 3), (Fsync.ALWAYS, 3)])
+def test_directories(root: Root, synced: list[str], policy: Fsync, expected: int) -> None:
+    """Each touched directory once; one that is gone is passed over."""
+    Durability(policy, root).directories(map(path_of, ["", "d", "e", "d", "gone"]))
+
+    assert expected == synced.count("fsync")
+
+
+def test_without_syncfs(root: Root, staging: Staging, monkeypatch: pytest.MonkeyPatch, synced: list[str]) -> None:
+    """Where one sync of the file system proves nothing, each file is synced."""
+    monkeypatch.setattr(durable, "sync_file_system", lambda _fd: False)
+    Durability(Fsync.BATCH, root).files(staged(staging, MANY))
+
+    assert ["fsync"] * MANY == synced
+
+
+def test_failure_names_the_files(root: Root, staging: Staging) -> None:
+    """The files that are not durable are named and marked; the others are durable."""
+    files = staged(staging, 3)
+    os.unlink(files[1].name, dir_fd=staging.descriptor)
+    with pytest.raises(NotDurable, match="cannot make f1 durable: No such file") as caught:
+        Durability(Fsync.BATCH, root).files(files)
+
+    assert (files[1],) == caught.value.staged
+    assert [False, True, False] == [file.failed for file in files]
+
+
+SYNCING = """
+import sys
+from dirsync.errors import StorageError
+from dirsync.fs.durable import Durability, Fsync
+from dirsync.fs.root import Root
+from dirsync.fs.staging import Staging
+from dirsync.tree.path import RelPath, ROOT
+root = Root.open(sys.argv[1])
+staging = Staging.open(root)
+durability = Durability(Fsync.BATCH, root)
+try:
+    if sys.argv[2] == "files":
+        files = [staging.create(RelPath(b"f%d" % n)) for n in range(int(sys.argv[3]))]
+        for file in files:
+            file.seal(0, 0o644, None)
+        durability.files(files)
+    else:
+        durability.directories([ROOT])
+except StorageError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "inject, arguments, expected",
+    [
+        ("fsync:error=EIO:when=1", ["files", "2"], "cannot make f0 durable: Input/output error\n"),
+        ("syncfs:error=EIO", ["files", str(MANY)], f"cannot make {MANY} changes durable: Input/output error\n"),
+        ("fsync:error=EIO", ["directories"], "cannot make the directory the root directory durable: "),
+        ("fsync:error=EINVAL", ["directories"], ""),
+    ],
+    ids=["file", "file-system", "directory", "directory-cannot"],
+)
+@pytest.mark.needs("strace")
+@pytest.mark.case("A05", "A06")
+def test_failing_disk(tmp_path: Path, inject: str, arguments: list[str], expected: str) -> None:
+    """A failed sync is told and never repeated; only a directory that cannot be synced at all is forgiven."""
+    make(tmp_path, "r/")
+    syscall, _, _ = inject.partition(":")
+    trace = tmp_path / "trace"
+    command = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={syscall}", "-e", f"inject={inject}"]
+    python = [sys.executable, "-c", SYNCING, str(tmp_path / "r"), *arguments]
+    done = subprocess.run([*command, *python], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+
+    assert done.stdout.startswith(expected)
+    assert bool(expected) == bool(done.stdout)
+    assert 1 == trace.read_text().count("INJECTED")
+
+
+def test_root_directory_is_a_directory(root: Root, synced: list[str]) -> None:
+    """The root itself can be made durable."""
+    Durability(Fsync.BATCH, root).directories([ROOT])
+
+    assert ["fsync"] == synced

@@ -1,0 +1,207 @@
+"""Where content waits, and what of others it leaves alone."""
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.fs.failure import StorageFailed
+from dirsync.fs.root import Root
+from dirsync.fs.staging import STAGING_NAME, Staging
+from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of
+
+F = path_of("f")
+LEFTOVER = "staged-0123abcd-00000001"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A directory that holds the root ``r`` and its siblings."""
+    return make(tmp_path, "r/")
+
+
+@pytest.fixture
+def root(base: Path) -> Iterator[Root]:
+    """The root in it."""
+    with Root.open(base / "r") as opened:
+        yield opened
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size`` bytes meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def listing(base: Path) -> list[str]:
+    """What is in a directory, and one level below."""
+    return sorted(str(path.relative_to(base)) for pattern in ("*", "*/*") for path in base.glob(pattern))
+
+
+def test_sibling(base: Path, root: Root) -> None:
+    """Staging is beside the root, private, made on demand and gone when empty; no name is reserved."""
+    with Staging.open(root) as staging:
+        before = listing(base)
+        file = staging.create(F)
+        mode = (base / ".r.dirsync-staging").stat().st_mode & 0o777
+        file.discard()
+        staging.tidy()
+
+        assert (["r"], 0o700, frozenset()) == (before, mode, staging.reserved_names)
+        assert ["r"] == listing(base)
+
+
+def test_in_root(base: Path, root: Root) -> None:
+    """Where the parent cannot be written, staging is in the root and its name is reserved."""
+    owned_by_nobody(base / "r")
+    with as_nobody(base):
+        staging = Staging.open(root)
+        file = staging.create(F)
+    with staging:
+        assert frozenset({STAGING_NAME}) == staging.reserved_names
+        assert ["r", "r/.dirsync-staging"] == listing(base)
+        file.discard()
+    assert ["r"] == listing(base)
+
+
+def test_read_only_root(base: Path, root: Root) -> None:
+    """A root that cannot be written at all is refused with the user that cannot."""
+    with as_nobody(base), pytest.raises(UsageError, match=r"r cannot be written by uid \d+: Permission denied"):
+        Staging.open(root)
+
+
+@pytest.mark.parametrize("words", ["file=x", "file->r", "file/"], ids=["file", "link", "directory"])
+@pytest.mark.case("E07")
+def test_name_taken(base: Path, root: Root, words: str) -> None:
+    """What has our name and is not our private directory is left alone, and the next name is taken."""
+    taken = make(base, words.replace("file", ".r.dirsync-staging")) / ".r.dirsync-staging"
+    before = os.lstat(taken)
+    with Staging.open(root) as staging:
+        staging.create(F)
+
+        assert (before.st_ino, before.st_mtime_ns) == (os.lstat(taken).st_ino, os.lstat(taken).st_mtime_ns)
+        assert (base / ".r.dirsync-staging-2").is_dir()
+
+
+@pytest.mark.case("E07")
+def test_every_name_taken(base: Path, root: Root) -> None:
+    """There is an end to the names, with a message."""
+    for suffix in ("", *(f"-{n}" for n in range(2, 20))):
+        make(base, f".r.dirsync-staging{suffix}=x r/.dirsync-staging{suffix}=x")
+
+    with pytest.raises(UsageError, match=r"every name for staging below .*r is taken"):
+        Staging.open(root)
+
+
+@pytest.mark.case("A14", "E07")
+def test_leftovers(base: Path, root: Root) -> None:
+    """What a crash left under our names goes; everything else stays, whatever it is called."""
+    kept = ["notes", "staged-x", f"{LEFTOVER}.bak", f"x{LEFTOVER}", f"{LEFTOVER[:-1]}2/content"]
+    at = make(base, ".r.dirsync-staging/") / ".r.dirsync-staging"
+    at.chmod(0o700)
+    make(at, f"{LEFTOVER}=half {LEFTOVER[:-1]}3/ {LEFTOVER[:-1]}4->x {'=x '.join(kept)}=x")
+    Staging.open(root).close()
+
+    assert sorted(kept) == sorted(str(path.relative_to(at)) for path in at.rglob("*") if not path.is_dir())
+    assert not (at / f"{LEFTOVER[:-1]}3").exists()
+
+
+@pytest.mark.case("E10")
+def test_name_is_independent(root: Root) -> None:
+    """The staged name has one short length, whatever the target's."""
+    with Staging.open(root) as staging:
+        names = [staging.create(path_of(name)).name for name in ("f", "n" * 255, "d/" * 2000 + "f")]
+
+    assert {len(LEFTOVER)} == {len(name) for name in names}
+    assert len(set(names)) == 3
+
+
+def test_write_and_seal(root: Root) -> None:
+    """Content, mode and mtime are there when the file is sealed, and it is closed."""
+    with Staging.open(root) as staging:
+        file = staging.create(F)
+        file.write(b"abc")
+        file.write(memoryview(b"def"))
+        file.seal(6, 0o640, 123_456_789)
+        descriptor = file.reopen()
+        status = os.fstat(descriptor)
+
+        assert b"abcdef" == os.read(descriptor, 100)
+        assert (6, 0o640, 123_456_789) == (file.size, status.st_mode & 0o7777, status.st_mtime_ns)
+        assert file.fd == -1
+        os.close(descriptor)
+        file.discard()
+        file.discard()
+
+
+@pytest.mark.case("A09")
+def test_lying_disk(root: Root) -> None:
+    """A file that has another size than was written is not sealed."""
+    with Staging.open(root) as staging:
+        file = staging.create(F)
+        file.write(b"abc")
+        os.ftruncate(file.fd, 2)
+        with pytest.raises(StorageFailed, match="cannot stage f: 3 bytes were written, 2 are there"):
+            file.seal(3, 0o644, 0)
+        file.discard()
+
+
+@pytest.mark.case("A08", "B03")
+def test_disk_that_takes_a_part(root: Root) -> None:
+    """A short write is continued, and the error that ends it names the path."""
+    with Staging.open(root) as staging:
+        file = staging.create(F)
+        with disk_of(1000), pytest.raises(StorageFailed, match="cannot stage f: File too large"):
+            file.write(b"x" * 2000)
+
+        assert 1000 == os.fstat(file.fd).st_size
+        file.discard()
+
+
+def test_directory_removed_under_us(base: Path, root: Root) -> None:
+    """Somebody cleans up while we think that the directory is there: it is made again."""
+    with Staging.open(root) as staging:
+        staging.create(F).discard()
+        (base / ".r.dirsync-staging").rmdir()
+        file = staging.create(F)
+
+        assert (base / ".r.dirsync-staging" / os.fsdecode(file.name)).is_file()
+        file.discard()
+
+
+def test_directory_replaced_under_us(base: Path, root: Root) -> None:
+    """A link in its place is not followed."""
+    with Staging.open(root) as staging:
+        staging.create(F).discard()
+        staging.tidy()
+        make(base, "elsewhere/ .r.dirsync-staging->elsewhere")
+        with pytest.raises(StorageFailed, match="cannot stage f: Not a directory"):
+            staging.create(F)
+
+    assert [] == list((base / "elsewhere").iterdir())
+
+
+def test_clones_share_the_directory(base: Path, root: Root) -> None:
+    """Each thread's clone stages beside the others; the directory goes with the last file."""
+    with Staging.open(root) as staging, staging.clone() as twin:
+        first, second = staging.create(F), twin.create(F)
+        staging.tidy()
+        first.discard()
+        staging.tidy()
+        third = staging.create(F)
+        for file in (second, third):
+            file.discard()
+        twin.tidy()
+        staging.create(F).discard()
+
+        assert first.name != second.name
+    assert ["r"] == listing(base)
