@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.log import Event, Log
+from tests.support.metrics import Answer, Samples, get, scrape
 from tests.support.ports import free_port
-from tests.support.scrape import Answer, Samples, get, scrape
 
 STOP_SECONDS = 15.0
 """How long a program may take to end: the longest default grace period, and some for a busy machine."""
@@ -280,9 +280,8 @@ def run_command(
 def environment(service: Service, settings: dict[str, Setting]) -> dict[str, str]:
     """The whole environment of a program: nothing of ours but what finds and runs the interpreter."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
-    told = {
-        f"DIRSYNC_{service}_{name}".upper(): _text(value) for name, value in {"log_format": "json", **settings}.items()
-    }
+    told = {"log_format": "json", **settings}
+    prefixed = {f"DIRSYNC_{service}_{name}".upper(): _text(value) for name, value in told.items()}
     return {**kept, "LC_ALL": "C.UTF-8", **prefixed}
 
 

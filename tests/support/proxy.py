@@ -1,4 +1,4 @@
-"""A TCP relay on loopback that can hold up or cut what passes, like a network that misbehaves."""
+"""A TCP relay on loopback that counts what really passes, and can hold it up or cut it, as networks do."""
 
 import socket
 import threading
@@ -19,6 +19,10 @@ class Proxy:
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.sent = 0
+        """Bytes to the target, headers of every protocol above TCP included."""
+        self.received = 0
+        """Bytes from the target."""
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
@@ -68,12 +72,17 @@ class Proxy:
                     continue
                 with self._lock:
                     self._open |= {near, far}
-                threading.Thread(target=self._relay, args=(near, far), daemon=True).start()
-                threading.Thread(target=self._relay, args=(far, near), daemon=True).start()
+                threading.Thread(target=self._relay, args=(near, far, True), daemon=True).start()
+                threading.Thread(target=self._relay, args=(far, near, False), daemon=True).start()
 
-    def _relay(self, source: socket.socket, target: socket.socket) -> None:
+    def _relay(self, source: socket.socket, target: socket.socket, to_target: bool) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE):
                 self._flows.wait()
+                with self._lock:
+                    if to_target:
+                        self.sent += len(piece)
+                    else:
+                        self.received += len(piece)
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
