@@ -1,0 +1,26 @@
+"""Certificates for loopback: an authority of our own, as files that settings can name."""
+
+from pathlib import Path
+
+import trustme
+
+
+class Authority:
+    """A certificate authority; its files lie in ``place``."""
+
+    def __init__(self, place: Path, name: str) -> None:
+        self._authority = trustme.CA(organization_name=name)
+        self._place = place
+        self.file = place / f"{name}.pem"
+        """Whom to trust."""
+        self._authority.cert_pem.write_to_path(self.file)
+
+    def issue(self, name: str, *identities: str) -> dict[str, str]:
+        """A certificate for these identities (host names, addresses), as the settings that name its files."""
+        issued = self._authority.issue_cert(*identities)
+        certificate, key = self._place / f"{name}.crt", self._place / f"{name}.key"
+        for number, part in enumerate(issued.cert_chain_pems):
+            part.write_to_path(certificate, append=number > 0)
+        issued.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        return {"TLS_CERT_FILE": str(certificate), "TLS_KEY_FILE": str(key)}
