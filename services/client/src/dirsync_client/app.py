@@ -35,6 +35,8 @@ from dirsync_client.status import Status, StatusBoard
 INDEX_NAME = "index.sqlite"
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
+POLL_STRETCH = LIMITS.rescan_cost_stretch
+"""How many times a scan's cost polling waits at least."""
 MAX_READY_LAG_SECONDS = 300.0
 """A client whose oldest change is older than this is not ready."""
 
@@ -109,6 +111,7 @@ class Core:
         """Let go of everything; the index is written."""
         self.connection.close()
         self.source.close()
+        self.state.close()
 
 
 class Client:
@@ -139,7 +142,7 @@ class Client:
             lambda: status_page(core.board, str(settings.server), settings.namespace),
         )
         self._watcher = Watcher(
-            core.source.root.clone,
+            lambda: open_source_root(settings),
             core.engine.hint,
             wanted=WatchMode(settings.watch.value),
             poll_interval=settings.poll_interval,
@@ -147,7 +150,7 @@ class Client:
             degraded=self._degraded,
             overflowed=self._overflowed,
         )
-        self._stopping = False
+        self._ignore = core.source.ignore
         core.metrics.gauge("dirsync_watches").ask(lambda: self._watcher.watches)
 
     def run(self) -> None:
@@ -204,10 +207,13 @@ class Client:
             self._health.not_ready(reason)
         else:
             self._health.ready()
-        if not self._watcher.alive:
+        self._watcher.poll_interval = max(self._settings.poll_interval, POLL_STRETCH * self._core.engine.scan_cost)
+        if not self._watcher.alive or self._core.source.ignore is not self._ignore:
             self._restart_watcher()
 
     def _restart_watcher(self) -> None:
+        # Directories that were ignored before have no watch yet.
+        self._ignore = self._core.source.ignore
         try:
             self._watcher.start()
         except DirsyncError:

@@ -317,9 +317,9 @@ class Cycle:
     def _unreadable(self, problem: Problem) -> None:
         """A file of the source could not be read: it is looked at again, later if it is there still."""
         if problem.kind is ProblemKind.VANISHED:
-            self._again.update(self._source.look(problem.path))
+            self._again.update(self._source.look((problem.path,)))
             return
-        self._source.look(problem.path)
+        self._source.look((problem.path,))
         self._problem(problem)
 
     def _problem(self, problem: Problem) -> None:

@@ -136,6 +136,8 @@ class Engine:
         """Since when something differs or is under way; ``None`` while all is quiet."""
         self._published = 0.0
         self._told: dict[RelPath, ProblemKind] = {}
+        self.scan_cost = 0.0
+        """Seconds that the last scan of the source took."""
         self._measures = False
         self._planned = (0, 0)
 
@@ -333,11 +335,8 @@ class Engine:
             self._schedule.hint(hint, when)
 
     def _look(self, cycle: Cycle, paths: list[RelPath], directories: list[RelPath], since: float) -> None:
-        changed: list[RelPath] = []
-        for path in paths:
-            changed += self._source.look(path)
-            if cycle.forget_problem(path):
-                changed.append(path)
+        changed = self._source.look(paths)
+        changed += [path for path in paths if cycle.forget_problem(path)]
         if directories:
             changed += [path for step in self._source.scan(directories, deep=False) for path in step]
         if self._source.ignore_path in paths and self._source.refresh_ignore_rules():
@@ -391,6 +390,7 @@ class Engine:
         scan, self._scan = self._scan, None
         assert scan is not None
         now = self._now()
+        self.scan_cost = scan.cost
         self._schedule.rescan_finished(now, scan.cost)
         self._metrics.observe("dirsync_scan_duration_seconds", now - scan.started)
         self._log.info(

@@ -11,12 +11,11 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.hashing import Digester
 from dirsync.fs.index import Index
-from dirsync.fs.observe import observe
 from dirsync.fs.root import Root
 from dirsync.fs.rules import ScanRules
 from dirsync.fs.scan import DirectoryScan, accept_mounts
 from dirsync.fs.stable import read_small
-from dirsync.fs.walk import scan_steps
+from dirsync.fs.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Kind, Record, unpack
 from dirsync.tree.ignore import IgnoreRules, parse
@@ -96,9 +95,10 @@ class Source:
     def refresh_ignore_rules(self) -> bool:
         """Read the ignore file again; true if the rules changed. A new session has to agree on them then."""
         rules = self._read_ignore_rules()
-        changed = rules != self.ignore
+        if rules == self.ignore:
+            return False
         self.ignore = rules
-        return changed
+        return True
 
     def scan(self, starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
         """Look at directories, one at a step; yields the paths that turned out to be different."""
@@ -106,26 +106,16 @@ class Source:
             self._note(step)
             yield step.changed
 
-    def look(self, path: RelPath) -> list[RelPath]:
-        """Look at one path; gives the paths that turned out to be different."""
-        parent, _ = split(path)
-        if not path or self.tree.directory(parent) is None:
-            return self._scan_now(parent)
-        self.root.forget_all()
-        known = self.tree.record(path)
-        found = observe(self.root, path, known)
-        if isinstance(found, Problem):
-            self._problem(found)
-            return []
-        self.solve(path)
-        if isinstance(found, bytes):
-            if found == known:
-                return []
-            if found[0] != Kind.DIRECTORY and known is not None and not self._ignored(path):
-                self._put(path, found)
-                return [path]
-        # What is new, gone, a directory or untracked changes what its directory is: the listing decides.
-        return [] if found is None and known is None else self._scan_now(parent)
+    def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
+        looked = list(paths)
+        for path in looked:
+            self.solve(path)
+        changed: list[RelPath] = []
+        for step in look_at(self.root, self.tree, looked, self.rules):
+            self._note(step)
+            changed += step.changed
+        return changed
 
     def sent(self, path: RelPath, planned: Record | None, record: Record) -> None:
         """A file was read as ``record``; take that over unless the source is known to have changed since."""
@@ -164,12 +154,6 @@ class Source:
         """Write the index and let go of the source."""
         self._index.close()
         self.root.close()
-
-    def _scan_now(self, path: RelPath) -> list[RelPath]:
-        return [changed for step in self.scan((path,), deep=False) for changed in step]
-
-    def _ignored(self, path: RelPath) -> bool:
-        return self.ignore.matches(path, False)  # noqa: FBT003
 
     def _note(self, step: DirectoryScan) -> None:
         if self.problems:
