@@ -37,10 +37,11 @@ def test_open_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative root keeps its meaning when the process changes its directory."""
     make(tmp_path, "r/ other/")
     monkeypatch.chdir(tmp_path)
-    with Root.open("r") as root:
+    with Root.open("./r") as root:
         os.chdir("other")
 
         assert RootState.SAME is root.state()
+        assert os.fsencode(tmp_path / "r") == root.path
 
 
 @pytest.mark.parametrize("path", ["d/x", "d/sub/x", "l/x", "d/l/x"])

@@ -73,6 +73,15 @@ def test_in_root(base: Path, root: Root) -> None:
     assert ["r"] == listing(base)
 
 
+def test_root_with_a_long_name(tmp_path: Path) -> None:
+    """Where the sibling's name would not fit, staging is in the root."""
+    base = make(tmp_path, f"{'r' * 250}/") / ("r" * 250)
+    with Root.open(base) as root, Staging.open(root) as staging:
+        staging.create(F).discard()
+
+        assert frozenset({STAGING_NAME}) == staging.reserved_names
+
+
 def test_read_only_root(base: Path, root: Root) -> None:
     """A root that cannot be written at all is refused with the user that cannot."""
     with as_nobody(base), pytest.raises(UsageError, match=r"r cannot be written by uid \d+: Permission denied"):

@@ -72,7 +72,7 @@ class Root:
         Raises:
             UsageError: it is absent, a symbolic link, no directory, or not readable for us.
         """
-        absolute = os.path.join(os.getcwdb(), os.fsencode(path)).rstrip(b"/") or b"/"
+        absolute = os.path.join(os.getcwdb(), os.fsencode(path).removeprefix(b"./")).rstrip(b"/") or b"/"
         try:
             return cls(absolute, os.open(absolute, OPEN_DIRECTORY))
         except OSError as error:
