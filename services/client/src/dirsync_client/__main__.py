@@ -10,7 +10,6 @@ from importlib import import_module
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from dirsync.runtime.cli import Command, ExitCode, run_program
-
 from dirsync_client.settings import ClientSettings
 
 PROGRAM = "dirsync-client"

@@ -1,7 +1,7 @@
 """What was moved and what was saved: counted for the metrics, summed for ``sync.completed``, told in the log.
 
-Identities, which the tests check: logical = literal + saved by delta, dedup, rename and unchanged; literal = payload sent
-+ saved by compression.
+Identities, which the tests check: logical = literal + saved by delta, dedup, rename and unchanged; literal = payload
+sent + saved by compression.
 """
 
 from dataclasses import dataclass, fields
@@ -13,7 +13,6 @@ from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.results import Failure, Outcome
-
 from dirsync_client.ticket import Ticket
 
 OPERATION_NAMES: dict[type, str] = {
@@ -132,4 +131,3 @@ class Accounting:
             saved_bytes=saved,
             duration_ms=round((self._now() - ticket.started) * _MILLISECONDS, 1),
         )
-

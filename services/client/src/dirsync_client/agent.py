@@ -1,7 +1,7 @@
 """``AgentService``: the door of a running client.
 
-What it shows is the status board's; what it changes it asks of the engine. The changing methods ask for a token where one
-is set: whoever can approve a hold can delete.
+What it shows is the status board's; what it changes it asks of the engine. The changing methods ask for a token where
+one is set: whoever can approve a hold can delete.
 """
 
 import hmac
@@ -28,7 +28,6 @@ from dirsync.wire.agent import (
     encode_sync_result,
     view_hold,
 )
-
 from dirsync_client.engine import Engine
 from dirsync_client.status import Status, StatusBoard
 
@@ -86,9 +85,7 @@ class AgentServicer:
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
         status = self._board.status
-        return encode_sync_result(
-            SyncResult(status.in_sync, status.pending, _holds(status), len(status.problems))
-        )
+        return encode_sync_result(SyncResult(status.in_sync, status.pending, _holds(status), len(status.problems)))
 
     def list_problems(self, _raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
         """The paths that are not synced, and why."""

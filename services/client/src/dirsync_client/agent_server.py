@@ -12,10 +12,10 @@ from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
 from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.reflection import add_reflection
 from dirsync.runtime.tls import NamedFile, server_credentials
 from dirsync.wire.channel import server_options
 from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
-
 from dirsync_client.agent import AgentServicer
 from dirsync_client.connection import own_identity
 from dirsync_client.engine import Engine
@@ -31,7 +31,7 @@ def agent_metrics() -> tuple[Metric, ...]:
     return grpc_metrics(methods(AGENT_SERVICE))
 
 
-def make_agent_server(  # noqa: PLR0913  # the parts that the app joins
+def make_agent_server(  # the parts that the app joins
     settings: ClientSettings,
     engine: Engine,
     board: StatusBoard,
@@ -45,18 +45,12 @@ def make_agent_server(  # noqa: PLR0913  # the parts that the app joins
     Raises:
         UsageError: the address cannot be listened on.
     """
-    server = grpc.server(
-        pool, interceptors=(GrpcMetricsInterceptor(metrics),), options=server_options(MAX_CALLERS)
-    )
+    server = grpc.server(pool, interceptors=[GrpcMetricsInterceptor(metrics)], options=server_options(MAX_CALLERS))
     agent = AgentServicer(engine, board, str(settings.server), settings.namespace, token)
     server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers()),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:
-        from grpc_health.v1 import health as grpc_health  # noqa: PLC0415
-        from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
-
-        names = (AGENT_SERVICE, grpc_health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        add_reflection(server, (AGENT_SERVICE,))
     _bind(server, settings)
     return server
 
@@ -75,5 +69,5 @@ def _bind(server: grpc.Server, settings: ClientSettings) -> None:
         bound = 0
     if not bound:
         name = variable_name("client", "listen")
-        msg = f"{name}={address}: the port is taken, or the address is none of this machine's; choose another"
+        msg = f"{name}={address}: the port is taken, or the address is not of this machine; choose another"
         raise UsageError(msg)

@@ -4,8 +4,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
-import grpc
-
 from dirsync.errors import DirsyncError, UsageError
 from dirsync.fs.index import Index
 from dirsync.fs.root import Root
@@ -21,7 +19,6 @@ from dirsync.runtime.settings import effective
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.path import ROOT
 from dirsync.tree.tree import Attributes
-
 from dirsync_client.connection import ServerConnection
 from dirsync_client.engine import Engine, EngineOptions
 from dirsync_client.hint import Hint, HintKind
@@ -80,7 +77,9 @@ class Core:
         self.metrics = metrics
         self.state = StateDirectory(settings.state_dir)
         if not self.state.try_lock():
-            msg = f"another client is running with STATE_DIR {settings.state_dir}; ask it with `dirsync-client status`, "
+            msg = (
+                f"another client is running with STATE_DIR {settings.state_dir}; ask it with `dirsync-client status`, "
+            )
             msg += "or have it sync with the method SyncNow of its agent"
             raise DirsyncError(msg, reason="STATE_DIR_BUSY")
         set_context(namespace=settings.namespace, session=None)
@@ -121,7 +120,6 @@ class Client:
         """Open the source and bind the ports; raises as :class:`Core`."""
         # Imported late: `once` needs none of it.
         from dirsync.runtime.http import HttpServer  # noqa: PLC0415
-
         from dirsync_client.agent_server import agent_metrics, make_agent_server  # noqa: PLC0415
         from dirsync_client.page import status_page  # noqa: PLC0415
         from dirsync_client.watch import Watcher, WatchMode  # noqa: PLC0415
@@ -131,9 +129,11 @@ class Client:
         self._core = Core(settings, Metrics(agent_metrics()))
         self._health = HealthState("the first sync is not done")
         core = self._core
-        token = SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
+        token = (
+            SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
+        )
         pool = ThreadPoolExecutor(LIMITS.max_watchers + LIMITS.reserve_workers, thread_name_prefix="dirsync-rpc")
-        self._agent: grpc.Server = make_agent_server(settings, core.engine, core.board, self._health, core.metrics, token, pool)
+        self._agent = make_agent_server(settings, core.engine, core.board, self._health, core.metrics, token, pool)
         self._http = HttpServer(
             settings.metrics_listen,
             _name("metrics_listen"),
@@ -146,7 +146,7 @@ class Client:
             core.engine.hint,
             wanted=WatchMode(settings.watch.value),
             poll_interval=settings.poll_interval,
-            ignored=lambda path: core.source.ignore.matches(path, True),  # noqa: FBT003
+            ignored=lambda path: core.source.ignore.matches(path, True),
             degraded=self._degraded,
             overflowed=self._overflowed,
         )

@@ -9,7 +9,6 @@ from dirsync.runtime.secrets import SecretFile
 from dirsync.runtime.tls import ChannelSecurity, Identity, NamedFile
 from dirsync.wire.channel import client_options
 from dirsync.wire.service import Metadata
-
 from dirsync_client.settings import ClientSettings
 
 
@@ -64,7 +63,8 @@ def own_identity(settings: ClientSettings) -> Identity | None:
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
     return Identity(
-        NamedFile(settings.tls_cert_file, _name("tls_cert_file")), NamedFile(settings.tls_key_file, _name("tls_key_file"))
+        NamedFile(settings.tls_cert_file, _name("tls_cert_file")),
+        NamedFile(settings.tls_key_file, _name("tls_key_file")),
     )
 
 

@@ -1,7 +1,7 @@
 """Reading the source's content for the push stream: small files whole, large ones frame by frame.
 
-What is sent is what was read in one stable piece: a file that changed meanwhile is given up, never sent torn. The record
-that goes with it describes the file as it was read, which may be newer than what was planned.
+What is sent is what was read in one stable piece: a file that changed meanwhile is given up, never sent torn. The
+record that goes with it describes the file as it was read, which may be newer than what was planned.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class LargeFile:
             PathFailure: it is gone, no file, or unreadable.
         """
         self._file = StableFile(root, path)
-        status = self._file.before
+        status = self._file.status
         self.entry = file_entry(mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns)
         self._hash = hashlib.sha256()
         self._read = 0
@@ -71,5 +71,3 @@ class LargeFile:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-

@@ -1,12 +1,12 @@
 """One session's reconciliation: from two trees to operations, and from their results back to the trees.
 
-The cycle owns the replica's tree as the client knows it. A path that differs is *dispatched*: sent, read first because it
-may be equal, or left to :class:`~dirsync_client.removals.Removals`. While a path is on its way it is *busy* and is not
-planned again; when it is settled it is compared again, so nothing that happened meanwhile is forgotten. Whatever fails
-leaves the two trees different, and what differs is tried again: nothing here has to be undone.
+The cycle owns the replica's tree as the client knows it. A path that differs is *dispatched*: sent, read first because
+it may be equal, or left to :class:`~dirsync_client.removals.Removals`. While a path is on its way it is *busy* and is
+not planned again; when it is settled it is compared again, so nothing that happened meanwhile is forgotten. Whatever
+fails leaves the two trees different, and what differs is tried again: nothing here has to be undone.
 
-Invariant: after each commit the replica's tree has the digest that the server named. If it has not, somebody else changed
-the replica (or we have a bug), and the tree is fetched again.
+Invariant: after each commit the replica's tree has the digest that the server named. If it has not, somebody else
+changed the replica (or we have a bug), and the tree is fetched again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,6 @@ from dirsync.tree.plan import Delete, PutFile, needs_digest, operation
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
 from dirsync.wire.results import Failure, Outcome
-
 from dirsync_client.accounting import Accounting
 from dirsync_client.hasher import Hashed, Hasher
 from dirsync_client.outbox import Outbox
@@ -53,7 +52,7 @@ Fetch = Callable[[Tree, bytes], Tree]
 class Cycle:
     """The engine's thread only."""
 
-    def __init__(  # noqa: PLR0913  # the parts that the engine joins
+    def __init__(  # the parts that the engine joins
         self,
         source: Source,
         replica: Tree,
@@ -186,9 +185,7 @@ class Cycle:
         self._again.add(hashed.path)
 
     def _only_kept(self) -> bool:
-        return all(
-            change.new is None for change in diff(self.replica, self._source.tree, self._source.problems)
-        )
+        return all(change.new is None for change in diff(self.replica, self._source.tree, self._source.problems))
 
     def _advance_bulk(self) -> None:
         assert self._bulk is not None

@@ -1,7 +1,7 @@
 """The client's engine: one thread that looks, compares, sends and takes over results, for as long as the client lives.
 
-Watcher, push stream, hasher and agent only post to it; it sleeps on one condition. After a lost connection it goes on with
-a new session, whose digests say what is left to do.
+Watcher, push stream, hasher and agent only post to it; it sleeps on one condition. After a lost connection it goes on
+with a new session, whose digests say what is left to do.
 """
 
 import threading
@@ -25,7 +25,6 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
-
 from dirsync_client.accounting import Accounting
 from dirsync_client.backoff import Backoff
 from dirsync_client.bandwidth import TokenBucket
@@ -75,7 +74,7 @@ class Work(NamedTuple):
     bytes_planned: int
 
 
-class _RulesChanged(Exception):  # noqa: N818  # no error
+class _RulesChanged(Exception):  # no error
     """The ignore rules changed: a new session has to agree on them."""
 
 
@@ -98,7 +97,7 @@ class _Session:
 class Engine:
     """Keeps the replica equal to the source. :meth:`run` belongs to one thread, everything else public to any."""
 
-    def __init__(  # noqa: PLR0913  # the parts that the app joins
+    def __init__(  # the parts that the app joins
         self,
         source: Source,
         state: StateDirectory,
@@ -276,7 +275,7 @@ class Engine:
             self._advance_scan(session)
             session.cycle.advance()
             session.cycle.remove(at_once=once)
-            quiet = self._is_quiet(session, once=once)
+            quiet = self._is_quiet(session)
             self._publish(session, quiet=quiet)
             if once and quiet:
                 return
@@ -349,22 +348,22 @@ class Engine:
     def _scan_to_the_end(self) -> None:
         self._status.update(state=State.STARTING)
         self._scan = None
-        self._start_scan(both_sides=False)
-        assert self._scan is not None
-        for _ in self._scan.steps:
-            if self._stopping:
+        scan = self._start_scan(both_sides=False)
+        while not self._stopping:
+            if scan.advance(self._now, SCAN_SLICE_SECONDS)[1]:
+                self._finish_scan(scan)
                 return
-        self._finish_scan()
 
-    def _start_scan(self, *, both_sides: bool) -> None:
+    def _start_scan(self, *, both_sides: bool) -> SlicedScan:
         if self._scan is not None:
             self._scan.both_sides |= both_sides
             self._scan.again = True
-            return
+            return self._scan
         self._schedule.rescan_started()
         if self._source.root.state() is RootState.REPLACED:
             self._source.reopen()
         self._scan = SlicedScan(self._source.scan(), both_sides=both_sides, started=self._now())
+        return self._scan
 
     def _advance_scan(self, session: _Session) -> None:
         scan = self._scan
@@ -377,7 +376,7 @@ class Engine:
             self._activate(self._now())
             session.cycle.compare(changed, self._now())
         if done:
-            self._finish_scan()
+            self._finish_scan(scan)
             session.removals.stale = bool(session.removals)
             if scan.both_sides:
                 session.stream.outbox.rescan()
@@ -386,9 +385,8 @@ class Engine:
             if self._source.refresh_ignore_rules():
                 raise _RulesChanged
 
-    def _finish_scan(self) -> None:
-        scan, self._scan = self._scan, None
-        assert scan is not None
+    def _finish_scan(self, scan: SlicedScan) -> None:
+        self._scan = None
         now = self._now()
         self.scan_cost = scan.cost
         self._schedule.rescan_finished(now, scan.cost)
@@ -407,7 +405,7 @@ class Engine:
             self._active_since = since
             self._log.debug(Event.SYNC_STARTED)
 
-    def _is_quiet(self, session: _Session, *, once: bool) -> bool:
+    def _is_quiet(self, session: _Session) -> bool:
         with self._wake:
             if self._posts or self._hints or self._sync_requests:
                 return False

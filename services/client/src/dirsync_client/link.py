@@ -44,7 +44,9 @@ class Identity:
 class Link:
     """One session. Closing it tells the server, if it can be told."""
 
-    def __init__(self, channel: grpc.Channel, metadata: MetadataSource, identity: Identity, options: TreeOptions) -> None:
+    def __init__(
+        self, channel: grpc.Channel, metadata: MetadataSource, identity: Identity, options: TreeOptions
+    ) -> None:
         """Open a session.
 
         Raises:
@@ -65,4 +67,3 @@ class Link:
         """Give the replica up."""
         with suppress(DirsyncError):
             self.caller.unary("CloseSession", encode_close(self.opened.session_id), timeout=CLOSE_SECONDS)
-

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dirsync.fs.hashing import resolve, unknown_files
 from dirsync.fs.index import Index
 from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
-
 from dirsync_client.app import INDEX_NAME, open_source_root, source_options
 from dirsync_client.settings import ClientSettings
 from dirsync_client.source import Source

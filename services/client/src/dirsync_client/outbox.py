@@ -1,7 +1,7 @@
 """Tickets between the engine, which plans them, and the push stream, which sends them.
 
-Small operations go before frames of large files, so that a small change never waits behind more than one frame; but after
-each batch a frame has its turn, so that a storm of small changes does not starve a large file.
+Small operations go before frames of large files, so that a small change never waits behind more than one frame; but
+after each batch a frame has its turn, so that a storm of small changes does not starve a large file.
 """
 
 import threading
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
-
 from dirsync_client.ticket import Ticket
 
 MAX_UNSETTLED = 8192

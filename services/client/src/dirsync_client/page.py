@@ -2,7 +2,6 @@
 
 from dirsync.runtime.page import Page, Table
 from dirsync.tree.path import escape
-
 from dirsync_client.status import StatusBoard
 
 
@@ -27,6 +26,6 @@ def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
         rows = [(hold.id, hold.guard.value, str(len(hold.operations)), hold.message)]
         tables.append(Table("Held", ("id", "guard", "paths", "what to do"), rows))
     if status.problems:
-        rows = [(escape(problem.path), problem.kind.value, problem.message) for problem in status.problems]
-        tables.append(Table("Problems", ("path", "kind", "what happened"), rows))
+        found = [(escape(problem.path), problem.kind.value, problem.message) for problem in status.problems]
+        tables.append(Table("Problems", ("path", "kind", "what happened"), found))
     return Page("dirsync client", facts, tables)

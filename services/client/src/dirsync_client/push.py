@@ -1,8 +1,8 @@
 """The push stream: one call that stays open, fed from the outbox, answered by commits.
 
 Two threads belong to it: gRPC's own, which runs the generator of messages (and so reads the source), and one that
-reads the answers. Both only post to the engine's inbox; the engine alone decides. Wire numbers are given when a message is
-made, because small operations overtake large files.
+reads the answers. Both only post to the engine's inbox; the engine alone decides. Wire numbers are given when a message
+is made, because small operations overtake large files.
 """
 
 import threading
@@ -33,7 +33,6 @@ from dirsync.wire.push import (
 from dirsync.wire.results import Committed, Failure, decode_committed
 from dirsync.wire.service import Caller
 from dirsync.wire.status import from_rpc_error
-
 from dirsync_client.bandwidth import TokenBucket
 from dirsync_client.content import LargeFile, read_content
 from dirsync_client.outbox import Outbox, Turn, Work
@@ -79,7 +78,7 @@ class _Transfer:
 class PushStream:
     """One open ``PushChanges`` call. Made and closed by the engine."""
 
-    def __init__(  # noqa: PLR0913  # the parts that the engine joins
+    def __init__(  # the parts that the engine joins
         self,
         caller: Caller,
         session_id: bytes,
@@ -91,10 +90,8 @@ class PushStream:
     ) -> None:
         """Open the stream.
 
-        Args:
-            root: the source; a clone of its own is read from.
-            post: takes what happens, from any thread.
-            on_wire: is told ``sent`` or ``received`` and the bytes of each message.
+        A clone of ``root`` is read from. ``post`` takes what happens, and ``on_wire`` is told ``sent`` or ``received`` and
+        the bytes of each message; both from any thread.
         """
         self.outbox = Outbox()
         self._root = root.clone()
@@ -311,5 +308,3 @@ def _share(saved: int, items: list[Item], tickets: tuple[Ticket, ...]) -> None:
         share = min(left, saved * len(item.content) // total if total else 0, len(item.content))
         ticket.compressed_bytes = share
         left -= share
-
-

@@ -22,7 +22,6 @@ from dirsync.wire.replica import (
     encode_verify,
 )
 from dirsync.wire.service import REPLICA_SERVICE, Caller
-
 from dirsync_client.connection import ServerConnection
 
 
@@ -70,9 +69,7 @@ class RemoteReplica:
         return tree, summaries[0]
 
 
-def build_tree(
-    entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes, ignore: IgnoreRules
-) -> Tree:
+def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes, ignore: IgnoreRules) -> Tree:
     """A tree of entries that come parents before children; ignored ones and what is below them are left out."""
     tree = Tree(attributes)
     left_out: RelPath | None = None

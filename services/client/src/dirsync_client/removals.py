@@ -15,7 +15,6 @@ from dirsync.tree.guards import Facts, GuardPolicy, History, Hold, hold_id, is_f
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Operation, Plan, removes
 from dirsync.tree.tree import Tree
-
 from dirsync_client.source import Source
 from dirsync_client.state import Agreement, StateDirectory
 
@@ -23,7 +22,7 @@ from dirsync_client.state import Agreement, StateDirectory
 class Removals:
     """The removals of one session."""
 
-    def __init__(  # noqa: PLR0913  # what a judgement needs
+    def __init__(  # what a judgement needs
         self,
         source: Source,
         replica: Tree,
@@ -59,7 +58,7 @@ class Removals:
             self.stale = True
 
     def approve(self, hold_id: str) -> int:
-        """Release the hold with this id at the next judgement; gives how many operations, 0 if there is no such hold."""
+        """Release the hold with this id at the next judgement; gives how many operations those are, 0 if none."""
         if self.hold is None or self.hold.id != hold_id:
             return 0
         self._approved.add(hold_id)

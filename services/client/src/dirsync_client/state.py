@@ -44,7 +44,7 @@ class StateDirectory:
         self._lock: int | None = None
 
     def try_lock(self) -> bool:
-        """Become the one client that uses this directory, until the process ends."""
+        """Become the one client that uses this directory, until :meth:`close` or the end of the process."""
         descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,6 +53,12 @@ class StateDirectory:
             return False
         self._lock = descriptor
         return True
+
+    def close(self) -> None:
+        """Let another client use this directory."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def client_id(self) -> str:
         """The id that this client keeps; made at the first call."""

@@ -66,9 +66,7 @@ class StatusBoard:
     def wait_for_cycle(self, after: int, timeout: float) -> Status:
         """The status once a cycle later than ``after`` has ended, or after ``timeout`` seconds."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._status.cycles > after or self._status.state is State.STOPPING, timeout
-            )
+            self._changed.wait_for(lambda: self._status.cycles > after or self._status.state is State.STOPPING, timeout)
             return self._status
 
     def lag(self) -> float:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from dirsync.runtime.cli import Command, ExitCode, run_program
-
 from dirsync_server.settings import ServerSettings
 
 PROGRAM = "dirsync-server"
@@ -19,7 +18,6 @@ def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
     """Serve until told to stop."""
     # Imported late: `health` has to be quick and needs none of it.
     from dirsync.runtime.lifecycle import run_until_stopped
-
     from dirsync_server.app import Server
 
     server = Server(settings)
@@ -29,7 +27,7 @@ def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
 
 def health(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
     """Ask the running server."""
-    from dirsync.runtime.health import probe
+    from dirsync.runtime.health import probe  # noqa: PLC0415
 
     good = probe(settings.metrics_listen, "/readyz" if arguments.ready else "/livez")
     return ExitCode.DONE if good else ExitCode.FAILED

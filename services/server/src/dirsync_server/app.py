@@ -1,18 +1,19 @@
 """The server's assembly: settings in, a running service out. Settings go no further than here."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.errors import DirsyncError, Unavailable, UsageError
+from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
 from dirsync.fs.modes import ModePolicy
 from dirsync.limits import LIMITS
-from dirsync.runtime.fields import variable_name
+from dirsync.runtime.catalogue import rejection
 from dirsync.runtime.directories import prepare_state_directory
 from dirsync.runtime.events import Event
+from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
@@ -21,12 +22,12 @@ from dirsync.runtime.lifecycle import Lifetime, settle_memory
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, Table
+from dirsync.runtime.reflection import add_reflection
 from dirsync.runtime.secrets import SecretFile
 from dirsync.runtime.settings import effective
 from dirsync.runtime.tls import Identity, NamedFile, server_credentials
 from dirsync.wire.channel import server_options
 from dirsync.wire.service import REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
-
 from dirsync_server.auth import Authority
 from dirsync_server.quota import Quota
 from dirsync_server.reader import ReplicaServicer
@@ -58,10 +59,8 @@ class Server:
         self._replicas = self._open_replicas()
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
-        self._http = HttpServer(
-            settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page
-        )
-        self._stopping = False
+        self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
+        self._stopping = threading.Event()
         self.metrics.gauge("dirsync_sessions").ask(lambda: len(self._sessions))
         self.metrics.gauge("dirsync_entries").ask(lambda: sum(len(r.tree) for r in self._replicas.values()))
 
@@ -70,15 +69,13 @@ class Server:
         self._log.info(Event.CONFIG_EFFECTIVE, settings=effective(self._settings))
         self._grpc.start()
         self._http.start()
-        self._log.info(
-            Event.SERVER_STARTED, listen=str(self._settings.listen), metrics_listen=str(self._http.address)
-        )
-        Thread(target=self._read_replicas, args=(lifetime,), name="dirsync-scan", daemon=True).start()
+        self._log.info(Event.SERVER_STARTED, listen=str(self._settings.listen), metrics_listen=str(self._http.address))
+        threading.Thread(target=self._read_replicas, args=(lifetime,), name="dirsync-scan", daemon=True).start()
 
     def stop(self, reason: str) -> None:
         """Drain: no new calls, open streams are ended, what was committed is on disk."""
         self._log.info(Event.SERVER_STOPPING, reason=reason)
-        self._stopping = True
+        self._stopping.set()
         self.health.not_ready("stopping")
         stopped = self._grpc.stop(self._settings.shutdown_grace)
         self._sessions.end_all()
@@ -102,7 +99,7 @@ class Server:
         workers = settings.max_sessions + LIMITS.max_watchers + LIMITS.reserve_workers
         server = grpc.server(
             ThreadPoolExecutor(workers, thread_name_prefix="dirsync-rpc"),
-            interceptors=(GrpcMetricsInterceptor(self.metrics),),
+            interceptors=[GrpcMetricsInterceptor(self.metrics)],
             options=server_options(settings.max_sessions),
             maximum_concurrent_rpcs=workers,
         )
@@ -117,7 +114,7 @@ class Server:
         )
         add_health_service(server, self.health, SYNC_SERVICE)
         if settings.reflection:
-            _add_reflection(server)
+            add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE))
         self._bind(server)
         return server
 
@@ -132,7 +129,9 @@ class Server:
         except RuntimeError:
             bound = 0
         if not bound:
-            msg = f"{_name('listen')}={address}: the port is taken, or the address is none of this machine's; choose another"
+            msg = (
+                f"{_name('listen')}={address}: the port is taken, or the address is not of this machine; choose another"
+            )
             raise UsageError(msg)
 
     def _read_replicas(self, lifetime: Lifetime) -> None:
@@ -155,18 +154,15 @@ class Server:
             return
         settle_memory()
         self.health.ready()
-        Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
+        threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
 
     def _watch_disks(self) -> None:
-        import time  # noqa: PLC0415
-
-        while not self._stopping:
+        while not self._stopping.wait(DISK_CHECK_SECONDS):
             reason = self._not_ready_reason()
             if reason:
                 self.health.not_ready(reason)
-            elif not self._stopping:
+            else:
                 self.health.ready()
-            time.sleep(DISK_CHECK_SECONDS)
 
     def _not_ready_reason(self) -> str:
         for replica in self._replicas.values():
@@ -176,9 +172,6 @@ class Server:
         return ""
 
     def _rejected(self, error: DirsyncError, method: str) -> None:
-        from dirsync.errors import AccessError  # noqa: PLC0415
-        from dirsync.runtime.catalogue import rejection  # noqa: PLC0415
-
         self.metrics.inc("dirsync_rejected_total", reason=rejection(error))
         event = Event.AUTH_REJECTED if isinstance(error, AccessError) else Event.REQUEST_REJECTED
         self._log.warning(event, method=method, reason=error.reason, problem=str(error))
@@ -196,7 +189,9 @@ class Server:
         ]
         health = self.health.now
         facts = {"ready": "yes" if health.ready else f"no: {health.reason}", "listening on": str(self._settings.listen)}
-        return Page("dirsync server", facts, (Table("Replicas", ("namespace", "ready", "entries", "bytes", "writer"), rows),))
+        return Page(
+            "dirsync server", facts, (Table("Replicas", ("namespace", "ready", "entries", "bytes", "writer"), rows),)
+        )
 
 
 def _tenants(settings: ServerSettings) -> dict[str, Tenant]:
@@ -220,18 +215,11 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
     assert settings.tls_cert_file is not None
     assert settings.tls_key_file is not None
     identity = Identity(
-        NamedFile(settings.tls_cert_file, _name("tls_cert_file")), NamedFile(settings.tls_key_file, _name("tls_key_file"))
+        NamedFile(settings.tls_cert_file, _name("tls_cert_file")),
+        NamedFile(settings.tls_key_file, _name("tls_key_file")),
     )
     authority = settings.tls_client_ca_file
     return server_credentials(identity, NamedFile(authority, _name("tls_client_ca_file")) if authority else None)
-
-
-def _add_reflection(server: grpc.Server) -> None:
-    from grpc_health.v1 import health  # noqa: PLC0415
-    from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
-
-    names = (SYNC_SERVICE, REPLICA_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
 
 
 def _name(field: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import grpc
 
 from dirsync.errors import NotFound, Unauthenticated
-
 from dirsync_server.tenants import Tenant
 
 _PREFIX = "bearer "
@@ -53,7 +52,8 @@ class Authority:
             return True
         presented = hashlib.sha256(bearer_token(context).encode()).digest()
         valid = [digest for tenant in self._tenants.values() if tenant.tokens for digest in tenant.tokens()]
-        return any([hmac.compare_digest(presented, digest) for digest in valid])
+        matches = [hmac.compare_digest(presented, digest) for digest in valid]
+        return any(matches)
 
 
 def bearer_token(context: grpc.ServicerContext) -> str:

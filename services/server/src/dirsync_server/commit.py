@@ -7,8 +7,8 @@ The order is what makes an acknowledged change survive anything (``docs/crash-or
    path and then carried out, in order; tree and index follow;
 3. the directories that were touched are made durable.
 
-Only then is the commit answered. A crash before 2 leaves leftovers in staging; within 2 each path is old or new; after 3
-everything is there.
+Only then is the commit answered. A crash before 2 leaves leftovers in staging; within 2 each path is old or new; after
+3 everything is there.
 """
 
 import os
@@ -26,7 +26,6 @@ from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, PutSyml
 from dirsync.tree.problem import ProblemKind
 from dirsync.wire.push import Unsupported
 from dirsync.wire.results import Failure, Outcome
-
 from dirsync_server.quota import check_entry
 from dirsync_server.replica import Replica
 from dirsync_server.steps import Step
@@ -38,7 +37,7 @@ _OUTCOMES = {
 }
 
 
-class _Changed(Exception):  # noqa: N818  # an outcome, no error
+class _Changed(Exception):  # an outcome, no error
     """Something else than expected is at the path."""
 
 
@@ -174,7 +173,8 @@ class Committer:
             if directory is not None and directory.children:
                 msg = f"{escape(path)!r} is not empty"
                 raise _Changed(msg) from None
-            # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on disk.
+            # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
+            # disk.
         self._replica.remove(path)
 
     def _current(self, operation: Operation) -> Record | None:
@@ -201,7 +201,7 @@ class Committer:
         return known
 
     def _refuse_untracked(self, operation: Operation) -> None:
-        """Something that is not mirrored is in the way; a directory that lives only through ignored content may be used."""
+        """What is not mirrored is in the way, unless it is a directory of ignored content, which may be used."""
         try:
             self._root.directory(operation.path)
         except PathFailure:
@@ -209,7 +209,7 @@ class Committer:
         else:
             taken = not isinstance(operation, MakeDirectory)
         if taken:
-            msg = f"something that is not mirrored is in the way at {escape(operation.path)!r}: move it away at the replica"
+            msg = f"what is not mirrored is in the way at {escape(operation.path)!r}: move it away at the replica"
             raise DirsyncError(msg, reason="UNTRACKED_IN_THE_WAY")
 
 

@@ -1,7 +1,7 @@
 """What comes in on one push stream until it is committed: content is staged and hashed as it arrives.
 
-A file that cannot be taken (over a limit, disk full, wrong digest) becomes a failed step and harms no other; the rest of
-its frames is read and dropped. Nothing is visible in the replica before a commit.
+A file that cannot be taken (over a limit, disk full, wrong digest) becomes a failed step and harms no other; the rest
+of its frames is read and dropped. Nothing is visible in the replica before a commit.
 """
 
 import hashlib
@@ -12,12 +12,10 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.staging import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics import Metrics
-from dirsync.tree.entry import Entry
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
-from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileEnd, Item, PushMessage
+from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileEnd, Item, Open, PushMessage
 from dirsync.wire.results import Committed, Failure, Outcome
-
 from dirsync_server.commit import Committer
 from dirsync_server.push_state import PushState
 from dirsync_server.quota import Usage, check_file
@@ -81,6 +79,8 @@ class Intake:
                 if rescan:
                     self._replica.rescan()
                 return self._commit(requested=True)
+            case Open():
+                pass
         full = len(self._steps) >= LIMITS.max_commit_operations or self._staged_bytes >= LIMITS.max_commit_bytes
         return self._commit(requested=False) if full else None
 
@@ -178,7 +178,7 @@ class Intake:
     def _seal(self, step: Step) -> None:
         assert isinstance(step.operation, PutFile)
         assert step.staged is not None
-        entry: Entry = step.operation.entry
+        entry = step.operation.entry
         self._committer.publisher.seal(step.staged, entry)
         failure = self._committer.file_is_durable(step)
         self._staged_bytes += entry.size

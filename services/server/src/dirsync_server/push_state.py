@@ -4,8 +4,8 @@
 
     START --open--> READY --batch, begin, data, end, abort, commit--> READY
 
-A refused message closes the machine for good. Numbers of operations and files grow along the stream; data, end and abort
-name a file that has begun and not ended.
+A refused message closes the machine for good. Numbers of operations and files grow along the stream; data, end and
+abort name a file that has begun and not ended.
 """
 
 import enum

@@ -7,7 +7,7 @@ from dirsync.tree.path import RelPath, escape
 
 
 class Quota(NamedTuple):
-    """Bounds of one replica; each refusal names the setting that made it. None of them is ever switched off by a zero."""
+    """Bounds of one replica. Each refusal names the setting that made it, and no zero switches one off."""
 
     max_file_size: int
     """Bytes of one file."""
@@ -40,8 +40,8 @@ def check_file(quota: Quota, usage: Usage, path: RelPath, size: int, replaced: i
         msg = f"{escape(path)} would bring the replica over QUOTA_BYTES ({quota.max_bytes})"
         raise LimitExceeded("quota_bytes", msg)
     if usage.free_bytes - size < quota.min_free_bytes:
-        msg = f"{escape(path)} does not fit: the replica's disk has {usage.free_bytes} bytes left, of which MIN_FREE_BYTES"
-        msg += f" keeps {quota.min_free_bytes}; free some space"
+        msg = f"{escape(path)} does not fit: the replica's disk has {usage.free_bytes} bytes left, "
+        msg += f"of which MIN_FREE_BYTES keeps {quota.min_free_bytes}; free some space"
         raise StorageError(msg, reason="MIN_FREE_BYTES")
 
 

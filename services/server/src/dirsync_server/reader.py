@@ -20,7 +20,6 @@ from dirsync.wire.replica import (
     encode_status,
     encode_verified,
 )
-
 from dirsync_server.auth import Authority
 from dirsync_server.replica import Replica
 from dirsync_server.sessions import Sessions

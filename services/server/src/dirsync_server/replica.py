@@ -31,7 +31,6 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath, components, escape, join
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Attributes, Tree
-
 from dirsync_server.quota import Quota, Usage
 
 _OPTIONS = "options"
@@ -147,7 +146,7 @@ class Replica:
             return False
         names = components(path)
         upper = (RelPath(b"/".join(names[:depth])) for depth in range(1, len(names)))
-        return any(self._ignore.matches(p, True) for p in upper) or self._ignore.matches(path, False)  # noqa: FBT003
+        return any(self._ignore.matches(p, True) for p in upper) or self._ignore.matches(path, False)
 
     # Looking at the files.
 

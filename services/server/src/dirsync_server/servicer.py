@@ -25,7 +25,6 @@ from dirsync.wire.session import (
     encode_pages,
 )
 from dirsync.wire.strategy import Strategy
-
 from dirsync_server.auth import Authority
 from dirsync_server.commit import Committer
 from dirsync_server.intake import Intake
@@ -87,7 +86,9 @@ class SyncServicer:
         try:
             yield from self._push(session, first, requests)
         except RemoteError:
-            # Whoever breaks the protocol once is not believed again.
+            # Whoever breaks the protocol once is not believed again. This stream ends with the error, not with its
+            # session.
+            self._sessions.detach(session, number)
             self._sessions.close(session.id)
             raise
         finally:
@@ -100,9 +101,7 @@ class SyncServicer:
         if session is not None:
             self._authority.authorize(session.request.namespace, context)
             self._sessions.close(session_id)
-            self._log.info(
-                Event.SESSION_CLOSED, namespace=session.request.namespace, session=session_id.hex()[:8]
-            )
+            self._log.info(Event.SESSION_CLOSED, namespace=session.request.namespace, session=session_id.hex()[:8])
         return CLOSED
 
     def handlers(self) -> dict[str, Any]:

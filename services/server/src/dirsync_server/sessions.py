@@ -7,7 +7,8 @@ A session belongs to a client (an id that survives restarts) and to one process 
   can commit nothing any more (its commits are checked under the replica's lock: fencing).
 - Another client is refused as long as the session lives. A session lives while a push stream is open, and for
   ``LIMITS.session_idle_seconds`` after its last call.
-- An instance that a *different* instance of the same client has superseded stays out while the newer one lives; otherwise
+- An instance that a *different* instance of the same client has superseded stays out while the newer one lives;
+  otherwise
   two processes with one client id would take the replica from each other for ever.
 """
 
@@ -38,7 +39,7 @@ class Session:
     request: OpenRequest
     last_used: float
     superseded: bool = False
-    streams: dict[int, Callable[[], None]] = field(default_factory=dict)
+    streams: dict[int, Callable[[], object]] = field(default_factory=dict)
     """Open push streams and how to end each."""
 
     def lives(self, now: float) -> bool:
@@ -120,7 +121,7 @@ class Sessions:
                 msg = "the session was closed"
                 raise SessionUnknown(msg)
 
-    def attach(self, session: Session, end: Callable[[], None]) -> int:
+    def attach(self, session: Session, end: Callable[[], object]) -> int:
         """Note an open push stream; ``end`` ends it. Gives its number for :meth:`detach`."""
         with self._lock:
             if session.superseded:

@@ -4,12 +4,12 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
 from dirsync.runtime.values import parse_size
-
 from dirsync_server.quota import Quota
 
 DEFAULT_NAMESPACE = "default"
@@ -110,9 +110,11 @@ def _bound(table: Mapping[str, Any], key: str, default: int) -> int:
 
 def _refuse_overlap(file: Path, tenants: Mapping[str, Tenant]) -> None:
     roots = sorted((tenant.root.resolve(), name) for name, tenant in tenants.items())
-    for (upper, first), (lower, second) in zip(roots, roots[1:], strict=False):
+    for (upper, first), (lower, second) in pairwise(roots):
         if lower == upper or upper in lower.parents:
-            raise _usage(file, f"the roots of {first!r} and {second!r} overlap; each namespace needs a directory of its own")
+            raise _usage(
+                file, f"the roots of {first!r} and {second!r} overlap; each namespace needs a directory of its own"
+            )
 
 
 def _usage(file: Path, message: str) -> UsageError:

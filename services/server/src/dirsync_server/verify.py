@@ -14,7 +14,6 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
 from dirsync.wire.replica import Summary
-
 from dirsync_server.replica import Replica
 
 

@@ -120,8 +120,9 @@ def _unescape_one(match: re.Match[str]) -> str:
     escaped = match[0]
     if escaped[1] == "\\":
         return "\\"
-    point = int(escaped[2:], 16)
-    if escaped[1] == "x":
+    form, digits = escaped[1], escaped[2:]
+    point = int(digits, 16)
+    if form == "x":
         return chr(point if point < 0x80 else point + 0xDC00)
     return chr(point) if point <= 0x10FFFF and not 0xD800 <= point < 0xE000 else escaped
 

@@ -1,7 +1,7 @@
 """gRPC options of both ends as one set, so that neither end outlives, outgrows or outpings the other.
 
-Sources: gRPC's ``grpc_types.h`` (option names), gRFC A8 and A9 (keepalive). A server must allow the pings that our client
-sends, or it answers GOAWAY "too_many_pings"; the option that does is ``min_ping_interval_without_data_ms``.
+Sources: gRPC's ``grpc_types.h`` (option names), gRFC A8 and A9 (keepalive). A server must allow the pings that our
+client sends, or it answers GOAWAY "too_many_pings"; the option that does is ``min_ping_interval_without_data_ms``.
 """
 
 from typing import Any

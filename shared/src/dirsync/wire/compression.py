@@ -1,7 +1,7 @@
 """Compression of single messages, each on its own and of a size that is known beforehand.
 
-A peer's claim of the decompressed size is the most that is ever produced, and the claim itself is bounded by the size of
-a message, so a decompression bomb costs what an honest message costs.
+A peer's claim of the decompressed size is the most that is ever produced, and the claim itself is bounded by the size
+of a message, so a decompression bomb costs what an honest message costs.
 """
 
 import enum

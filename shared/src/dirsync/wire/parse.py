@@ -1,6 +1,7 @@
 """Bytes into a protobuf message, with an error that blames the sender.
 
-Handlers take raw bytes: the library's own deserialisers answer INTERNAL to bytes that do not parse, which would blame us.
+Handlers take raw bytes: the library's own deserialisers answer INTERNAL to bytes that do not parse, which would blame
+us.
 """
 
 from typing import TypeVar

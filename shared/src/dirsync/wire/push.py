@@ -107,14 +107,21 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
                 message.set_metadata.mode, message.set_metadata.mtime_ns = entry.mode, entry.mtime_ns
             case Delete():
                 message.delete.SetInParent()
+            case Unsupported():
+                msg = "only what this version knows can be sent"
+                raise TypeError(msg)
     if compression is Compression.NONE:
         return pb.PushChangesRequest(batch=batch).SerializeToString(), 0
     raw = batch.SerializeToString()
     packed = compress(compression, raw)
     if len(packed) >= len(raw):
         return pb.PushChangesRequest(batch=batch).SerializeToString(), 0
-    message = pb.PushChangesRequest.CompressedBatch(compression=int(compression), size=len(raw), payload=packed)  # type: ignore[arg-type]
-    return pb.PushChangesRequest(compressed_batch=message).SerializeToString(), len(raw) - len(packed)
+    compressed = pb.PushChangesRequest.CompressedBatch(
+        compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire
+        size=len(raw),
+        payload=packed,
+    )
+    return pb.PushChangesRequest(compressed_batch=compressed).SerializeToString(), len(raw) - len(packed)
 
 
 def encode_begin(number: int, operation: PutFile) -> bytes:
@@ -216,7 +223,9 @@ def _decode_operation(message: pb.Operation) -> Item:
                 put = message.put_file
                 return Item(number, PutFile(path, expected, _decode_small_file(put, path)), put.content)
             case "put_symlink":
-                return Item(number, PutSymlink(path, expected, symlink_entry(decode_target(message.put_symlink.target))))
+                return Item(
+                    number, PutSymlink(path, expected, symlink_entry(decode_target(message.put_symlink.target)))
+                )
             case "make_directory":
                 return Item(number, MakeDirectory(path, expected, message.make_directory.mode & 0o777))
             case "set_metadata":
@@ -233,9 +242,10 @@ def _decode_operation(message: pb.Operation) -> Item:
                     msg = f"a delete of {escape(path)!r}, which is expected to be absent"
                     raise InvalidMessage(msg)
                 return Item(number, Delete(path, expected))
+            case _:
+                return Item(number, Unsupported(path, expected))
     except UnknownKind:
         return Item(number, Unsupported(path, None))
-    return Item(number, Unsupported(path, expected))
 
 
 def _decode_small_file(put: pb.Operation.PutFile, path: RelPath) -> Entry:
@@ -249,7 +259,9 @@ def _decode_small_file(put: pb.Operation.PutFile, path: RelPath) -> Entry:
 def _decode_begin(begin: pb.PushChangesRequest.FileBegin) -> FileBegin:
     path = parse_entry_path(begin.path)
     entry = _check_file(decode_entry(begin.entry), path)
-    return FileBegin(begin.number, PutFile(path, _decode_expected(begin.expected, path), entry._replace(digest=UNKNOWN)))
+    return FileBegin(
+        begin.number, PutFile(path, _decode_expected(begin.expected, path), entry._replace(digest=UNKNOWN))
+    )
 
 
 def _check_file(entry: Entry, path: RelPath) -> Entry:

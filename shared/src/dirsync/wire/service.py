@@ -1,7 +1,7 @@
 """gRPC methods whose handlers take and give raw bytes.
 
-The library would parse before and serialize after the handler; our handlers do both themselves (``dirsync.wire.parse`` says
-why), so a service is a table of names, and both ends use the same table.
+The library would parse before and serialize after the handler; our handlers do both themselves (``dirsync.wire.parse``
+says why), so a service is a table of names, and both ends use the same table.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,9 +40,7 @@ class Method(NamedTuple):
 
 def methods(service: str) -> list[Method]:
     """The methods of a service, from its descriptor."""
-    return [
-        Method(service, m.name, m.client_streaming, m.server_streaming) for m in _DESCRIPTORS[service].methods
-    ]
+    return [Method(service, m.name, m.client_streaming, m.server_streaming) for m in _DESCRIPTORS[service].methods]
 
 
 Metadata = tuple[tuple[str, str], ...]
@@ -60,8 +58,9 @@ def generic_handler(
 ) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
 
-    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses. Errors of ours that
-    it raises end the call with their status; anything else is a bug of ours and reaches the log through the library.
+    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses. Errors of ours
+    that it raises end the call with their status; anything else is a bug of ours and reaches the log through the
+    library.
     """
     table = {m.name: _method_handler(m, handlers[m.name], rejected) for m in methods(service) if m.name in handlers}
     return grpc.method_handlers_generic_handler(service, table)

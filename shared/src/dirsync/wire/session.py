@@ -1,4 +1,4 @@
-"""Opening and closing a session, and the listing of directories: messages of ``SyncService`` but for the push stream."""
+"""Messages of ``SyncService`` beside the push stream: opening and closing a session, listing directories."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -117,7 +117,7 @@ def encode_opened(opened: Opened) -> bytes:
 
 
 def decode_opened(raw: bytes) -> Opened:
-    """Validate a server's answer; what it offers beyond our knowledge is left out, what is below our minimum refused."""
+    """Validate a server's answer: what it offers beyond our knowledge is left out, what is below our minimum refused."""
     message = parse(pb.OpenSessionResponse, raw)
     if message.protocol_version != PROTOCOL_VERSION:
         msg = f"the server speaks protocol version {message.protocol_version}; this client speaks {PROTOCOL_VERSION}"
@@ -211,7 +211,8 @@ def check_pages(pages: Iterable[Page], paths: Sequence[RelPath]) -> Iterator[Pag
     """Pass on pages that list the directories asked for: each once, in order, names growing, nothing after the last.
 
     Raises:
-        RemoteError: the listing is out of order, has a name twice, or ends early. What came before is true all the same.
+        RemoteError: the listing is out of order, has a name twice, or ends early. What came before is true all the
+        same.
     """
     directory, last_name = 0, b""
     for page in pages:

@@ -16,7 +16,6 @@ from dirsync.tree.path import escape
 from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
 from dirsync.wire.channel import client_options
 from dirsync.wire.service import AGENT_SERVICE, Caller
-
 from dirsync_client.connection import bearer, channel_security
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateDirectory

@@ -10,7 +10,6 @@ from dirsync.runtime.lifecycle import interruptible
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.path import escape
 from dirsync.wire.agent import view_hold
-
 from dirsync_client.app import Core
 from dirsync_client.progress import showing_progress
 from dirsync_client.settings import ClientSettings

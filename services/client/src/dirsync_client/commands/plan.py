@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from dirsync.clock import monotonic
-from dirsync.fs.hashing import Digester
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
+from dirsync.fs.hashing import Digester
 from dirsync.fs.root import Identity
 from dirsync.runtime.cli import ExitCode
 from dirsync.tree.diff import Change, diff
@@ -17,7 +17,6 @@ from dirsync.tree.path import escape
 from dirsync.tree.plan import Delete, MakeDirectory, Operation, Plan, PutFile, PutSymlink, needs_digest
 from dirsync.tree.tree import Attributes, Tree
 from dirsync.wire.agent import view_hold
-
 from dirsync_client.connection import ServerConnection
 from dirsync_client.looking import looking_at_source
 from dirsync_client.remote import RemoteReplica
@@ -110,7 +109,9 @@ def _print(lines: list[PlannedOperation], hold: Hold | None, source: Source, *, 
         data: dict[str, Any] = {
             "operations": [line._asdict() for line in lines],
             "bytes": sum(line.bytes for line in lines),
-            "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}] if held and hold else [],
+            "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}]
+            if held and hold
+            else [],
             "problems": [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in problems],
         }
         print(json.dumps(data))

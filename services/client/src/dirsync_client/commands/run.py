@@ -3,7 +3,6 @@
 import argparse
 
 from dirsync.runtime.cli import ExitCode
-
 from dirsync_client.settings import ClientSettings
 
 

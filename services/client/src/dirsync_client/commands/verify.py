@@ -8,7 +8,6 @@ from dirsync.tree.diff import Change, diff
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import escape
 from dirsync.tree.tree import Attributes
-
 from dirsync_client.connection import ServerConnection
 from dirsync_client.looking import looking_at_source, read_all
 from dirsync_client.remote import RemoteReplica

@@ -1,0 +1,14 @@
+"""gRPC server reflection: what grpcurl asks to find out what a server can do."""
+
+from collections.abc import Iterable
+
+import grpc
+
+
+def add_reflection(server: grpc.Server, services: Iterable[str]) -> None:
+    """Describe these services, health and reflection itself."""
+    # Imported late: a service that does not reflect does not pay for it.
+    from grpc_health.v1 import health  # type: ignore[import-untyped]  # noqa: PLC0415
+    from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
