@@ -21,7 +21,7 @@ from dirsync.fs.failure import NotEmpty, PathFailure
 from dirsync.fs.fingerprint import RACY, is_untouched
 from dirsync.fs.publish import Publisher
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, directory_entry, pack, unpack
-from dirsync.tree.path import RelPath, escape, split
+from dirsync.tree.path import RelPath, components, escape, split
 from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.problem import ProblemKind
 from dirsync.wire.push import Unsupported
@@ -133,6 +133,9 @@ class Committer:
         if self._replica.ignores(path):
             msg = f"{escape(path)!r} is ignored in this session"
             raise DirsyncError(msg, reason="IGNORED")
+        if components(path)[0] in self._replica.staging.reserved_names:
+            msg = f"{escape(path)!r} is the server's own"
+            raise DirsyncError(msg, reason="RESERVED")
         current = self._current(operation)
         if _is_done(operation, current, self._replica):
             return
@@ -141,6 +144,18 @@ class Committer:
             raise _Changed(msg)
         if current is None:
             check_entry(self._replica.policy.quota, len(self._replica.tree), path)
+        try:
+            self._act(step, operation, current)
+        except NotEmpty:
+            self._refuse_content(path)
+            if not isinstance(operation, Delete):
+                raise
+            # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
+            # disk.
+            self._replica.remove(path)
+
+    def _act(self, step: Step, operation: Operation, current: Record | None) -> None:
+        path = operation.path
         match operation:
             case PutFile(entry=entry):
                 assert step.staged is not None
@@ -154,7 +169,9 @@ class Committer:
                 entry = entry._replace(size=unpack(current).size, digest=unpack(current).digest)
                 self._published(path, entry, self.publisher.set_metadata(path, entry))
             case Delete():
-                self._delete(path, current)
+                assert current is not None
+                self.publisher.remove(path, Kind(current[0]))
+                self._replica.remove(path)
 
     def _published(self, path: RelPath, entry: Entry, proof: bytes) -> None:
         # RACE: what was just published counts as proved though somebody may change it within the same clock tick. The
@@ -163,19 +180,13 @@ class Committer:
         proof = bytes((proof[0] & ~RACY,)) + proof[1:]
         self._replica.put(path, pack(entry, proof))
 
-    def _delete(self, path: RelPath, current: Record | None) -> None:
-        assert current is not None
-        try:
-            self.publisher.remove(path, Kind(current[0]))
-        except NotEmpty:
-            self._replica.rescan((path,), deep=False)
-            directory = self._replica.tree.directory(path)
-            if directory is not None and directory.children:
-                msg = f"{escape(path)!r} is not empty"
-                raise _Changed(msg) from None
-            # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
-            # disk.
-        self._replica.remove(path)
+    def _refuse_content(self, path: RelPath) -> None:
+        """Look at a directory again that is not empty, and refuse if it holds anything that is mirrored."""
+        self._replica.rescan((path,), deep=False)
+        directory = self._replica.tree.directory(path)
+        if directory is not None and directory.children:
+            msg = f"{escape(path)!r} is not empty"
+            raise _Changed(msg)
 
     def _current(self, operation: Operation) -> Record | None:
         """What is at the operation's path. What is not as the tree says is looked at, and the tree repaired."""
