@@ -198,6 +198,8 @@ class Engine:
                 session = self._open()
                 deadline = self._now() + ONCE_CONNECT_SECONDS
                 backoff.reset()
+                if once:
+                    session.stream.outbox.rescan()  # nobody has looked at the replica since the last run
                 try:
                     self._serve(session, once=once)
                 finally:

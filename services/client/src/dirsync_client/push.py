@@ -90,7 +90,7 @@ class PushStream:
     ) -> None:
         """Open the stream.
 
-        A clone of ``root`` is read from. ``post`` takes what happens, and ``on_wire`` is told ``sent`` or ``received`` and
+        A clone of ``root`` is read from. ``post`` takes what happens; ``on_wire`` is told ``sent`` or ``received`` and
         the bytes of each message; both from any thread.
         """
         self.outbox = Outbox()

@@ -17,8 +17,8 @@ PROGRAM = "dirsync-server"
 def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
     """Serve until told to stop."""
     # Imported late: `health` has to be quick and needs none of it.
-    from dirsync.runtime.lifecycle import run_until_stopped
-    from dirsync_server.app import Server
+    from dirsync.runtime.lifecycle import run_until_stopped  # noqa: PLC0415
+    from dirsync_server.app import Server  # noqa: PLC0415
 
     server = Server(settings)
     run_until_stopped(server.start, server.stop)

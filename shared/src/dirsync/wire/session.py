@@ -117,7 +117,7 @@ def encode_opened(opened: Opened) -> bytes:
 
 
 def decode_opened(raw: bytes) -> Opened:
-    """Validate a server's answer: what it offers beyond our knowledge is left out, what is below our minimum refused."""
+    """Validate a server's answer: what we do not know of its offer is left out, what is below our minimum refused."""
     message = parse(pb.OpenSessionResponse, raw)
     if message.protocol_version != PROTOCOL_VERSION:
         msg = f"the server speaks protocol version {message.protocol_version}; this client speaks {PROTOCOL_VERSION}"
