@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,7 @@ class TestLimits:
     @pytest.mark.parametrize(
         "setting, guard", [({}, "delete_percent"), ({"guard_max_delete_count": 10}, "delete_count")]
     )
-    def test_held(self, pair: Pair, setting: dict[str, int], guard: str) -> None:
+    def test_held(self, pair: Pair, setting: dict[str, Any], guard: str) -> None:
         """Too large a share or number of deletes waits as a whole, while everything else is synced."""
         synced(pair)
         remove(pair, 12)
@@ -171,7 +172,7 @@ class TestLimits:
         "count, setting",
         [(9, {}), (10, {}), (12, {"guard_max_delete_percent": 100}), (12, {"guard_max_delete_percent": 60})],
     )
-    def test_within(self, pair: Pair, count: int, setting: dict[str, int]) -> None:
+    def test_within(self, pair: Pair, count: int, setting: dict[str, Any]) -> None:
         """Deletes within the limits go without a question."""
         synced(pair)
         remove(pair, count)

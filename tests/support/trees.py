@@ -89,7 +89,7 @@ def equal(left: Path, right: Path) -> bool:
 
 def _see(path: str) -> Seen:
     status = os.lstat(path)
-    mode = stat.S_IMODE(status.st_mode)
+    mode = status.st_mode & 0o777
     if stat.S_ISDIR(status.st_mode):
         return Seen("directory", mode, 0, "")
     if stat.S_ISLNK(status.st_mode):

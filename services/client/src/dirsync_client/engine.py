@@ -278,6 +278,8 @@ class Engine:
             session.cycle.advance()
             session.cycle.remove(at_once=once)
             quiet = self._is_quiet(session)
+            if session.cycle.working:
+                self._activate(self._now())
             self._publish(session, quiet=quiet)
             if once and quiet:
                 return
@@ -313,6 +315,7 @@ class Engine:
         for hold_id, answer in approvals:
             answer(session.removals.approve(hold_id))
         if requests:
+            self._activate(self._now())
             self._waiting_for_quiet += requests
             self._start_scan(both_sides=True)
 
@@ -417,8 +420,8 @@ class Engine:
     def _publish(self, session: _Session, *, quiet: bool) -> None:
         now = self._now()
         ended = quiet and self._active_since is not None
-        if not ended and now - self._published < PUBLISH_SECONDS:
-            return
+        if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
+            return  # whoever only looks knows nothing new yet
         self._published = now
         cycle, source = session.cycle, self._source
         equal = quiet and cycle.equal
