@@ -120,7 +120,8 @@ class Source:
     def sent(self, path: RelPath, planned: Record | None, record: Record) -> None:
         """A file was read as ``record``; take that over unless the source is known to have changed since."""
         if self.tree.record(path) == planned:
-            self._put(path, record)
+            self.tree.put(path, record)
+            self._index.put(path, record)
 
     def read(self, path: RelPath) -> None:
         """Find the digest of a file; for small ones, as the caller waits.

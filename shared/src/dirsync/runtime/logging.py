@@ -15,7 +15,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -38,6 +39,12 @@ _KIND_FIELDS = ("kind", "reason", "logger")
 _NOT_FOR_PEOPLE = ("service", "version")
 
 
+class _Held(threading.local):
+    """Lines that one thread collects; ``None`` while it writes each at once."""
+
+    lines: list[str] | None = None
+
+
 class _Log:
     """Who we are, where lines go, who listens. structlog's only processor, and the logger behind its own."""
 
@@ -49,6 +56,7 @@ class _Log:
         self.limiter = Limiter()
         self.wall_ns: WallNanoseconds = wall_ns
         self.taps: tuple[Tap, ...] = ()
+        self.held = _Held()
         self._second = (-1, "")
         # Reentrant: a finalizer may log in the middle of what its own thread logs.
         self._lock = threading.RLock()
@@ -93,8 +101,15 @@ class _Log:
 
     def msg(self, line: str) -> None:
         """Write a line; where nothing can be written, the work goes on without a log."""
-        stream = self.stream or sys.stderr
         text = f"{line}\n"
+        if self.held.lines is None:
+            self.write(text)
+        else:
+            self.held.lines.append(text)
+
+    def write(self, text: str) -> None:
+        """Write whole lines."""
+        stream = self.stream or sys.stderr
         try:
             with self._lock:
                 stream.write(text)
@@ -184,6 +199,21 @@ def subscribe(tap: Tap) -> Callable[[], None]:
         _log.taps = tuple(other for other in _log.taps if other is not tap)
 
     return unsubscribe
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Inside, this thread's lines are collected and written at the end in one piece: for a burst of events."""
+    if _log.held.lines is not None:
+        yield
+        return
+    _log.held.lines = []
+    try:
+        yield
+    finally:
+        lines, _log.held.lines = _log.held.lines, None
+        if lines:
+            _log.write("".join(lines))
 
 
 def flush() -> None:
