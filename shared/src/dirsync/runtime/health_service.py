@@ -5,6 +5,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from grpc_health.v1.health import HealthServicer  # type: ignore[import-untyped]
 
 from dirsync.runtime.health import Health, HealthState
+from dirsync.runtime.library_services import BlamingServer
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -19,4 +20,4 @@ def add_health_service(server: grpc.Server, state: HealthState, service: str) ->
         servicer.set(service, _SERVING if health.ready else _NOT_SERVING)
 
     state.listen(show)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, BlamingServer(server))

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import grpc
 
+from dirsync.runtime.library_services import BlamingServer
+
 
 def add_reflection(server: grpc.Server, services: Iterable[str]) -> None:
     """Describe these services, health and reflection itself."""
@@ -11,4 +13,6 @@ def add_reflection(server: grpc.Server, services: Iterable[str]) -> None:
     from grpc_health.v1 import health  # type: ignore[import-untyped]  # noqa: PLC0415
     from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection(
+        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), BlamingServer(server)
+    )
