@@ -114,13 +114,12 @@ class TestRoot:
         pair.source.rename(moved)
         for path in moved.iterdir():
             shutil.rmtree(path)
-        match becomes:
-            case "file":
-                pair.source.touch()
-            case "symlink":
-                pair.source.symlink_to(moved)
-            case "another":
-                pair.source.mkdir()
+        if becomes == "file":
+            pair.source.touch()
+        elif becomes == "symlink":
+            pair.source.symlink_to(moved)
+        elif becomes == "another":
+            pair.source.mkdir()
         client.wait_for("guard.held", guard="root_changed")
 
         assert before == look(pair.replica)
@@ -344,13 +343,12 @@ class TestReplica:
         client = live(pair, rescan_interval="1h")
         target = pair.replica / "d0/f0"
         target.unlink()
-        match what:
-            case "edited":
-                target.write_text("edited by hand")
-            case "directory":
-                target.mkdir()
-            case "link":
-                target.symlink_to("f3")
+        if what == "edited":
+            target.write_text("edited by hand")
+        elif what == "directory":
+            target.mkdir()
+        elif what == "link":
+            target.symlink_to("f3")
         (pair.source / "d0/f0").write_text("edited at the source")
         wait_until_equal(pair)
 
