@@ -193,7 +193,7 @@ class PushStream:
             except DirsyncError as error:
                 self._unsent(ticket, error)
                 return None
-            operation = operation._replace(entry=content.entry)
+            operation = PutFile(operation.path, operation.expected, content.entry)
             ticket.sent, data = content.record, content.data
             ticket.literal_bytes = len(data)
         number = self._next_number()

@@ -134,7 +134,7 @@ class Root:
                 return os.fstat(self._fd)
             descriptor, name = self.parent(path)
             return os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        except Vanished:
+        except (Vanished, FileNotFoundError):
             return None
         except OSError as error:
             failure = reading_failure(path, "look at", error)
@@ -142,8 +142,8 @@ class Root:
                 return None
             raise failure from error
 
-    def open_file(self, path: RelPath) -> int:
-        """A descriptor, the caller's to close, for reading the regular file at ``path``.
+    def open_file(self, path: RelPath) -> tuple[int, os.stat_result]:
+        """A descriptor, the caller's to close, for reading the regular file at ``path``, and its status when opened.
 
         Raises:
             PathFailure: Vanished, Unreadable, or Changing if it is no regular file.
@@ -155,10 +155,11 @@ class Root:
             if error.errno in (errno.ELOOP, errno.ENXIO):
                 raise _not_regular(path) from error
             raise reading_failure(path, "open", error) from error
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
             os.close(opened)
             raise _not_regular(path)
-        return opened
+        return opened, status
 
     def readlink(self, path: RelPath) -> bytes:
         """The target of the symbolic link at ``path``.

@@ -31,9 +31,8 @@ class StableFile:
         self.path = path
         self.looked_at_ns = now()
         """The time for the fingerprint of what is read."""
-        self._fd = root.open_file(path)
-        self.status = os.fstat(self._fd)
-        """As of before the first byte."""
+        self._fd, self.status = root.open_file(path)
+        """The status is as of before the first byte."""
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +115,7 @@ def read_small(
         with StableFile(root, path, now) as file:
             if file.size > limit:
                 raise TooLarge(path, f"{shown(path)} is larger than {limit} bytes")
-            content = b"".join(file.frames(limit))
+            content = next(file.frames(limit), b"")
             status = file.settled()
             if status is not None and len(content) == status.st_size:
                 return content, status

@@ -23,6 +23,9 @@ _FIXED = struct.Struct("<BHQq32sH")
 _COVERED = _FIXED.size - 2
 """How much of a record, from its start, a directory's digest covers (all but the target's length)."""
 
+DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
+"""Where a record has its digest."""
+
 MIN_MTIME_NS: Final = -(1 << 63)
 MAX_MTIME_NS: Final = (1 << 63) - 1
 

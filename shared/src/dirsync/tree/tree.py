@@ -17,7 +17,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dirsync.tree.entry import DIGEST_SIZE, Entry, Kind, Record, covered, directory_entry, pack, unpack
+from dirsync.tree.entry import (
+    DIGEST_AT,
+    DIGEST_SIZE,
+    UNKNOWN,
+    Entry,
+    Kind,
+    Record,
+    covered,
+    directory_entry,
+    pack,
+    unpack,
+)
 from dirsync.tree.path import ROOT, RelPath, components, escape, join, split
 
 _MODULUS_MASK = (1 << 256) - 1
@@ -278,6 +289,9 @@ class Tree:
             _mark(holder, name)
 
     def _hash(self, name: bytes, record: Record) -> int:
+        if record[DIGEST_AT] == UNKNOWN and record[0] == Kind.FILE:
+            # Such a tree equals none that is known, so its digest need not tell more; first scans save the hashing.
+            return 0
         if not self._plain:
             record = pack(self.attributes.normalize(unpack(record)))
         return int.from_bytes(hashlib.sha256(covered(record) + name).digest(), "little")

@@ -13,7 +13,7 @@ from dirsync.tree.path import RelPath, escape, parse_entry_path
 from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, PutSymlink, SetMetadata
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression, compress, decompress
-from dirsync.wire.entries import UnknownKind, decode_entry, decode_target, encode_entry
+from dirsync.wire.entries import UnknownKind, decode_entry, decode_target, encode_entry, fill_entry
 from dirsync.wire.parse import parse
 from dirsync.wire.session import check_session_id
 
@@ -92,12 +92,19 @@ def encode_stream_open(session_id: bytes) -> bytes:
 
 def encode_batch(items: Iterable[Item], compression: Compression = Compression.NONE) -> tuple[bytes, int]:
     """A batch, and how many bytes compression saved."""
-    batch = pb.PushChangesRequest.Batch()
+    request = pb.PushChangesRequest()
+    batch = request.batch
+    batch.SetInParent()
     for number, operation, content in items:
-        message = batch.operations.add(number=number, path=operation.path, expected=encode_expected(operation.expected))
+        message = batch.operations.add()
+        message.number, message.path = number, operation.path
+        if operation.expected is None:
+            message.expected.absent = True
+        else:
+            fill_entry(message.expected.entry, operation.expected)
         match operation:
             case PutFile(entry=entry):
-                message.put_file.entry.CopyFrom(encode_entry(entry))
+                fill_entry(message.put_file.entry, entry)
                 message.put_file.content = content
             case PutSymlink(entry=entry):
                 message.put_symlink.target = entry.target
@@ -111,11 +118,11 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
                 msg = "only what this version knows can be sent"
                 raise TypeError(msg)
     if compression is Compression.NONE:
-        return pb.PushChangesRequest(batch=batch).SerializeToString(), 0
+        return request.SerializeToString(), 0
     raw = batch.SerializeToString()
     packed = compress(compression, raw)
     if len(packed) >= len(raw):
-        return pb.PushChangesRequest(batch=batch).SerializeToString(), 0
+        return request.SerializeToString(), 0
     compressed = pb.PushChangesRequest.CompressedBatch(
         compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire
         size=len(raw),
