@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.events import Event
-from dirsync.runtime.logging import get_logger
+from dirsync.runtime.logging import get_logger, info_each
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
@@ -55,6 +55,8 @@ class Accounting:
             for direction in ("sent", "received")
         }
         self._wire_before = 0
+        self._synced: list[dict[str, object]] = []
+        self._deleted: list[dict[str, object]] = []
         self._changes = metrics.family("dirsync_changes_applied_total")
         self._strategies = metrics.family("dirsync_files_transferred_total")
         self._saved = metrics.family("dirsync_saved_bytes_total")
@@ -77,7 +79,7 @@ class Accounting:
         self._lag.observe(self._now() - ticket.since)
         if isinstance(operation, Delete):
             self.totals.deletes += 1
-            self._log.info(Event.FILE_DELETED, path=operation.path)
+            self._deleted.append({"path": operation.path})
             return
         self.totals.files += 1
         match operation:
@@ -85,6 +87,13 @@ class Accounting:
                 self._file(ticket, "whole")
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
                 self._file(ticket, "metadata")
+
+    def tell(self) -> None:
+        """Log what was applied since the last time."""
+        synced, self._synced = self._synced, []
+        deleted, self._deleted = self._deleted, []
+        info_each(Event.FILE_SYNCED, synced)
+        info_each(Event.FILE_DELETED, deleted)
 
     def failed(self, ticket: Ticket, failure: Failure) -> None:
         """The server did not apply an operation."""
@@ -122,12 +131,13 @@ class Accounting:
             self.totals.logical_bytes += literal
             self.totals.literal_bytes += literal
             self.totals.saved_bytes += saved
-        self._log.info(
-            Event.FILE_SYNCED,
-            path=ticket.path,
-            strategy=strategy,
-            size=size,
-            literal_bytes=literal,
-            saved_bytes=saved,
-            duration_ms=round((self._now() - ticket.started) * _MILLISECONDS, 1),
+        self._synced.append(
+            {
+                "path": ticket.path,
+                "strategy": strategy,
+                "size": size,
+                "literal_bytes": literal,
+                "saved_bytes": saved,
+                "duration_ms": round((self._now() - ticket.started) * _MILLISECONDS, 1),
+            }
         )

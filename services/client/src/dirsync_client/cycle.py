@@ -15,7 +15,6 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.errors import PathError
 from dirsync.fs.failure import PathFailure
 from dirsync.limits import LIMITS
-from dirsync.runtime.logging import together
 from dirsync.tree.diff import Change, diff, diff_paths
 from dirsync.tree.entry import UNKNOWN, Entry, pack
 from dirsync.tree.guards import History
@@ -158,10 +157,10 @@ class Cycle:
     def settled(self, settled: Settled) -> None:
         """Take over what the server did."""
         deletes = 0
-        with together():
-            for ticket in settled.applied:
-                self._applied(ticket)
-                deletes += isinstance(ticket.operation, Delete)
+        for ticket in settled.applied:
+            self._applied(ticket)
+            deletes += isinstance(ticket.operation, Delete)
+        self._accounting.tell()
         for ticket, failure in settled.failed:
             self._failed(ticket, failure)
         self._history.acknowledged(self._now(), len(self.replica), deletes)

@@ -15,8 +15,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -39,12 +38,6 @@ _KIND_FIELDS = ("kind", "reason", "logger")
 _NOT_FOR_PEOPLE = ("service", "version")
 
 
-class _Held(threading.local):
-    """Lines that one thread collects; ``None`` while it writes each at once."""
-
-    lines: list[str] | None = None
-
-
 class _Log:
     """Who we are, where lines go, who listens. structlog's only processor, and the logger behind its own."""
 
@@ -56,7 +49,6 @@ class _Log:
         self.limiter = Limiter()
         self.wall_ns: WallNanoseconds = wall_ns
         self.taps: tuple[Tap, ...] = ()
-        self.held = _Held()
         self._second = (-1, "")
         # Reentrant: a finalizer may log in the middle of what its own thread logs.
         self._lock = threading.RLock()
@@ -101,11 +93,17 @@ class _Log:
 
     def msg(self, line: str) -> None:
         """Write a line; where nothing can be written, the work goes on without a log."""
-        text = f"{line}\n"
-        if self.held.lines is None:
-            self.write(text)
-        else:
-            self.held.lines.append(text)
+        self.write(f"{line}\n")
+
+    def each(self, level: str, event: str, rows: Iterable[Mapping[str, object]]) -> None:
+        """A line for each of ``rows``, with one time and in one piece."""
+        head = to_json(self._head(level, event, {}))[:-1]
+        lines: list[str] = []
+        for row in rows:
+            line = f"{head},{to_json({name: clean(value) for name, value in row.items()})[1:]}"
+            self._tell(line)
+            lines.append(f"{line}\n")
+        self.write("".join(lines))
 
     def write(self, text: str) -> None:
         """Write whole lines."""
@@ -201,19 +199,16 @@ def subscribe(tap: Tap) -> Callable[[], None]:
     return unsubscribe
 
 
-@contextmanager
-def together() -> Iterator[None]:
-    """Inside, this thread's lines are collected and written at the end in one piece: for a burst of events."""
-    if _log.held.lines is not None:
-        yield
+def info_each(event: Event, rows: Sequence[Mapping[str, object]]) -> None:
+    """Log the same event many times at the level ``info``, each with the fields of one row, at a third of the cost."""
+    logger = get_logger()
+    if not rows or not logger.is_enabled_for(logging.INFO):
         return
-    _log.held.lines = []
-    try:
-        yield
-    finally:
-        lines, _log.held.lines = _log.held.lines, None
-        if lines:
-            _log.write("".join(lines))
+    if _log.console is not None or event in REPEATED:
+        for row in rows:
+            logger.info(event, **row)
+    else:
+        _log.each("info", event, rows)
 
 
 def flush() -> None:
