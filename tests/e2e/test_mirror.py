@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -111,12 +112,13 @@ class TestFirst:
         assert [] == result.json["problems"]
         assert {"d", "d/file"} == look(pair.replica).keys()
 
-    def test_long_names_and_deep_directories(self, pair: Pair) -> None:
+    def test_long_names_and_deep_directories(self, pair: Pair, request: pytest.FixtureRequest) -> None:
         """A path of 2000 directories, far over PATH_MAX, and names of 255 bytes are mirrored."""
         depth = 2000
         pair.server()
         build(pair.source, {"n" * 255: "long", "ü" * 127: "long too"})
         _make_deep(pair.source, depth)
+        request.addfinalizer(lambda: _remove_deep(pair.source, pair.replica))
         completed(pair.once())
         verified = pair.command("verify", "--deep", "--json")
 
@@ -127,7 +129,7 @@ class TestFirst:
 
     @pytest.mark.needs("privileged")
     def test_read_only_directories(self, pair: Pair) -> None:
-        """Nobody special mirrors directories that may not be written: they are filled, changed and emptied all the same."""
+        """Without special powers, directories that may not be written are filled, changed and emptied all the same."""
         powerless = without_override()
         pair.server(prefix=powerless)
         build(pair.source, {"ro/sub/a": "1", "ro/b": "2", "w": "3"})
@@ -192,7 +194,7 @@ class TestAgain:
         assert [] == differences(pair.source, pair.replica)
 
     def test_lost_index_sends_nothing(self, pair: Pair) -> None:
-        """Without STATE_DIR everything is read again and, the digests being equal, nothing sent; it counts as unchanged."""
+        """Without STATE_DIR everything is read again; the digests being equal, nothing is sent: it counts as unchanged."""
         pair.server()
         build(pair.source, TREE)
         completed(pair.once())
@@ -350,6 +352,11 @@ def _make_deep(root: Path, depth: int) -> None:
     os.write(bottom, b"bottom")
     os.close(bottom)
     os.close(descriptor)
+
+
+def _remove_deep(*roots: Path) -> None:
+    """Python's own way recurses, and so does pytest's when it tidies up later."""
+    subprocess.run(["rm", "-rf", *(root / "d0" for root in roots)], check=True, timeout=60)
 
 
 def _read_deep(root: Path, depth: int) -> bytes:

@@ -153,16 +153,19 @@ class Server:
             lifetime.end(f"the replica cannot be read: {error}")
             return
         settle_memory()
-        self.health.ready()
+        self._look_at_disks()
         threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
 
     def _watch_disks(self) -> None:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
-            reason = self._not_ready_reason()
-            if reason:
-                self.health.not_ready(reason)
-            else:
-                self.health.ready()
+            self._look_at_disks()
+
+    def _look_at_disks(self) -> None:
+        reason = self._not_ready_reason()
+        if reason:
+            self.health.not_ready(reason)
+        else:
+            self.health.ready()
 
     def _not_ready_reason(self) -> str:
         for replica in self._replicas.values():
