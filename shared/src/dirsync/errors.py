@@ -4,6 +4,7 @@
 
     DirsyncError
     ├── UsageError            the person who started us: bad setting, unusable directory
+    │   └── RootsOverlap          replica and source are one directory, or one is in the other
     ├── RemoteError           the peer
     │   ├── InvalidMessage        bytes that no correct peer would send
     │   ├── OutOfTurn             a message that the protocol does not allow now
@@ -99,6 +100,13 @@ class SessionSuperseded(SessionError):
 
     status = "ABORTED"
     default_reason = "SESSION_SUPERSEDED"
+
+
+class RootsOverlap(UsageError):
+    """The replica is the source, or one of them lies in the other."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "ROOTS_OVERLAP"
 
 
 class AccessError(DirsyncError):

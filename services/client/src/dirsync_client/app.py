@@ -151,10 +151,15 @@ class Client:
             overflowed=self._overflowed,
         )
         self._ignore = core.source.ignore
+        self._unusable: UsageError | None = None
         core.metrics.gauge("dirsync_watches").ask(lambda: self._watcher.watches)
 
     def run(self) -> None:
-        """Sync until a signal comes or the engine fails."""
+        """Sync until a signal comes or the engine fails.
+
+        Raises:
+            UsageError: the server says that this source and its replica cannot be.
+        """
         lifetime = Lifetime()
         with lifetime.signals():
             self._start(lifetime)
@@ -163,6 +168,8 @@ class Client:
                 reason = lifetime.wait(TICK_SECONDS)
                 self._tick()
             self._stop(reason)
+        if self._unusable is not None:
+            raise self._unusable
 
     def _start(self, lifetime: Lifetime) -> None:
         settings = self._settings
@@ -194,6 +201,9 @@ class Client:
     def _run_engine(self, lifetime: Lifetime) -> None:
         try:
             self._core.engine.run()
+        except UsageError as error:
+            self._unusable = error
+            lifetime.end(str(error))
         except BaseException as error:
             self._health.failed(f"the engine failed: {error}")
             lifetime.end("the engine failed")

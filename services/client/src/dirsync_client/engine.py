@@ -13,7 +13,8 @@ from typing import NamedTuple
 import grpc
 
 from dirsync.clock import Monotonic, monotonic, wall_ns
-from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable
+from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable, UsageError
+from dirsync.fs.locate import locate
 from dirsync.fs.root import RootState
 from dirsync.limits import LIMITS
 from dirsync.runtime.events import Event
@@ -187,6 +188,7 @@ class Engine:
         """Sync until stopped, or, with ``once``, until nothing is left to do.
 
         Raises:
+            UsageError: the server says that this source and its replica cannot be.
             DirsyncError: ``once`` cannot go on. Without it everything is tried again.
         """
         backoff = Backoff()
@@ -208,6 +210,9 @@ class Engine:
                     return
             except _RulesChanged:
                 self._scan_to_the_end()
+            except UsageError:
+                # Trying again cannot help: a person has to choose another directory.
+                raise
             except DirsyncError as error:
                 self._lost(error)
                 if once and (not isinstance(error, Unavailable) or self._now() > deadline):
@@ -221,7 +226,7 @@ class Engine:
 
     def _open(self) -> _Session:
         options = TreeOptions(self._source.options.attributes, self._source.ignore.lines)
-        link = Link(self._connect(), self._metadata, self._options.identity, options)
+        link = Link(self._connect(), self._metadata, self._options.identity, options, locate(self._source.root))
         opened = link.opened
         set_context(namespace=self._options.identity.namespace, session=opened.session_id.hex()[:8])
         self._log.info(Event.SESSION_OPENED, generation=opened.generation, replica=opened.replica_id)

@@ -9,6 +9,7 @@ import grpc
 from dirsync import __version__
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
+from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.wire.service import SYNC_SERVICE, Caller, Metadata
@@ -45,7 +46,12 @@ class Link:
     """One session. Closing it tells the server, if it can be told."""
 
     def __init__(
-        self, channel: grpc.Channel, metadata: MetadataSource, identity: Identity, options: TreeOptions
+        self,
+        channel: grpc.Channel,
+        metadata: MetadataSource,
+        identity: Identity,
+        options: TreeOptions,
+        location: Location,
     ) -> None:
         """Open a session.
 
@@ -53,7 +59,9 @@ class Link:
             DirsyncError: the server cannot be reached, or refuses.
         """
         self.caller = Caller(channel, SYNC_SERVICE, metadata)
-        request = OpenRequest(identity.namespace, identity.client_id, identity.instance_id, options, __version__)
+        request = OpenRequest(
+            identity.namespace, identity.client_id, identity.instance_id, options, location, __version__
+        )
         raw = self.caller.unary("OpenSession", encode_open(request), timeout=LIMITS.unary_deadline_seconds)
         self.opened: Opened = decode_opened(raw)
 

@@ -19,6 +19,7 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.hashing import Digester, resolve, unknown_files
 from dirsync.fs.index import Index
+from dirsync.fs.locate import locate
 from dirsync.fs.modes import ModePolicy
 from dirsync.fs.observe import renew
 from dirsync.fs.root import Root, RootState
@@ -61,6 +62,7 @@ class Replica:
         self.staging = staging
         self.index = index
         self.policy = policy
+        self.location = locate(root)
         self.lock = threading.RLock()
         self.options = _load_options(index)
         self.tree = Tree(self.options.attributes)

@@ -6,11 +6,12 @@ from typing import Any
 import grpc
 
 from dirsync import __version__
-from dirsync.errors import NotFound, OutOfTurn, RemoteError
+from dirsync.errors import NotFound, OutOfTurn, RemoteError, RootsOverlap
 from dirsync.limits import LIMITS
 from dirsync.runtime.events import Event
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
+from dirsync.tree.location import overlap
 from dirsync.wire.compression import Compression
 from dirsync.wire.push import Open, decode_push
 from dirsync.wire.results import encode_committed
@@ -54,6 +55,11 @@ class SyncServicer:
         request = decode_open(raw)
         self._authority.authorize(request.namespace, context)
         replica = self._replica(request.namespace)
+        if overlap(replica.location, request.location):
+            msg = (
+                "the replica and the source are one directory, or one lies in the other; choose another SOURCE or ROOT"
+            )
+            raise RootsOverlap(msg)
         replica.require_ready()
         self._sessions.admit(request)
         with replica.lock:
@@ -123,7 +129,7 @@ class SyncServicer:
                 self._received.inc(len(raw))
                 committed = intake.receive(decode_push(raw))
                 if committed is not None:
-                    yield from self._count((encode_committed(committed),))
+                    yield from self._count(encode_committed(committed))
         finally:
             intake.close()
             committer.close()

@@ -92,6 +92,7 @@ class OpenSessionRequest(_message.Message):
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     """Highest protocol version that the client speaks; 1 at present."""
     namespace: _builtins.str
@@ -103,6 +104,10 @@ class OpenSessionRequest(_message.Message):
     """Version of the client program, for logs."""
     @_builtins.property
     def options(self) -> _entry_pb2.TreeOptions: ...
+    @_builtins.property
+    def location(self) -> Global___Location:
+        """Where the source is, so that a replica that is the source, or in it, or around it, is refused."""
+
     def __init__(
         self,
         *,
@@ -112,14 +117,63 @@ class OpenSessionRequest(_message.Message):
         instance_id: _builtins.str = ...,
         options: _entry_pb2.TreeOptions | None = ...,
         client_version: _builtins.str = ...,
+        location: Global___Location | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["location", b"location", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "client_version", b"client_version", "instance_id", b"instance_id", "namespace", b"namespace", "options", b"options", "protocol_version", b"protocol_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "client_version", b"client_version", "instance_id", b"instance_id", "location", b"location", "namespace", b"namespace", "options", b"options", "protocol_version", b"protocol_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenSessionRequest: _TypeAlias = OpenSessionRequest  # noqa: Y015
+
+@_typing.final
+class Location(_message.Message):
+    """Where a directory is, in words that mean something only to whoever runs on the same machine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Directory(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DEVICE_FIELD_NUMBER: _builtins.int
+        INODE_FIELD_NUMBER: _builtins.int
+        device: _builtins.int
+        inode: _builtins.int
+        def __init__(
+            self,
+            *,
+            device: _builtins.int = ...,
+            inode: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "inode", b"inode"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HOST_FIELD_NUMBER: _builtins.int
+    DIRECTORIES_FIELD_NUMBER: _builtins.int
+    host: _builtins.str
+    """Says which machine, as long as it runs; empty if unknown."""
+    @_builtins.property
+    def directories(self) -> _containers.RepeatedCompositeFieldContainer[Global___Location.Directory]:
+        """The directory and those above it, nearest first."""
+
+    def __init__(
+        self,
+        *,
+        host: _builtins.str = ...,
+        directories: _abc.Iterable[Global___Location.Directory] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directories", b"directories", "host", b"host"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Location: _TypeAlias = Location  # noqa: Y015
 
 @_typing.final
 class OpenSessionResponse(_message.Message):
@@ -906,7 +960,9 @@ class PushChangesResponse(_message.Message):
     entries: _builtins.int
     """Entries below the root after this commit."""
     requested: _builtins.bool
-    """The commit was one that the client asked for. Otherwise the server's limits made it."""
+    """The commit was one that the client asked for. Otherwise the server's limits made it, or this is not yet the last
+    message of a commit that has more failures than one message holds.
+    """
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Failure]:
         """Operations that were not applied. All other settled ones were, and are as durable as the server's policy says."""

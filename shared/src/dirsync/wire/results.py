@@ -1,9 +1,11 @@
 """Messages of the push stream, from server to client: what became of the operations."""
 
 import enum
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dirsync.errors import RemoteError
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import DIGEST_SIZE, Entry
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import UnknownKind, decode_entry, encode_entry
@@ -49,25 +51,34 @@ class Committed(NamedTuple):
     files: list[int]
 
 
-def encode_committed(committed: Committed) -> bytes:
-    """A commit's results."""
-    return pb.PushChangesResponse(
-        settled_number=committed.settled_number,
-        failures=[
-            pb.Failure(
-                number=failure.number,
-                outcome=int(failure.outcome),  # type: ignore[arg-type]  # the numbers are those of the wire
-                current=None if failure.current is None else encode_entry(failure.current),
-                reason=failure.reason,
-                message=failure.message[:MAX_MESSAGE_CHARACTERS],
-            )
-            for failure in committed.failures
-        ],
-        root_digest=committed.root_digest,
-        entries=committed.entries,
-        requested=committed.requested,
-        files=committed.files,
-    ).SerializeToString()
+def encode_committed(committed: Committed) -> Iterator[bytes]:
+    """A commit's results; more failures than a message should hold go ahead in messages of their own."""
+    message = pb.PushChangesResponse(root_digest=committed.root_digest, entries=committed.entries)
+    size = 0
+    for failure in sorted(committed.failures, key=lambda failure: failure.number):
+        if size >= LIMITS.listing_bytes:
+            # Whatever has a number up to that of the last failure so far is settled too.
+            message.settled_number = message.failures[-1].number
+            yield message.SerializeToString()
+            del message.failures[:]
+            size = 0
+        encoded = _encode_failure(failure)
+        message.failures.append(encoded)
+        size += encoded.ByteSize()
+    message.settled_number = committed.settled_number
+    message.requested = committed.requested
+    message.files.extend(committed.files)
+    yield message.SerializeToString()
+
+
+def _encode_failure(failure: Failure) -> pb.Failure:
+    return pb.Failure(
+        number=failure.number,
+        outcome=int(failure.outcome),  # type: ignore[arg-type]  # the numbers are those of the wire
+        current=None if failure.current is None else encode_entry(failure.current),
+        reason=failure.reason,
+        message=failure.message[:MAX_MESSAGE_CHARACTERS],
+    )
 
 
 def decode_committed(raw: bytes) -> Committed:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry
+from dirsync.tree.location import MAX_DIRECTORIES, Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, escape, parse_name, parse_path
 from dirsync.v1 import sync_service_pb2 as pb
@@ -29,6 +30,8 @@ class OpenRequest(NamedTuple):
     client_id: str
     instance_id: str
     options: TreeOptions
+    location: Location
+    """Where the client's source is."""
     client_version: str = ""
     protocol_version: int = PROTOCOL_VERSION
 
@@ -70,6 +73,7 @@ def encode_open(request: OpenRequest) -> bytes:
         instance_id=request.instance_id,
         options=encode_options(request.options),
         client_version=request.client_version,
+        location=_encode_location(request.location),
     ).SerializeToString()
 
 
@@ -86,6 +90,7 @@ def decode_open(raw: bytes) -> OpenRequest:
         client_id=message.client_id,
         instance_id=message.instance_id,
         options=decode_options(message.options),
+        location=_decode_location(message.location),
         client_version=message.client_version[:MAX_IDENTIFIER_CHARACTERS],
         protocol_version=PROTOCOL_VERSION,
     )
@@ -95,6 +100,18 @@ def _check_identifier(field: str, value: str) -> None:
     if not 0 < len(value) <= MAX_IDENTIFIER_CHARACTERS or not value.isprintable():
         msg = f"{field} must have 1 to {MAX_IDENTIFIER_CHARACTERS} printable characters"
         raise InvalidMessage(msg, reason="INVALID_IDENTIFIER")
+
+
+def _encode_location(location: Location) -> pb.Location:
+    directories = [pb.Location.Directory(device=device, inode=inode) for device, inode in location.directories]
+    return pb.Location(host=location.host, directories=directories)
+
+
+def _decode_location(message: pb.Location) -> Location:
+    if len(message.directories) > MAX_DIRECTORIES or len(message.host) > MAX_IDENTIFIER_CHARACTERS:
+        msg = f"a location has at most {MAX_DIRECTORIES} directories"
+        raise LimitExceeded("max_directories", msg)
+    return Location(message.host, tuple((d.device, d.inode) for d in message.directories))
 
 
 def encode_opened(opened: Opened) -> bytes:

@@ -24,6 +24,7 @@ RETRY_SECONDS = 1
 _BY_REASON: dict[str, type[errors.DirsyncError]] = {
     cls.default_reason: cls
     for cls in (
+        errors.RootsOverlap,
         errors.SessionUnknown,
         errors.SessionBusy,
         errors.SessionSuperseded,
@@ -50,17 +51,24 @@ _BY_CODE: dict[grpc.StatusCode, type[errors.DirsyncError]] = {
 def to_status(error: errors.DirsyncError) -> status_pb2.Status:
     """The error as a status with details."""
     details: list[any_pb2.Any] = []
+    text = _bounded(str(error))
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     _pack(details, info)
     if isinstance(error, errors.Unavailable):
         _pack(details, error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=RETRY_SECONDS)))
     elif isinstance(error, (errors.LimitExceeded, errors.StorageError)):
-        violation = error_details_pb2.QuotaFailure.Violation(subject=error.reason, description=str(error))
+        violation = error_details_pb2.QuotaFailure.Violation(subject=error.reason, description=text)
         _pack(details, error_details_pb2.QuotaFailure(violations=[violation]))
     elif isinstance(error, errors.SessionError):
-        broken = error_details_pb2.PreconditionFailure.Violation(type=error.reason, description=str(error))
+        broken = error_details_pb2.PreconditionFailure.Violation(type=error.reason, description=text)
         _pack(details, error_details_pb2.PreconditionFailure(violations=[broken]))
-    return status_pb2.Status(code=code_pb2.Code.Value(error.status), message=str(error), details=details)
+    return status_pb2.Status(code=code_pb2.Code.Value(error.status), message=text, details=details)
+
+
+def _bounded(text: str) -> str:
+    """A text short enough for a header: paths may be long, headers may not. Both of its ends are kept."""
+    half = _MAX_TEXT // 2
+    return text if len(text) <= _MAX_TEXT else f"{text[:half]}...{text[-half:]}"
 
 
 def _pack(details: list[any_pb2.Any], message: "error_details_pb2.ErrorInfo | object") -> None:

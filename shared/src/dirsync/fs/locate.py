@@ -1,0 +1,39 @@
+"""Finding out where a root is (:mod:`dirsync.tree.location`)."""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+from dirsync.fs.root import OPEN_DIRECTORY, Identity, Root
+from dirsync.tree.location import MAX_DIRECTORIES, Location
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def locate(root: Root) -> Location:
+    """Where ``root`` is. Directories above it that may not be opened are left out, and all above those."""
+    found = [root.identity]
+    descriptor = os.open(".", OPEN_DIRECTORY, dir_fd=root.descriptor)
+    try:
+        while len(found) < MAX_DIRECTORIES:
+            above = os.open("..", OPEN_DIRECTORY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = above
+            status = os.fstat(descriptor)
+            identity = Identity(status.st_dev, status.st_ino)
+            if identity == found[-1]:
+                break
+            found.append(identity)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return Location(_host(), tuple(found))
+
+
+def _host() -> str:
+    """A word for this machine since it was started; the kernel's own is not told to anybody."""
+    try:
+        return sha256(_BOOT_ID.read_bytes()).hexdigest()[:32]
+    except OSError:
+        return ""
