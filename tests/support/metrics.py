@@ -28,6 +28,11 @@ class Samples:
                 self._values[key] = sample.value
 
     @property
+    def keys(self) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+        """Names and labels of all samples."""
+        return set(self._values)
+
+    @property
     def names(self) -> set[str]:
         """Names of all samples."""
         return {name for name, _ in self._values}

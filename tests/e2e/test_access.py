@@ -1,0 +1,136 @@
+"""Who may connect, over real TLS and with real tokens; on loopback, with certificates of an authority of our own."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.support.authority import Authority
+from tests.support.programs import Pair, Result
+from tests.support.trees import build, differences
+
+TEXT = "no valid bearer token for this namespace"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that both sides trust."""
+    return Authority(tmp_path_factory.mktemp("trusted"), "trusted")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority that nobody trusts."""
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+def refused(result: Result, *words: str) -> bool:
+    """Whether a command failed with one line that has these words."""
+    return 1 == result.code and 1 == len(result.messages) and all(word in result.messages[0] for word in words)
+
+
+class TestTls:
+    """Encrypted connections."""
+
+    def test_server_certificate(self, pair: Pair, authority: Authority, stranger: Authority) -> None:
+        """The server's certificate is checked against the given authority and name; plaintext is refused both ways."""
+        pair.server(**authority.issue("server", "127.0.0.1", "mirror.test"))
+        build(pair.source, {"a": "1"})
+        trusted = pair.once(tls_ca_file=authority.file)
+        named = pair.once(tls_ca_file=authority.file, tls_server_name="mirror.test")
+        plan = pair.command("plan", tls_ca_file=authority.file)
+        wrong = [
+            pair.command("plan", tls_ca_file=stranger.file),
+            pair.command("plan", tls_ca_file=authority.file, tls_server_name="other.test"),
+            pair.command("plan"),
+        ]
+
+        assert [0, 0, 0] == [trusted.code, named.code, plan.code]
+        assert [] == differences(pair.source, pair.replica)
+        assert [1, 1, 1] == [result.code for result in wrong]
+        assert ["", "", ""] == [result.stdout for result in wrong]
+        assert [1, 1, 1] == [len(result.messages) for result in wrong]
+
+    def test_plaintext_server(self, pair: Pair, authority: Authority) -> None:
+        """A client that was told to encrypt does not talk to a server that does not."""
+        pair.server()
+
+        assert 1 == pair.command("plan", tls_ca_file=authority.file).code
+
+    def test_mutual(self, pair: Pair, authority: Authority, stranger: Authority) -> None:
+        """With TLS_CLIENT_CA_FILE only clients with a certificate of that authority get in."""
+        pair.server(**authority.issue("server", "127.0.0.1"), tls_client_ca_file=authority.file)
+        build(pair.source, {"a": "1"})
+        known = pair.once(tls_ca_file=authority.file, **authority.issue("client", "client"))
+        nobody = pair.command("plan", tls_ca_file=authority.file)
+        other = pair.command("plan", tls_ca_file=authority.file, **stranger.issue("client", "client"))
+
+        assert 0 == known.code
+        assert [] == differences(pair.source, pair.replica)
+        assert [1, 1] == [nobody.code, other.code]
+
+    def test_agent(self, pair: Pair, authority: Authority) -> None:
+        """A client with a certificate serves its agent encrypted, and ``status`` asks it so."""
+        pair.server(**authority.issue("server", "127.0.0.1"))
+        client = pair.client(tls_ca_file=authority.file, **authority.issue("agent", "127.0.0.1"))
+
+        assert 0 == client.command("status").code
+
+
+class TestTokens:
+    """Bearer tokens."""
+
+    def test_one_token(self, pair: Pair) -> None:
+        """The right token gets in; none and a wrong one are refused with one and the same text, which names neither."""
+        build(pair.source, {"a": "1"})
+        right, wrong = _secret(pair.place / "right", "s3cret-token"), _secret(pair.place / "wrong", "other-token")
+        server = pair.server(token_file=right)
+        good = pair.once(token_file=right)
+        bad = [pair.once(), pair.once(token_file=wrong), pair.command("verify"), pair.command("plan", token_file=wrong)]
+        logged = str(server.log.events)
+
+        assert 0 == good.code
+        assert [] == differences(pair.source, pair.replica)
+        assert [True] * 4 == [refused(result, TEXT) for result in bad], bad
+        assert 1 == len({result.messages[0] for result in bad})
+        assert server.log.all("auth.rejected")
+        assert "s3cret-token" not in logged
+        assert "other-token" not in logged
+
+    def test_tenants(self, pair: Pair) -> None:
+        """Each namespace has its own root and tokens; another's token opens neither it nor what does not exist."""
+        roots = {name: pair.place / name for name in ("red", "blue")}
+        tokens = {name: _secret(pair.place / f"{name}.token", f"token-of-{name}") for name in roots}
+        file = pair.place / "tenants.toml"
+        file.write_text("".join(_tenant(name, root) for name, root in roots.items()))
+        server = pair.server(tenants_file=file)
+        other = pair.place / "other-source"
+        build(pair.source, {"r": "red"})
+        build(other, {"b": "blue"})
+        red = pair.once(namespace="red", token_file=tokens["red"])
+        blue = pair.once(namespace="blue", token_file=tokens["blue"], source=other, state_dir=pair.place / "blue-state")
+        bad = [
+            pair.command("plan", namespace="blue", token_file=tokens["red"]),
+            pair.command("plan", namespace="green", token_file=tokens["red"]),
+            pair.command("plan", namespace="red"),
+            pair.command("plan", token_file=tokens["red"]),
+        ]
+        samples = server.metrics()
+
+        assert (0, 0) == (red.code, blue.code)
+        assert [] == differences(pair.source, roots["red"])
+        assert [] == differences(other, roots["blue"])
+        assert [True] * 4 == [refused(result, TEXT) for result in bad], bad
+        assert 1 == len({result.messages[0] for result in bad})
+        assert 4 == samples.value("dirsync_rejected_total", reason="unauthenticated")
+
+
+def _secret(path: Path, token: str) -> Path:
+    path.write_text(token + "\n")
+    path.chmod(0o600)
+    return path
+
+
+def _tenant(name: str, root: Path) -> str:
+    digest = hashlib.sha256(f"token-of-{name}".encode()).hexdigest()
+    return f'[namespaces.{name}]\nroot = "{root}"\ntokens_sha256 = ["{digest}"]\n'
