@@ -11,6 +11,7 @@ class Capability(Enum):
     """Something that a test may need; the value is its word in markers and in expected_skips.toml."""
 
     DOCKER = "docker"
+    FAKETIME = "faketime"
     PRIVILEGED = "privileged"
     RSYNC = "rsync"
     STRACE = "strace"
@@ -23,6 +24,7 @@ class Capability(Enum):
 
 _MISSING = {
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
+    Capability.FAKETIME: "needs faketime (a package of that name)",
     Capability.PRIVILEGED: "needs root that may mount and make network namespaces",
     Capability.RSYNC: "needs rsync (a package of that name)",
     Capability.STRACE: "needs strace (a package of that name) and leave to trace",
@@ -30,6 +32,7 @@ _MISSING = {
 
 _PROBES = {
     Capability.DOCKER: ("docker", "compose", "ls"),
+    Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
     Capability.PRIVILEGED: ("unshare", "--mount", "--net", "true"),
     Capability.RSYNC: ("rsync", "--version"),
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),

@@ -125,7 +125,7 @@ class TestStatus:
     """``status`` and ``health`` ask the running programs."""
 
     def test_in_sync_and_not(self, pair: Pair) -> None:
-        """Exit codes say: in sync, problems, no agent; health says alive and ready; and neither is in the data's way."""
+        """Exit codes say: in sync, problems, no agent; health says alive and ready; stdout has only data."""
         server = pair.server(max_file_size="100KiB")
         client = pair.client()
         good = client.command("status")

@@ -194,7 +194,7 @@ class TestAgain:
         assert [] == differences(pair.source, pair.replica)
 
     def test_lost_index_sends_nothing(self, pair: Pair) -> None:
-        """Without STATE_DIR everything is read again; the digests being equal, nothing is sent: it counts as unchanged."""
+        """Without STATE_DIR everything is read again and, being equal, not sent: it counts as saved, ``unchanged``."""
         pair.server()
         build(pair.source, TREE)
         completed(pair.once())

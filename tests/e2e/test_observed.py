@@ -41,7 +41,7 @@ class TestIdentities:
     """Both identities of the byte counters, after real work."""
 
     def test_client(self, pair: Pair) -> None:
-        """Logical = literal + saved before; literal = payload sent + saved by compression, and payload is on the wire."""
+        """Logical = literal + saved before; literal = payload sent + saved by compression; payload is on the wire."""
         _, client = live(pair)
         samples = client.metrics()
         saved = samples.sums("dirsync_saved_bytes_total", "reason")

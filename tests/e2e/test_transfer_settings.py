@@ -12,6 +12,8 @@ from tests.support.programs import Pair
 from tests.support.trees import File, Spec, build, differences
 
 SIZE = 400 * KIB
+RULES = "*.log\n/build/\n!keep.log\n"
+SOURCE: Spec = {".dirsyncignore": RULES, "a.log": "mine", "keep.log": "kept", "src/x": "1", "src/x.tmp": "t"}
 
 
 def sync(pair: Pair, **settings: str | int) -> Event:
@@ -143,13 +145,10 @@ class TestLimits:
 class TestIgnore:
     """Ignored paths are left alone on both sides."""
 
-    RULES = "*.log\n/build/\n!keep.log\n"
-    SOURCE: Spec = {".dirsyncignore": RULES, "a.log": "mine", "keep.log": "kept", "src/x": "1", "src/x.tmp": "t"}
-
     def test_both_sides(self, pair: Pair) -> None:
         """The rules of the file and of IGNORE hold for what the source has and for what the replica has."""
         pair.server()
-        build(pair.source, {**self.SOURCE, "build/out": "o"})
+        build(pair.source, {**SOURCE, "build/out": "o"})
         build(pair.replica, {"a.log": "theirs", "build/other": "o", "src/y.tmp": "t", "src/gone": "g"})
         first = pair.once(ignore="*.tmp")
         second = pair.once(ignore="*.tmp")
@@ -157,7 +156,7 @@ class TestIgnore:
 
         assert (0, 0) == (first.code, second.code)
         assert {
-            ".dirsyncignore": self.RULES,
+            ".dirsyncignore": RULES,
             "a.log": "theirs",
             "keep.log": "kept",
             "src/x": "1",
@@ -180,7 +179,7 @@ class TestIgnore:
         assert (0, 0) == _moved(runs[1].event("sync.completed"))
 
     def test_directory_with_ignored_content_leaves_the_source(self, pair: Pair) -> None:
-        """A directory that leaves the source goes at the replica too, save what is ignored there; then there is peace."""
+        """A directory that leaves the source goes at the replica, save what is ignored there; then there is peace."""
         pair.server()
         build(pair.source, {".dirsyncignore": "*.log", "d/x": "x", "y": "y"})
         pair.once()
@@ -194,7 +193,7 @@ class TestIgnore:
         assert 0 == pair.command("verify").code
 
     def test_file_in_place_of_a_directory_with_ignored_content(self, pair: Pair) -> None:
-        """Ignored content is never removed for what takes its directory's place: that path is a problem, the rest goes on."""
+        """Ignored content is never removed for what takes its directory's place: a problem, and the rest goes on."""
         pair.server()
         build(pair.source, {".dirsyncignore": "*.log", "d/x": "x"})
         pair.once()

@@ -1,7 +1,7 @@
 """Edits to draw for a directory on disk, and the hands that make them.
 
 Any edit fits any directory: what is in the way of its parents is replaced, and an edit of something that is not there
-does nothing. So a list of them is a tree, and a further list is what became of it. File times never come from the clock.
+does nothing. So a list of them is a tree, and a further list is what became of it. File times are drawn too.
 """
 
 import os
