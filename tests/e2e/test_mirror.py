@@ -61,7 +61,7 @@ class TestFirst:
         """What the replica has and a known source does not is removed, whole directories as well."""
         pair.server()
         build(pair.source, TREE)
-        build(pair.replica, {"a/b/more/x": "x", "stale": "s"} | TREE)
+        build(pair.replica, {"a/b/more/x": "x", "stale": "s", **TREE})
         did = completed(pair.once())
 
         assert [] == differences(pair.source, pair.replica)
@@ -249,7 +249,7 @@ class TestLarge:
         """Several large files are under way at the same time, and a small one does not wait for them."""
         pair.server()
         spec: Spec = {f"large{number}": File(random_bytes(3 * MIB, number)) for number in range(3)}
-        build(pair.source, spec | {"z-small": "small"})
+        build(pair.source, {**spec, "z-small": "small"})
         client = pair.client(bandwidth_limit="2MiB", compression="none")
         synced = client.log.all("file.synced")
         began = {event["path"]: _seconds(event) - event["duration_ms"] / 1000 for event in synced}

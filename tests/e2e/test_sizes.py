@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import GIB, MIB
-from tests.support.programs import Pair, Process
+from tests.support.programs import Client, Pair, Process, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -20,7 +20,7 @@ def peak(process: Process) -> int:
     raise AssertionError(process)
 
 
-def sync(pair: Pair, what: str) -> tuple[Process, Process, float]:
+def sync(pair: Pair, what: str) -> tuple[Server, Client]:
     """Both programs after a first sync, and how long that took; ``what`` says it."""
     server = pair.server()
     started = time.monotonic()
@@ -33,7 +33,7 @@ def sync(pair: Pair, what: str) -> tuple[Process, Process, float]:
     )
 
     assert client.status()["in_sync"]
-    return server, client, seconds
+    return server, client
 
 
 def test_large_file(pair: Pair) -> None:
@@ -42,7 +42,7 @@ def test_large_file(pair: Pair) -> None:
     with (pair.source / "large").open("wb") as file:
         for number in range(2 * GIB // MIB):
             file.write(number.to_bytes(8, "big") + block[8:])
-    server, client, _ = sync(pair, "2 GiB in one file")
+    server, client = sync(pair, "2 GiB in one file")
     peaks = peak(client), peak(server)
     verified = client.command("verify", "--deep")
 
@@ -57,7 +57,7 @@ def test_many_files(pair: Pair) -> None:
         directory.mkdir()
         for name in range(100):
             (directory / f"f{name}").write_bytes(b"%d/%d" % (number, name))
-    _, client, _ = sync(pair, "100,000 files")
+    _, client = sync(pair, "100,000 files")
 
     assert 101_000 == client.status()["entries"]
     assert 0 == client.command("verify", "--deep").code
@@ -70,7 +70,7 @@ def test_million_entries(pair: Pair) -> None:
         directory.mkdir()
         for name in range(999):
             os.symlink("x", directory / f"l{name}")
-    server, client, _ = sync(pair, "1,000,000 entries")
+    server, client = sync(pair, "1,000,000 entries")
     base = 70 * MIB
 
     assert 1_000_000 == client.status()["entries"]

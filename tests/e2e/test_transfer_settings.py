@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ RULES = "*.log\n/build/\n!keep.log\n"
 SOURCE: Spec = {".dirsyncignore": RULES, "a.log": "mine", "keep.log": "kept", "src/x": "1", "src/x.tmp": "t"}
 
 
-def sync(pair: Pair, **settings: str | int) -> Event:
+def sync(pair: Pair, **settings: Any) -> Event:
     """Sync everything into an empty replica, and see that it is equal."""
     result = pair.once(guard_max_delete_percent=100, **settings)
 
@@ -105,7 +106,8 @@ class TestLimits:
     )
     def test_limit(self, pair: Pair, setting: str, value: str, refused: set[str]) -> None:
         """Other paths are synced, the exit code is 4, and the message has the limit's name."""
-        pair.server(**{setting: value})
+        told: dict[str, Any] = {setting: value}
+        pair.server(**told)
         build(pair.source, {"a": "small", "big": File(random_bytes(20 * KIB)), "z/last": File(random_bytes(2 * KIB))})
         result = pair.once("--json")
         problems = {problem["path"]: problem for problem in result.json["problems"]}

@@ -1,6 +1,7 @@
 """Certificates for loopback: an authority of our own, as files that settings can name."""
 
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -15,7 +16,7 @@ class Authority:
         """Whom to trust."""
         self._authority.cert_pem.write_to_path(self.file)
 
-    def issue(self, name: str, *identities: str) -> dict[str, str]:
+    def issue(self, name: str, *identities: str) -> dict[str, Any]:
         """A certificate for these identities (host names, addresses), as the settings that name its files."""
         issued = self._authority.issue_cert(*identities)
         certificate, key = self._place / f"{name}.crt", self._place / f"{name}.key"
@@ -23,4 +24,4 @@ class Authority:
             part.write_to_path(certificate, append=number > 0)
         issued.private_key_pem.write_to_path(key)
         key.chmod(0o600)
-        return {"TLS_CERT_FILE": str(certificate), "TLS_KEY_FILE": str(key)}
+        return {"tls_cert_file": certificate, "tls_key_file": key}
