@@ -195,7 +195,7 @@ class Committer:
         known = tree.record(path)
         status = self._root.lstat(path)
         if status is None and known is None:
-            if tree.directory(parent) is None:
+            if tree.directory(parent) is None and not isinstance(operation, Delete):
                 msg = f"{escape(path)!r} has no directory to be in"
                 raise _Changed(msg)
             return None

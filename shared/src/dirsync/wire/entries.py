@@ -107,4 +107,7 @@ def decode_options(message: entry_pb2.TreeOptions) -> TreeOptions:
     if any(len(rule) > LIMITS.max_ignore_rule_bytes for rule in rules):
         msg = f"an ignore rule has more than {LIMITS.max_ignore_rule_bytes} bytes"
         raise LimitExceeded("max_ignore_rule_bytes", msg)
+    if sum(map(len, rules)) > LIMITS.max_ignore_bytes:
+        msg = f"the ignore rules have more than {LIMITS.max_ignore_bytes} bytes together"
+        raise LimitExceeded("max_ignore_bytes", msg)
     return TreeOptions(Attributes(message.preserve_mode, message.preserve_mtime), tuple(rules))
