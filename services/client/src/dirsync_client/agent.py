@@ -28,7 +28,7 @@ from dirsync.wire.agent import (
     encode_sync_result,
     view_hold,
 )
-from dirsync_client.engine import Engine
+from dirsync_client.inbox import Inbox
 from dirsync_client.status import Status, StatusBoard
 
 SYNC_SECONDS = 3600.0
@@ -43,9 +43,9 @@ class AgentServicer:
     """Handlers of ``AgentService``; each takes raw bytes."""
 
     def __init__(
-        self, engine: Engine, board: StatusBoard, server: str, namespace: str, token: Callable[[], str] | None
+        self, inbox: Inbox, board: StatusBoard, server: str, namespace: str, token: Callable[[], str] | None
     ) -> None:
-        self._engine = engine
+        self._inbox = inbox
         self._board = board
         self._server = server
         self._namespace = namespace
@@ -81,7 +81,7 @@ class AgentServicer:
         """Compare and push now."""
         self._require_token(context)
         done = threading.Event()
-        self._engine.sync_now(done.set)
+        self._inbox.sync(done.set)
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
         status = self._board.status
@@ -96,7 +96,7 @@ class AgentServicer:
         self._require_token(context)
         hold_id = decode_approve(raw)
         answers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._engine.approve(hold_id, answers.put)
+        self._inbox.approve(hold_id, answers.put)
         try:
             paths = answers.get(timeout=APPROVE_SECONDS)
         except queue.Empty:

@@ -18,7 +18,7 @@ from dirsync.wire.channel import server_options
 from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
 from dirsync_client.agent import AgentServicer
 from dirsync_client.connection import own_identity
-from dirsync_client.engine import Engine
+from dirsync_client.inbox import Inbox
 from dirsync_client.settings import ClientSettings
 from dirsync_client.status import StatusBoard
 
@@ -33,7 +33,7 @@ def agent_metrics() -> tuple[Metric, ...]:
 
 def make_agent_server(  # the parts that the app joins
     settings: ClientSettings,
-    engine: Engine,
+    inbox: Inbox,
     board: StatusBoard,
     health: HealthState,
     metrics: Metrics,
@@ -46,7 +46,7 @@ def make_agent_server(  # the parts that the app joins
         UsageError: the address cannot be listened on.
     """
     server = grpc.server(pool, interceptors=[GrpcMetricsInterceptor(metrics)], options=server_options(MAX_CALLERS))
-    agent = AgentServicer(engine, board, str(settings.server), settings.namespace, token)
+    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, token)
     server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers()),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:

@@ -133,7 +133,9 @@ class Client:
             SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
         )
         pool = ThreadPoolExecutor(LIMITS.max_watchers + LIMITS.reserve_workers, thread_name_prefix="dirsync-rpc")
-        self._agent = make_agent_server(settings, core.engine, core.board, self._health, core.metrics, token, pool)
+        self._agent = make_agent_server(
+            settings, core.engine.inbox, core.board, self._health, core.metrics, token, pool
+        )
         self._http = HttpServer(
             settings.metrics_listen,
             _name("metrics_listen"),
@@ -143,7 +145,7 @@ class Client:
         )
         self._watcher = Watcher(
             lambda: open_source_root(settings),
-            core.engine.hint,
+            core.engine.inbox.hint,
             wanted=WatchMode(settings.watch.value),
             poll_interval=settings.poll_interval,
             ignored=lambda path: core.source.ignore.matches(path, True),
@@ -192,7 +194,7 @@ class Client:
         self._log.info(Event.CLIENT_STOPPING, reason=reason)
         self._health.not_ready("stopping")
         self._watcher.stop()
-        self._core.engine.stop()
+        self._core.engine.inbox.stop()
         self._engine_thread.join(self._settings.shutdown_grace)
         self._agent.stop(0.5).wait(1.0)
         self._http.stop()
@@ -228,7 +230,7 @@ class Client:
             self._watcher.start()
         except DirsyncError:
             return
-        self._core.engine.hint(Hint(ROOT, HintKind.LOST))
+        self._core.engine.inbox.hint(Hint(ROOT, HintKind.LOST))
 
     def _degraded(self, reason: str) -> None:
         self._log.warning(Event.WATCH_DEGRADED, reason=reason)

@@ -26,6 +26,7 @@ from dirsync.fs.root import Root, RootState
 from dirsync.fs.rules import ScanRules
 from dirsync.fs.staging import Staging
 from dirsync.fs.walk import scan_steps
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.ignore import IgnoreRules
 from dirsync.tree.options import TreeOptions
@@ -34,6 +35,8 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Attributes, Tree
 from dirsync_server.quota import Quota, Usage
 
+LOOK_AGAIN_SECONDS = 5.0
+"""A replica that takes longer to be looked at is not looked at for each new session."""
 _OPTIONS = "options"
 _REPLICA_ID = "replica_id"
 _GENERATION = "generation"
@@ -78,6 +81,8 @@ class Replica:
         self._ready = False
         self._stopping = threading.Event()
         self._now: Monotonic = monotonic
+        self._looked = 0.0
+        self._look_cost = 0.0
         self.id = _load_or_make_id(index)
         self.generation = int(index.get_meta(_GENERATION) or b"0")
 
@@ -158,6 +163,7 @@ class Replica:
         Raises:
             Unavailable: :meth:`close` was called meanwhile.
         """
+        started = self._now()
         tree = Tree(self.options.attributes)
         self.index.load(tree)
         problems: dict[RelPath, Problem] = {}
@@ -177,6 +183,7 @@ class Replica:
             for path in dict.fromkeys((*changed, *unknown)):
                 self._store(path)
             self._ready = True
+        self._have_looked(started)
 
     def agree(self, asked: TreeOptions) -> TreeOptions:
         """Take over a session's options as far as the policy allows; gives what holds from now on. Holds the lock."""
@@ -202,6 +209,7 @@ class Replica:
         if self.root.state() is not RootState.SAME:
             msg = f"the replica's directory {escape(self.root.path)} is gone or was replaced; restart the server"
             raise StorageError(msg, reason="ROOT_CHANGED")
+        started = self._now()
         changed: list[RelPath] = []
         with self.root.clone() as root:
             steps = scan_steps(root, self.tree, self.scan_rules(self._ignore), starts, deep=deep)
@@ -219,8 +227,19 @@ class Replica:
             with self.lock:
                 self._count_bytes()
                 self.repaired += len(changed)
-        self.suspect = False
+        if deep and ROOT in starts:
+            self.suspect = False
+            self._have_looked(started)
         return len(changed)
+
+    def look_again(self) -> None:
+        """Before a session compares: look at the files again, unless that was just done or would take long.
+
+        Whoever edited the replica by hand is found now instead of at the next periodic look.
+        """
+        due = self._looked + self._look_cost * LIMITS.rescan_cost_stretch
+        if self._look_cost <= LOOK_AGAIN_SECONDS and self._now() >= due:
+            self.rescan()
 
     def commit_done(self) -> None:
         """A commit ended: the time counts from now."""
@@ -256,6 +275,10 @@ class Replica:
             reserved=self.staging.reserved_names,
             keep_known_directories=True,
         )
+
+    def _have_looked(self, started: float) -> None:
+        self._looked = self._now()
+        self._look_cost = self._looked - started
 
     def _read_unknown(self, root: Root, paths: Iterable[RelPath]) -> None:
         digester = Digester(root, cancelled=self._stopping.is_set)

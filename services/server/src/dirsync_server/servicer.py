@@ -62,6 +62,7 @@ class SyncServicer:
             raise RootsOverlap(msg)
         replica.require_ready()
         self._sessions.admit(request)
+        replica.look_again()
         with replica.lock:
             session = self._sessions.open(request, replica.next_generation())
             opened = self._opened(session, replica, request)

@@ -1,0 +1,32 @@
+"""What belongs to one session with the server, joined and taken apart as one."""
+
+from dataclasses import dataclass
+
+from dirsync_client.cycle import Cycle
+from dirsync_client.hasher import Hasher
+from dirsync_client.link import Link
+from dirsync_client.push import PushStream
+from dirsync_client.removals import Removals
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The link, what goes out on it, and what decides about that."""
+
+    link: Link
+    stream: PushStream
+    hasher: Hasher
+    cycle: Cycle
+    removals: Removals
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on, here or at the server, that has not been answered."""
+        settling = self.removals.stale and bool(self.removals)
+        return self.cycle.working or settling or self.stream.outbox.rescanning
+
+    def close(self) -> None:
+        """End it; what was not settled is unknown."""
+        self.stream.close()
+        self.hasher.close()
+        self.link.close()
