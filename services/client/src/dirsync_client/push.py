@@ -19,7 +19,7 @@ from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.wire.compression import Compression, shrinks
+from dirsync.wire.compression import Compression, shares, shrinks
 from dirsync.wire.push import (
     Item,
     encode_abort,
@@ -300,11 +300,6 @@ class PushStream:
 
 def _share(saved: int, items: list[Item], tickets: tuple[Ticket, ...]) -> None:
     """Spread what compression saved on a batch over its files, by their size."""
-    total = sum(len(item.content) for item in items)
     by_path = {ticket.path: ticket for ticket in tickets}
-    left = saved
-    for item in items:
-        ticket = by_path[item.operation.path]
-        share = min(left, saved * len(item.content) // total if total else 0, len(item.content))
-        ticket.compressed_bytes = share
-        left -= share
+    for item, share in zip(items, shares(saved, [len(item.content) for item in items]), strict=True):
+        by_path[item.operation.path].compressed_bytes = share

@@ -5,6 +5,7 @@ of its frames is read and dropped. Nothing is visible in the replica before a co
 """
 
 import hashlib
+from itertools import repeat
 from typing import Any
 
 from dirsync.errors import DirsyncError, LimitExceeded, StorageError
@@ -14,6 +15,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
+from dirsync.wire.compression import shares
 from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileEnd, Item, Open, PushMessage
 from dirsync.wire.results import Committed, Failure, Outcome
 from dirsync_server.commit import Committer
@@ -35,6 +37,7 @@ class _Upload:
         self.staged: StagedFile | None = None
         self.failure: Failure | None = None
         self.hash: Any = hashlib.sha256()
+        self.saved = 0
 
 
 class Intake:
@@ -54,6 +57,7 @@ class Intake:
         self._whole = metrics.counter("dirsync_files_transferred_total", strategy="whole")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
+        self._saved = metrics.counter("dirsync_saved_bytes_total", reason="compression")
 
     def receive(self, message: PushMessage) -> Committed | None:
         """Take in one message; gives the results if it led to a commit.
@@ -64,13 +68,16 @@ class Intake:
         """
         self.state.receive(message)
         match message:
-            case Batch(items=items):
-                for item in items:
-                    self._take(item)
+            case Batch(items=items, saved=saved):
+                spread = shares(saved, [len(item.content) for item in items]) if saved else repeat(0)
+                for item, share in zip(items, spread, strict=False):
+                    self._take(item, share)
             case FileBegin(number=number, operation=operation):
                 self._begin(number, operation)
-            case FileData(number=number, literal=literal):
-                self._data(self._uploads[number], literal)
+            case FileData(number=number, literal=literal, saved=saved):
+                upload = self._uploads[number]
+                upload.saved += saved
+                self._data(upload, literal)
             case FileEnd(number=number, digest=digest):
                 self._end(self._uploads.pop(number), digest)
             case FileAbort(number=number):
@@ -122,9 +129,10 @@ class Intake:
             size = step.operation.entry.size
             self._literal.inc(size)
             self._logical.inc(size)
+            self._saved.inc(step.saved)
             self._whole.inc()
 
-    def _take(self, item: Item) -> None:
+    def _take(self, item: Item, saved: int) -> None:
         operation = item.operation
         if not isinstance(operation, PutFile):
             self._steps.append(Step(item.number, operation))
@@ -136,7 +144,7 @@ class Intake:
                 raise _Mismatch(operation.path)
             staged = self._committer.staging.create(operation.path)
             staged.write(item.content)
-            self._seal(Step(item.number, operation, staged))
+            self._seal(Step(item.number, operation, staged, saved=saved))
         except DirsyncError as error:
             self._discard(staged)
             self._steps.append(Step(item.number, operation, failure=self._failure(item.number, operation.path, error)))
@@ -169,7 +177,7 @@ class Intake:
             try:
                 if upload.staged.size != operation.entry.size or upload.hash.digest() != digest:
                     raise _Mismatch(operation.path)
-                self._seal(Step(upload.number, operation, upload.staged))
+                self._seal(Step(upload.number, operation, upload.staged, saved=upload.saved))
             except DirsyncError as error:
                 self._give_up(upload, error)
         if upload.failure is not None:

@@ -16,3 +16,5 @@ class Step(NamedTuple):
     staged: StagedFile | None = None
     failure: Failure | None = None
     """Why it cannot be applied, if that is known before the commit."""
+    saved: int = 0
+    """Bytes of its content that compression saved on the way here."""

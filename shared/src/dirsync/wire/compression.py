@@ -6,6 +6,7 @@ of a message, so a decompression bomb costs what an honest message costs.
 
 import enum
 import zlib
+from collections.abc import Sequence
 
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
@@ -81,6 +82,12 @@ def _unzstd(payload: bytes, size: int) -> bytes:
     except zstandard.ZstdError:
         msg = "a zstd message is damaged"
         raise InvalidMessage(msg, reason="INVALID_COMPRESSION") from None
+
+
+def shares(saved: int, sizes: Sequence[int]) -> list[int]:
+    """What compression saved on a batch, spread over its contents by their sizes; none saves more than it has."""
+    total = sum(sizes)
+    return [min(saved, total) * size // total if total else 0 for size in sizes]
 
 
 def shrinks(sample: bytes) -> bool:

@@ -43,6 +43,8 @@ class Batch(NamedTuple):
     """Small operations in the order in which they are to be applied."""
 
     items: list[Item]
+    saved: int = 0
+    """Bytes that compression saved."""
 
 
 class FileBegin(NamedTuple):
@@ -57,6 +59,8 @@ class FileData(NamedTuple):
 
     number: int
     literal: memoryview | bytes
+    saved: int = 0
+    """Bytes that compression saved."""
 
 
 class FileEnd(NamedTuple):
@@ -195,7 +199,8 @@ def decode_push(raw: bytes) -> PushMessage:
         case "compressed_batch":
             packed = message.compressed_batch
             payload = decompress(packed.compression, packed.payload, packed.size)
-            return _decode_batch(parse(pb.PushChangesRequest.Batch, payload))
+            batch = _decode_batch(parse(pb.PushChangesRequest.Batch, payload))
+            return batch._replace(saved=max(0, packed.size - len(packed.payload)))
         case "begin":
             return _decode_begin(message.begin)
         case "data":
@@ -284,7 +289,8 @@ def _decode_data(data: pb.PushChangesRequest.FileData) -> FileData:
             return FileData(data.number, data.literal)
         case "compressed":
             packed = data.compressed
-            return FileData(data.number, decompress(packed.compression, packed.payload, packed.size))
+            literal = decompress(packed.compression, packed.payload, packed.size)
+            return FileData(data.number, literal, max(0, packed.size - len(packed.payload)))
         case _:
             msg = "a data frame of a kind that the server did not offer"
             raise InvalidMessage(msg, reason="STRATEGY_NOT_OFFERED")
