@@ -230,6 +230,19 @@ def test_every_guard_says_its_reason(facts: Facts, words: str) -> None:
     assert f"approve {hold.id}" in hold.message
 
 
+def test_what_comes_and_goes_takes_nothing_away() -> None:
+    """A file that is made and removed again and again counts once, however often; what is really gone counts still."""
+    history = History(0.0, 20)
+    for number in range(30):
+        history.acknowledged(number * 0.5, 21)
+        history.acknowledged(number * 0.5, 20, 1)
+
+    assert 1 == history.missing(16.0)
+    assert guard_of(judge(deletes(9), Facts(entries=11), history, now=16.0)) is None
+    history.acknowledged(17.0, 11, 9)
+    assert Guard.DELETE_PERCENT == guard_of(judge(deletes(1), Facts(entries=10), history, now=18.0))
+
+
 def test_message_tells_deletes_that_went_before() -> None:
     """A trickle is explained: the list itself may be short."""
     hold = verdict(deletes(21), done=30).hold

@@ -12,7 +12,8 @@ Rules, gravest first; one hold names the gravest:
 - The first sync into a replica that the source mostly does not know: everything waits, and so do overwrites.
 - A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
   cannot go before it.
-- More than a share or a number of entries would go, counting those that went within the window: all of it waits.
+- More than a share or a number of entries would go, counting those that went within the window and were not made up
+  for: all of it waits.
 
 What was acknowledged before this process started is unknown to :class:`History`, save for the tree's size then.
 """
@@ -136,6 +137,11 @@ class History:
         self._expire(now)
         return sum(piece.deletes for piece in self._slices)
 
+    def missing(self, now: float) -> int:
+        """Deletes within the window that no addition made up for: a lock file that comes and goes is no loss."""
+        deletes, largest = self.deletes(now), self.largest(now)
+        return min(deletes, largest - (self._slices[-1].last if self._slices else self._in_force))
+
     def _expire(self, now: float) -> None:
         kept_from = now - self._window - self._window / _SLICES
         while self._slices and self._slices[0].start < kept_from:
@@ -245,7 +251,7 @@ def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) 
 
 def _exceeded(steps: Sequence[Operation], history: History, now: float, policy: GuardPolicy) -> Guard | None:
     pending = _count_deletes(steps)
-    total = pending + history.deletes(now)
+    total = pending + history.missing(now)
     if pending == 0:
         return None
     if total > policy.max_delete_count:
@@ -263,7 +269,7 @@ def _count_deletes(steps: Iterable[Operation]) -> int:
 def _reason(
     guard: Guard, waiting: Sequence[Operation], facts: Facts, history: History, *, now: float, policy: GuardPolicy
 ) -> str:
-    largest, before = history.largest(now), history.deletes(now)
+    largest, before = history.largest(now), history.missing(now)
     amount = f"{_count_deletes(waiting)} of {largest} entries would be deleted"
     lately = f", after {before} in the last {policy.window_seconds:g} s" if before else ""
     match guard:
