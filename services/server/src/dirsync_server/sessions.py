@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dirsync import clock
-from dirsync.errors import LimitExceeded, OutOfTurn, SessionBusy, SessionSuperseded, SessionUnknown
+from dirsync.errors import LimitExceeded, OutOfTurn, SessionBusy, SessionSuperseded, SessionUnknown, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.wire.session import SESSION_ID_SIZE, OpenRequest
 
@@ -54,6 +54,7 @@ class Sessions:
         self._max_sessions = max_sessions
         self._now = monotonic
         self._lock = threading.Lock()
+        self._ending = False
         self._by_id: dict[bytes, Session] = {}
         self._by_namespace: dict[str, Session] = {}
         self._gone: OrderedDict[bytes, None] = OrderedDict()
@@ -124,6 +125,8 @@ class Sessions:
     def attach(self, session: Session, end: Callable[[], object]) -> int:
         """Note an open push stream; ``end`` ends it. Gives its number for :meth:`detach`."""
         with self._lock:
+            if self._ending:
+                raise Unavailable("the server is stopping")
             if session.superseded:
                 raise _superseded()
             if session.streams:
@@ -155,8 +158,9 @@ class Sessions:
             return session if session is not None and session.lives(self._now()) else None
 
     def end_all(self) -> None:
-        """End every stream: the server stops."""
+        """End every stream, those too that are only about to open: the server stops."""
         with self._lock:
+            self._ending = True
             sessions = list(self._by_id.values())
         for session in sessions:
             _end_streams(session)
