@@ -128,7 +128,7 @@ class TestRoot:
             build(pair.source, FILES)
             client.wait_for("guard.released")
             wait_until_equal(pair)
-            until(lambda: client.status()["in_sync"], "in sync")
+            client.wait_until_in_sync()
 
     @pytest.mark.case("G05")
     @pytest.mark.needs("privileged")
@@ -160,7 +160,7 @@ class TestRoot:
         assert 4 == client.command("status").code
         assert before == look(pair.replica)
         pair.source.chmod(0o755)
-        until(lambda: client.status()["in_sync"], "in sync")
+        client.wait_until_in_sync()
 
     @pytest.mark.case("G10")
     @pytest.mark.needs("privileged")
@@ -218,7 +218,7 @@ class TestLimits:
         assert (0, "released 12 paths\n") == (approved.code, approved.stdout)
         client.wait_for("guard.released", hold=held["hold"])
         wait_until_equal(pair)
-        until(lambda: client.status()["in_sync"], "in sync")
+        client.wait_until_in_sync()
         until(lambda: client.metrics().value("dirsync_holds") == 0, "no hold in the metrics")
         until(lambda: client.get("/readyz").status == 200, "ready")
 
@@ -334,7 +334,7 @@ class TestReplica:
         (pair.replica / "d0/f3").chmod(0o600)
         wait_until_equal(pair)
 
-        until(lambda: client.status()["in_sync"], "in sync")
+        client.wait_until_in_sync()
 
     @pytest.mark.case("G11")
     @pytest.mark.parametrize("what", ["edited", "removed", "directory", "link"])
@@ -354,4 +354,4 @@ class TestReplica:
 
         changed = client.metrics().value("dirsync_changes_applied_total", operation="put_file", outcome="changed")
         assert changed >= 1
-        until(lambda: client.status()["in_sync"], "in sync")
+        client.wait_until_in_sync()

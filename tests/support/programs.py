@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from tests.support.log import Event, Log
 from tests.support.metrics import Answer, Samples, get, scrape
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 STOP_SECONDS = 15.0
 """How long a program may take to end: the longest default grace period, and some for a busy machine."""
@@ -183,6 +184,10 @@ class Client(Process):
     def wait_for(self, event: str, *, since: int = 0, seconds: float = 15.0, **fields: object) -> Event:
         """As :meth:`tests.support.log.Log.wait_for`."""
         return self.log.wait_for(event, since=since, seconds=seconds, **fields)
+
+    def wait_until_in_sync(self) -> None:
+        """Return when both sides are equal by its own account."""
+        until(lambda: self.metrics().value("dirsync_in_sync") == 1, "in sync")
 
     def status(self) -> Any:
         """What it says of itself."""
