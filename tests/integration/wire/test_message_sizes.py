@@ -38,7 +38,7 @@ def make_names(root: Path, count: int) -> set[bytes]:
 
 
 @pytest.fixture(
-    scope="module", params=[30_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (100_000, 1_000_000))]
+    scope="module", params=[10_000, *(pytest.param(n, marks=pytest.mark.slow) for n in (100_000, 1_000_000))]
 )
 def wide(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wide]:
     """A replica with that many names in one directory."""

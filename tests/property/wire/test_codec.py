@@ -260,7 +260,7 @@ def test_data(number: int, literal: bytes, compression: Compression) -> None:
     frame = push.decode_push(raw)
 
     assert isinstance(frame, push.FileData)
-    assert (number, literal) == (frame.number, bytes(frame.literal))
+    assert (number, literal, saved) == (frame.number, bytes(frame.literal), frame.saved)
     assert saved > 0 or compression is Compression.NONE or len(literal) < 5000
 
 
