@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from dirsync.errors import Unavailable
+from dirsync.errors import RemoteError, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, pack
 from dirsync.tree.ignore import IgnoreRules
 from dirsync.tree.options import TreeOptions
-from dirsync.tree.path import ROOT, RelPath, is_within
+from dirsync.tree.path import ROOT, RelPath, abbreviate, components, is_within, split
 from dirsync.tree.tree import Attributes, Tree
 from dirsync.wire.replica import (
     ListRequest,
@@ -73,11 +73,20 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
     """A tree of entries that come parents before children; ignored ones and what is below them are left out."""
     tree = Tree(attributes)
     left_out: RelPath | None = None
+    last: list[bytes] = []
     for path, entry in entries:
+        names = components(path)
+        if names <= last:
+            msg = f"the server listed {abbreviate(path)} out of order or twice"
+            raise RemoteError(msg, reason="LISTING_OUT_OF_ORDER")
+        last = names
         if left_out is not None and is_within(path, left_out):
             continue
         if ignore.matches(path, entry.is_directory):
             left_out = path
             continue
+        if tree.directory(split(path)[0]) is None:
+            msg = f"the server listed {abbreviate(path)}, but no directory that it is in"
+            raise RemoteError(msg, reason="LISTING_INCONSISTENT")
         tree.put(path, pack(entry))
     return tree
