@@ -169,15 +169,20 @@ class TestIgnore:
         assert 0 == pair.command("verify", "--deep", ignore="*.tmp").code
 
     def test_directories_of_ignored_content_only(self, pair: Pair) -> None:
-        """A directory that has nothing else is there on neither side's account: not made, not deleted, no flapping."""
+        """A directory that has nothing else is there on neither side's account: not made, not deleted, no flapping.
+
+        Nor does it matter that the server saw it before anybody told it what is ignored.
+        """
+        build(pair.source, {".dirsyncignore": "*.log", "logs/deep/a.log": "1", "both/": None, "x": "x"})
+        build(pair.replica, {"theirs/deep/b.log": "2", "both/c.log": "3"})
         pair.server()
-        build(pair.source, {".dirsyncignore": "*.log", "logs/deep/a.log": "1", "x": "x"})
-        build(pair.replica, {"theirs/deep/b.log": "2"})
+        verified = pair.command("verify", "--json")
         runs = [pair.once() for _ in range(2)]
         left = {str(p.relative_to(pair.replica)) for p in pair.replica.rglob("*")}
 
+        assert [".dirsyncignore", "both", "x"] == [line["path"] for line in verified.json["differences"]]
         assert [0, 0] == [run.code for run in runs]
-        assert {".dirsyncignore", "x", "theirs", "theirs/deep", "theirs/deep/b.log"} == left
+        assert {".dirsyncignore", "both", "both/c.log", "x", "theirs", "theirs/deep", "theirs/deep/b.log"} == left
         assert (0, 0) == _moved(runs[1].event("sync.completed"))
 
     def test_directory_with_ignored_content_leaves_the_source(self, pair: Pair) -> None:

@@ -198,12 +198,13 @@ class Replica:
         self._ignore = IgnoreRules(options.ignore_rules)
         _store_options(self.index, options)
         if rules_changed:
-            self.rescan()
+            self.rescan(keep_directories=False)
         return options
 
-    def rescan(self, starts: Sequence[RelPath] = (ROOT,), *, deep: bool = True) -> int:
+    def rescan(self, starts: Sequence[RelPath] = (ROOT,), *, deep: bool = True, keep_directories: bool = True) -> int:
         """Look at the files again and repair what the tree said wrongly; gives how many entries that were.
 
+        ``keep_directories`` as in :meth:`scan_rules`.
         The lock is held for a directory at a time, and not while files are read.
         """
         if self.root.state() is not RootState.SAME:
@@ -212,7 +213,8 @@ class Replica:
         started = self._now()
         changed: list[RelPath] = []
         with self.root.clone() as root:
-            steps = scan_steps(root, self.tree, self.scan_rules(self._ignore), starts, deep=deep)
+            rules = self.scan_rules(self._ignore, keep_directories=keep_directories)
+            steps = scan_steps(root, self.tree, rules, starts, deep=deep)
             while True:
                 with self.lock:
                     step = next(steps, None)
@@ -268,12 +270,16 @@ class Replica:
             return f"the disk of {self.namespace!r} is full: less than MIN_FREE_BYTES is left"
         return ""
 
-    def scan_rules(self, ignore: IgnoreRules) -> ScanRules:
-        """What a look at the files lists under these ignore rules."""
+    def scan_rules(self, ignore: IgnoreRules, *, keep_directories: bool = True) -> ScanRules:
+        """What a look at the files lists under these ignore rules.
+
+        Directories that the tree has stay in it without content that counts (``keep_directories``): the source has
+        them. Not so if the tree was made under other rules: then what was ignored may be why it has them.
+        """
         return ScanRules(
             ignores=ignore.matches if ignore.lines else None,
             reserved=self.staging.reserved_names,
-            keep_known_directories=True,
+            keep_known_directories=keep_directories,
         )
 
     def _have_looked(self, started: float) -> None:

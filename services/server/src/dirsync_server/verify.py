@@ -28,7 +28,8 @@ def verify(
     with replica.lock:
         known = replica.tree
         tree = known.copy(options.attributes)
-        rules = replica.scan_rules(IgnoreRules(options.ignore_rules))
+        agreed = options.ignore_rules == replica.options.ignore_rules
+        rules = replica.scan_rules(IgnoreRules(options.ignore_rules), keep_directories=agreed)
     read = 0
 
     def count(size: int) -> None:
