@@ -3,8 +3,11 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dirsync.v1 import entry_pb2
+from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.operations import (
     ABSENT,
@@ -18,15 +21,17 @@ from tests.support.operations import (
     digest,
     end,
     file,
+    make_directory,
     put,
     put_link,
     seen,
     set_metadata,
 )
 from tests.support.serving import Bench
-from tests.support.wire import Push, Wire
+from tests.support.wire import REPLICA, Push, Wire
 
 CONTENT = b"what really comes"
+OPTIONS = entry_pb2.TreeOptions(preserve_mode=True, preserve_mtime=True)
 
 
 def outcome(committed: pb.PushChangesResponse) -> list[tuple[int, int, str]]:
@@ -214,3 +219,55 @@ def test_no_message(wire: Wire, message: pb.PushChangesRequest, reason: str) -> 
     push: Push = wire.push(wire.open_session().session_id)
 
     assert ("INVALID_ARGUMENT", reason) == push.send(begin(1, b"f", 1), message).finish()[1][:2]
+
+
+@pytest.mark.case("I12")
+def test_operations_out_of_place(bench: Bench) -> None:
+    """Operations that come before their directory, twice, or under a file or link fail each for itself."""
+    at = bench.at
+    failures = bench.apply(
+        put(2, at("late/x"), b"x"),
+        make_directory(3, at("late")),
+        put(4, at("file"), b"x"),
+        put(5, at("file"), b"other"),
+        put(6, at("file/below"), b"x"),
+        make_directory(7, at("file/below/deeper")),
+        put_link(8, at("link"), b"late"),
+        put(9, at("link/x"), b"x"),
+        make_directory(10, at("late")),
+        put(11, at("late/y"), b"y"),
+    )
+
+    assert [(number, "CHANGED") for number in (2, 5, 6, 7, 9, 10)] == [(f.number, f.reason) for f in failures]
+    assert {"file", "late", "link"} == set(os.listdir(bench.place))
+    assert ["y"] == os.listdir(bench.place / "late")
+    assert b"x" == (bench.place / "file").read_bytes()
+
+
+KINDS = ("put", "link", "directory", "delete")
+
+
+@pytest.mark.case("I12")
+@settings(max_examples=40)
+@given(drawn=st.lists(st.tuples(st.sampled_from(KINDS), st.text("ab/", max_size=5)), max_size=12))
+def test_any_order(wire: Wire, drawn: list[tuple[str, str]]) -> None:
+    """Whatever operations come in whatever order, the tree that the server then claims is the one on its disk."""
+    operations = []
+    for number, (kind, text) in enumerate(drawn, start=1):
+        path = b"/".join(part.encode() for part in text.split("/") if part) or b"a"
+        operations.append(
+            {
+                "put": put(number, path, text.encode()),
+                "link": put_link(number, path, b"a"),
+                "directory": make_directory(number, path),
+                "delete": delete(number, path, seen(file(text.encode()))),
+            }[kind]
+        )
+    push = wire.push(wire.open_session().session_id)
+    committed = push.send(batch(*operations), commit()).receive()
+    looked = push.send(commit(rescan=True)).receive()
+    push.finish()
+    verified = wire.call(REPLICA + "VerifyContent", rpb.VerifyContentRequest(deep=True, options=OPTIONS))
+
+    assert committed.root_digest == looked.root_digest
+    assert committed.root_digest == verified.as_messages(rpb.VerifyContentResponse)[-1].summary.root_digest
