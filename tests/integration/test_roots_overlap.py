@@ -8,7 +8,7 @@ from tests.support.trees import build, look
 
 
 @pytest.mark.case("G08")
-@pytest.mark.parametrize(("source", "replica"), [("both", "both"), ("both", "both/inner"), ("both/inner", "both")])
+@pytest.mark.parametrize("source, replica", [("both", "both"), ("both", "both/inner"), ("both/inner", "both")])
 def test_overlapping(pair: Pair, source: str, replica: str) -> None:
     """One directory in both roles, or one in the other: the client says so, exits with 2, and nothing changes."""
     build(pair.place / "both", {"inner/file": "x"})
