@@ -28,7 +28,7 @@ class Limits:
     """One gRPC message, in bytes. Parsed protobuf can be a hundred times its wire size, so the wire size is bounded."""
     window_bytes: int = 4 * MIB
     """What may be under way on one stream before its reader takes it, in bytes: 40 MB/s at 100 ms of round trip."""
-    frame_bytes: int = 512 * KIB
+    frame_bytes: int = 960 * KIB
     """Payload of one data frame, in bytes: large enough to amortise a message, small enough that a change of another
     file waits no longer than one frame."""
     batch_bytes: int = 256 * KIB
