@@ -177,9 +177,12 @@ class TestIgnore:
         build(pair.replica, {"theirs/deep/b.log": "2", "both/c.log": "3"})
         pair.server()
         verified = pair.command("verify", "--json")
+        plan = pair.command("plan", "--json")
         runs = [pair.once() for _ in range(2)]
         left = {str(p.relative_to(pair.replica)) for p in pair.replica.rglob("*")}
 
+        assert [".dirsyncignore", "both", "x"] == sorted(step["path"] for step in plan.json["operations"])
+        assert [] == plan.json["holds"]
         assert [".dirsyncignore", "both", "x"] == [line["path"] for line in verified.json["differences"]]
         assert [0, 0] == [run.code for run in runs]
         assert {".dirsyncignore", "both", "both/c.log", "x", "theirs", "theirs/deep", "theirs/deep/b.log"} == left

@@ -70,9 +70,13 @@ class RemoteReplica:
 
 
 def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes, ignore: IgnoreRules) -> Tree:
-    """A tree of entries that come parents before children; ignored ones and what is below them are left out."""
+    """A tree of entries that come parents before children; ignored ones and what is below them are left out.
+
+    So are directories that live only through ignored content: a session with these rules would not see them.
+    """
     tree = Tree(attributes)
     left_out: RelPath | None = None
+    holders: list[RelPath] = []
     last: list[bytes] = []
     for path, entry in entries:
         names = components(path)
@@ -84,9 +88,14 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
             continue
         if ignore.matches(path, entry.is_directory):
             left_out = path
+            holders.append(split(path)[0])
             continue
         if tree.directory(split(path)[0]) is None:
             msg = f"the server listed {abbreviate(path)}, but no directory that it is in"
             raise RemoteError(msg, reason="LISTING_INCONSISTENT")
         tree.put(path, pack(entry))
+    for holder in holders:
+        while holder and (directory := tree.directory(holder)) is not None and not directory.children:
+            tree.remove(holder)
+            holder = split(holder)[0]  # noqa: PLW2901  # upwards, as far as nothing else is there
     return tree
