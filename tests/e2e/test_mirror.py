@@ -248,7 +248,7 @@ class TestLarge:
     def test_several_at_once(self, pair: Pair) -> None:
         """Several large files are under way at the same time, and a small one does not wait for them."""
         pair.server()
-        spec: Spec = {f"large{number}": File(random_bytes(3 * MIB, number)) for number in range(3)}
+        spec: Spec = {f"large{number}": File(random_bytes(2 * MIB, number)) for number in range(3)}
         build(pair.source, {**spec, "z-small": "small"})
         client = pair.client(bandwidth_limit="2MiB", compression="none")
         synced = client.log.all("file.synced")
