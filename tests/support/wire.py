@@ -20,7 +20,7 @@ SYNC = "/dirsync.v1.SyncService/"
 REPLICA = "/dirsync.v1.ReplicaService/"
 AGENT = "/dirsync.v1.AgentService/"
 SECONDS = 20.0
-"""How long anything here is waited for."""
+"""How long anything here is waited for, unless a test says otherwise."""
 _DETAILS = "grpc-status-details-bin"
 _NO_BOUND = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -55,9 +55,9 @@ class Answer(NamedTuple):
 class Push:
     """An open push stream: messages go out when they are sent, answers are read when they are wanted."""
 
-    def __init__(self, stub: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, stub: Any, metadata: tuple[tuple[str, str], ...], seconds: float = SECONDS) -> None:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._call = stub(iter(self._queue.get, None), metadata=metadata, timeout=SECONDS)
+        self._call = stub(iter(self._queue.get, None), metadata=metadata, timeout=seconds)
 
     def send(self, *messages: pb.PushChangesRequest | bytes) -> Self:
         """Send messages, or bytes that claim to be some."""
@@ -90,7 +90,9 @@ class Push:
 class Wire:
     """A raw peer of one process."""
 
-    def __init__(self, target: str, token: str | None = None) -> None:
+    def __init__(self, target: str, token: str | None = None, *, seconds: float = SECONDS) -> None:
+        """``seconds`` is how long each call may take."""
+        self._seconds = seconds
         self._channel = grpc.insecure_channel(target, options=[*_NO_BOUND, ("grpc.enable_retries", 0)])
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
@@ -103,12 +105,12 @@ class Wire:
     def call(self, method: str, request: Message | bytes = b"") -> Answer:
         """Call a method of one request; whether one or many answers come makes no difference on the wire."""
         stub: Any = self._channel.unary_stream(method)
-        return _read(stub(_raw(request), metadata=self._metadata, timeout=SECONDS))
+        return _read(stub(_raw(request), metadata=self._metadata, timeout=self._seconds))
 
     def stream(self, method: str, requests: Iterable[Message | bytes]) -> Answer:
         """Call a method with these requests, and read to the end."""
         stub: Any = self._channel.stream_stream(method)
-        return _read(stub(map(_raw, list(requests)), metadata=self._metadata, timeout=SECONDS))
+        return _read(stub(map(_raw, list(requests)), metadata=self._metadata, timeout=self._seconds))
 
     def ask(self, method: str, request: Message, response_type: type[M]) -> M:
         """Call a method that must succeed with one answer."""
@@ -138,7 +140,7 @@ class Wire:
     def push(self, session_id: bytes | None = None) -> Push:
         """An open push stream; with a session its first message is sent already."""
         stub: Any = self._channel.stream_stream(SYNC + "PushChanges")
-        push = Push(stub, self._metadata)
+        push = Push(stub, self._metadata, self._seconds)
         return push if session_id is None else push.send(stream_open(session_id))
 
     def list(self, session_id: bytes, *paths: bytes) -> Answer:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from dirsync.limits import LIMITS
 from dirsync.tree.guards import Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem
@@ -11,7 +12,8 @@ from dirsync.wire.parse import parse
 
 HOLD_PATHS_SHOWN = 20
 """Paths of a hold that a status names."""
-PROBLEMS_PER_MESSAGE = 500
+HOLD_CHARACTERS_SHOWN = 16 * 1024
+"""Characters that these paths may have together; the first is shown whatever its length."""
 
 
 class HoldView(NamedTuple):
@@ -56,8 +58,13 @@ class SyncResult(NamedTuple):
 
 def view_hold(hold: Hold) -> HoldView:
     """A hold as it is shown."""
-    shown = tuple(escape(step.path) for step in hold.operations[:HOLD_PATHS_SHOWN])
-    return HoldView(hold.id, hold.guard.value, len(hold.operations), shown, hold.message)
+    shown: list[str] = []
+    for step in hold.operations[:HOLD_PATHS_SHOWN]:
+        text = escape(step.path)
+        if shown and sum(map(len, shown)) + len(text) > HOLD_CHARACTERS_SHOWN:
+            break
+        shown.append(text)
+    return HoldView(hold.id, hold.guard.value, len(hold.operations), tuple(shown), hold.message)
 
 
 def encode_agent_status(status: AgentStatus) -> bytes:
@@ -117,10 +124,17 @@ def encode_sync_result(result: SyncResult) -> bytes:
 
 
 def encode_problems(problems: Sequence[Problem]) -> Iterator[bytes]:
-    """Problems, some at a time."""
-    for start in range(0, len(problems), PROBLEMS_PER_MESSAGE):
-        some = problems[start : start + PROBLEMS_PER_MESSAGE]
-        yield pb.ListProblemsResponse(problems=[_encode_problem(problem) for problem in some]).SerializeToString()
+    """Problems in pages of about ``LIMITS.listing_bytes``."""
+    page, size = pb.ListProblemsResponse(), 0
+    for problem in problems:
+        encoded = _encode_problem(problem)
+        page.problems.append(encoded)
+        size += encoded.ByteSize()
+        if size >= LIMITS.listing_bytes:
+            yield page.SerializeToString()
+            page, size = pb.ListProblemsResponse(), 0
+    if page.problems:
+        yield page.SerializeToString()
 
 
 def decode_problems(messages: Iterable[bytes]) -> Iterator[tuple[RelPath, str, str]]:
