@@ -289,6 +289,19 @@ class TestLimits:
         assert 14 == len(look(pair.replica))
 
     @pytest.mark.case("G06")
+    def test_lock_file(self, pair: Pair) -> None:
+        """A file that comes and goes all the time takes nothing away, so its deletes are never too many."""
+        client = live(pair, delete_settle="20ms")
+        for _ in range(12):
+            mark = client.log.mark()
+            build(pair.source, {"lock": "held"})
+            client.wait_for("file.synced", since=mark, path="lock")
+            (pair.source / "lock").unlink()
+            client.wait_for("file.deleted", since=mark, path="lock")
+
+        assert [] == client.log.all("guard.held")
+
+    @pytest.mark.case("G06")
     def test_agent_token(self, pair: Pair) -> None:
         """Where the agent asks for a token, nobody approves without it."""
         token = pair.place / "token"
@@ -334,14 +347,20 @@ class TestReplica:
     @pytest.mark.case("G11")
     def test_found_by_rescan(self, pair: Pair) -> None:
         """Edits, removals and additions by hand are found by the periodic look at both sides, repaired and counted."""
-        client = live(pair)
+        server = pair.server()
+        build(pair.source, FILES)
+        client = pair.client(**QUICK)
+        mark = client.log.mark()
         (pair.replica / "d0/f0").write_text("edited by hand")
         (pair.replica / "d1/f1").unlink()
         shutil.rmtree(pair.replica / "d2")
         build(pair.replica, {"stray/deep": "added by hand"})
         (pair.replica / "d0/f3").chmod(0o600)
-        wait_until_equal(pair)
+        completed = client.wait_for("sync.completed", since=mark)
 
+        assert 2 == completed["deletes"]
+        assert server.metrics().value("dirsync_rescan_found_total") >= 6
+        assert differences(pair.source, pair.replica) == []
         client.wait_until_in_sync()
 
     @pytest.mark.case("G11")

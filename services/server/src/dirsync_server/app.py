@@ -139,6 +139,7 @@ class Server:
             for replica in self._replicas.values():
                 started = monotonic()
                 replica.scan()
+                replica.repaired = self.metrics.counter("dirsync_rescan_found_total")
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
                 self._log.info(
                     Event.RESCAN_COMPLETED,

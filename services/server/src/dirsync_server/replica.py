@@ -27,6 +27,7 @@ from dirsync.fs.rules import ScanRules
 from dirsync.fs.staging import Staging
 from dirsync.fs.walk import scan_steps
 from dirsync.limits import LIMITS
+from dirsync.runtime.metrics import Counter
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.ignore import IgnoreRules
 from dirsync.tree.options import TreeOptions
@@ -72,7 +73,7 @@ class Replica:
         self.bytes = 0
         """Sum of the sizes of all files."""
         self.problems: dict[RelPath, Problem] = {}
-        self.repaired = 0
+        self.repaired = Counter()
         """Entries that were found to be other than the tree said."""
         self.last_commit: float | None = None
         self.suspect = False
@@ -228,7 +229,7 @@ class Replica:
         if changed:
             with self.lock:
                 self._count_bytes()
-                self.repaired += len(changed)
+                self.repaired.inc(len(changed))
         if deep and ROOT in starts:
             self.suspect = False
             self._have_looked(started)
