@@ -73,6 +73,9 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
     """A tree of entries that come parents before children; ignored ones and what is below them are left out.
 
     So are directories that live only through ignored content: a session with these rules would not see them.
+
+    Raises:
+        RemoteError: they come in another order, twice, or without the directories that they are in.
     """
     tree = Tree(attributes)
     left_out: RelPath | None = None

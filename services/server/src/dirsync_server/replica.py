@@ -209,7 +209,7 @@ class Replica:
         The lock is held for a directory at a time, and not while files are read.
         """
         if self.root.state() is not RootState.SAME:
-            msg = f"the replica's directory {escape(self.root.path)} is gone or was replaced; restart the server"
+            msg = f"the replica's directory is gone or was replaced; restart the server of {self.namespace!r}"
             raise StorageError(msg, reason="ROOT_CHANGED")
         started = self._now()
         changed: list[RelPath] = []
