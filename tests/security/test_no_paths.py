@@ -13,7 +13,7 @@ from tests.support.wire import REPLICA, Wire
 
 @pytest.mark.case("I29")
 def test_lost_root(tmp_path: Path) -> None:
-    """When the replica's directory is replaced under the server, it says so without the path and writes nothing there."""
+    """When the replica's directory is replaced under the server, it says so without its path and writes nothing."""
     pair = Pair(tmp_path / "somewhere-secret")
     server = pair.server(min_free_bytes=0)
     with Wire(server.address) as wire:

@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from dirsync.errors import DirsyncError, LimitExceeded, OutOfTurn, SessionBusy, SessionSuperseded, SessionUnknown
+from dirsync.errors import (
+    DirsyncError,
+    LimitExceeded,
+    OutOfTurn,
+    SessionBusy,
+    SessionSuperseded,
+    SessionUnknown,
+    Unavailable,
+)
 from dirsync.limits import LIMITS
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
@@ -224,10 +232,12 @@ def test_memory_is_bounded(desk: Desk) -> None:
 
 
 def test_end_all(desk: Desk) -> None:
-    """When the server stops every stream is ended."""
+    """When the server stops every stream is ended, and none opens any more."""
+    late = desk.open(namespace="c")
     ended: list[str] = []
     for name in ("a", "b"):
         desk.sessions.attach(desk.open(namespace=name), lambda name=name: ended.append(name))  # type: ignore[misc]
     desk.sessions.end_all()
 
     assert ["a", "b"] == sorted(ended)
+    assert Unavailable is refusal(lambda: desk.sessions.attach(late, lambda: None))
