@@ -116,6 +116,9 @@ class Intake:
         with self._replica.lock:
             digest, entries = self._replica.tree.digest(), len(self._replica.tree)
         self._usage = self._replica.usage()
+        if not self._uploads:
+            # Nothing is staged any more: nobody should find a trace of us in a replica at rest.
+            self._committer.staging.tidy()
         applied = [number for number in files if number not in failed]
         return Committed(self.state.last_number, failures, digest, entries, requested, applied)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from dirsync.runtime.cli import ExitCode
@@ -16,7 +15,7 @@ from dirsync_client.settings import ClientSettings
 from dirsync_client.status import Status
 
 PROBLEMS_TOLD = 20
-"""Problems that are told one by one to a person; the log and ``--json`` have all."""
+"""Problems that are listed one by one; the log and ``--json`` have all."""
 
 
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
@@ -48,11 +47,13 @@ def _tell(status: Status, *, as_json: bool) -> None:
         print(json.dumps(_as_data(status)))
         return
     if status.hold is not None:
-        print(f"held: {status.hold.message}", file=sys.stderr)
+        print(f"held {status.hold.id} ({status.hold.guard.value}): {status.hold.message}")
     for problem in status.problems[:PROBLEMS_TOLD]:
-        print(f"problem: {problem.message}", file=sys.stderr)
+        print(f"problem: {problem.message}")
     if len(status.problems) > PROBLEMS_TOLD:
-        print(f"and {len(status.problems) - PROBLEMS_TOLD} more problems", file=sys.stderr)
+        print(f"and {len(status.problems) - PROBLEMS_TOLD} more problems")
+    verdict = "in sync" if status.in_sync else "not in sync"
+    print(f"{verdict}, {status.entries} entries, root digest {status.replica_digest.hex()}")
 
 
 def _as_data(status: Status) -> dict[str, Any]:
