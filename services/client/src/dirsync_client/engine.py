@@ -14,6 +14,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.fs.root import RootState
+from dirsync.limits import LIMITS
 from dirsync.runtime.logging import set_context
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.diff import diff
@@ -42,7 +43,7 @@ from dirsync_client.status import State, StatusBoard
 from dirsync_client.ticket import Settled, StreamEnded, Unsent
 
 ONCE_CONNECT_SECONDS = 30.0
-"""How long ``once`` tries to reach a server before it gives up."""
+"""How long ``once`` goes on without a commit that the server answers before it gives up."""
 SCAN_SLICE_SECONDS = 0.02
 """How long a scan goes on before hints have a turn."""
 
@@ -106,6 +107,8 @@ class Engine:
         self._scan: SlicedScan | None = None
         self._measures = False
         self._planned = (0, 0)
+        self._progressed = 0.0
+        """When the server last settled something, or the run began: sessions that open and die are no progress."""
 
     def measure_plans(self) -> None:
         """Find out at the start of each session how much there is to do; costs one more comparison of the trees."""
@@ -126,15 +129,14 @@ class Engine:
             DirsyncError: ``once`` cannot go on. Without it everything is tried again.
         """
         backoff = Backoff()
-        deadline = self._now() + ONCE_CONNECT_SECONDS
+        self._progressed = self._now()
         self._reporter.state(State.STARTING)
         self._scan_to_the_end()
         while not self.inbox.stopping:
             self._reporter.state(State.CONNECTING)
             try:
+                opened = self._now()
                 with self._session() as session:
-                    deadline = self._now() + ONCE_CONNECT_SECONDS
-                    backoff.reset()
                     self._serve(session, once=once)
                 if once:
                     return
@@ -145,10 +147,14 @@ class Engine:
                 raise
             except DirsyncError as error:
                 self._reporter.lost(error)
-                if once and (not isinstance(error, Unavailable) or self._now() > deadline):
+                idle = self._now() - self._progressed
+                if once and (not isinstance(error, Unavailable) or idle > ONCE_CONNECT_SECONDS):
                     raise
+                if self._progressed > opened or self._now() - opened > LIMITS.backoff_max_seconds:
+                    backoff.reset()
                 # Whoever was superseded by a newer process of his own comes back rarely.
-                self._sleep(backoff.ceiling if isinstance(error, SessionSuperseded) else backoff.next())
+                superseded = isinstance(error, SessionSuperseded)
+                self._sleep(LIMITS.backoff_max_seconds if superseded else backoff.next())
                 self._metrics.inc("dirsync_reconnects_total")
         self._reporter.state(State.STOPPING)
 
@@ -228,11 +234,11 @@ class Engine:
 
     # What came in.
 
-    @staticmethod
-    def _take_posts(session: Session, posts: Sequence[Post]) -> None:
+    def _take_posts(self, session: Session, posts: Sequence[Post]) -> None:
         for post in posts:
             match post:
                 case Settled():
+                    self._progressed = self._now()
                     session.cycle.settled(post)
                 case Unsent():
                     session.cycle.unsent(post)
