@@ -22,7 +22,6 @@ def test_lost_root(tmp_path: Path) -> None:
         pair.replica.mkdir()
         pushed = wire.push(session_id).send(batch(put(1, b"x", b"x")), commit(rescan=True)).finish()
         asked = wire.call(REPLICA + "GetStatus", rpb.ReplicaServiceGetStatusRequest())
-        wire.push(wire.open_session().session_id).send(commit(rescan=True)).finish()
     wrong = pair.end()
 
     assert wrong == []

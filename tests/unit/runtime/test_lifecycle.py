@@ -40,6 +40,22 @@ def test_first_signal_stops_cleanly(number: signal.Signals) -> None:
     assert (f"stopping {number.name}\nstopped\n", 0) == (out, process.returncode)
 
 
+def test_signal_to_another_thread() -> None:
+    """A signal that the kernel hands to another thread than the waiting one stops the process too."""
+    program = SERVICE.replace(
+        'print("started", flush=True)',
+        """
+    idle = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+    idle.start()
+    threading.Timer(0.2, signal.pthread_kill, (idle.ident, signal.SIGTERM)).start()""",
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", f"import signal{program}", "0"], capture_output=True, text=True, timeout=10, check=False
+    )
+
+    assert ("stopping SIGTERM\nstopped\n", "", 0) == (process.stdout, process.stderr, process.returncode)
+
+
 def test_second_signal_stops_now() -> None:
     """A second signal does not wait for the order."""
     process = service("60")

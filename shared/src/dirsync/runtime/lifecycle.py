@@ -15,6 +15,9 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_NOW = 1
 """Exit code of a process that was told twice."""
+WAKE_SECONDS = 0.5
+"""How often whoever waits without end wakes: the kernel may hand a signal to any thread (it does when another one, as
+SIGCONT, came right before), and Python runs the handler only once the main thread is awake."""
 
 
 class Lifetime:
@@ -30,10 +33,12 @@ class Lifetime:
 
     def wait(self, seconds: float | None = None) -> str | None:
         """The first reason to stop; None when none came in time."""
-        try:
-            return self._reasons.get(timeout=seconds)
-        except Empty:
-            return None
+        while True:
+            try:
+                return self._reasons.get(timeout=WAKE_SECONDS if seconds is None else seconds)
+            except Empty:
+                if seconds is not None:
+                    return None
 
     @contextmanager
     def signals(self) -> Iterator[None]:
