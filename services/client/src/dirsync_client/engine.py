@@ -42,8 +42,8 @@ from dirsync_client.state import StateDirectory
 from dirsync_client.status import State, StatusBoard
 from dirsync_client.ticket import Settled, StreamEnded, Unsent
 
-ONCE_CONNECT_SECONDS = 30.0
-"""How long ``once`` goes on without a commit that the server answers before it gives up."""
+ONCE_RETRY_SECONDS = 30.0
+"""How long ``once`` tries again without a commit that the server answers before it gives up."""
 SCAN_SLICE_SECONDS = 0.02
 """How long a scan goes on before hints have a turn."""
 
@@ -107,8 +107,8 @@ class Engine:
         self._scan: SlicedScan | None = None
         self._measures = False
         self._planned = (0, 0)
-        self._progressed = 0.0
-        """When the server last settled something, or the run began: sessions that open and die are no progress."""
+        self._progressed = False
+        """Whether the server settled anything in this session: sessions that open and die are no progress."""
 
     def measure_plans(self) -> None:
         """Find out at the start of each session how much there is to do; costs one more comparison of the trees."""
@@ -129,13 +129,14 @@ class Engine:
             DirsyncError: ``once`` cannot go on. Without it everything is tried again.
         """
         backoff = Backoff()
-        self._progressed = self._now()
+        failing_since: float | None = None
         self._reporter.state(State.STARTING)
         self._scan_to_the_end()
         while not self.inbox.stopping:
             self._reporter.state(State.CONNECTING)
+            self._progressed = False
+            opened = self._now()
             try:
-                opened = self._now()
                 with self._session() as session:
                     self._serve(session, once=once)
                 if once:
@@ -147,12 +148,13 @@ class Engine:
                 raise
             except DirsyncError as error:
                 self._reporter.lost(error)
-                idle = self._now() - self._progressed
-                if once and (not isinstance(error, Unavailable) or idle > ONCE_CONNECT_SECONDS):
-                    raise
-                if self._progressed > opened or self._now() - opened > LIMITS.backoff_max_seconds:
+                now = self._now()
+                if self._progressed or now - opened > LIMITS.backoff_max_seconds:
                     backoff.reset()
-                # Whoever was superseded by a newer process of his own comes back rarely.
+                if self._progressed or failing_since is None:
+                    failing_since = now
+                if once and (not isinstance(error, Unavailable) or now - failing_since > ONCE_RETRY_SECONDS):
+                    raise
                 superseded = isinstance(error, SessionSuperseded)
                 self._sleep(LIMITS.backoff_max_seconds if superseded else backoff.next())
                 self._metrics.inc("dirsync_reconnects_total")
@@ -238,7 +240,7 @@ class Engine:
         for post in posts:
             match post:
                 case Settled():
-                    self._progressed = self._now()
+                    self._progressed = True
                     session.cycle.settled(post)
                 case Unsent():
                     session.cycle.unsent(post)
