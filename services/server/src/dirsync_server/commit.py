@@ -71,6 +71,7 @@ class Committer:
         failures: list[Failure] = []
         with self._replica.lock:
             self._fence()
+            self._replica.require_root()
             if self._replica.suspect:
                 self._replica.rescan()
             self._root.forget_all()

@@ -208,9 +208,7 @@ class Replica:
         ``keep_directories`` as in :meth:`scan_rules`.
         The lock is held for a directory at a time, and not while files are read.
         """
-        if self.root.state() is not RootState.SAME:
-            msg = f"the replica's directory is gone or was replaced; restart the server of {self.namespace!r}"
-            raise StorageError(msg, reason="ROOT_CHANGED")
+        self.require_root()
         started = self._now()
         changed: list[RelPath] = []
         with self.root.clone() as root:
@@ -262,6 +260,12 @@ class Replica:
             self.index.close()
             self.staging.close()
             self.root.close()
+
+    def require_root(self) -> None:
+        """Raise StorageError where the root's name leads elsewhere: what we hold open is nobody's replica any more."""
+        if self.root.state() is not RootState.SAME:
+            msg = f"the replica's directory is gone or was replaced; restart the server of {self.namespace!r}"
+            raise StorageError(msg, reason="ROOT_CHANGED")
 
     def trouble(self) -> str:
         """Why the replica cannot be written at present; empty if it can."""

@@ -5,6 +5,7 @@ turns whatever happened into an exit code. Data goes to stdout, messages to stde
 """
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from dirsync import __version__
 from dirsync.errors import DirsyncError, UsageError
 from dirsync.runtime.flags import add_flags, complete_switches, given_flags
+from dirsync.runtime.lifecycle import leave_memory
 from dirsync.runtime.settings import ServiceSettings
 
 
@@ -59,6 +61,7 @@ def run_program(
     program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: Sequence[str] | None = None
 ) -> int:
     """Run the command that ``argv`` names, the first of ``commands`` where it names none; returns the exit code."""
+    atexit.register(leave_memory)
     try:
         arguments = _parse(program, commands, settings_class, list(sys.argv[1:] if argv is None else argv))
         command = next(command for command in commands if command.name == arguments.command)

@@ -80,6 +80,12 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def leave_memory() -> None:
+    """Before the process ends: the kernel frees what is left at once; the collector would look at all of it first."""
+    gc.disable()
+    gc.freeze()
+
+
 def settle_memory() -> None:
     """After a tree was loaded: what lives now lives long, so the collector need not look at it again."""
     gc.collect()
