@@ -18,7 +18,7 @@ from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
 from dirsync.runtime.http import HttpServer
-from dirsync.runtime.lifecycle import Lifetime, settle_memory
+from dirsync.runtime.lifecycle import Lifetime, keep_message_memory, settle_memory
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, Table
@@ -66,6 +66,7 @@ class Server:
 
     def start(self, lifetime: Lifetime) -> None:
         """Serve; reading the replicas goes on in the background until the service is ready."""
+        keep_message_memory()
         self._log.info(Event.CONFIG_EFFECTIVE, settings=effective(self._settings))
         self._grpc.start()
         self._http.start()

@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from dirsync.limits import MIB
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+KEPT_ALLOCATION_BYTES = 4 * MIB
+"""Larger allocations than this go back to the kernel at once: no message is larger."""
+KEPT_HEAP_BYTES = 16 * MIB
+"""More free memory than this at the end of the heap goes back."""
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 EXIT_NOW = 1
 """Exit code of a process that was told twice."""
 WAKE_SECONDS = 0.5
@@ -80,10 +88,30 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def keep_message_memory() -> None:
+    """Let the C library keep what large messages need, instead of returning it to the kernel after each of them.
+
+    Otherwise every message of a bulk transfer costs the faults of a megabyte of new pages. Elsewhere than with glibc
+    (``mallopt(3)``) nothing happens.
+    """
+    import ctypes  # noqa: PLC0415 - only a server that runs for long pays for it
+
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(_M_MMAP_THRESHOLD, KEPT_ALLOCATION_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, KEPT_HEAP_BYTES)
+
+
 def leave_memory() -> None:
     """Before the process ends: the kernel frees what is left at once; the collector would look at all of it first."""
     gc.disable()
     gc.freeze()
+
+
+def collect_from_now_on() -> None:
+    """After the imports, which ran without the collector: what they made lives as long as the process."""
+    gc.freeze()
+    gc.enable()
 
 
 def settle_memory() -> None:

@@ -50,6 +50,8 @@ def server_options(max_sessions: int) -> Options:
 def _common() -> Options:
     return [
         # Left to itself the library widens the window while a slow disk holds the reader up, and nothing bounds that.
+        # A message as one HTTP/2 frame instead of sixty.
+        ("grpc.http2.max_frame_size", LIMITS.max_message_bytes),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", LIMITS.window_bytes),
         ("grpc.max_receive_message_length", LIMITS.max_message_bytes + _METHOD_OVERHEAD_BYTES),
