@@ -70,8 +70,8 @@ class Replica:
         self.lock = threading.RLock()
         self.options = _load_options(index)
         self.tree = Tree(self.options.attributes)
-        self.bytes = 0
-        """Sum of the sizes of all files."""
+        self._bytes: int | None = 0
+        """Sum of the sizes of all files; ``None`` after a look that found changes: counted when somebody asks."""
         self.problems: dict[RelPath, Problem] = {}
         self.repaired = Counter()
         """Entries that were found to be other than the tree said."""
@@ -144,6 +144,14 @@ class Replica:
                 except NotFound:
                     continue
 
+    @property
+    def bytes(self) -> int:
+        """Sum of the sizes of all files."""
+        with self.lock:
+            if self._bytes is None:
+                self._bytes = sum(unpack(record).size for _, record in self.tree.walk())
+            return self._bytes
+
     def usage(self) -> Usage:
         """What the replica holds."""
         return Usage(self.bytes, self.root.free_bytes())
@@ -180,7 +188,7 @@ class Replica:
             problems.update((problem.path, problem) for problem in unread)
         with self.lock:
             self.tree, self.problems = tree, problems
-            self._count_bytes()
+            self._bytes = None
             for path in dict.fromkeys((*changed, *unknown)):
                 self._store(path)
             self._ready = True
@@ -226,7 +234,7 @@ class Replica:
             self._read_unknown(root, changed)
         if changed:
             with self.lock:
-                self._count_bytes()
+                self._bytes = None
                 self.repaired.inc(len(changed))
         if deep and ROOT in starts:
             self.suspect = False
@@ -322,13 +330,15 @@ class Replica:
 
     def put(self, path: RelPath, record: Record) -> None:
         """Something was published at ``path``; holds the lock."""
-        self.bytes += unpack(record).size - self.size_of(path)
+        if self._bytes is not None:
+            self._bytes += unpack(record).size - self.size_of(path)
         self.tree.put(path, record)
         self.index.put(path, record)
 
     def remove(self, path: RelPath) -> None:
         """What was at ``path``, no directory with content, is gone; holds the lock."""
-        self.bytes -= self.size_of(path)
+        if self._bytes is not None:
+            self._bytes -= self.size_of(path)
         self.tree.remove(path)
         self.index.remove(path)
 
@@ -341,9 +351,6 @@ class Replica:
         """What is at ``path``; a directory without its digest."""
         record = self.tree.record(path)
         return None if record is None else unpack(record)
-
-    def _count_bytes(self) -> None:
-        self.bytes = sum(unpack(record).size for _, record in self.tree.walk())
 
 
 def _load_options(index: Index) -> TreeOptions:
