@@ -175,7 +175,8 @@ class Engine:
     def _open(self) -> Session:
         source, identity = self._source, self._options.identity
         options = TreeOptions(source.options.attributes, source.ignore.lines)
-        link = Link(self._connect(), self._metadata, identity, options, locate(source.root))
+        where, count = locate(source.root), self._accounting.wire
+        link = Link(self._connect(), self._metadata, identity, options, where, count)
         opened = link.opened
         set_context(namespace=identity.namespace, session=opened.session_id.hex()[:8])
         self._reporter.opened(opened.generation, opened.replica_id)

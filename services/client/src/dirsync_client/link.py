@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
-from dirsync.wire.service import SYNC_SERVICE, Caller, Metadata
+from dirsync.wire.service import SYNC_SERVICE, Caller, Metadata, OnWire
 from dirsync.wire.session import (
     Opened,
     OpenRequest,
@@ -52,13 +52,14 @@ class Link:
         identity: Identity,
         options: TreeOptions,
         location: Location,
+        on_wire: OnWire,
     ) -> None:
         """Open a session.
 
         Raises:
             DirsyncError: the server cannot be reached, or refuses.
         """
-        self.caller = Caller(channel, SYNC_SERVICE, metadata)
+        self.caller = Caller(channel, SYNC_SERVICE, metadata, on_wire)
         request = OpenRequest(
             identity.namespace, identity.client_id, identity.instance_id, options, location, __version__
         )

@@ -107,10 +107,15 @@ class Server:
         authority = Authority(self._tenants)
         sync = SyncServicer(self._replicas, authority, self._sessions, self.metrics)
         reader = ReplicaServicer(self._replicas, authority, self._sessions, self._not_ready_reason)
+        wire = self.metrics.family("dirsync_wire_bytes_total")
+
+        def on_wire(direction: str, size: int) -> None:
+            wire[(direction,)].inc(size)
+
         server.add_generic_rpc_handlers(
             (
-                generic_handler(SYNC_SERVICE, sync.handlers(), self._rejected),
-                generic_handler(REPLICA_SERVICE, reader.handlers(), self._rejected),
+                generic_handler(SYNC_SERVICE, sync.handlers(), self._rejected, on_wire),
+                generic_handler(REPLICA_SERVICE, reader.handlers(), self._rejected, on_wire),
             )
         )
         add_health_service(server, self.health, SYNC_SERVICE)

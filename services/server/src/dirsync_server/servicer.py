@@ -47,8 +47,6 @@ class SyncServicer:
         self._sessions = sessions
         self._metrics = metrics
         self._log = get_logger()
-        self._received = metrics.counter("dirsync_wire_bytes_total", direction="received")
-        self._sent = metrics.counter("dirsync_wire_bytes_total", direction="sent")
 
     def open_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Make the caller the writer of a replica."""
@@ -80,7 +78,7 @@ class SyncServicer:
         session_id, paths = decode_list(raw)
         replica = self._replica_of(self._session(session_id, context))
         for position, path in enumerate(paths):
-            yield from self._count(encode_pages(position, replica.children(path)))
+            yield from encode_pages(position, replica.children(path))
 
     def push_changes(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Apply operations as they come, and answer each commit."""
@@ -127,10 +125,9 @@ class SyncServicer:
         try:
             intake.receive(first)
             for raw in requests:
-                self._received.inc(len(raw))
                 committed = intake.receive(decode_push(raw))
                 if committed is not None:
-                    yield from self._count(encode_committed(committed))
+                    yield from encode_committed(committed)
         finally:
             intake.close()
             committer.close()
@@ -166,8 +163,3 @@ class SyncServicer:
 
     def _replica_of(self, session: Session) -> Replica:
         return self._replica(session.request.namespace)
-
-    def _count(self, messages: Any) -> Iterator[bytes]:
-        for message in messages:
-            self._sent.inc(len(message))
-            yield message

@@ -4,7 +4,7 @@ The library would parse before and serialize after the handler; our handlers do 
 says why), so a service is a table of names, and both ends use the same table.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import grpc
@@ -52,9 +52,19 @@ Handler = Callable[[Any, grpc.ServicerContext], Any]
 Rejected = Callable[[errors.DirsyncError, str], None]
 """Told of each call that ends with an error of ours, and of its method."""
 
+OnWire = Callable[[str, int], None]
+"""Told ``sent`` or ``received`` and the bytes of each message; from any thread."""
+
+
+def _nobody(_direction: str, _size: int) -> None:
+    """Nobody counts."""
+
 
 def generic_handler(
-    service: str, handlers: Mapping[str, Handler], rejected: Rejected = lambda _error, _method: None
+    service: str,
+    handlers: Mapping[str, Handler],
+    rejected: Rejected = lambda _error, _method: None,
+    on_wire: OnWire = _nobody,
 ) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
 
@@ -62,21 +72,39 @@ def generic_handler(
     that it raises end the call with their status; anything else is a bug of ours and reaches the log through the
     library.
     """
-    table = {m.name: _method_handler(m, handlers[m.name], rejected) for m in methods(service) if m.name in handlers}
+    table = {
+        m.name: _method_handler(m, handlers[m.name], rejected, on_wire) for m in methods(service) if m.name in handlers
+    }
     return grpc.method_handlers_generic_handler(service, table)
 
 
-def _method_handler(method: Method, handler: Handler, rejected: Rejected) -> "grpc.RpcMethodHandler[Any, Any]":
+def _counted(messages: Iterable[bytes], direction: str, on_wire: OnWire) -> Iterator[bytes]:
+    for message in messages:
+        on_wire(direction, len(message))
+        yield message
+
+
+def _method_handler(
+    method: Method, handler: Handler, rejected: Rejected, on_wire: OnWire
+) -> "grpc.RpcMethodHandler[Any, Any]":
+    def received(request: Any) -> Any:
+        if method.client_streaming:
+            return _counted(request, "received", on_wire)
+        on_wire("received", len(request))
+        return request
+
     def unary(request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return handler(request, context)
+            response = handler(received(request), context)
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
+        on_wire("sent", len(response))
+        return response
 
     def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from handler(request, context)
+            yield from _counted(handler(received(request), context), "sent", on_wire)
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
@@ -95,11 +123,19 @@ def _method_handler(method: Method, handler: Handler, rejected: Rejected) -> "gr
 class Caller:
     """Calls the methods of one service over a channel with raw bytes; errors come as ours.
 
-    ``metadata`` is asked before each call, so that a rotated token is used at once.
+    ``metadata`` is asked before each call, so that a rotated token is used at once. Whoever opens a stream of many
+    requests counts its messages himself; all others are told to ``on_wire``.
     """
 
-    def __init__(self, channel: grpc.Channel, service: str, metadata: Callable[[], Metadata] = tuple) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        service: str,
+        metadata: Callable[[], Metadata] = tuple,
+        on_wire: OnWire = _nobody,
+    ) -> None:
         self._metadata = metadata
+        self._on_wire = on_wire
         self._calls: dict[str, Any] = {}
         for m in methods(service):
             kind = f"{'stream' if m.client_streaming else 'unary'}_{'stream' if m.server_streaming else 'unary'}"
@@ -111,13 +147,16 @@ class Caller:
             response: bytes = self._calls[name](request, timeout=timeout, metadata=self._metadata())
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
+        self._on_wire("sent", len(request))
+        self._on_wire("received", len(response))
         return response
 
     def stream(self, name: str, request: bytes, *, timeout: float | None = None) -> Iterator[bytes]:
         """Call a method of one request and many responses."""
         call = self._calls[name](request, timeout=timeout, metadata=self._metadata())
         try:
-            yield from call
+            self._on_wire("sent", len(request))
+            yield from _counted(call, "received", self._on_wire)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         finally:
