@@ -98,6 +98,21 @@ class TestExposition:
         assert 0 < theirs.value("grpc_server_handled_total", **_method("OpenSession", "unary"))
 
     @pytest.mark.case("L08")
+    def test_index_lookups(self, pair: Pair) -> None:
+        """A restart finds every unchanged file in its index; a changed one is stale, a new one is missed."""
+        pair.server().stop()
+        build(pair.source, TREE)
+        pair.server()
+        pair.once()
+        build(pair.source, {"text": "changed", "new": "x"})
+        samples = pair.client().metrics()
+        found = {
+            result: samples.value("dirsync_cache_lookups_total", cache="index", result=result)
+            for result in ("hit", "miss", "stale")
+        }
+
+        assert {"hit": len(TREE) - 1, "miss": 1, "stale": 1} == found
+
     def test_cardinality(self, pair: Pair) -> None:
         """The series are all there from the start and stay as many; no label has anything of a path or peer."""
         server = pair.server()

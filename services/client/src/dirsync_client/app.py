@@ -84,7 +84,10 @@ class Core:
             raise DirsyncError(msg, reason="STATE_DIR_BUSY")
         set_context(namespace=settings.namespace, session=None)
         self.source = Source(
-            open_source_root(settings), Index.open(settings.state_dir, INDEX_NAME), source_options(settings)
+            open_source_root(settings),
+            Index.open(settings.state_dir, INDEX_NAME),
+            source_options(settings),
+            lambda step: metrics.looked_up("index", hits=step.proved, misses=step.unknown, stale=step.stale),
         )
         self.board = StatusBoard()
         self.connection = ServerConnection(settings)

@@ -4,7 +4,7 @@ Only the engine's thread uses it. Files are not read here; a new or changed one 
 stream or the hasher has read it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.errors import DirsyncError
@@ -36,11 +36,19 @@ class SourceOptions(NamedTuple):
     attributes: Attributes = Attributes()
 
 
+def _nobody(_step: DirectoryScan) -> None:
+    """Nobody counts."""
+
+
 class Source:
     """The source's tree and its problems."""
 
-    def __init__(self, root: Root, index: Index, options: SourceOptions) -> None:
+    def __init__(
+        self, root: Root, index: Index, options: SourceOptions, looked: Callable[[DirectoryScan], None] = _nobody
+    ) -> None:
+        """``looked`` is told what each listing of a directory found."""
         self.root = root
+        self._looked = looked
         self.options = options
         self.tree = Tree(options.attributes)
         self.problems: dict[RelPath, Problem] = {}
@@ -157,6 +165,7 @@ class Source:
         self.root.close()
 
     def _note(self, step: DirectoryScan) -> None:
+        self._looked(step)
         if self.problems:
             for path in [p for p in self.problems if p == step.path or split(p)[0] == step.path]:
                 del self.problems[path]

@@ -9,6 +9,7 @@ import grpc
 from dirsync.clock import monotonic
 from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
 from dirsync.fs.modes import ModePolicy
+from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.runtime.catalogue import rejection
 from dirsync.runtime.directories import prepare_state_directory
@@ -140,10 +141,14 @@ class Server:
             )
             raise UsageError(msg)
 
+    def _looked(self, step: DirectoryScan) -> None:
+        self.metrics.looked_up("index", hits=step.proved, misses=step.unknown, stale=step.stale)
+
     def _read_replicas(self, lifetime: Lifetime) -> None:
         try:
             for replica in self._replicas.values():
                 started = monotonic()
+                replica.looked = self._looked
                 replica.scan()
                 replica.repaired = self.metrics.counter("dirsync_rescan_found_total")
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)

@@ -8,7 +8,7 @@ fixed modes or coarse timestamps compares equal all the same.
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from dirsync.fs.modes import ModePolicy
 from dirsync.fs.observe import renew
 from dirsync.fs.root import Root, RootState
 from dirsync.fs.rules import ScanRules
+from dirsync.fs.scan import DirectoryScan
 from dirsync.fs.staging import Staging
 from dirsync.fs.walk import scan_steps
 from dirsync.limits import LIMITS
@@ -35,6 +36,9 @@ from dirsync.tree.path import ROOT, RelPath, components, escape, join
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Attributes, Tree
 from dirsync_server.quota import Quota, Usage
+
+Looked = Callable[[DirectoryScan], None]
+"""Told what each listing of a directory found."""
 
 LOOK_AGAIN_SECONDS = 5.0
 """A replica that takes longer to be looked at is not looked at for each new session."""
@@ -74,6 +78,7 @@ class Replica:
         """Sum of the sizes of all files; ``None`` after a look that found changes: counted when somebody asks."""
         self.problems: dict[RelPath, Problem] = {}
         self.repaired = Counter()
+        self.looked: Looked = lambda _step: None
         """Entries that were found to be other than the tree said."""
         self.last_commit: float | None = None
         self.suspect = False
@@ -179,6 +184,7 @@ class Replica:
         changed: list[RelPath] = []
         with self.root.clone() as root:
             for step in scan_steps(root, tree, self.scan_rules(self._ignore)):
+                self.looked(step)
                 problems.update((problem.path, problem) for problem in step.problems)
                 changed += step.changed
                 if self._stopping.is_set():
@@ -227,6 +233,7 @@ class Replica:
                     step = next(steps, None)
                     if step is None:
                         break
+                    self.looked(step)
                     self._note(step.path, step.problems)
                     for path in step.changed:
                         self._store(path)

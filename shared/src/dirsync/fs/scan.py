@@ -40,7 +40,7 @@ from dirsync.fs.observe import observe, renew
 from dirsync.fs.root import Root
 from dirsync.fs.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import Record
+from dirsync.tree.entry import Kind, Record
 from dirsync.tree.path import RelPath, abbreviate, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Directory, Tree
@@ -68,6 +68,16 @@ class DirectoryScan:
     untracked: int = 0
     left_out: int = 0
     mounts_lost: list[RelPath] = field(default_factory=list)
+    unknown: int = 0
+    """Files and links of which the tree had no record."""
+    stale: int = 0
+    """Files and links whose record did not describe them any more."""
+
+    @property
+    def proved(self) -> int:
+        """Files and links whose fingerprint proved that their record describes them."""
+        elsewhere = self.left_out + self.untracked + len(self.directories) + len(self.new_directories)
+        return max(0, self.entries - elsewhere - self.unknown - self.stale - len(self.problems))
 
 
 def scan_directory(
@@ -202,6 +212,9 @@ class _Look:
     def _put(self, name: bytes, before: Record | None, record: Record) -> None:
         self._seen.add(name)
         if record != before:
+            if record[0] != Kind.DIRECTORY:
+                self._found.unknown += before is None
+                self._found.stale += before is not None
             path = join(self._path, name)
             self._tree.put(path, record)
             self._found.changed.append(path)

@@ -159,6 +159,11 @@ class Metrics:
         """The handles of all series of a counter, by their label values in the catalogue's order: for hot paths."""
         return {values: series for values, series in self._series[name].items() if isinstance(series, Counter)}
 
+    def looked_up(self, cache: str, *, hits: int, misses: int, stale: int) -> None:
+        """Count what a cache was asked, and how it answered."""
+        for result, count in (("hit", hits), ("miss", misses), ("stale", stale)):
+            self.inc("dirsync_cache_lookups_total", count, cache=cache, result=result)
+
     def render(self) -> bytes:
         """Everything in the text format of Prometheus 0.0.4."""
         from dirsync.runtime.exposition import render  # noqa: PLC0415 - only a scrape pays for prometheus_client
