@@ -153,7 +153,7 @@ class TestAgain:
     """A replica that has most of it."""
 
     def test_only_differences_travel(self, pair: Pair) -> None:
-        """A small change in a large tree costs its size and a listing of the directories that it is in; none, nothing."""
+        """A small change in a large tree costs its size and a listing of where it is; no change costs nothing."""
         listed = 10 + 2 * 30  # entries of the root and of the two directories that differ
         pair.server()
         build(pair.source, {f"d{number % 10}/f{number}": File(random_bytes(8 * KIB, number)) for number in range(300)})
