@@ -240,6 +240,16 @@ class TestEditors:
         place.wait_until_equal()
         assert "saved 4" == (place.replica / "docs/a.txt").read_text()
 
+    def test_saves_that_overtake_each_other(self, place: Place) -> None:
+        """A file that is gone when its turn comes, and back by then, is compared again and not forgotten."""
+        path = place.source / "docs/a.txt"
+        for round_ in range(300):
+            path.rename(path.with_name("a.txt~"))
+            path.write_text(f"saved {round_}")
+
+        place.wait_until_equal()
+        assert "saved 299" == (place.replica / "docs/a.txt").read_text()
+
 
 class TestRules:
     """Ignore rules while a client runs."""

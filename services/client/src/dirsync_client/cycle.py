@@ -315,7 +315,8 @@ class Cycle:
     def _unreadable(self, problem: Problem) -> None:
         """A file of the source could not be read: it is looked at again, later if it is there still."""
         if problem.kind is ProblemKind.VANISHED:
-            self._again.update(self._source.look((problem.path,)))
+            # Also where the look finds nothing new: what was found while the path was busy has not been compared yet.
+            self._again.update((problem.path, *self._source.look((problem.path,))))
             return
         self._source.look((problem.path,))
         self._problem(problem)

@@ -1,0 +1,51 @@
+"""One session's reconciliation, without a server: what is compared again, and when."""
+
+from pathlib import Path
+
+from dirsync.fs.index import Index
+from dirsync.fs.root import Root
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.guards import GuardPolicy, History
+from dirsync.tree.path import RelPath
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.tree import Tree
+from dirsync_client.accounting import Accounting
+from dirsync_client.cycle import Cycle
+from dirsync_client.hasher import Hasher
+from dirsync_client.outbox import Outbox
+from dirsync_client.removals import Removals
+from dirsync_client.schedule import Schedule
+from dirsync_client.source import Source, SourceOptions
+from dirsync_client.state import StateDirectory
+from dirsync_client.ticket import Unsent
+
+PATH = RelPath(b"a")
+
+
+def test_vanished_and_back(tmp_path: Path) -> None:
+    """A file that was gone when it was to be read, and had changed meanwhile, is sent as it is now."""
+    place = tmp_path / "source"
+    place.mkdir()
+    state = StateDirectory(tmp_path / "state")
+    source = Source(Root.open(place), Index.open(tmp_path / "state", "index"), SourceOptions(b".dirsyncignore"))
+    outbox, metrics, history, replica = Outbox(), Metrics(), History(0, 0), Tree()
+    removals = Removals(source, replica, state, "replica", GuardPolicy(), history, metrics)
+    hasher = Hasher(source.root, lambda _hashed: None)
+    schedule, accounting = Schedule(0.05, 0.5, 60), Accounting(metrics)
+    cycle = Cycle(
+        source, replica, outbox, hasher, removals, history, schedule, accounting, lambda tree, _: tree, deletes=True
+    )
+    (place / "a").write_text("one")
+    cycle.compare(source.look([PATH]), 0)
+    (ticket,) = outbox.take().tickets
+    (place / "a").write_text("another")
+    cycle.compare(source.look([PATH]), 0)
+    cycle.unsent(Unsent(ticket, Problem(PATH, ProblemKind.VANISHED, "gone")))
+    before = outbox.room
+    cycle.advance()
+
+    assert before - 1 == outbox.room
+    assert source.tree.record(PATH) == outbox.take().tickets[0].planned
+    hasher.close()
+    source.close()
+    state.close()
