@@ -63,12 +63,6 @@ class StatusBoard:
                 self._status = status
                 self._changed.notify_all()
 
-    def wait_for_cycle(self, after: int, timeout: float) -> Status:
-        """The status once a cycle later than ``after`` has ended, or after ``timeout`` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._status.cycles > after or self._status.state is State.STOPPING, timeout)
-            return self._status
-
     def lag(self) -> float:
         """Seconds since the oldest change that is not acknowledged; 0 when none is."""
         oldest = self._status.oldest_change
