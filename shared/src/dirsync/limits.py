@@ -37,6 +37,12 @@ class Limits:
     """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
     listing_bytes: int = 256 * KIB
     """What one page of a listing aims at, in bytes."""
+    max_frame_pieces: int = 16_384
+    """Pieces of one delta frame. A message of the smallest pieces would hold half a million, each an object of ours."""
+    max_signature_ranges: int = 16_384
+    """Ranges of blocks in one request for a signature: every second one of the coarse blocks of the largest file."""
+    signature_bytes: int = 256 * KIB
+    """What one page of a signature holds at most, in bytes."""
     max_metadata_bytes: int = 16 * KIB
     """gRPC metadata (headers) of one call, in bytes."""
 
@@ -110,6 +116,8 @@ class Limits:
     """A file that is written all the time is looked at after this many settle times at the latest."""
     delete_settle_stretch: float = 10.0
     """Deletes that keep coming are judged after this many delete settle times at the latest."""
+    max_departed_entries: int = 100_000
+    """Entries that left their path and are remembered for a while, so that a rename is recognised."""
     rescan_cost_stretch: float = 50.0
     """A rescan starts no sooner than this many times the last one's cost after it: at most two percent of one core."""
     retry_initial_seconds: float = 1.0

@@ -41,7 +41,7 @@ def compressed_data(
 ) -> Request:
     """A frame that claims to have ``size`` bytes."""
     size = len(payload) if size is None else size
-    literal = Request.CompressedLiteral(compression=kind, size=size, payload=packed(kind, payload))
+    literal = Request.Compressed(compression=kind, size=size, payload=packed(kind, payload))
     return Request(data=Request.FileData(number=number, compressed=literal))
 
 

@@ -174,6 +174,7 @@ def pushed(values: st.SearchStrategy[Any], encode: Callable[[Any], bytes]) -> Co
 
 
 compressions = st.sampled_from(Compression)
+bases = st.just((0, b"")) | st.tuples(st.integers(LIMITS.min_block_size, LIMITS.max_block_size), digests)
 begins = st.builds(PutFile, paths, expected, files.map(lambda entry: entry._replace(digest=UNKNOWN)))
 CODECS = {
     "open_session": Codec(open_requests, session.encode_open, session.decode_open),
@@ -190,7 +191,10 @@ CODECS = {
         session.decode_page,
     ),
     "stream_open": pushed(st.builds(push.Open, session_ids), lambda said: push.encode_stream_open(said.session_id)),
-    "begin": pushed(st.builds(push.FileBegin, numbers, begins), lambda said: push.encode_begin(*said)),
+    "begin": pushed(
+        st.builds(lambda number, put, blocks: push.FileBegin(number, put, *blocks), numbers, begins, bases),
+        lambda said: push.encode_begin(*said),
+    ),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
     "commit": pushed(st.builds(push.Commit, st.booleans()), lambda said: push.encode_commit(rescan=said.rescan)),

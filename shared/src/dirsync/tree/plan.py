@@ -60,7 +60,30 @@ class Delete(NamedTuple):
     expected: Entry | None
 
 
-Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete
+class Move(NamedTuple):
+    """Move what the replica has at ``source`` to ``path``, a directory with everything in it.
+
+    What ``expected`` describes, a file or a link, is replaced. With ``exchange`` the two change places instead, so that
+    neither is ever absent.
+    """
+
+    path: RelPath
+    expected: Entry | None
+    source: RelPath
+    source_expected: Entry
+    """What the planner saw there; a directory with its Merkle digest."""
+    exchange: bool = False
+
+
+class CopyContent(NamedTuple):
+    """Make a file, or replace what is there, from content that the replica has under any name."""
+
+    path: RelPath
+    expected: Entry | None
+    entry: Entry
+
+
+Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent
 """One step of a plan."""
 
 

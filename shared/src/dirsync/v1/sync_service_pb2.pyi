@@ -28,20 +28,30 @@ class _StrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Strategy.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     STRATEGY_UNSPECIFIED: _Strategy.ValueType  # 0
     STRATEGY_WHOLE: _Strategy.ValueType  # 1
+    """All of a file's content: PutFile, or begin, data (literal, compressed), end."""
     STRATEGY_DELTA: _Strategy.ValueType  # 2
+    """What changed in a file's content: a basis in the begin, data (delta, compressed_delta), and GetSignature."""
     STRATEGY_DEDUP: _Strategy.ValueType  # 3
+    """Content that the replica has already: CopyContent."""
     STRATEGY_RENAME: _Strategy.ValueType  # 4
+    """A new name for what the replica has: Move."""
     STRATEGY_METADATA: _Strategy.ValueType  # 5
+    """Mode and mtime without content: SetMetadata."""
 
 class Strategy(_Strategy, metaclass=_StrategyEnumTypeWrapper):
     """A way of carrying content that a server understands. A client uses none that it was not told of."""
 
 STRATEGY_UNSPECIFIED: Strategy.ValueType  # 0
 STRATEGY_WHOLE: Strategy.ValueType  # 1
+"""All of a file's content: PutFile, or begin, data (literal, compressed), end."""
 STRATEGY_DELTA: Strategy.ValueType  # 2
+"""What changed in a file's content: a basis in the begin, data (delta, compressed_delta), and GetSignature."""
 STRATEGY_DEDUP: Strategy.ValueType  # 3
+"""Content that the replica has already: CopyContent."""
 STRATEGY_RENAME: Strategy.ValueType  # 4
+"""A new name for what the replica has: Move."""
 STRATEGY_METADATA: Strategy.ValueType  # 5
+"""Mode and mtime without content: SetMetadata."""
 Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
 
 class _Outcome:
@@ -54,7 +64,9 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_CHANGED: _Outcome.ValueType  # 1
     """Something else is at the path; `current` says what."""
     OUTCOME_MISMATCH: _Outcome.ValueType  # 2
-    """The content did not have the digest or the size that was announced."""
+    """The content did not have the digest or the size that was announced. With reason CONTENT_NOT_FOUND: the replica has
+    no content of the digest that a basis or a CopyContent names; send the file whole.
+    """
     OUTCOME_STORAGE: _Outcome.ValueType  # 3
     """The replica's disk refused; trying again may help."""
     OUTCOME_REFUSED: _Outcome.ValueType  # 4
@@ -71,7 +83,9 @@ OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 OUTCOME_CHANGED: Outcome.ValueType  # 1
 """Something else is at the path; `current` says what."""
 OUTCOME_MISMATCH: Outcome.ValueType  # 2
-"""The content did not have the digest or the size that was announced."""
+"""The content did not have the digest or the size that was announced. With reason CONTENT_NOT_FOUND: the replica has
+no content of the digest that a basis or a CopyContent names; send the file whole.
+"""
 OUTCOME_STORAGE: Outcome.ValueType  # 3
 """The replica's disk refused; trying again may help."""
 OUTCOME_REFUSED: Outcome.ValueType  # 4
@@ -325,32 +339,31 @@ class GetSignatureRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_ID_FIELD_NUMBER: _builtins.int
-    PATH_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     BLOCK_SIZE_FIELD_NUMBER: _builtins.int
     RANGES_FIELD_NUMBER: _builtins.int
     session_id: _builtins.bytes
-    path: _builtins.bytes
     digest: _builtins.bytes
-    """The content that the client believes is there."""
+    """SHA-256 of the content whose blocks are asked for. The server finds it under whatever name its replica has it."""
     block_size: _builtins.int
-    """In bytes."""
+    """Size of a block, in bytes, 512 to 16 MiB; the last block of the content may be shorter. Content of more than 524,288
+    blocks of this size is refused.
+    """
     @_builtins.property
     def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockRange]:
-        """Ranges of blocks; none means all."""
+        """Ranges of blocks, ascending, none overlapping another, all within the content; at most 16,384. None means all."""
 
     def __init__(
         self,
         *,
         session_id: _builtins.bytes = ...,
-        path: _builtins.bytes = ...,
         digest: _builtins.bytes = ...,
         block_size: _builtins.int = ...,
         ranges: _abc.Iterable[Global___BlockRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_size", b"block_size", "digest", b"digest", "path", b"path", "ranges", b"ranges", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["block_size", b"block_size", "digest", b"digest", "ranges", b"ranges", "session_id", b"session_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -358,12 +371,16 @@ Global___GetSignatureRequest: _TypeAlias = GetSignatureRequest  # noqa: Y015
 
 @_typing.final
 class BlockRange(_message.Message):
+    """Consecutive blocks of some content; block n starts at byte n times the block size."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FIRST_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
     first: _builtins.int
+    """Number of the first block; the content's first is 0."""
     count: _builtins.int
+    """How many blocks, at least 1; first and count together stay below 2^63."""
     def __init__(
         self,
         *,
@@ -380,6 +397,10 @@ Global___BlockRange: _TypeAlias = BlockRange  # noqa: Y015
 
 @_typing.final
 class GetSignatureResponse(_message.Message):
+    """One page: checksums of consecutive blocks, at least one. Pages come in the order of the ranges, and together they have
+    each block that was asked for once and no other.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FIRST_BLOCK_FIELD_NUMBER: _builtins.int
@@ -387,7 +408,7 @@ class GetSignatureResponse(_message.Message):
     first_block: _builtins.int
     """Number of the first block in this message."""
     checksums: _builtins.bytes
-    """For each block: Adler-32 (4 bytes, little-endian), then SHA-256 (32 bytes)."""
+    """For each block 36 bytes: its Adler-32 (RFC 1950; 4 bytes, little-endian), then its SHA-256 (32 bytes)."""
     def __init__(
         self,
         *,
@@ -482,10 +503,15 @@ class PushChangesRequest(_message.Message):
         EXPECTED_FIELD_NUMBER: _builtins.int
         ENTRY_FIELD_NUMBER: _builtins.int
         BLOCK_SIZE_FIELD_NUMBER: _builtins.int
+        BASIS_FIELD_NUMBER: _builtins.int
         number: _builtins.int
         path: _builtins.bytes
         block_size: _builtins.int
-        """For copies: the block size, in bytes, that their block numbers count in."""
+        """Size, in bytes, of the blocks that copies count in: 512 to 16 MiB with a basis, 0 without."""
+        basis: _builtins.bytes
+        """SHA-256 of the basis: content that the replica has, usually what is at the path now. Empty: there is none, and no
+        frame may copy. A basis that the server does not find fails the file with MISMATCH, CONTENT_NOT_FOUND.
+        """
         @_builtins.property
         def expected(self) -> Global___Expected: ...
         @_builtins.property
@@ -500,16 +526,17 @@ class PushChangesRequest(_message.Message):
             expected: Global___Expected | None = ...,
             entry: _entry_pb2.Entry | None = ...,
             block_size: _builtins.int = ...,
+            basis: _builtins.bytes = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "expected", b"expected"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["block_size", b"block_size", "entry", b"entry", "expected", b"expected", "number", b"number", "path", b"path"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "block_size", b"block_size", "entry", b"entry", "expected", b"expected", "number", b"number", "path", b"path"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class FileData(_message.Message):
-        """A frame of a file's content: what its fields say, appended in this order."""
+        """A frame of a file's content. A file's frames are appended in the order in which they come, whatever their kinds."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -517,31 +544,41 @@ class PushChangesRequest(_message.Message):
         LITERAL_FIELD_NUMBER: _builtins.int
         COMPRESSED_FIELD_NUMBER: _builtins.int
         DELTA_FIELD_NUMBER: _builtins.int
+        COMPRESSED_DELTA_FIELD_NUMBER: _builtins.int
         number: _builtins.int
         literal: _builtins.bytes
         """Bytes as they are."""
         @_builtins.property
-        def compressed(self) -> Global___PushChangesRequest.CompressedLiteral: ...
+        def compressed(self) -> Global___PushChangesRequest.Compressed:
+            """Bytes, compressed."""
+
         @_builtins.property
-        def delta(self) -> Global___PushChangesRequest.Delta: ...
+        def delta(self) -> Global___PushChangesRequest.Delta:
+            """Bytes, runs of zeros, and copies of blocks of the basis."""
+
+        @_builtins.property
+        def compressed_delta(self) -> Global___PushChangesRequest.Compressed:
+            """A serialized Delta, compressed."""
+
         def __init__(
             self,
             *,
             number: _builtins.int = ...,
             literal: _builtins.bytes = ...,
-            compressed: Global___PushChangesRequest.CompressedLiteral | None = ...,
+            compressed: Global___PushChangesRequest.Compressed | None = ...,
             delta: Global___PushChangesRequest.Delta | None = ...,
+            compressed_delta: Global___PushChangesRequest.Compressed | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["compressed", b"compressed", "content", b"content", "delta", b"delta", "literal", b"literal"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["compressed", b"compressed", "compressed_delta", b"compressed_delta", "content", b"content", "delta", b"delta", "literal", b"literal"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["compressed", b"compressed", "content", b"content", "delta", b"delta", "literal", b"literal", "number", b"number"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["compressed", b"compressed", "compressed_delta", b"compressed_delta", "content", b"content", "delta", b"delta", "literal", b"literal", "number", b"number"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["literal", "compressed", "delta"]  # noqa: Y015
+        _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["literal", "compressed", "delta", "compressed_delta"]  # noqa: Y015
         _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
         def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
     @_typing.final
-    class CompressedLiteral(_message.Message):
+    class Compressed(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         COMPRESSION_FIELD_NUMBER: _builtins.int
@@ -549,7 +586,7 @@ class PushChangesRequest(_message.Message):
         PAYLOAD_FIELD_NUMBER: _builtins.int
         compression: _entry_pb2.Compression.ValueType
         size: _builtins.int
-        """Size of the literal, in bytes."""
+        """Size of what was compressed, in bytes; at most that of a message."""
         payload: _builtins.bytes
         def __init__(
             self,
@@ -566,7 +603,7 @@ class PushChangesRequest(_message.Message):
 
     @_typing.final
     class Delta(_message.Message):
-        """Literals and copies of basis blocks; the basis is the replica's file at the path of the begin."""
+        """Pieces of the file's content, in order; at most 16,384."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -590,20 +627,29 @@ class PushChangesRequest(_message.Message):
 
         LITERAL_FIELD_NUMBER: _builtins.int
         COPY_FIELD_NUMBER: _builtins.int
+        ZEROS_FIELD_NUMBER: _builtins.int
         literal: _builtins.bytes
+        """Bytes as they are, at least one."""
+        zeros: _builtins.int
+        """So many zero bytes, at least 1 and below 2^63. They need no basis, and become a hole where the replica's file system
+        has such.
+        """
         @_builtins.property
-        def copy(self) -> Global___BlockRange: ...
+        def copy(self) -> Global___BlockRange:
+            """Blocks of the basis. A copy of the last one has as many bytes as that has."""
+
         def __init__(
             self,
             *,
             literal: _builtins.bytes = ...,
             copy: Global___BlockRange | None = ...,
+            zeros: _builtins.int = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["copy", b"copy", "literal", b"literal", "piece", b"piece"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["copy", b"copy", "literal", b"literal", "piece", b"piece", "zeros", b"zeros"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["copy", b"copy", "literal", b"literal", "piece", b"piece"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["copy", b"copy", "literal", b"literal", "piece", b"piece", "zeros", b"zeros"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["literal", "copy"]  # noqa: Y015
+        _WhichOneofReturnType_piece: _TypeAlias = _typing.Literal["literal", "copy", "zeros"]  # noqa: Y015
         _WhichOneofArgType_piece: _TypeAlias = _typing.Literal["piece", b"piece"]  # noqa: Y015
         def WhichOneof(self, oneof_group: _WhichOneofArgType_piece) -> _WhichOneofReturnType_piece | None: ...
 
@@ -725,7 +771,7 @@ class Expected(_message.Message):
     """Nothing is there."""
     @_builtins.property
     def entry(self) -> _entry_pb2.Entry:
-        """This is there; of a file or link kind and digest count, of a directory the kind."""
+        """This is there; of a file or link kind and digest count, of a directory the kind (but see Move)."""
 
     def __init__(
         self,
@@ -847,47 +893,60 @@ class Operation(_message.Message):
 
     @_typing.final
     class Move(_message.Message):
-        """Move what is at source to the path, with everything below it."""
+        """Rename what is at source to the operation's path; a directory takes everything in it along. At the path nothing is
+        expected, or a file or link, which a file or link replaces. If nothing is at the source any more and at the path is
+        what was expected at the source, it was moved already, and counts as applied.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
         SOURCE_FIELD_NUMBER: _builtins.int
         SOURCE_EXPECTED_FIELD_NUMBER: _builtins.int
+        EXCHANGE_FIELD_NUMBER: _builtins.int
         source: _builtins.bytes
+        """Neither path is the other or lies in it."""
+        exchange: _builtins.bool
+        """The two change places, whatever their kinds, and neither is ever missing. Both are expected to be there."""
         @_builtins.property
-        def source_expected(self) -> Global___Expected: ...
+        def source_expected(self) -> Global___Expected:
+            """What the planner saw there, never absent. Kind and digest count; a directory's is its Merkle digest under the
+            options of the session.
+            """
+
         def __init__(
             self,
             *,
             source: _builtins.bytes = ...,
             source_expected: Global___Expected | None = ...,
+            exchange: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["source_expected", b"source_expected"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "source_expected", b"source_expected"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["exchange", b"exchange", "source", b"source", "source_expected", b"source_expected"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class CopyContent(_message.Message):
-        """Make a file from content that the replica has at source."""
+        """Make a file of content that is known already. The server finds it by its digest, under any name in the replica or
+        among what this stream sent before, and checks it while it copies. If there is none: MISMATCH, CONTENT_NOT_FOUND.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
-        SOURCE_FIELD_NUMBER: _builtins.int
         ENTRY_FIELD_NUMBER: _builtins.int
-        source: _builtins.bytes
         @_builtins.property
-        def entry(self) -> _entry_pb2.Entry: ...
+        def entry(self) -> _entry_pb2.Entry:
+            """The file to be; its digest says which content."""
+
         def __init__(
             self,
             *,
-            source: _builtins.bytes = ...,
             entry: _entry_pb2.Entry | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "source", b"source"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

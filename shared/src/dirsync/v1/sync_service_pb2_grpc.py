@@ -82,7 +82,8 @@ class SyncServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSignature(self, request, context):
-        """Block checksums of a replica file, packed, for the given ranges of blocks.
+        """Block checksums of content that the replica has under any name, packed, for the given ranges of blocks.
+        NOT_FOUND/CONTENT_NOT_FOUND: it has none of that digest (any more); send the file whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

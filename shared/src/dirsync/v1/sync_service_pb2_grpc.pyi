@@ -40,7 +40,9 @@ class SyncServiceStub:
     ListDirectories: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.ListDirectoriesRequest, _sync_service_pb2.ListDirectoriesResponse]
     """The entries of the named directories, in pages. A directory that is not there is NOT_FOUND."""
     GetSignature: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.GetSignatureRequest, _sync_service_pb2.GetSignatureResponse]
-    """Block checksums of a replica file, packed, for the given ranges of blocks."""
+    """Block checksums of content that the replica has under any name, packed, for the given ranges of blocks.
+    NOT_FOUND/CONTENT_NOT_FOUND: it has none of that digest (any more); send the file whole.
+    """
     PushChanges: _grpc.StreamStreamMultiCallable[_sync_service_pb2.PushChangesRequest, _sync_service_pb2.PushChangesResponse]
     """Apply operations. The stream stays open as long as the client lives; results come with every commit.
     ABORTED/SESSION_SUPERSEDED: a newer session took over.
@@ -60,7 +62,9 @@ class SyncServiceAsyncStub(SyncServiceStub):
     ListDirectories: _aio.UnaryStreamMultiCallable[_sync_service_pb2.ListDirectoriesRequest, _sync_service_pb2.ListDirectoriesResponse]  # type: ignore[assignment]
     """The entries of the named directories, in pages. A directory that is not there is NOT_FOUND."""
     GetSignature: _aio.UnaryStreamMultiCallable[_sync_service_pb2.GetSignatureRequest, _sync_service_pb2.GetSignatureResponse]  # type: ignore[assignment]
-    """Block checksums of a replica file, packed, for the given ranges of blocks."""
+    """Block checksums of content that the replica has under any name, packed, for the given ranges of blocks.
+    NOT_FOUND/CONTENT_NOT_FOUND: it has none of that digest (any more); send the file whole.
+    """
     PushChanges: _aio.StreamStreamMultiCallable[_sync_service_pb2.PushChangesRequest, _sync_service_pb2.PushChangesResponse]  # type: ignore[assignment]
     """Apply operations. The stream stays open as long as the client lives; results come with every commit.
     ABORTED/SESSION_SUPERSEDED: a newer session took over.
@@ -95,7 +99,9 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sync_service_pb2.GetSignatureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sync_service_pb2.GetSignatureResponse], _abc.AsyncIterator[_sync_service_pb2.GetSignatureResponse]]:
-        """Block checksums of a replica file, packed, for the given ranges of blocks."""
+        """Block checksums of content that the replica has under any name, packed, for the given ranges of blocks.
+        NOT_FOUND/CONTENT_NOT_FOUND: it has none of that digest (any more); send the file whole.
+        """
 
     @_abc_1.abstractmethod
     def PushChanges(

@@ -1,0 +1,94 @@
+"""The pieces of a delta frame: literals, runs of zeros, and copies of blocks of the basis.
+
+Whether the basis has the blocks that a copy names is known only where its size is. Here every number is bounded so far
+that no sum of two of them overflows in whatever reads it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.errors import InvalidMessage, LimitExceeded
+from dirsync.limits import LIMITS
+from dirsync.v1 import sync_service_pb2 as pb
+from dirsync.wire.entries import MAX_SIZE
+
+_LITERAL_COST = 8
+"""Bytes of a message that a literal takes beside its own, at most: two tags and two lengths."""
+_COPY_COST = 24
+"""Bytes of a message that a copy or a run of zeros takes, at most."""
+
+
+def delta_frames(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """The pieces in lists that each fit into one frame; a literal that does not is cut.
+
+    A list is given as soon as it is full, the last one when the pieces end. No pieces, no list.
+    """
+    frame: list[Piece] = []
+    room = LIMITS.frame_bytes
+    for piece in pieces:
+        for part in _parts(piece):
+            cost = _COPY_COST if isinstance(part, Copy | Zeros) else len(part) + _LITERAL_COST
+            if frame and (cost > room or len(frame) >= LIMITS.max_frame_pieces):
+                yield frame
+                frame, room = [], LIMITS.frame_bytes
+            frame.append(part)
+            room -= cost
+    if frame:
+        yield frame
+
+
+def _parts(piece: Piece) -> Iterator[Piece]:
+    most = LIMITS.frame_bytes - _LITERAL_COST
+    if isinstance(piece, Copy | Zeros) or len(piece) <= most:
+        yield piece
+        return
+    literal = memoryview(piece)
+    for at in range(0, len(literal), most):
+        yield literal[at : at + most]
+
+
+def fill_delta(message: pb.PushChangesRequest.Delta, pieces: Iterable[Piece]) -> None:
+    """Write pieces into a message that is part of another."""
+    # Without this a delta of no pieces would not be there at all.
+    message.SetInParent()
+    for piece in pieces:
+        _fill_piece(message.pieces.add(), piece)
+
+
+def _fill_piece(message: pb.PushChangesRequest.Piece, piece: Piece) -> None:
+    match piece:
+        case Copy(first=first, count=count):
+            message.copy.first, message.copy.count = first, count
+        case Zeros(length=length):
+            message.zeros = length
+        case _:
+            message.literal = bytes(piece)
+
+
+def decode_pieces(delta: pb.PushChangesRequest.Delta) -> list[Piece]:
+    """Validate the pieces of a frame.
+
+    Raises:
+        LimitExceeded: more pieces than a frame may have.
+        InvalidMessage: a piece that is empty, of no kind, or longer than any file.
+    """
+    if len(delta.pieces) > LIMITS.max_frame_pieces:
+        msg = f"a delta frame of {len(delta.pieces)} pieces; at most {LIMITS.max_frame_pieces} are taken"
+        raise LimitExceeded("max_frame_pieces", msg)
+    return [_decode_piece(piece) for piece in delta.pieces]
+
+
+def _decode_piece(piece: pb.PushChangesRequest.Piece) -> Piece:
+    match piece.WhichOneof("piece"):
+        case "literal" if piece.literal:
+            return piece.literal
+        case "copy" if piece.copy.count and piece.copy.first + piece.copy.count <= MAX_SIZE:
+            return Copy(piece.copy.first, piece.copy.count)
+        case "zeros" if 0 < piece.zeros <= MAX_SIZE:
+            return Zeros(piece.zeros)
+        case None:
+            msg = "a piece of a delta of a kind that this version does not know"
+            raise InvalidMessage(msg, reason="INVALID_DELTA")
+        case kind:
+            msg = f"a delta has a piece ({kind}) that is empty or reaches beyond what any file can hold"
+            raise InvalidMessage(msg, reason="INVALID_DELTA")
