@@ -29,7 +29,7 @@ from dirsync.tree.entry import (
     pack,
     unpack,
 )
-from dirsync.tree.path import ROOT, RelPath, components, escape, join, split
+from dirsync.tree.path import ROOT, RelPath, components, escape, is_within, join, split
 
 _MODULUS_MASK = (1 << 256) - 1
 _DIRECTORY_BYTE = bytes([Kind.DIRECTORY])
@@ -179,23 +179,15 @@ class Tree:
         """
         parent, name = _place(path)
         way = self._way_or_error(parent)
-        holder = way.chain[-1]
-        old = holder.children.get(name)
-        before = _entries(old)
-        if record[:1] == _DIRECTORY_BYTE:
-            if isinstance(old, Directory):
-                old.record = record
-            else:
-                if old is not None:
-                    self._forget(holder, name, old)
-                holder.children[name] = Directory(record)
-            _mark(holder, name)
+        old = way.chain[-1].children.get(name)
+        if record[:1] != _DIRECTORY_BYTE:
+            self._set(way, name, old, record)
+        elif isinstance(old, Directory):
+            old.record = record
+            _mark(way.chain[-1], name)
+            self._changed(way, 0)
         else:
-            if old is not None:
-                self._forget(holder, name, old)
-            holder.children[name] = record
-            holder.total += self._hash(name, record)
-        self._changed(way, _entries(holder.children[name]) - before)
+            self._set(way, name, old, Directory(record))
 
     def remove(self, path: RelPath) -> None:
         """Drop what is at ``path`` and below it; nothing happens if nothing is there.
@@ -203,16 +195,62 @@ class Tree:
         Raises:
             KeyError: the path is the root.
         """
+        self.take(path)
+
+    def take(self, path: RelPath) -> Record | Directory | None:
+        """Detach what is at ``path``, a directory with everything below it; ``None`` if nothing is there.
+
+        The node belongs to the caller until it is grafted, once. Nothing in it is looked at, so this costs the depth of
+        the path.
+
+        Raises:
+            KeyError: the path is the root.
+        """
         parent, name = _place(path)
         way = self._way(parent)
         if way is None:
-            return
+            return None
         holder = way.chain[-1]
-        old = holder.children.pop(name, None)
-        if old is None:
-            return
-        self._forget(holder, name, old)
-        self._changed(way, -_entries(old))
+        node = holder.children.pop(name, None)
+        if node is not None:
+            self._forget(holder, name, node)
+            self._changed(way, -_entries(node))
+        return node
+
+    def graft(self, path: RelPath, node: Record | Directory) -> None:
+        """Put a node that was taken, from this tree or one with the same attributes, in place of what is at ``path``.
+
+        Raises:
+            KeyError: the parent is no directory of this tree, or the path is the root.
+        """
+        parent, name = _place(path)
+        way = self._way_or_error(parent)
+        self._set(way, name, way.chain[-1].children.get(name), node)
+
+    def move(self, source: RelPath, path: RelPath) -> None:
+        """Give what is at ``source`` the path ``path``, in place of what is there; digests below it are kept.
+
+        Raises:
+            KeyError: nothing is at ``source``, or the parent of ``path`` is no directory of this tree.
+            ValueError: one path is, or lies within, the other. Nothing has changed after either error.
+        """
+        _require_apart(source, path)
+        self._way_or_error(_place(path)[0])
+        self.graft(path, self._take_or_error(source))
+
+    def exchange(self, first: RelPath, second: RelPath) -> None:
+        """Let two nodes change places.
+
+        Raises:
+            KeyError: nothing is at one of the paths.
+            ValueError: one path is, or lies within, the other. Nothing has changed after either error.
+        """
+        _require_apart(first, second)
+        if second not in self:
+            raise KeyError(escape(second))
+        node = self._take_or_error(first)
+        self.graft(first, self._take_or_error(second))
+        self.graft(second, node)
 
     def copy(self, attributes: Attributes | None = None) -> "Tree":
         """A tree of its own that shares the (immutable) records, optionally under other attributes."""
@@ -238,14 +276,14 @@ class Tree:
                         target.total += twin._hash(name, child)
         return twin
 
-    def _find(self, path: RelPath) -> "Record | Directory | None":
+    def _find(self, path: RelPath) -> Record | Directory | None:
         if not path:
             return self.root
         parent, _, name = path.rpartition(b"/")
         way = self._way(RelPath(parent))
         return None if way is None else way.chain[-1].children.get(name)
 
-    def _way(self, path: RelPath) -> "_Way | None":
+    def _way(self, path: RelPath) -> _Way | None:
         """The way to the directory at ``path``; paths come by directory, so the last one asked for is kept."""
         if self._last_way.path == path:
             return self._last_way
@@ -259,24 +297,45 @@ class Tree:
         self._last_way = _Way(path, names, chain)
         return self._last_way
 
-    def _way_or_error(self, path: RelPath) -> "_Way":
+    def _way_or_error(self, path: RelPath) -> _Way:
         way = self._way(path)
         if way is None:
             raise KeyError(escape(path))
         return way
 
-    def _forget(self, holder: Directory, name: bytes, old: "Record | Directory") -> None:
+    def _take_or_error(self, path: RelPath) -> Record | Directory:
+        node = self.take(path)
+        if node is None:
+            raise KeyError(escape(path))
+        return node
+
+    def _set(self, way: _Way, name: bytes, old: Record | Directory | None, node: Record | Directory) -> None:
+        """Put ``node`` in place of ``old`` in the directory at the end of ``way``."""
+        holder = way.chain[-1]
+        before = _entries(old)
+        if old is not None:
+            self._forget(holder, name, old)
+        holder.children[name] = node
+        if isinstance(node, Directory):
+            _mark(holder, name)
+        else:
+            holder.total += self._hash(name, node)
+        self._changed(way, _entries(node) - before)
+
+    def _forget(self, holder: Directory, name: bytes, old: Record | Directory) -> None:
+        """Take what leaves ``holder`` out of its total."""
         if isinstance(old, Directory):
             # The last way may lead through the directory that leaves.
             self._last_way = _Way(ROOT, [], [self.root])
             holder.total -= old.contribution
+            old.contribution = 0
             if holder.stale:
                 holder.stale.discard(name)
         else:
             holder.total -= self._hash(name, old)
 
     @staticmethod
-    def _changed(way: "_Way", entries: int) -> None:
+    def _changed(way: _Way, entries: int) -> None:
         _, names, chain = way
         if entries:
             for directory in chain:
@@ -331,7 +390,13 @@ def _place(path: RelPath) -> tuple[RelPath, bytes]:
     return split(path)
 
 
-def _entries(child: "Record | Directory | None") -> int:
+def _require_apart(first: RelPath, second: RelPath) -> None:
+    if is_within(first, second) or is_within(second, first):
+        msg = f"{escape(first)!r} and {escape(second)!r}: one is, or lies within, the other"
+        raise ValueError(msg)
+
+
+def _entries(child: Record | Directory | None) -> int:
     if child is None:
         return 0
     return 1 + child.entries if isinstance(child, Directory) else 1
