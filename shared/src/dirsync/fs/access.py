@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.root import OPEN_FILE, Root
+from dirsync.fs.root import OPEN_DIRECTORY, OPEN_FILE, Root
 from dirsync.tree.path import ROOT, RelPath, ancestors
 
 _OWNER: int = stat.S_IRWXU
@@ -40,7 +40,7 @@ def lent(root: Root, path: RelPath) -> Iterator[None]:
             status = root.lstat(above)
             if status is None or not stat.S_ISDIR(status.st_mode):
                 break
-            if status.st_mode & _OWNER == _OWNER or status.st_uid != os.geteuid():
+            if not _can_lend(status):
                 continue
             set_mode(root, above, stat.S_IMODE(status.st_mode) | _OWNER)
             changed.append((above, stat.S_IMODE(status.st_mode)))
@@ -49,6 +49,32 @@ def lent(root: Root, path: RelPath) -> Iterator[None]:
         for above, mode in reversed(changed):
             with contextlib.suppress(OSError, PathFailure):
                 set_mode(root, above, mode)
+
+
+@contextlib.contextmanager
+def lent_itself(root: Root, path: RelPath) -> Iterator[None]:
+    """While this lasts, we may change our own directory at ``path``, wherever it is moved meanwhile.
+
+    A directory that gets another parent needs that, because its ``..`` changes. If no directory is there, nothing is.
+
+    Raises:
+        PathFailure: nobody can tell what is there.
+        OSError: it cannot be opened up.
+    """
+    status = root.lstat(path)
+    if status is None or not stat.S_ISDIR(status.st_mode) or not _can_lend(status):
+        yield
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    set_mode(root, path, mode | _OWNER)
+    parent, name = root.parent(path)
+    descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=parent)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, mode)
+        os.close(descriptor)
 
 
 def set_mode(root: Root, path: RelPath, mode: int) -> None:
@@ -71,6 +97,11 @@ def set_mode(root: Root, path: RelPath, mode: int) -> None:
         os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
+
+
+def _can_lend(status: os.stat_result) -> bool:
+    """Whether a directory is ours and lacks bits that we could give ourselves."""
+    return status.st_mode & _OWNER != _OWNER and status.st_uid == os.geteuid()
 
 
 def _set_mode_unopened(parent: int, name: bytes, mode: int) -> None:

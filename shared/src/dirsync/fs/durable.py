@@ -18,7 +18,7 @@ from dirsync.errors import StorageError
 from dirsync.fs.failure import Vanished, shown
 from dirsync.fs.kernel import sync_file_system
 from dirsync.fs.root import Root
-from dirsync.fs.staging import StagedFile
+from dirsync.fs.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 

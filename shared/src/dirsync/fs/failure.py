@@ -58,6 +58,10 @@ class TooLarge(Changing):
     """The file is larger than the caller can take in one piece."""
 
 
+class BasisLost(Changing):
+    """The file that another one is rebuilt from is not what it was, or cannot be read: all content is needed."""
+
+
 class Vanished(PathFailure):
     """The path, or a directory above it, is no longer there."""
 

@@ -7,7 +7,8 @@ A reader sees the old or the new, never a part of either and, where the kernel c
 - a file or link over a directory, and a directory over a file or link: the new thing is made in staging, the two are
   exchanged, the old one is removed there. The directory must be empty by then: what it still holds is ignored or
   untracked, and not ours to delete, so it is put back and the act fails with :class:`~dirsync.fs.failure.NotEmpty`.
-  Where nothing can exchange, the old thing is moved aside first, and for a moment the path is absent.
+  Where nothing can exchange, the old thing is moved aside first, and for a moment the path is absent;
+- a move over a file or link: one rename. Nothing is moved over a directory, and no directory over anything.
 
 The caller has checked the precondition with :func:`~dirsync.fs.observe.observe`. RACE: between that and the act
 somebody else may change the path; the worst is that his edit is lost, and the replica is documented to have one writer.
@@ -25,13 +26,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.access import is_denied, lent, set_mode
+from dirsync.fs.access import is_denied, lent, lent_itself, set_mode
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, StorageFailed, shown, writing_failure
 from dirsync.fs.fingerprint import from_stat, identity_of
 from dirsync.fs.kernel import exchange
 from dirsync.fs.modes import ModePolicy
+from dirsync.fs.move import Moved, exchange_entries, move_entry
 from dirsync.fs.root import Root
-from dirsync.fs.staging import StagedFile, Staging
+from dirsync.fs.staged import StagedFile
+from dirsync.fs.staging import Staging
 from dirsync.tree.entry import Entry, Kind
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes
@@ -114,6 +117,59 @@ class Publisher:
             PathFailure: NotEmpty for a directory that holds anything; Changing if it is of another kind; Refused.
         """
         self._act(path, "remove", lambda parent, name: self._remove(path, kind, parent, name))
+
+    def move(self, source: RelPath, path: RelPath, kind: Kind) -> bytes:
+        """Move what is at ``source``, which is of this kind, to ``path``, in place of a file or link that is there.
+
+        A directory takes everything in it along. Both directories that hold the names have changed then.
+
+        Raises:
+            PathFailure: Vanished if nothing is at ``source``; Changing if it is of another kind, or if a directory is
+                at ``path`` or would take the place of what is; else as :meth:`publish_file`.
+        """
+        doing = f"move {shown(source)} to"
+        (proof,) = self._act_on_both(
+            source, path, doing, lambda: (move_entry(self._root, self._staging, source, path, kind),)
+        )
+        return proof
+
+    def exchange(self, first: RelPath, second: RelPath, kinds: tuple[Kind, Kind]) -> tuple[bytes, bytes]:
+        """Let what is at two paths, of these kinds, change places; gives the fingerprints of what is there then.
+
+        Where the kernel cannot do it at once, each path is absent for a moment: see :mod:`dirsync.fs.move`.
+
+        Raises:
+            PathFailure: as :meth:`move`.
+        """
+        doing = f"exchange {shown(first)} and"
+        one, other = self._act_on_both(
+            first, second, doing, lambda: exchange_entries(self._root, self._staging, first, second, kinds)
+        )
+        return one, other
+
+    def _act_on_both(
+        self, first: RelPath, second: RelPath, doing: str, act: Callable[[], tuple[Moved, ...]]
+    ) -> list[bytes]:
+        """As :meth:`_act`; the fingerprints are taken when what was moved has its own mode again."""
+        try:
+            try:
+                return self._proofs(act())
+            except (OSError, PathFailure) as error:
+                if not is_denied(error):
+                    raise
+            with lent(self._root, first), lent(self._root, second):
+                with lent_itself(self._root, first), lent_itself(self._root, second):
+                    moved = act()
+                return self._proofs(moved)
+        except (OSError, PathFailure) as error:
+            raise _failure(second, doing, error) from error
+
+    def _proofs(self, moved: tuple[Moved, ...]) -> list[bytes]:
+        proofs = [self._proof(*self._root.parent(path)) for path, _ in moved]
+        for (path, identity), proof in zip(moved, proofs, strict=True):
+            if identity_of(proof) != identity:
+                raise Changing(path, f"{shown(path)} was replaced by somebody else while it was moved")
+        return proofs
 
     def _act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:
         """Do it in the directory that holds ``path``, if need be with permission lent."""

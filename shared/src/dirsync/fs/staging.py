@@ -20,10 +20,13 @@ from collections.abc import Callable
 from typing import Final, Self, TypeVar
 
 from dirsync.errors import UsageError
-from dirsync.fs.failure import StorageFailed, shown, writing_failure
+from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
 from dirsync.fs.root import OPEN_DIRECTORY, Identity, Root
+from dirsync.fs.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, escape
+
+__all__ = ["STAGING_NAME", "StagedFile", "Staging"]
 
 STAGING_NAME: Final = b".dirsync-staging"
 """The name below a root; further ones end in ``-2``, ``-3``, ..."""
@@ -36,78 +39,6 @@ _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEX
 _ATTEMPTS: Final = 10
 """How often the directory may be removed under us before that is somebody's mischief."""
 _T = TypeVar("_T")
-
-
-class StagedFile:
-    """A file in staging. Whoever creates it publishes or discards it."""
-
-    __slots__ = ("failed", "fd", "identity", "name", "path", "size", "staging")
-
-    def __init__(self, staging: "Staging", name: bytes, path: RelPath, descriptor: int) -> None:
-        self.staging = staging
-        self.name = name
-        self.path = path
-        """Where it will be published; for messages."""
-        self.fd = descriptor
-        """For reading and writing; -1 once it is sealed or discarded."""
-        self.size = 0
-        """Bytes written by :meth:`write`."""
-        self.identity: Identity | None = None
-        """Which file it is; known once it is sealed."""
-        self.failed = False
-        """It could not be made durable: it may not be published, and must be written again from the start."""
-
-    def write(self, buffer: bytes | memoryview) -> None:
-        """Append, however many calls the kernel wants for it.
-
-        Raises:
-            PathFailure: StorageFailed when the disk is full or fails.
-        """
-        length = len(buffer)
-        try:
-            written = os.write(self.fd, buffer)
-            if written < length:
-                rest = memoryview(buffer)
-                while written < length:
-                    written += os.write(self.fd, rest[written:])
-        except OSError as error:
-            raise writing_failure(self.path, "stage", error) from error
-        self.size += length
-
-    def seal(self, size: int, mode: int, mtime_ns: int | None) -> None:
-        """Complete the file: check its size, set its metadata, close it.
-
-        ``mtime_ns`` may be ``None``: then it is left as it is.
-
-        Raises:
-            PathFailure: StorageFailed, also if the file has another size than was written (a disk that lies, A09).
-        """
-        try:
-            status = os.fstat(self.fd)
-            if status.st_size != size:
-                message = f"cannot stage {shown(self.path)}: {size} bytes were written, {status.st_size} are there"
-                raise StorageFailed(self.path, message)
-            os.fchmod(self.fd, mode)
-            if mtime_ns is not None:
-                os.utime(self.fd, ns=(mtime_ns, mtime_ns))
-            self._close()
-        except OSError as error:
-            raise writing_failure(self.path, "stage", error) from error
-        self.identity = Identity(status.st_dev, status.st_ino)
-
-    def reopen(self) -> int:
-        """A descriptor, the caller's to close, of a sealed file."""
-        return os.open(self.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.staging.descriptor)
-
-    def discard(self) -> None:
-        """Remove it; nothing happens if it was published or discarded before."""
-        self._close()
-        self.staging.remove(self.name)
-
-    def _close(self) -> None:
-        if self.fd >= 0:
-            descriptor, self.fd = self.fd, -1
-            os.close(descriptor)
 
 
 class Staging:
@@ -217,6 +148,24 @@ class Staging:
         name = self.new_name()
         self._make_in(path, lambda at: os.symlink(target, name, dir_fd=at))
         return name
+
+    def take_in(self, path: RelPath, parent: int, name: bytes) -> bytes:
+        """Move what is at ``path``, a name in an open directory, here; its name now.
+
+        Raises:
+            PathFailure: Vanished if nothing is there; else as :meth:`create`.
+        """
+        taken = self.new_name()
+
+        def take(at: int) -> None:
+            try:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError as error:
+                raise Vanished.from_os(path, "stage", error) from error
+            os.rename(name, taken, src_dir_fd=parent, dst_dir_fd=at)
+
+        self._make_in(path, take)
+        return taken
 
     def new_name(self) -> bytes:
         """A name in the staging directory that nobody has."""
