@@ -7,72 +7,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dirsync.delta.pieces import Copy, Piece
 from dirsync.errors import RemoteError
-from dirsync.limits import LIMITS
-from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
-from dirsync.tree.location import Location
-from dirsync.tree.options import TreeOptions
-from dirsync.tree.path import RelPath, escape
-from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.tree.tree import Attributes
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire import agent, push, replica, results, session
+from dirsync.wire import agent, push, replica, results, session, signature
 from dirsync.wire.compression import Compression
-from dirsync.wire.entries import MAX_SIZE
+from tests.property.wire.values import (
+    agent_statuses,
+    begins,
+    committed,
+    compressions,
+    counts,
+    deltas,
+    digests,
+    entry_lists,
+    identifiers,
+    items,
+    listings,
+    numbers,
+    open_requests,
+    opened,
+    options,
+    paths,
+    session_ids,
+    signature_pages,
+    signature_requests,
+    statuses,
+    words,
+)
 from tests.support.mutations import mutated
-
-names = st.binary(min_size=1, max_size=12).filter(lambda name: name not in (b".", b"..") and not {0, 47} & set(name))
-paths = st.lists(names, min_size=1, max_size=4).map(lambda some: RelPath(b"/".join(some)))
-digests = st.binary(min_size=32, max_size=32).filter(lambda digest: digest != UNKNOWN)
-modes = st.integers(0, 0o777)
-sizes = st.integers(0, MAX_SIZE)
-mtimes = st.integers(MIN_MTIME_NS, MAX_MTIME_NS)
-counts = st.integers(0, (1 << 64) - 1)
-words = st.text(max_size=20)
-identifiers = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=128)
-session_ids = st.binary(min_size=16, max_size=16)
-numbers = st.integers(1, (1 << 64) - 1)
-files = st.builds(file_entry, mode=modes, size=sizes, mtime_ns=mtimes, digest=digests)
-directories = st.builds(lambda mode, digest: directory_entry(mode)._replace(digest=digest), modes, digests)
-links = st.binary(min_size=1, max_size=100).filter(lambda target: b"\0" not in target).map(symlink_entry)
-entries = files | directories | links
-expected = st.none() | entries
-options = st.builds(
-    TreeOptions,
-    st.builds(Attributes, st.booleans(), st.booleans()),
-    st.lists(st.binary(max_size=20), max_size=3).map(tuple),
-)
-
-
-@st.composite
-def metadata(draw: st.DrawFn) -> SetMetadata:
-    """A change of metadata: of links and directories the mtime does not travel."""
-    old = draw(files | directories)
-    new = old._replace(mode=draw(modes))
-    return SetMetadata(draw(paths), old, new if old.is_directory else new._replace(mtime_ns=draw(mtimes)))
-
-
-@st.composite
-def small_files(draw: st.DrawFn) -> push.Item:
-    """A numbered small file with its content."""
-    content = draw(st.binary(max_size=50))
-    entry = draw(files)._replace(size=len(content))
-    return push.Item(draw(numbers), PutFile(draw(paths), draw(expected), entry), content)
-
-
-operations = (
-    st.builds(PutSymlink, paths, expected, links)
-    | st.builds(MakeDirectory, paths, expected, modes)
-    | metadata()
-    | st.builds(Delete, paths, entries)
-)
-items = small_files() | st.builds(push.Item, numbers, operations, st.just(b""))
-failures = st.builds(results.Failure, counts, st.sampled_from(results.Outcome), st.none() | entries, words, words)
-holds = st.builds(agent.HoldView, words, words, counts, st.lists(words, max_size=3).map(tuple), words)
-held = st.lists(holds, max_size=2).map(tuple)
-floats = st.floats(allow_nan=False)
 
 
 def batch(drawn: tuple[list[push.Item], Compression]) -> bytes:
@@ -80,83 +46,15 @@ def batch(drawn: tuple[list[push.Item], Compression]) -> bytes:
     return push.encode_batch(*drawn)[0]
 
 
+def delta(drawn: tuple[int, list[Piece], Compression]) -> bytes:
+    """A delta frame as it travels."""
+    return push.encode_delta(*drawn)[0]
+
+
 def joined(messages: Iterable[bytes]) -> bytes:
     """The one message that there is."""
     (message,) = messages
     return message
-
-
-locations = st.builds(Location, words, st.lists(st.tuples(counts, counts), max_size=3).map(tuple))
-open_requests = st.builds(
-    session.OpenRequest,
-    identifiers,
-    identifiers,
-    identifiers,
-    options,
-    locations,
-    st.text(max_size=128),
-    st.just(session.PROTOCOL_VERSION),
-)
-opened = st.builds(
-    session.Opened,
-    session_ids,
-    counts,
-    words,
-    options,
-    digests,
-    counts,
-    st.frozensets(names, max_size=3),
-    st.frozensets(st.integers(0, 9)),
-    st.frozensets(st.sampled_from(Compression)),
-    st.integers(0, LIMITS.max_message_bytes),
-    counts,
-    words,
-    st.just(session.PROTOCOL_VERSION),
-)
-statuses = st.builds(
-    replica.ReplicaStatus,
-    st.booleans(),
-    digests,
-    counts,
-    counts,
-    options,
-    words,
-    words,
-    counts,
-    words,
-    st.none() | floats,
-    words,
-)
-agent_statuses = st.builds(
-    agent.AgentStatus,
-    st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
-    st.booleans(),
-    counts,
-    floats,
-    words,
-    st.none() | floats,
-    counts,
-    words,
-    words,
-    held,
-    counts,
-    counts,
-    words,
-    words,
-    words,
-    words,
-)
-listings = st.lists(st.tuples(names, entries), max_size=5)
-entry_lists = st.lists(st.tuples(paths, entries), max_size=5)
-committed = st.builds(
-    results.Committed,
-    counts,
-    st.lists(failures, max_size=3).map(lambda some: sorted(some, key=lambda failure: failure.number)),
-    digests,
-    counts,
-    st.booleans(),
-    st.lists(counts, max_size=3),
-)
 
 
 class Codec:
@@ -173,9 +71,6 @@ def pushed(values: st.SearchStrategy[Any], encode: Callable[[Any], bytes]) -> Co
     return Codec(values, encode, push.decode_push)
 
 
-compressions = st.sampled_from(Compression)
-bases = st.just((0, b"")) | st.tuples(st.integers(LIMITS.min_block_size, LIMITS.max_block_size), digests)
-begins = st.builds(PutFile, paths, expected, files.map(lambda entry: entry._replace(digest=UNKNOWN)))
 CODECS = {
     "open_session": Codec(open_requests, session.encode_open, session.decode_open),
     "opened": Codec(opened, session.encode_opened, session.decode_opened),
@@ -190,11 +85,16 @@ CODECS = {
         lambda page: joined(session.encode_pages(page.directory, page.children)),
         session.decode_page,
     ),
-    "stream_open": pushed(st.builds(push.Open, session_ids), lambda said: push.encode_stream_open(said.session_id)),
-    "begin": pushed(
-        st.builds(lambda number, put, blocks: push.FileBegin(number, put, *blocks), numbers, begins, bases),
-        lambda said: push.encode_begin(*said),
+    "signature_request": Codec(
+        signature_requests, signature.encode_signature_request, signature.decode_signature_request
     ),
+    "signature_page": Codec(
+        signature_pages,
+        lambda page: joined(signature.encode_signature_pages([page])),
+        signature.decode_signature_page,
+    ),
+    "stream_open": pushed(st.builds(push.Open, session_ids), lambda said: push.encode_stream_open(said.session_id)),
+    "begin": pushed(begins, lambda said: push.encode_begin(*said)),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
     "commit": pushed(st.builds(push.Commit, st.booleans()), lambda said: push.encode_commit(rescan=said.rescan)),
@@ -268,6 +168,17 @@ def test_data(number: int, literal: bytes, compression: Compression) -> None:
     assert saved > 0 or compression is Compression.NONE or len(literal) < 5000
 
 
+@given(number=numbers, said=deltas | st.just([Copy(7, 1)] * 1000), compression=compressions)
+def test_delta(number: int, said: list[Piece], compression: Compression) -> None:
+    """A delta frame arrives as it was, compressed only where that is shorter."""
+    raw, saved = push.encode_delta(number, said, compression)
+    plain = push.encode_delta(number, said)[0]
+
+    assert push.FileDelta(number, said, saved) == push.decode_push(raw)
+    assert saved > 0 or compression is Compression.NONE or len(said) < 1000
+    assert len(raw) <= len(plain) + 8
+
+
 @given(number=numbers, literal=st.binary(max_size=300))
 def test_data_by_library(number: int, literal: bytes) -> None:
     """Protobuf's own serialization of a data frame is understood, and its parser understands ours."""
@@ -286,6 +197,7 @@ DECODERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], Any]]] = {
         st.tuples(numbers, st.binary(max_size=60), compressions).map(lambda said: push.encode_data(*said)[0]),
         push.decode_push,
     ),
+    "delta": (st.tuples(numbers, deltas, compressions).map(delta), push.decode_push),
     "problems": (
         CODECS["problems"].values.map(CODECS["problems"].encode),
         lambda raw: list(agent.decode_problems([raw])),

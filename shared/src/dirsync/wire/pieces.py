@@ -79,16 +79,22 @@ def decode_pieces(delta: pb.PushChangesRequest.Delta) -> list[Piece]:
 
 
 def _decode_piece(piece: pb.PushChangesRequest.Piece) -> Piece:
-    match piece.WhichOneof("piece"):
-        case "literal" if piece.literal:
-            return piece.literal
-        case "copy" if piece.copy.count and piece.copy.first + piece.copy.count <= MAX_SIZE:
-            return Copy(piece.copy.first, piece.copy.count)
-        case "zeros" if 0 < piece.zeros <= MAX_SIZE:
-            return Zeros(piece.zeros)
+    kind = piece.WhichOneof("piece")
+    match kind:
+        case "literal":
+            literal = piece.literal
+            if literal:
+                return literal
+        case "copy":
+            first, count = piece.copy.first, piece.copy.count
+            if count and first + count <= MAX_SIZE:
+                return Copy(first, count)
+        case "zeros":
+            length = piece.zeros
+            if 0 < length <= MAX_SIZE:
+                return Zeros(length)
         case None:
             msg = "a piece of a delta of a kind that this version does not know"
             raise InvalidMessage(msg, reason="INVALID_DELTA")
-        case kind:
-            msg = f"a delta has a piece ({kind}) that is empty or reaches beyond what any file can hold"
-            raise InvalidMessage(msg, reason="INVALID_DELTA")
+    msg = f"a delta has a piece ({kind}) that is empty or reaches beyond what any file can hold"
+    raise InvalidMessage(msg, reason="INVALID_DELTA")

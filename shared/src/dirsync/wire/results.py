@@ -14,6 +14,10 @@ from dirsync.wire.parse import parse
 MAX_MESSAGE_CHARACTERS = 1000
 """Longest sentence that a failure may carry."""
 
+CONTENT_NOT_FOUND = "CONTENT_NOT_FOUND"
+"""Reason of a MISMATCH, and of the status of ``GetSignature``: the replica has no content of the digest that was named.
+The client sends the file whole."""
+
 
 class Outcome(enum.IntEnum):
     """Why an operation was not applied; the numbers are those of the wire."""

@@ -7,7 +7,12 @@ class Strategy(enum.IntEnum):
     """The numbers are those of the wire."""
 
     WHOLE = 1
+    """All of a file's content."""
     DELTA = 2
+    """What changed in it: frames with copies of a basis, and signatures."""
     DEDUP = 3
+    """Nothing of it: ``CopyContent`` of what the replica has."""
     RENAME = 4
+    """Nothing of it: ``Move``."""
     METADATA = 5
+    """Mode and mtime only."""
