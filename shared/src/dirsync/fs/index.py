@@ -5,8 +5,10 @@ believed, so an index that is old, incomplete or lost costs reading, never corre
 
 - SQLite without waiting for the disk (``synchronous=OFF``): a power cut may cost the file, not a sync;
 - whatever cannot be read as ours (garbage, truncated, another version) is removed and an empty index starts (A13);
-- each record ends with a CRC-32 of its path and itself, so that a flipped bit never becomes a believed digest;
-- a write that fails (disk full) is dropped and counted in ``failed_writes``, and the service goes on.
+- each record ends with a CRC-32 of its path and itself, so that a flipped bit never becomes a believed digest, nor a
+  record that was found under another path (:mod:`dirsync.fs.index_file`);
+- a write that fails (disk full) is dropped and counted in ``failed_writes``, and the service goes on. A move that was
+  dropped leaves records under a path where no fingerprint matches, unless what is there is what they describe.
 
 One thread writes, in batches; everybody else only queues. The file is held exclusively: a second process of the same
 state directory is told so. ``read_only`` creates and writes nothing and reads beside a running process: it may see a
@@ -17,40 +19,41 @@ import contextlib
 import os
 import sqlite3
 import threading
-import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, Self
 
-from dirsync.errors import UsageError
+from dirsync.fs.index_file import (
+    CORRUPT,
+    PUT,
+    REMOVE,
+    connect,
+    connect_read_only,
+    move_rows,
+    primary_code,
+    sound,
+    span,
+    start_again,
+    stored,
+)
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
-from dirsync.tree.path import RelPath, escape
-from dirsync.tree.tree import Tree
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Tree, require_apart
 
-SCHEMA_VERSION: Final = 1
-"""Of the tables, the records and their fingerprints: raised when any of them changes its layout."""
-
-_CRC_SIZE: Final = 4
-_SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
-_UNUSABLE: Final = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
-)
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_TABLES: Final = """
-CREATE TABLE entries(path BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID;
-CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
-"""
-_PUT: Final = "INSERT OR REPLACE INTO entries VALUES (?, ?)"
-_REMOVE: Final = "DELETE FROM entries WHERE path = ? OR (path > ? AND path < ?)"
 _REMOVE_ONE: Final = "DELETE FROM entries WHERE path = ?"
 _REMOVE_ALL: Final = "DELETE FROM entries"
+_SELECT_ALL: Final = "SELECT path, record FROM entries ORDER BY path"
 _SET_META: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
-_Row = tuple[str, tuple[bytes | str, ...]]
+_NOWHERE: Final = b"/"
+"""A path that nothing can have, for what is on its way."""
+
+_Write = str | Callable[..., None]
+"""A statement, or a function that makes some on a connection."""
+_Row = tuple[_Write, tuple[bytes | str, ...]]
 
 
 class Index:
@@ -85,8 +88,8 @@ class Index:
         """
         path = Path(directory, name)
         if read_only:
-            return cls(_connect_read_only(path), path, read_only=True)
-        return cls(_connect(path), path, read_only=False)
+            return cls(connect_read_only(path), path, read_only=True)
+        return cls(connect(path), path, read_only=False)
 
     def __enter__(self) -> Self:
         return self
@@ -100,8 +103,8 @@ class Index:
             return
         unusable: list[_Row] = []
         with self._access, contextlib.suppress(sqlite3.DatabaseError):
-            for path, stored in self._connection.execute("SELECT path, record FROM entries ORDER BY path"):
-                record = _sound(path, stored)
+            for path, value in self._connection.execute(_SELECT_ALL):
+                record = sound(path, value)
                 try:
                     if record is not None:
                         tree.put(path, record)
@@ -113,13 +116,13 @@ class Index:
 
     def put(self, path: RelPath, record: Record) -> None:
         """Keep what is at ``path``."""
-        self._queue([(_PUT, (path, _stored(path, record)))])
+        self._queue([(PUT, (path, stored(path, record)))])
 
     def put_many(self, records: Iterable[tuple[RelPath, Record]]) -> None:
         """Keep many; taken in batches, so that the iterable may be as long as it likes."""
         batch: list[_Row] = []
         for path, record in records:
-            batch.append((_PUT, (path, _stored(path, record))))
+            batch.append((PUT, (path, stored(path, record))))
             if len(batch) == LIMITS.index_batch_rows:
                 self._queue(batch)
                 batch = []
@@ -127,7 +130,22 @@ class Index:
 
     def remove(self, path: RelPath) -> None:
         """Forget ``path`` and everything below it; the root: everything."""
-        self._queue([(_REMOVE, (path, path + b"/", path + b"0")) if path else (_REMOVE_ALL, ())])
+        self._queue([(REMOVE, span(path)) if path else (_REMOVE_ALL, ())])
+
+    def move(self, source: RelPath, path: RelPath) -> None:
+        """What was kept of ``source`` and everything below it is of ``path`` now, in place of what was kept there.
+
+        Raises:
+            ValueError: one path is, or lies within, the other.
+        """
+        require_apart(source, path)
+        self._queue([(move_rows, (source, path))])
+
+    def exchange(self, first: RelPath, second: RelPath) -> None:
+        """What was kept of two paths and everything below them changes places. Errors as :meth:`move`."""
+        require_apart(first, second)
+        # Rows that are queued together are written in one transaction: nobody ever finds any of them on its way.
+        self._queue([(move_rows, way) for way in ((first, _NOWHERE), (second, first), (_NOWHERE, second))])
 
     def get_meta(self, key: str) -> bytes | None:
         """A value that belongs to the tree as a whole."""
@@ -197,14 +215,18 @@ class Index:
         assert self._connection is not None
         try:
             with self._connection:
-                for statement, group in groupby(rows, key=itemgetter(0)):
-                    self._connection.executemany(statement, (values for _, values in group))
+                for write, group in groupby(rows, key=itemgetter(0)):
+                    if isinstance(write, str):
+                        self._connection.executemany(write, (values for _, values in group))
+                    else:
+                        for _, values in group:
+                            write(self._connection, *values)
         except sqlite3.DatabaseError as error:
             self.failed_writes += 1
-            if _code(error) in _CORRUPT:
+            if primary_code(error) in CORRUPT:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     self._connection.close()
-                self._connection = _start_again(self._path)
+                self._connection = start_again(self._path)
 
     def _read_meta(self) -> None:
         if self._connection is None:
@@ -213,104 +235,3 @@ class Index:
             for key, value in self._connection.execute("SELECT key, value FROM meta"):
                 if isinstance(key, str) and isinstance(value, bytes):
                     self._meta[key] = value
-
-
-def _stored(path: bytes, record: bytes) -> bytes:
-    """A record with its checksum."""
-    return record + zlib.crc32(record, zlib.crc32(path)).to_bytes(_CRC_SIZE, "little")
-
-
-def _sound(path: object, stored: object) -> Record | None:
-    """The record, if it is what was stored for that path."""
-    if not isinstance(path, bytes) or not isinstance(stored, bytes):
-        return None
-    record = stored[:-_CRC_SIZE]
-    return Record(record) if stored == _stored(path, record) else None
-
-
-def _code(error: sqlite3.Error) -> int:
-    """The primary result code; 0 where the module itself raised."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        return _prepare(path)
-    except sqlite3.DatabaseError as error:
-        if _code(error) in _BUSY:
-            msg = f"{escape(bytes(path))} is in use by another process: stop it, or use another state directory"
-            raise UsageError(msg, reason="STATE_BUSY") from error
-        if _code(error) in _UNUSABLE:
-            raise _not_writable(path, error) from error
-    except OSError as error:
-        raise _not_writable(path, error) from error
-    return _start_again(path)
-
-
-def _start_again(path: Path) -> sqlite3.Connection:
-    """An empty index in place of what is not one."""
-    try:
-        for suffix in _SUFFIXES:
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        return _prepare(path)
-    except (OSError, sqlite3.DatabaseError) as error:
-        raise _not_writable(path, error) from error
-
-
-def _prepare(path: Path) -> sqlite3.Connection:
-    """Open, lock, and check or make the tables.
-
-    Raises:
-        sqlite3.DatabaseError: not usable.
-    """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(
-        path, timeout=LIMITS.index_busy_seconds, isolation_level="IMMEDIATE", check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
-        version, tables = _version(connection)
-        if tables and version != SCHEMA_VERSION:
-            connection.execute("DROP TABLE entries")
-            connection.execute("DROP TABLE meta")
-            tables = 0
-        if not tables:
-            connection.executescript(_TABLES)
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        connection.execute("SELECT path, record FROM entries LIMIT 1").fetchone()
-        connection.execute("SELECT key, value FROM meta LIMIT 1").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _version(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The schema version, and how many tables there are."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return version, tables
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection | None:
-    """The index without creating, locking or writing anything; ``None`` if there is none that is usable."""
-    uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-    try:
-        connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-    except sqlite3.DatabaseError:
-        return None
-    try:
-        version, _ = _version(connection)
-    except sqlite3.DatabaseError:
-        version = 0
-    if version == SCHEMA_VERSION:
-        return connection
-    connection.close()
-    return None
-
-
-def _not_writable(path: Path, error: Exception) -> UsageError:
-    directory = escape(bytes(path.parent))
-    return UsageError(f"{directory} cannot hold our state as uid {os.geteuid()}: {error}; choose a writable directory")

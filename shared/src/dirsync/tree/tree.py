@@ -234,7 +234,7 @@ class Tree:
             KeyError: nothing is at ``source``, or the parent of ``path`` is no directory of this tree.
             ValueError: one path is, or lies within, the other. Nothing has changed after either error.
         """
-        _require_apart(source, path)
+        require_apart(source, path)
         self._way_or_error(_place(path)[0])
         self.graft(path, self._take_or_error(source))
 
@@ -245,7 +245,7 @@ class Tree:
             KeyError: nothing is at one of the paths.
             ValueError: one path is, or lies within, the other. Nothing has changed after either error.
         """
-        _require_apart(first, second)
+        require_apart(first, second)
         if second not in self:
             raise KeyError(escape(second))
         node = self._take_or_error(first)
@@ -383,17 +383,22 @@ class Tree:
         return directory.cached
 
 
+def require_apart(first: RelPath, second: RelPath) -> None:
+    """Refuse two paths that cannot change places, because one is, or lies within, the other.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if is_within(first, second) or is_within(second, first):
+        msg = f"{escape(first)!r} and {escape(second)!r}: one is, or lies within, the other"
+        raise ValueError(msg)
+
+
 def _place(path: RelPath) -> tuple[RelPath, bytes]:
     if path == ROOT:
         msg = "the root"
         raise KeyError(msg)
     return split(path)
-
-
-def _require_apart(first: RelPath, second: RelPath) -> None:
-    if is_within(first, second) or is_within(second, first):
-        msg = f"{escape(first)!r} and {escape(second)!r}: one is, or lies within, the other"
-        raise ValueError(msg)
 
 
 def _entries(child: Record | Directory | None) -> int:
