@@ -66,6 +66,12 @@ class Limits:
     directory_descriptors: int = 64
     """Directory descriptors that one root keeps open as a cache."""
 
+    # Content that the replica has.
+    max_contents: int = 2_000_000
+    """Digests of which one replica knows where the content is; each costs some 150 bytes."""
+    max_content_paths: int = 4
+    """Paths that are kept for one digest."""
+
     # Rules.
     max_ignore_rules: int = 1000
     """Ignore rules of one session."""
@@ -81,6 +87,13 @@ class Limits:
     """Largest delta block, in bytes."""
     max_blocks: int = 524_288
     """Blocks of one file; the block size doubles until a file has no more."""
+
+    min_similarity: float = 0.05
+    """Part of a sample that has to be in the basis for a delta to pay."""
+    min_remembered_bytes: int = 256 * KIB
+    """Smallest file whose signature a client remembers: below this asking for it costs no more than keeping it."""
+    signature_store_bytes: int = 256 * MIB
+    """What a client's remembered signatures may take on disk: enough for some 60 GiB of files."""
 
     # Time.
     session_idle_seconds: float = 15.0

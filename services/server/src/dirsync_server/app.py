@@ -105,9 +105,9 @@ class Server:
             options=server_options(settings.max_sessions),
             maximum_concurrent_rpcs=workers,
         )
-        authority = Authority(self._tenants)
-        sync = SyncServicer(self._replicas, authority, self._sessions, self.metrics)
-        reader = ReplicaServicer(self._replicas, authority, self._sessions, self._not_ready_reason)
+        authority = Authority(self._tenants, self._replicas)
+        sync = SyncServicer(authority, self._sessions, self.metrics)
+        reader = ReplicaServicer(authority, self._sessions, self._not_ready_reason)
         wire = self.metrics.family("dirsync_wire_bytes_total")
 
         def on_wire(direction: str, size: int) -> None:
@@ -148,9 +148,9 @@ class Server:
         try:
             for replica in self._replicas.values():
                 started = monotonic()
-                replica.looked = self._looked
+                replica.look.looked = self._looked
                 replica.scan()
-                replica.repaired = self.metrics.counter("dirsync_rescan_found_total")
+                replica.look.found = self.metrics.counter("dirsync_rescan_found_total")
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
                 self._log.info(
                     Event.RESCAN_COMPLETED,
@@ -197,7 +197,7 @@ class Server:
                 name,
                 "yes" if replica.ready else "no",
                 str(len(replica.tree)),
-                str(replica.bytes),
+                str(replica.holdings.bytes),
                 writer.request.client_id if (writer := self._sessions.writer(name)) else "",
             )
             for name, replica in self._replicas.items()

@@ -2,6 +2,7 @@
 
 A call names its namespace in its request, so authorization happens where the request is known; this class answers it.
 Unknown namespace, missing, wrong and other tenants' tokens get the same answer, so that nobody learns what exists.
+The answer to a valid one is the replica itself: there is no other way to one.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 import grpc
 
 from dirsync.errors import NotFound, Unauthenticated
+from dirsync_server.replica import Replica
 from dirsync_server.tenants import Tenant
 
 _PREFIX = "bearer "
@@ -20,13 +22,15 @@ REFUSAL = "no valid bearer token for this namespace"
 
 
 class Authority:
-    """Knows the tenants and their tokens."""
+    """Knows the tenants, their tokens and their replicas."""
 
-    def __init__(self, tenants: Mapping[str, Tenant]) -> None:
+    def __init__(self, tenants: Mapping[str, Tenant], replicas: Mapping[str, Replica]) -> None:
+        """``replicas`` has one for each of the tenants."""
         self._tenants = tenants
+        self._replicas = replicas
 
-    def authorize(self, namespace: str, context: grpc.ServicerContext) -> Tenant:
-        """The tenant of ``namespace`` if the caller may use it.
+    def authorize(self, namespace: str, context: grpc.ServicerContext) -> Replica:
+        """The replica of ``namespace`` if the caller may use it.
 
         Raises:
             Unauthenticated: where tokens are used, whatever is wrong.
@@ -34,13 +38,13 @@ class Authority:
         """
         tenant = self._tenants.get(namespace)
         if tenant is not None and tenant.tokens is None:
-            return tenant
+            return self._replicas[namespace]
         presented = hashlib.sha256(bearer_token(context).encode()).digest()
         valid = tenant.tokens() if tenant is not None and tenant.tokens is not None else frozenset()
         # Every digest is compared, so that the time does not tell which came close or how many there are.
         matches = [hmac.compare_digest(presented, digest) for digest in valid]
         if tenant is not None and any(matches):
-            return tenant
+            return self._replicas[namespace]
         if any(t.tokens is not None for t in self._tenants.values()):
             raise Unauthenticated(REFUSAL)
         msg = f"there is no namespace {namespace[:MAX_TOKEN_CHARACTERS]!r} here"

@@ -72,8 +72,8 @@ class Committer:
         with self._replica.lock:
             self._fence()
             self._replica.require_root()
-            if self._replica.suspect:
-                self._replica.rescan()
+            if self._replica.look.suspect:
+                self._replica.look.rescan()
             self._root.forget_all()
             for step in steps:
                 failure = lost.get(step.number) or self._carry_out(step)
@@ -104,7 +104,7 @@ class Committer:
         try:
             self._durability.directories(touched)
         except NotDurable:
-            self._replica.suspect = True
+            self._replica.look.suspect = True
             raise
 
     def _carry_out(self, step: Step) -> Failure | None:
@@ -114,24 +114,26 @@ class Committer:
         try:
             if isinstance(step.operation, Unsupported):
                 message = f"this server does not know the operation for {escape(path)!r}"
-                return Failure(step.number, Outcome.UNSUPPORTED, self._replica.entry(path), "UNSUPPORTED", message)
+                return Failure(
+                    step.number, Outcome.UNSUPPORTED, self._replica.holdings.entry(path), "UNSUPPORTED", message
+                )
             self._apply(step, step.operation)
         except _Changed as changed:
-            return Failure(step.number, Outcome.CHANGED, self._replica.entry(path), "CHANGED", str(changed))
+            return Failure(step.number, Outcome.CHANGED, self._replica.holdings.entry(path), "CHANGED", str(changed))
         except PathFailure as error:
             outcome = _OUTCOMES.get(error.kind, Outcome.REFUSED)
-            return Failure(step.number, outcome, self._replica.entry(path), error.reason, str(error))
+            return Failure(step.number, outcome, self._replica.holdings.entry(path), error.reason, str(error))
         except LimitExceeded as error:
-            return Failure(step.number, Outcome.LIMIT, self._replica.entry(path), error.reason, str(error))
+            return Failure(step.number, Outcome.LIMIT, self._replica.holdings.entry(path), error.reason, str(error))
         except StorageError as error:
-            return Failure(step.number, Outcome.STORAGE, self._replica.entry(path), error.reason, str(error))
+            return Failure(step.number, Outcome.STORAGE, self._replica.holdings.entry(path), error.reason, str(error))
         except DirsyncError as error:
-            return Failure(step.number, Outcome.REFUSED, self._replica.entry(path), error.reason, str(error))
+            return Failure(step.number, Outcome.REFUSED, self._replica.holdings.entry(path), error.reason, str(error))
         return None
 
     def _apply(self, step: Step, operation: Operation) -> None:
         path = operation.path
-        if self._replica.ignores(path):
+        if self._replica.agreement.ignores(path):
             msg = f"{escape(path)!r} is ignored in this session"
             raise DirsyncError(msg, reason="IGNORED")
         if components(path)[0] in self._replica.staging.reserved_names:
@@ -153,7 +155,7 @@ class Committer:
                 raise
             # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
             # disk.
-            self._replica.remove(path)
+            self._replica.holdings.remove(path)
 
     def _act(self, step: Step, operation: Operation, current: Record | None) -> None:
         path = operation.path
@@ -172,18 +174,18 @@ class Committer:
             case Delete():
                 assert current is not None
                 self.publisher.remove(path, Kind(current[0]))
-                self._replica.remove(path)
+                self._replica.holdings.remove(path)
 
     def _published(self, path: RelPath, entry: Entry, proof: bytes) -> None:
         # RACE: what was just published counts as proved though somebody may change it within the same clock tick. The
         # replica has one writer; the worst is that such an edit is found by the next deep verification only. Reading
         # every published file again at the next rescan would be the price of closing it.
         proof = bytes((proof[0] & ~RACY,)) + proof[1:]
-        self._replica.put(path, pack(entry, proof))
+        self._replica.holdings.put(path, pack(entry, proof))
 
     def _refuse_content(self, path: RelPath) -> None:
         """Look at a directory again that is not empty, and refuse if it holds anything that is mirrored."""
-        self._replica.rescan((path,), deep=False)
+        self._replica.look.rescan((path,), deep=False)
         directory = self._replica.tree.directory(path)
         if directory is not None and directory.children:
             msg = f"{escape(path)!r} is not empty"
@@ -202,7 +204,7 @@ class Committer:
             return None
         if status is not None and known is not None and (is_untouched(known, status) or _same_directory(known, status)):
             return known
-        self._replica.rescan((parent,), deep=False)
+        self._replica.look.rescan((parent,), deep=False)
         self._root.forget_all()
         known = tree.record(path)
         if tree.directory(parent) is None:

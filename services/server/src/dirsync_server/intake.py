@@ -84,7 +84,7 @@ class Intake:
                 self._discard(self._uploads.pop(number).staged)
             case Commit(rescan=rescan):
                 if rescan:
-                    self._replica.rescan()
+                    self._replica.look.rescan()
                 return self._commit(requested=True)
             case Open():
                 pass
@@ -203,7 +203,7 @@ class Intake:
             self._since_usage = 0
         announced = sum(u.operation.entry.size - u.staged.size for u in self._uploads.values() if u.staged)
         usage = Usage(self._usage.bytes + self._staged_bytes + announced, self._usage.free_bytes - announced)
-        check_file(self._replica.policy.quota, usage, path, size, self._replica.size_of(path))
+        check_file(self._replica.policy.quota, usage, path, size, self._replica.holdings.size_of(path))
 
     def _give_up(self, upload: _Upload, error: DirsyncError) -> None:
         self._discard(upload.staged)
@@ -219,7 +219,7 @@ class Intake:
             outcome = Outcome.STORAGE
         else:
             outcome = Outcome.REFUSED
-        return Failure(number, outcome, self._replica.entry(path), error.reason, str(error))
+        return Failure(number, outcome, self._replica.holdings.entry(path), error.reason, str(error))
 
     @staticmethod
     def _discard(staged: StagedFile | None) -> None:

@@ -1,6 +1,6 @@
 """``ReplicaService``: the reader's door."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -21,7 +21,6 @@ from dirsync.wire.replica import (
     encode_verified,
 )
 from dirsync_server.auth import Authority
-from dirsync_server.replica import Replica
 from dirsync_server.sessions import Sessions
 from dirsync_server.verify import verify
 
@@ -31,19 +30,17 @@ class ReplicaServicer:
 
     def __init__(
         self,
-        replicas: Mapping[str, Replica],
         authority: Authority,
         sessions: Sessions,
         not_ready_reason: Callable[[], str],
     ) -> None:
-        self._replicas = replicas
         self._authority = authority
         self._sessions = sessions
         self._not_ready_reason = not_ready_reason
 
     def get_status(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Whether a replica can be used, and what it holds."""
-        replica = self._replica(decode_status_request(raw), context)
+        replica = self._authority.authorize(decode_status_request(raw), context)
         writer = self._sessions.writer(replica.namespace)
         with replica.lock:
             since = None if replica.last_commit is None else monotonic() - replica.last_commit
@@ -51,7 +48,7 @@ class ReplicaServicer:
                 ready=replica.ready,
                 root_digest=replica.tree.digest() if replica.ready else b"",
                 entries=len(replica.tree),
-                bytes=replica.bytes,
+                bytes=replica.holdings.bytes,
                 options=replica.options,
                 replica_id=replica.id,
                 writer=writer.request.client_id if writer else "",
@@ -65,13 +62,13 @@ class ReplicaServicer:
     def list_entries(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """The entries of a directory, or of everything below it."""
         request = decode_list_entries(raw)
-        replica = self._replica(request.namespace, context)
+        replica = self._authority.authorize(request.namespace, context)
         yield from encode_entries(replica.walk(request.path, recursive=request.recursive))
 
     def stat_entry(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """One entry."""
         namespace, path = decode_stat_entry(raw)
-        replica = self._replica(namespace, context)
+        replica = self._authority.authorize(namespace, context)
         replica.require_ready()
         with replica.lock:
             entry = replica.tree.get(path)
@@ -83,7 +80,7 @@ class ReplicaServicer:
     def verify_content(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """What is really there."""
         request = decode_verify(raw)
-        replica = self._replica(request.namespace, context)
+        replica = self._authority.authorize(request.namespace, context)
         replica.require_ready()
         tree, summary = verify(replica, request.options, deep=request.deep, cancelled=lambda: not context.is_active())
         equal = summary.root_digest == request.root_digest
@@ -97,11 +94,3 @@ class ReplicaServicer:
             "StatEntry": self.stat_entry,
             "VerifyContent": self.verify_content,
         }
-
-    def _replica(self, namespace: str, context: grpc.ServicerContext) -> Replica:
-        self._authority.authorize(namespace, context)
-        replica = self._replicas.get(namespace)
-        if replica is None:
-            msg = f"there is no namespace {namespace!r} here"
-            raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
-        return replica

@@ -1,12 +1,12 @@
 """``SyncService``: the writer's door. Bytes come in, the wire validates them, replicas do the work."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 
 from dirsync import __version__
-from dirsync.errors import NotFound, OutOfTurn, RemoteError, RootsOverlap
+from dirsync.errors import OutOfTurn, RemoteError, RootsOverlap
 from dirsync.limits import LIMITS
 from dirsync.runtime.events import Event
 from dirsync.runtime.logging import get_logger
@@ -39,10 +39,7 @@ STRATEGIES = frozenset({Strategy.WHOLE, Strategy.METADATA})
 class SyncServicer:
     """Handlers of ``SyncService``; each takes raw bytes."""
 
-    def __init__(
-        self, replicas: Mapping[str, Replica], authority: Authority, sessions: Sessions, metrics: Metrics
-    ) -> None:
-        self._replicas = replicas
+    def __init__(self, authority: Authority, sessions: Sessions, metrics: Metrics) -> None:
         self._authority = authority
         self._sessions = sessions
         self._metrics = metrics
@@ -51,8 +48,7 @@ class SyncServicer:
     def open_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Make the caller the writer of a replica."""
         request = decode_open(raw)
-        self._authority.authorize(request.namespace, context)
-        replica = self._replica(request.namespace)
+        replica = self._authority.authorize(request.namespace, context)
         if overlap(replica.location, request.location):
             msg = (
                 "the replica and the source are one directory, or one lies in the other; choose another SOURCE or ROOT"
@@ -60,7 +56,7 @@ class SyncServicer:
             raise RootsOverlap(msg)
         replica.require_ready()
         self._sessions.admit(request)
-        replica.look_again()
+        replica.look.again()
         with replica.lock:
             session = self._sessions.open(request, replica.next_generation())
             opened = self._opened(session, replica, request)
@@ -76,7 +72,7 @@ class SyncServicer:
     def list_directories(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """List directories, page by page."""
         session_id, paths = decode_list(raw)
-        replica = self._replica_of(self._session(session_id, context))
+        _, replica = self._session(session_id, context)
         for position, path in enumerate(paths):
             yield from encode_pages(position, replica.children(path))
 
@@ -86,10 +82,10 @@ class SyncServicer:
         if not isinstance(first, Open):
             msg = "a push stream starts with its session"
             raise OutOfTurn(msg)
-        session = self._session(first.session_id, context)
+        session, replica = self._session(first.session_id, context)
         number = self._sessions.attach(session, context.cancel)
         try:
-            yield from self._push(session, first, requests)
+            yield from self._push(session, replica, first, requests)
         except RemoteError:
             # Whoever breaks the protocol once is not believed again. This stream ends with the error, not with its
             # session.
@@ -118,8 +114,7 @@ class SyncServicer:
             "CloseSession": self.close_session,
         }
 
-    def _push(self, session: Session, first: Open, requests: Iterator[bytes]) -> Iterator[bytes]:
-        replica = self._replica_of(session)
+    def _push(self, session: Session, replica: Replica, first: Open, requests: Iterator[bytes]) -> Iterator[bytes]:
         committer = Committer(replica, lambda: self._sessions.check(session))
         intake = Intake(replica, committer, self._metrics)
         try:
@@ -149,17 +144,6 @@ class SyncServicer:
             server_version=__version__,
         )
 
-    def _session(self, session_id: bytes, context: grpc.ServicerContext) -> Session:
+    def _session(self, session_id: bytes, context: grpc.ServicerContext) -> tuple[Session, Replica]:
         session = self._sessions.use(session_id)
-        self._authority.authorize(session.request.namespace, context)
-        return session
-
-    def _replica(self, namespace: str) -> Replica:
-        replica = self._replicas.get(namespace)
-        if replica is None:
-            msg = f"there is no namespace {namespace!r} here"
-            raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
-        return replica
-
-    def _replica_of(self, session: Session) -> Replica:
-        return self._replica(session.request.namespace)
+        return session, self._authority.authorize(session.request.namespace, context)

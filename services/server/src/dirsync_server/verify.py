@@ -14,6 +14,7 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
 from dirsync.wire.replica import Summary
+from dirsync_server.agreement import scan_rules
 from dirsync_server.replica import Replica
 
 
@@ -29,7 +30,7 @@ def verify(
         known = replica.tree
         tree = known.copy(options.attributes)
         agreed = options.ignore_rules == replica.options.ignore_rules
-        rules = replica.scan_rules(IgnoreRules(options.ignore_rules), keep_directories=agreed)
+        rules = scan_rules(IgnoreRules(options.ignore_rules), replica.staging.reserved_names, keep_directories=agreed)
     read = 0
 
     def count(size: int) -> None:

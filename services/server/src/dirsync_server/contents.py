@@ -1,0 +1,111 @@
+"""Where content is: the paths of a replica's files by their digest, so that it can be copied instead of sent.
+
+It is a hint and never an answer: whoever uses a path compares it with the tree first, and the content itself while it
+is copied. So it may forget, and it may be wrong; what is found to be wrong is dropped. One for each replica: what one
+tenant has is never found by another.
+
+Digests are kept shortened to 56 bits, which is what a small number of Python holds: a million files cost some 150 bytes
+each. Two contents that share those bits by accident or by design are two candidates of which one is refused.
+"""
+
+from collections.abc import Iterator
+
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import DIGEST_AT, UNKNOWN, Kind, Record
+from dirsync.tree.path import ROOT, RelPath, join
+from dirsync.tree.tree import Directory, Tree
+
+_KEY_BYTES = 7
+_SIZE_AT = slice(3, 11)
+_EMPTY = bytes(8)
+"""A record's size, if that is 0."""
+
+
+class Contents:
+    """The content of one replica. For whoever holds the replica's lock."""
+
+    def __init__(self, limit: int = LIMITS.max_contents) -> None:
+        self.limit = limit
+        """Digests that are taken at most."""
+        self._paths: dict[int, RelPath | tuple[RelPath, ...]] = {}
+
+    def __len__(self) -> int:
+        """How many digests are known, those that nothing has any more included."""
+        return len(self._paths)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further digest is taken."""
+        return len(self._paths) >= self.limit
+
+    def fill(self, tree: Tree) -> None:
+        """Start again with what ``tree`` has."""
+        self._paths = {}
+        for path, record in files(tree.root):
+            self.add(path, record)
+
+    def find(self, digest: bytes) -> tuple[RelPath, ...]:
+        """Paths that may have this content, the last one known first."""
+        return _all(self._paths.get(_key(digest), ()))[::-1]
+
+    def add(self, path: RelPath, record: Record) -> None:
+        """``record`` is at ``path`` now. What is no file, is empty, or was never read does not count."""
+        key = _key_of(record)
+        if key is None:
+            return
+        kept = self._paths.get(key)
+        if kept is None:
+            if not self.is_full:
+                self._paths[key] = path
+            return
+        paths = _all(kept)
+        if path not in paths:
+            # The newest is the likeliest to be there still.
+            self._paths[key] = (*paths[1 - LIMITS.max_content_paths :], path)
+
+    def remove(self, path: RelPath, record: Record) -> None:
+        """``record`` is not at ``path`` any more."""
+        key = _key_of(record)
+        if key is not None:
+            self._drop(path, key)
+
+    def drop(self, path: RelPath, digest: bytes) -> None:
+        """The content of this digest was not at ``path``."""
+        self._drop(path, _key(digest))
+
+    def _drop(self, path: RelPath, key: int) -> None:
+        kept = self._paths.get(key)
+        if kept is None:
+            return
+        left = tuple(other for other in _all(kept) if other != path)
+        if left:
+            self._paths[key] = left if len(left) > 1 else left[0]
+        else:
+            del self._paths[key]
+
+
+def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
+    """Every file below a directory that is at ``path``, with its record, in no order."""
+    stack = [(path, directory)]
+    while stack:
+        at, current = stack.pop()
+        for name, child in current.children.items():
+            if isinstance(child, Directory):
+                stack.append((join(at, name), child))
+            elif child[0] == Kind.FILE:
+                yield join(at, name), child
+
+
+def _all(kept: RelPath | tuple[RelPath, ...]) -> tuple[RelPath, ...]:
+    return kept if isinstance(kept, tuple) else (kept,)
+
+
+def _key(digest: bytes) -> int:
+    return int.from_bytes(digest[:_KEY_BYTES], "little")
+
+
+def _key_of(record: Record) -> int | None:
+    if record[0] != Kind.FILE or record[_SIZE_AT] == _EMPTY:
+        return None
+    digest = record[DIGEST_AT]
+    return None if digest == UNKNOWN else _key(digest)
