@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dirsync.tree.diff import Change, apply, diff, diff_paths
 from dirsync.tree.entry import Entry, directory_entry, pack, unpack
 from dirsync.tree.path import RelPath, ancestors, components, is_within
-from dirsync.tree.plan import Delete, MakeDirectory, Operation, Plan, needs_digest
+from dirsync.tree.plan import Delete, MakeDirectory, Move, Operation, Plan, needs_digest
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths, unread
 
@@ -130,6 +130,11 @@ def perform(tree: Tree, step: Operation) -> None:
         case Delete():
             assert directory is None or not directory.children
             tree.remove(step.path)
+        case Move(exchange=True):
+            tree.exchange(step.source, step.path)
+        case Move():
+            assert directory is None
+            tree.move(step.source, step.path)
         case _:
             assert directory is None or not directory.children or step.entry.is_directory
             tree.put(step.path, pack(step.entry))

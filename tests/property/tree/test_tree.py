@@ -1,12 +1,13 @@
 """Trees by machine: however one came about, its digest is that of what is in it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dirsync.tree.entry import Entry, pack, unpack
-from dirsync.tree.path import InvalidPath, RelPath, components, escape, is_within, parse_path, unescape
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.entry import Entry, Record, pack, unpack
+from dirsync.tree.path import InvalidPath, RelPath, components, escape, is_within, parse_path, split, unescape
+from dirsync.tree.tree import Attributes, Directory, Tree
 from tests.property import strategies
 from tests.property.strategies import entries, paths, plant, trees
 
@@ -24,6 +25,21 @@ def content_of(tree: Tree) -> dict[RelPath, Entry]:
     return {path: unpack(record) for path, record in tree.walk()}
 
 
+def below(content: dict[RelPath, Entry], path: RelPath) -> dict[RelPath, Entry]:
+    """What is at a path and below it, relative to it."""
+    return {RelPath(other[len(path) :]): entry for other, entry in content.items() if is_within(other, path)}
+
+
+def without(content: dict[RelPath, Entry], path: RelPath) -> dict[RelPath, Entry]:
+    """Everything else."""
+    return {other: entry for other, entry in content.items() if not is_within(other, path)}
+
+
+def at(path: RelPath, branch: dict[RelPath, Entry]) -> dict[RelPath, Entry]:
+    """What :func:`below` gave, at a path."""
+    return {RelPath(path + rest): entry for rest, entry in branch.items()}
+
+
 class AnyEdits(RuleBasedStateMachine):
     """A tree and a dictionary go through the same edits; digests are asked for at any moment, of any directory."""
 
@@ -31,6 +47,8 @@ class AnyEdits(RuleBasedStateMachine):
         super().__init__()
         self.tree = Tree()
         self.model: dict[RelPath, Entry] = {}
+        self.taken: tuple[Record | Directory, dict[RelPath, Entry]] | None = None
+        """A node in nobody's tree, and what is in it."""
 
     @rule(path=paths, entry=entries)
     def put(self, path: RelPath, entry: Entry) -> None:
@@ -45,7 +63,62 @@ class AnyEdits(RuleBasedStateMachine):
         """Remove what is there."""
         path = data.draw(st.sampled_from(sorted(self.model)))
         self.tree.remove(path)
-        self.model = {other: entry for other, entry in self.model.items() if not is_within(other, path)}
+        self.model = without(self.model, path)
+
+    @rule(path=paths)
+    def take(self, path: RelPath) -> None:
+        """Detach what is there, if anything is."""
+        node = self.tree.take(path)
+        if node is None:
+            assert path not in self.model
+            return
+        self.taken = node, below(self.model, path)
+        self.model = without(self.model, path)
+
+    @precondition(lambda self: self.taken)
+    @rule(path=paths)
+    def graft(self, path: RelPath) -> None:
+        """Put what was detached anywhere, whatever happened since."""
+        assert self.taken is not None
+        node, branch = self.taken
+        if not self.is_directory(split(path)[0]):
+            with pytest.raises(KeyError):
+                self.tree.graft(path, node)
+            return
+        self.tree.graft(path, node)
+        self.taken, self.model = None, without(self.model, path) | at(path, branch)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), path=paths)
+    def move(self, data: st.DataObject, path: RelPath) -> None:
+        """Move what is there anywhere; where that cannot be, nothing has changed."""
+        source = data.draw(st.sampled_from(sorted(self.model)))
+        if is_within(path, source) or is_within(source, path):
+            with pytest.raises(ValueError, match="lies within"):
+                self.tree.move(source, path)
+        elif not self.is_directory(split(path)[0]):
+            with pytest.raises(KeyError):
+                self.tree.move(source, path)
+        else:
+            self.tree.move(source, path)
+            branch = below(self.model, source)
+            self.model = without(without(self.model, source), path) | at(path, branch)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data(), other=paths)
+    def exchange(self, data: st.DataObject, other: RelPath) -> None:
+        """Exchange two nodes; where that cannot be, nothing has changed."""
+        path = data.draw(st.sampled_from(sorted(self.model)))
+        if is_within(path, other) or is_within(other, path):
+            with pytest.raises(ValueError, match="lies within"):
+                self.tree.exchange(path, other)
+        elif other not in self.model:
+            with pytest.raises(KeyError):
+                self.tree.exchange(path, other)
+        else:
+            self.tree.exchange(path, other)
+            one, two = below(self.model, path), below(self.model, other)
+            self.model = without(without(self.model, path), other) | at(path, two) | at(other, one)
 
     @rule(path=paths)
     def ask(self, path: RelPath) -> None:
@@ -58,6 +131,10 @@ class AnyEdits(RuleBasedStateMachine):
         """Go on with a copy, up to date or not."""
         self.tree = self.tree.copy()
 
+    def is_directory(self, path: RelPath) -> bool:
+        """Whether the model has a directory there."""
+        return not path or (path in self.model and self.model[path].is_directory)
+
     @invariant()
     def content(self) -> None:
         """The tree holds what the model holds, in order."""
@@ -66,8 +143,11 @@ class AnyEdits(RuleBasedStateMachine):
         assert sorted(self.model, key=components) == [path for path, _ in self.tree.walk()]
 
     def teardown(self) -> None:
-        """The digest is that of a tree made from scratch."""
-        assert rebuilt(self.model).digest() == self.tree.digest()
+        """The digest is that of a tree made from scratch, and so is that of every directory."""
+        fresh = rebuilt(self.model)
+
+        assert fresh.digest() == self.tree.digest()
+        assert list(fresh.entries()) == list(self.tree.entries())
 
 
 TestAnyEdits = AnyEdits.TestCase

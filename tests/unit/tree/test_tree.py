@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from types import SimpleNamespace
 
 import pytest
 
@@ -183,6 +184,115 @@ def test_copy_is_independent() -> None:
 
     assert (before, 4) == (tree.digest(), len(tree))
     assert tree_of("d/ d/e/b=other").digest() == twin.digest()
+
+
+def test_move_takes_everything_along() -> None:
+    """What is at the source is at the target, with its content, in place of what was there, and nowhere else."""
+    tree = tree_of("a/x=one a/e/y=two b/z=three f=four")
+    tree.move(path_of("a"), path_of("b/z"))
+    tree.move(path_of("f"), path_of("b/z/e/y"))
+
+    assert tree_of("b/z/x=one b/z/e/y=four").digest() == tree.digest()
+    assert 5 == len(tree)
+
+
+def test_exchange() -> None:
+    """Two nodes of any kind change places, each with what is below it."""
+    tree = tree_of("a/x=one b/c=two")
+    tree.exchange(path_of("a"), path_of("b/c"))
+
+    assert tree_of("a=two b/c/x=one").digest() == tree.digest()
+    assert 4 == len(tree)
+
+
+@pytest.mark.parametrize(
+    "source, path, error",
+    [
+        ("a", "a", ValueError),
+        ("a", "a/d/new", ValueError),
+        ("a/d", "a", ValueError),
+        ("", "a", ValueError),
+        ("a", "", ValueError),
+        ("gone", "b", KeyError),
+        ("a", "f/new", KeyError),
+        ("a", "gone/new", KeyError),
+    ],
+)
+def test_move_that_cannot_be(source: str, path: str, error: type[Exception]) -> None:
+    """Nothing moves into itself, from nowhere, or to where no directory is; nothing has changed then."""
+    tree = tree_of("a/d/ f=one")
+    before = tree.digest()
+    with pytest.raises(error):
+        tree.move(path_of(source), path_of(path))
+
+    assert (before, 3) == (tree.digest(), len(tree))
+
+
+@pytest.mark.parametrize("first, second", [("a", "gone"), ("gone", "a"), ("gone", "gone/x")])
+def test_exchange_with_nothing(first: str, second: str) -> None:
+    """Both have to be there; nothing has changed otherwise."""
+    tree = tree_of("a/d/ f=one")
+    before = tree.digest()
+    with pytest.raises((KeyError, ValueError)):
+        tree.exchange(path_of(first), path_of(second))
+
+    assert (before, 3) == (tree.digest(), len(tree))
+
+
+def test_taken_node_belongs_to_another_tree() -> None:
+    """A branch that was taken can be grafted into another tree, and the first no longer has it."""
+    tree, other = tree_of("a/b/x=one c=two"), tree_of("a=three")
+    branch = tree.take(path_of("a/b"))
+    assert branch is not None
+    other.graft(path_of("a"), branch)
+    put(other, "a/y=four")
+
+    assert tree_of("a/ c=two").digest() == tree.digest()
+    assert tree_of("a/x=one a/y=four").digest() == other.digest()
+
+
+def test_take_of_nothing() -> None:
+    """Where nothing is, nothing is taken; the root cannot be."""
+    tree = tree_of("a=one")
+
+    assert tree.take(path_of("x")) is None
+    assert tree.take(path_of("a/x")) is None
+    with pytest.raises(KeyError):
+        tree.take(ROOT)
+    with pytest.raises(KeyError):
+        tree.graft(ROOT, F1)
+
+
+def test_paths_below_a_moved_directory_lead_there_and_no_longer_here() -> None:
+    """The way that was asked for last is not remembered past a move."""
+    tree = tree_of("a/d/x=one b/")
+    assert path_of("a/d/x") in tree
+    tree.move(path_of("a"), path_of("b/a"))
+    put(tree, "b/a/d/y=two")
+
+    assert path_of("a/d/x") not in tree
+    assert [b"b", b"b/a", b"b/a/d", b"b/a/d/x", b"b/a/d/y"] == [path for path, _ in tree.walk()]
+
+
+def test_a_move_costs_the_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of a thousand files costs no more hashing than an empty one."""
+    tree = tree_of("few/ many/ " + " ".join(f"many/d/f{n}=x" for n in range(1000)))
+    tree.digest()
+    hashed: list[bytes] = []
+
+    def sha256(content: bytes) -> "hashlib._Hash":
+        hashed.append(content)
+        return hashlib.sha256(content)
+
+    monkeypatch.setattr("dirsync.tree.tree.hashlib", SimpleNamespace(sha256=sha256))
+    counts = []
+    for name in ("few", "many"):
+        hashed.clear()
+        tree.move(path_of(name), path_of(f"{name}-moved"))
+        tree.digest()
+        counts.append(len(hashed))
+
+    assert counts[0] == counts[1] <= 3
 
 
 def test_two_thousand_levels_are_no_depth() -> None:
