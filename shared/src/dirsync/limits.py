@@ -87,6 +87,29 @@ class Limits:
     """Largest delta block, in bytes."""
     max_blocks: int = 524_288
     """Blocks of one file; the block size doubles until a file has no more."""
+    sparse_weak_bytes: int = 64 * MIB
+    """Of a file larger than this many bytes our own signature has weak checksums of some blocks only: they cost four
+    times as much as its strong ones."""
+    sparse_weak_stride: int = 4
+    """Of every so manieth block then. A moved stretch shorter than this many blocks may be missed."""
+    search_window_bytes: int = 128 * KIB
+    """How far, in bytes, one look ahead goes where basis and target are out of step."""
+    search_tile_bytes: int = 64 * KIB
+    """Offsets whose weak checksums are computed at a time: their arrays stay in a processor's cache."""
+    search_free_bytes: int = 32 * MIB
+    """Offsets that are searched in a target before anything is found: a search is slower than sending."""
+    search_share: int = 32
+    """Beyond that, one of so many offsets of what matches nothing is searched."""
+    quiet_edit_blocks: int = 2
+    """A changed stretch of at most this many blocks, with basis and target in step behind it, is not searched: it could
+    hide no more than one block that moved."""
+    max_candidates: int = 16
+    """Blocks with the same weak checksum that are compared at one offset."""
+    failed_check_share: int = 16
+    """Strong checksums that decide against a weak one hash at most this many bytes for each offset searched: weak
+    checksums are easily made to collide."""
+    min_zero_run: int = 4 * KIB
+    """Zero bytes in a row from which on they travel as a number."""
 
     min_similarity: float = 0.05
     """Part of a sample that has to be in the basis for a delta to pay."""

@@ -1,0 +1,59 @@
+"""Literals: what no block of the basis holds, with its long runs of zeros taken out."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dirsync.delta.pieces import Piece, Zeros
+
+
+def split_zeros(data: memoryview, shortest: int) -> list[Piece]:
+    """The data as literals (views of it) and runs of at least ``shortest`` zero bytes."""
+    pieces: list[Piece] = []
+    done = 0
+    for start, end in zero_runs(data, shortest):
+        if start > done:
+            pieces.append(data[done:start])
+        pieces.append(Zeros(end - start))
+        done = end
+    if done < len(data):
+        pieces.append(data[done:])
+    return pieces
+
+
+def zero_runs(data: memoryview, shortest: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of at least ``shortest`` zero bytes, in order.
+
+    Such a run covers one of the stretches of half that length that begin at its multiples. So of most data only one
+    byte in each of these is looked at.
+    """
+    step = max(1, shortest // 2)
+    values = np.frombuffer(data, np.uint8)
+    done = 0
+    for probe in np.flatnonzero(values[::step] == 0).tolist():
+        at = probe * step
+        if at < done or values[at : at + step].any():
+            continue
+        start = at - leading_zeros(values[max(done, at - step) : at][::-1])
+        done = at + leading_zeros(values[at:])
+        if done - start >= shortest:
+            yield start, done
+
+
+def trailing_zeros(data: memoryview) -> int:
+    """How many zero bytes the data ends with."""
+    return leading_zeros(np.frombuffer(data, np.uint8)[::-1])
+
+
+def leading_zeros(values: NDArray[np.uint8]) -> int:
+    """How many zero bytes come first. Looks little further than they go."""
+    done, size = 0, 64
+    while done < len(values):
+        chunk = values[done : done + size]
+        first = int((chunk != 0).argmax())
+        if chunk[first]:
+            return done + first
+        done += len(chunk)
+        size *= 4
+    return len(values)
