@@ -7,6 +7,7 @@ bytes, never correctness, because the whole file's SHA-256 decides at the end.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from dirsync.delta.blocks import block_count
 from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
@@ -92,7 +93,7 @@ def ranges_within(request: SignatureRequest, size: int) -> tuple[BlockRange, ...
     Raises:
         InvalidMessage: the content has fewer blocks than the ranges, or more than any file may have.
     """
-    blocks = -(-size // request.block_size)
+    blocks = block_count(size, request.block_size)
     if blocks > LIMITS.max_blocks:
         msg = f"{size} bytes in blocks of {request.block_size} are {blocks}; at most {LIMITS.max_blocks} are taken"
         raise InvalidMessage(msg, reason="INVALID_BLOCK_SIZE")
