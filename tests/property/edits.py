@@ -99,6 +99,22 @@ class Move(NamedTuple):
             os.rename(old, new)
 
 
+class Exchange(NamedTuple):
+    """Have two things change places."""
+
+    path: bytes
+    other: bytes
+
+    def __call__(self, top: bytes) -> None:
+        """Do it."""
+        one, other = os.path.join(top, self.path), os.path.join(top, self.other)
+        if os.path.lexists(one) and os.path.lexists(other) and not _overlap(self.path, self.other):
+            aside = _beside(one)
+            os.rename(one, aside)
+            os.rename(other, one)
+            os.rename(aside, other)
+
+
 class Touch(NamedTuple):
     """Give a file another mode and time, and leave its content."""
 
@@ -139,6 +155,7 @@ edits: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Link, paths, targets),
     st.builds(Remove, paths),
     st.builds(Move, paths, paths),
+    st.builds(Exchange, paths, paths),
     st.builds(Touch, paths, modes, times),
     st.builds(Share, paths, paths),
 )

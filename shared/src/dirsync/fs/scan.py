@@ -39,6 +39,7 @@ from dirsync.fs.fingerprint import (
 from dirsync.fs.observe import observe, renew
 from dirsync.fs.root import Root
 from dirsync.fs.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
+from dirsync.fs.whereabouts import NOWHERE, Whereabouts
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, Record
 from dirsync.tree.path import RelPath, abbreviate, escape, join
@@ -81,10 +82,18 @@ class DirectoryScan:
 
 
 def scan_directory(
-    root: Root, tree: Tree, path: RelPath, rules: ScanRules = DEFAULT_RULES, now: WallNanoseconds = wall_ns
+    root: Root,
+    tree: Tree,
+    path: RelPath,
+    rules: ScanRules = DEFAULT_RULES,
+    now: WallNanoseconds = wall_ns,
+    whereabouts: Whereabouts = NOWHERE,
 ) -> DirectoryScan:
-    """List the directory at ``path``, which the tree has, and bring the tree's children of it up to date."""
-    return _Look(root, tree, path, rules, now).run()
+    """List the directory at ``path``, which the tree has, and bring the tree's children of it up to date.
+
+    ``whereabouts`` is told what leaves the tree.
+    """
+    return _Look(root, tree, path, rules, now, whereabouts).run()
 
 
 def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
@@ -98,9 +107,18 @@ def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
 class _Look:
     """One listing in progress."""
 
-    def __init__(self, root: Root, tree: Tree, path: RelPath, rules: ScanRules, now: WallNanoseconds) -> None:
+    def __init__(  # what a listing needs
+        self,
+        root: Root,
+        tree: Tree,
+        path: RelPath,
+        rules: ScanRules,
+        now: WallNanoseconds,
+        whereabouts: Whereabouts,
+    ) -> None:
         directory = tree.directory(path)
         assert directory is not None
+        self._whereabouts = whereabouts
         self._root = root
         self._tree = tree
         self._path = path
@@ -132,7 +150,7 @@ class _Look:
         except OSError as error:
             self._found.problems.append(reading_failure(self._path, "list", error).problem())
         else:
-            if len(self._seen) != len(self._known):
+            if not self._seen.issuperset(self._known):
                 self._remove_unseen()
         return self._found
 
@@ -204,14 +222,27 @@ class _Look:
         self._found.directories.append(path)
         if identity_of(child.record) != (status.st_dev, status.st_ino):
             self._found.replaced.append(path)
+            if self._whereabouts.remembers and not flags_of(child.record) & MOUNT:
+                self._another(name, path, directory_record(status, mount=mount))
+                return
         if child.record.endswith(pack_status(status)) and bool(flags_of(child.record) & MOUNT) == mount:
             self._seen.add(name)
         else:
             self._put(name, child.record, renew(child.record, directory_record(status, mount=mount)))
 
+    def _another(self, name: bytes, path: RelPath, record: Record) -> None:
+        """Another directory has the name now: what the old one held went with it."""
+        self._whereabouts.left(path, self._tree.take(path))
+        elsewhere = self._whereabouts.arrived(self._root, self._tree, path, record)
+        self._seen.add(name)
+        self._root.forget(path)
+        self._found.changed += [path, *elsewhere]
+
     def _put(self, name: bytes, before: Record | None, record: Record) -> None:
         self._seen.add(name)
         if record != before:
+            if before is not None and identity_of(before) != identity_of(record):
+                self._whereabouts.left(join(self._path, name), before if before[0] != Kind.DIRECTORY else None)
             if record[0] != Kind.DIRECTORY:
                 self._found.unknown += before is None
                 self._found.stale += before is not None
@@ -284,7 +315,7 @@ class _Look:
                 self._mount_lost(name, child.record, None)
             else:
                 path = join(self._path, name)
-                self._tree.remove(path)
+                self._whereabouts.left(path, self._tree.take(path))
                 self._root.forget(path)
                 self._found.changed.append(path)
 
@@ -299,8 +330,9 @@ class _Look:
         if isinstance(found, Problem):
             self._found.problems.append(found)
         elif isinstance(found, bytes):
+            self._whereabouts.left(self._path, self._tree.take(self._path))
             self._tree.put(self._path, found)
             self._found.changed.append(self._path)
         elif self._path:
-            self._tree.remove(self._path)
+            self._whereabouts.left(self._path, self._tree.take(self._path))
             self._found.changed.append(self._path)

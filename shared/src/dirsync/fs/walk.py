@@ -19,6 +19,7 @@ from dirsync.fs.observe import observe
 from dirsync.fs.root import Root
 from dirsync.fs.rules import DEFAULT_RULES, ScanRules
 from dirsync.fs.scan import DirectoryScan, scan_directory
+from dirsync.fs.whereabouts import NOWHERE, Whereabouts
 from dirsync.tree.entry import Kind, Record
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.problem import Snapshot
@@ -44,15 +45,17 @@ def scan_steps(
     *,
     deep: bool = True,
     now: WallNanoseconds = wall_ns,
+    whereabouts: Whereabouts = NOWHERE,
 ) -> Iterator[DirectoryScan]:
     """Bring the tree up to date below each of ``starts``, one directory at a step.
 
     ``deep`` visits every subdirectory; otherwise only the listing of each start is looked at, and subdirectories that
     are new to the tree or not the same as before. A start that is no directory of the tree means the nearest directory
-    above it.
+    above it. ``whereabouts`` recognises directories that went elsewhere.
     """
     root.forget_all()
-    walk = _Walk(root, tree, rules, now)
+    whereabouts.begin(search=deep)
+    walk = _Walk(root, tree, rules, now, whereabouts)
     for start in dict.fromkeys(starts):
         yield from walk.below(_nearest(tree, start), deep=deep)
 
@@ -63,6 +66,7 @@ def look_at(
     paths: Iterable[RelPath],
     rules: ScanRules = DEFAULT_RULES,
     now: WallNanoseconds = wall_ns,
+    whereabouts: Whereabouts = NOWHERE,
 ) -> Iterator[DirectoryScan]:
     """Bring the tree up to date at each of ``paths``, without listing the directories that hold them if possible.
 
@@ -71,7 +75,8 @@ def look_at(
     directory that holds the path. A step for a file or link has that path as its own.
     """
     root.forget_all()
-    walk = _Walk(root, tree, rules, now)
+    whereabouts.begin(search=False)
+    walk = _Walk(root, tree, rules, now, whereabouts)
     listings: dict[RelPath, None] = {}
     for path in dict.fromkeys(paths):
         found = walk.look(path)
@@ -79,7 +84,7 @@ def look_at(
             listings[_nearest(tree, split(path)[0])] = None
         else:
             yield from found
-    yield from scan_steps(root, tree, rules, listings, deep=False, now=now)
+    yield from scan_steps(root, tree, rules, listings, deep=False, now=now, whereabouts=whereabouts)
 
 
 def scan_tree(
@@ -95,7 +100,12 @@ def scan_tree(
 
 
 class _Walk:
-    def __init__(self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds) -> None:
+    def __init__(
+        self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds, whereabouts: Whereabouts
+    ) -> None:
+        self._whereabouts = whereabouts
+        self._elsewhere: list[RelPath] = []
+        """Where the tree lost what was recognised at another place; told once nothing is undecided."""
         self._root = root
         self._tree = tree
         self._rules = rules
@@ -115,6 +125,7 @@ class _Walk:
             yield found
             while self._stack:
                 yield from self._advance()
+            yield from self._tell_elsewhere()
             if at in self._tree:
                 return
             at, deep, changed = _nearest(self._tree, at), False, False
@@ -124,6 +135,7 @@ class _Walk:
         yield from self._enter_new(path, record)
         while self._stack:
             yield from self._advance()
+        yield from self._tell_elsewhere()
 
     def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
         """The steps from one path; ``None`` if only the listing of its directory can tell."""
@@ -145,11 +157,24 @@ class _Walk:
         if found is known or found == known:
             return ()
         if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
+            self._left(path)
             return self.appeared(path, found)
-        self._tree.put(path, found)
-        if kind == Kind.DIRECTORY and known is not None and identity_of(found) != identity_of(known):
+        another = known is not None and identity_of(found) != identity_of(known)
+        if another and self._whereabouts.remembers:
+            self._left(path)
+        if another and kind == Kind.DIRECTORY:
+            self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, found)
             return self.below(path, changed=True)
+        self._tree.put(path, found)
         return (DirectoryScan(path, changed=[path]),)
+
+    def _left(self, path: RelPath) -> None:
+        self._whereabouts.left(path, self._tree.take(path))
+        self._root.forget(path)
+
+    def _tell_elsewhere(self) -> Iterator[DirectoryScan]:
+        elsewhere, self._elsewhere = self._elsewhere, []
+        yield from (DirectoryScan(path, changed=[path]) for path in elsewhere)
 
     def _is_below_left_out(self, path: RelPath) -> bool:
         """Whether the highest directory above ``path`` that the tree does not have is left out as such."""
@@ -163,8 +188,7 @@ class _Walk:
             return () if holder.children else None
         if len(holder.children) == 1 or flags_of(known) & MOUNT:
             return None
-        self._tree.remove(path)
-        self._root.forget(path)
+        self._left(path)
         return (DirectoryScan(path, changed=[path]),)
 
     def _advance(self) -> Iterator[DirectoryScan]:
@@ -178,7 +202,7 @@ class _Walk:
             yield self._enter(path).found
 
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
-        self._tree.put(path, record)
+        self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, record)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
         self._waiting.append(frame.found)
@@ -186,7 +210,7 @@ class _Walk:
             yield from self._stay()
 
     def _enter(self, path: RelPath, *, deep: bool = True, is_new: bool = False) -> _Frame:
-        found = scan_directory(self._root, self._tree, path, self._rules, self._now)
+        found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._whereabouts)
         visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
         visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
         frame = _Frame(found, iter(visits), is_new, found.left_out)
