@@ -1,7 +1,7 @@
 """The acts on a replica: what they leave, what they leave alone, and what they refuse."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,63 +12,12 @@ from dirsync.fs.fingerprint import RACY, parse
 from dirsync.fs.modes import ModePolicy
 from dirsync.fs.publish import Publisher
 from dirsync.fs.root import Root
-from dirsync.fs.staging import StagedFile, Staging
-from dirsync.tree.entry import Entry, Kind, directory_entry, file_entry
+from dirsync.fs.staging import Staging
+from dirsync.tree.entry import Entry, Kind, directory_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes
 from tests.unit.fs.places import as_nobody, make, names, owned_by_nobody, path_of, scanned
-
-CONTENT = b"new content"
-FILE = file_entry(mode=0o640, size=len(CONTENT), mtime_ns=1_234_567_890_123_456_789)
-N = path_of("n")
-
-
-class Replica:
-    """A replica in a directory of its own, beside something that must not be touched."""
-
-    def __init__(self, base: Path, modes: ModePolicy | None = None, attributes: Attributes | None = None) -> None:
-        self.base = base
-        self.at = base / "r"
-        self.root = Root.open(self.at)
-        self.staging = Staging.open(self.root)
-        self.publisher = Publisher(self.root, self.staging, modes, attributes)
-
-    def stage(self, path: RelPath = N, content: bytes = CONTENT) -> StagedFile:
-        """A staged file with the content."""
-        staged = self.staging.create(path)
-        staged.write(content)
-        return staged
-
-    def put(self, path: RelPath = N, entry: Entry = FILE) -> bytes:
-        """Stage and publish it."""
-        staged = self.stage(path)
-        try:
-            return self.publisher.publish_file(staged, path, entry)
-        finally:
-            staged.discard()
-
-    def names(self) -> list[str]:
-        """What the replica holds."""
-        return names(scanned(self.root))
-
-    def close(self) -> None:
-        """Let go; staging must be empty by then."""
-        self.staging.close()
-        self.root.close()
-
-
-@pytest.fixture
-def replica(tmp_path: Path) -> Iterator[Replica]:
-    """An empty replica beside a directory ``outside``; staging is empty when the test is over."""
-    make(tmp_path, "r/ outside/x=secret")
-    opened = Replica(tmp_path)
-    yield opened
-    opened.close()
-
-    assert ["outside", "r"] == sorted(os.listdir(tmp_path))
-    assert ["x"] == os.listdir(tmp_path / "outside")
-    assert "secret" == (tmp_path / "outside/x").read_text()
-
+from tests.unit.fs.replicas import CONTENT, FILE, N, Replica
 
 Act = Callable[[Replica], bytes]
 
