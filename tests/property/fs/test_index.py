@@ -1,4 +1,4 @@
-"""Whatever bytes the state directory holds, the index opens, and believes nothing that it did not store."""
+"""Whatever bytes the state directory holds, the index believes nothing that it did not store; and it follows a tree."""
 
 import tempfile
 from pathlib import Path
@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.fs.index import Index
-from dirsync.tree.entry import file_entry, pack
-from dirsync.tree.path import RelPath
+from dirsync.tree.entry import Kind, Record, directory_entry, file_entry, pack
+from dirsync.tree.path import ROOT, RelPath, ancestors, is_within
 from dirsync.tree.tree import Tree
+from tests.property.strategies import entries, paths
 
 STORED = {
     RelPath(b"%d" % n): pack(file_entry(mode=0o644, size=n, mtime_ns=n, digest=bytes([n]) * 32)) for n in range(60)
@@ -50,3 +51,48 @@ def test_any_damage(name: str, damage: list[tuple[int, bytes]], length: int | No
 
         assert dict(tree.walk()).items() <= STORED.items()
         assert RelPath(b"new") in again or index.failed_writes
+
+
+@given(st.data())
+def test_index_follows_a_tree(data: st.DataObject) -> None:
+    """Whatever is put, removed, moved and exchanged in a tree and in its index, the index gives that tree back."""
+    tree, loaded = Tree(), Tree()
+    with tempfile.TemporaryDirectory() as directory:
+        with Index.open(directory, "index") as index:
+            for _ in range(data.draw(st.integers(1, 12))):
+                _edit(data, tree, index)
+        with Index.open(directory, "index") as index:
+            index.load(loaded)
+
+    assert list(tree.walk()) == list(loaded.walk())
+    assert tree.digest() == loaded.digest()
+
+
+def _edit(data: st.DataObject, tree: Tree, index: Index) -> None:
+    """One edit of both."""
+    there = [path for path, _ in tree.walk()]
+    path = data.draw(st.sampled_from(there) | paths if there else paths)
+    match data.draw(st.sampled_from(("put", "remove", "move", "exchange"))):
+        case "put":
+            record = pack(data.draw(entries))
+            for above in (*reversed([above for above in ancestors(path) if above != ROOT]), path):
+                _put(tree, index, above, record if above == path else pack(directory_entry(0o755)))
+        case "remove":
+            tree.remove(path)
+            index.remove(path)
+        case act:
+            other = data.draw(st.sampled_from(there) | paths if there else paths)
+            if is_within(path, other) or is_within(other, path):
+                return
+            try:
+                getattr(tree, act)(path, other)
+            except KeyError:
+                return
+            getattr(index, act)(path, other)
+
+
+def _put(tree: Tree, index: Index, path: RelPath, record: Record) -> None:
+    if tree.directory(path) is not None and record[0] != Kind.DIRECTORY:
+        index.remove(path)
+    tree.put(path, record)
+    index.put(path, record)

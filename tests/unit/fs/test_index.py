@@ -36,7 +36,7 @@ def loaded(directory: Path, *, read_only: bool = False) -> dict[str, Record]:
     tree = Tree()
     with Index.open(directory, "index", read_only=read_only) as index:
         index.load(tree)
-    return {path.decode(): record for path, record in tree.walk()}
+    return {os.fsdecode(path): record for path, record in tree.walk()}
 
 
 def snapshot(directory: Path) -> dict[str, bytes]:
@@ -72,6 +72,99 @@ def test_remove(tmp_path: Path, path: str, expected: set[str]) -> None:
         index.remove(path_of(path))
 
     assert expected == set(loaded(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "source, path, expected",
+    [
+        ("a", "b", {"b": FILE, "d": DIRECTORY, "d/b": FILE, "d/l": LINK, "d-e": FILE}),
+        ("d", "e", {"a": FILE, "e": DIRECTORY, "e/b": FILE, "e/l": LINK, "d-e": FILE}),
+        ("a", "d", {"d": FILE, "d-e": FILE}),
+        ("d", "a", {"a": DIRECTORY, "a/b": FILE, "a/l": LINK, "d-e": FILE}),
+        ("d/l", "d/b", {"a": FILE, "d": DIRECTORY, "d/b": LINK, "d-e": FILE}),
+        ("gone", "d", {"a": FILE, "d-e": FILE}),
+        ("a", "\udcff\n", {"\udcff\n": FILE, "d": DIRECTORY, "d/b": FILE, "d/l": LINK, "d-e": FILE}),
+    ],
+)
+def test_move(tmp_path: Path, source: str, path: str, expected: dict[str, Record]) -> None:
+    """A path's records are another's, with everything below it, in place of what was there; not its neighbours'."""
+    filled(tmp_path)
+    with Index.open(tmp_path, "index") as index:
+        index.move(path_of(source), path_of(path))
+
+    assert expected == loaded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "first, second, expected",
+    [
+        ("a", "d/l", {"a": LINK, "d": DIRECTORY, "d/b": FILE, "d/l": FILE, "d-e": FILE}),
+        ("d", "a", {"a": DIRECTORY, "a/b": FILE, "a/l": LINK, "d": FILE, "d-e": FILE}),
+        ("d", "x", {"a": FILE, "x": DIRECTORY, "x/b": FILE, "x/l": LINK, "d-e": FILE}),
+    ],
+)
+def test_exchange(tmp_path: Path, first: str, second: str, expected: dict[str, Record]) -> None:
+    """Two paths' records change places, with everything below them; of what is not known there is nothing."""
+    filled(tmp_path)
+    with Index.open(tmp_path, "index") as index:
+        index.exchange(path_of(first), path_of(second))
+
+    assert expected == loaded(tmp_path)
+
+
+@pytest.mark.parametrize("source, path", [("d", "d/b"), ("d/b", "d"), ("d", "d"), ("", "d"), ("d", "")])
+def test_nothing_moves_into_itself(tmp_path: Path, source: str, path: str) -> None:
+    """Paths of which one lies within the other are a programming error, and nothing is written."""
+    filled(tmp_path)
+    with Index.open(tmp_path, "index") as index:
+        for act in (index.move, index.exchange):
+            with pytest.raises(ValueError, match="lies within"):
+                act(path_of(source), path_of(path))
+
+    assert SOME == loaded(tmp_path)
+
+
+def test_moves_take_their_turn(tmp_path: Path) -> None:
+    """Moves, puts and removals take effect in the order in which they came, whatever is written together."""
+    with Index.open(tmp_path, "index") as index:
+        index.put(path_of("a"), DIRECTORY)
+        index.put(path_of("a/x"), FILE)
+        index.move(path_of("a"), path_of("b"))
+        index.put(path_of("a"), LINK)
+        index.put(path_of("b/y"), LINK)
+        index.move(path_of("b"), path_of("c"))
+        index.remove(path_of("c/x"))
+        index.exchange(path_of("a"), path_of("c"))
+        index.put(path_of("a/z"), FILE)
+
+    assert {"a": DIRECTORY, "a/y": LINK, "a/z": FILE, "c": LINK} == loaded(tmp_path)
+
+
+def test_large_directory_moves(tmp_path: Path) -> None:
+    """However many rows are below a path, all of them move."""
+    count = LIMITS.index_batch_rows * 2 + 1
+    with Index.open(tmp_path, "index") as index:
+        index.put(path_of("d"), DIRECTORY)
+        index.put_many((RelPath(b"d/%d" % n), FILE) for n in range(count))
+        index.move(path_of("d"), path_of("moved"))
+
+    assert {"moved": DIRECTORY} | {f"moved/{n}": FILE for n in range(count)} == loaded(tmp_path)
+
+
+@pytest.mark.parametrize("act", ["move", "exchange"])
+@pytest.mark.case("A13")
+def test_flipped_bit_does_not_move(tmp_path: Path, act: str) -> None:
+    """A record that is not what was stored does not become believable by a new checksum."""
+    filled(tmp_path)
+    with sqlite3.connect(tmp_path / "index") as connection:
+        ((record,),) = connection.execute("SELECT record FROM entries WHERE path = ?", (b"d/b",)).fetchall()
+        flipped = bytes([record[0] ^ 1]) + record[1:]
+        connection.execute("UPDATE entries SET record = ? WHERE path = ?", (flipped, b"d/b"))
+    connection.close()
+    with Index.open(tmp_path, "index") as index:
+        getattr(index, act)(path_of("d"), path_of("e"))
+
+    assert {"a": FILE, "e": DIRECTORY, "e/l": LINK, "d-e": FILE} == loaded(tmp_path)
 
 
 def test_order_is_kept(tmp_path: Path) -> None:
@@ -248,6 +341,22 @@ def test_full_disk_costs_only_the_batch(tmp_path: Path) -> None:
 
         assert 1 == index.failed_writes
     assert {"a", "b"} == set(loaded(tmp_path))
+
+
+@pytest.mark.parametrize("act", ["move", "exchange"])
+def test_full_disk_leaves_no_half_of_a_move(tmp_path: Path, act: str) -> None:
+    """A move that cannot be written leaves all records where they were."""
+    many = {"d": DIRECTORY, "e": DIRECTORY} | {f"d/{n}": FILE for n in range(1000)}
+    filled(tmp_path, many)
+    with Index.open(tmp_path, "index") as index:
+        index.put(path_of("e"), DIRECTORY)
+        index.flush()
+        with disk_of(os.stat(tmp_path / "index-wal").st_size):
+            getattr(index, act)(path_of("d"), path_of("e"))
+            index.flush()
+
+        assert 1 == index.failed_writes
+    assert many == loaded(tmp_path)
 
 
 def test_put_after_close_is_ignored(tmp_path: Path) -> None:
