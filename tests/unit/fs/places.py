@@ -6,6 +6,7 @@ Missing parents are made.
 
 import contextlib
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,14 @@ def owned_by_nobody(base: Path) -> Path:
             for file in files:
                 os.chown(os.path.join(directory, file), NOBODY, NOBODY, follow_symlinks=False)
     return base
+
+
+@contextlib.contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size`` bytes meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

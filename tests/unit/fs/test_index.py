@@ -1,10 +1,7 @@
 """A cache that may be lost at any time, and never lies."""
 
 import os
-import resource
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record, directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
-from tests.unit.fs.places import path_of
+from tests.unit.fs.places import disk_of, path_of
 
 FILE = pack(file_entry(mode=0o644, size=3, mtime_ns=7, digest=b"d" * 32), b"fingerprint")
 DIRECTORY = pack(directory_entry(0o755))
@@ -315,17 +312,6 @@ def test_unusable_directory(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=f"{tmp_path}/{name.split('/', maxsplit=1)[0]} cannot hold our state as uid"):
         Index.open(tmp_path, name)
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond ``size`` bytes meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_full_disk_costs_only_the_batch(tmp_path: Path) -> None:

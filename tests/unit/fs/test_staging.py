@@ -1,15 +1,13 @@
 """Where content waits, and what of others it leaves alone."""
 
 import os
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.fs.failure import StorageFailed
+from dirsync.fs.failure import StorageFailed, Vanished
 from dirsync.fs.root import Root
 from dirsync.fs.staging import STAGING_NAME, Staging
 from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of
@@ -29,17 +27,6 @@ def root(base: Path) -> Iterator[Root]:
     """The root in it."""
     with Root.open(base / "r") as opened:
         yield opened
-
-
-@contextmanager
-def disk_of(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond ``size`` bytes meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def listing(base: Path) -> list[str]:
@@ -134,48 +121,6 @@ def test_name_is_independent(root: Root) -> None:
     assert len(set(names)) == 3
 
 
-def test_write_and_seal(root: Root) -> None:
-    """Content, mode and mtime are there when the file is sealed, and it is closed."""
-    with Staging.open(root) as staging:
-        file = staging.create(F)
-        file.write(b"abc")
-        file.write(memoryview(b"def"))
-        file.seal(6, 0o640, 123_456_789)
-        descriptor = file.reopen()
-        status = os.fstat(descriptor)
-
-        assert b"abcdef" == os.read(descriptor, 100)
-        assert (6, 0o640, 123_456_789) == (file.size, status.st_mode & 0o7777, status.st_mtime_ns)
-        assert file.fd == -1
-        os.close(descriptor)
-        file.discard()
-        file.discard()
-
-
-@pytest.mark.case("A09")
-def test_lying_disk(root: Root) -> None:
-    """A file that has another size than was written is not sealed."""
-    with Staging.open(root) as staging:
-        file = staging.create(F)
-        file.write(b"abc")
-        os.ftruncate(file.fd, 2)
-        with pytest.raises(StorageFailed, match="cannot stage f: 3 bytes were written, 2 are there"):
-            file.seal(3, 0o644, 0)
-        file.discard()
-
-
-@pytest.mark.case("A08", "B03")
-def test_disk_that_takes_a_part(root: Root) -> None:
-    """A short write is continued, and the error that ends it names the path."""
-    with Staging.open(root) as staging:
-        file = staging.create(F)
-        with disk_of(1000), pytest.raises(StorageFailed, match="cannot stage f: File too large"):
-            file.write(b"x" * 2000)
-
-        assert 1000 == os.fstat(file.fd).st_size
-        file.discard()
-
-
 def test_directory_removed_under_us(base: Path, root: Root) -> None:
     """Somebody cleans up while we think that the directory is there: it is made again."""
     with Staging.open(root) as staging:
@@ -197,6 +142,27 @@ def test_directory_replaced_under_us(base: Path, root: Root) -> None:
             staging.create(F)
 
     assert [] == list((base / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("words", ["x=1", "x/in=1", "x->r"], ids=["file", "directory", "link"])
+def test_take_in(base: Path, root: Root, words: str) -> None:
+    """Something of the root comes in as it is, also where the directory was removed under us."""
+    make(base / "r", words)
+    before = os.lstat(base / "r/x")
+    with Staging.open(root) as staging:
+        staging.create(F).discard()
+        (base / ".r.dirsync-staging").rmdir()
+        name = os.fsdecode(staging.take_in(path_of("x"), root.descriptor, b"x"))
+        after = os.lstat(base / ".r.dirsync-staging" / name)
+        (base / ".r.dirsync-staging" / name).rename(base / "r/x")
+
+    assert before.st_ino == after.st_ino
+
+
+def test_take_in_nothing(root: Root) -> None:
+    """What is not there does not come in, and staging does not take itself for gone."""
+    with Staging.open(root) as staging, pytest.raises(Vanished, match="cannot stage x: No such file"):
+        staging.take_in(path_of("x"), root.descriptor, b"x")
 
 
 def test_clones_share_the_directory(base: Path, root: Root) -> None:

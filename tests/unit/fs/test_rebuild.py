@@ -1,0 +1,221 @@
+"""Rebuilding a file from literals, zeros and a basis: the digest is that of what is staged, whatever the basis does."""
+
+import hashlib
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import Unavailable
+from dirsync.fs.failure import BasisLost, StorageFailed
+from dirsync.fs.rebuild import Rebuild, copy_content
+from dirsync.fs.root import Root
+from dirsync.fs.stable import StableFile
+from dirsync.fs.staged import StagedFile
+from dirsync.fs.staging import Staging
+from dirsync.limits import LIMITS, MIB
+from tests.unit.fs.places import disk_of, make, path_of
+
+B = path_of("basis")
+SIZE = 3 * MIB + 5
+SEED = os.urandom(SIZE)
+DIGEST = hashlib.sha256(SEED).digest()
+
+
+@pytest.fixture
+def root(disk: Path) -> Iterator[Root]:
+    """A root that holds the file ``basis``."""
+    (make(disk, "r/") / "r/basis").write_bytes(SEED)
+    with Root.open(disk / "r") as opened:
+        yield opened
+
+
+@pytest.fixture
+def file(root: Root) -> Iterator[StagedFile]:
+    """An empty staged file."""
+    with Staging.open(root) as staging:
+        created = staging.create(path_of("f"))
+        yield created
+        created.discard()
+
+
+@pytest.fixture
+def basis(root: Root) -> Iterator[StableFile]:
+    """The basis, open."""
+    with StableFile(root, B) as opened:
+        yield opened
+
+
+def content(file: StagedFile) -> bytes:
+    """What is staged."""
+    return os.pread(file.fd, file.size + 1, 0)
+
+
+def test_rebuild(file: StagedFile, basis: StableFile) -> None:
+    """Every kind of piece is in the file and in the digest."""
+    rebuild = Rebuild(file, basis)
+    rebuild.write(memoryview(b"abc"))
+    rebuild.copy(1, 2 * MIB + 3)
+    rebuild.zeros(2 * LIMITS.inline_file_bytes + 1)
+    rebuild.copy(SIZE - 1, 1)
+    expected = b"abc" + SEED[1 : 2 * MIB + 4] + bytes(2 * LIMITS.inline_file_bytes + 1) + SEED[-1:]
+
+    assert expected == content(file)
+    assert (len(expected), hashlib.sha256(expected).digest()) == (rebuild.size, rebuild.digest())
+
+
+def test_nothing_is_the_empty_file(file: StagedFile) -> None:
+    """Without a piece the digest is that of no content; a basis is needed for copies only."""
+    rebuild = Rebuild(file)
+    empty = rebuild.digest()
+    rebuild.write(b"x")
+
+    assert (hashlib.sha256().digest(), hashlib.sha256(b"x").digest()) == (empty, rebuild.digest())
+
+
+@pytest.mark.parametrize("offset, length", [(0, SIZE + 1), (SIZE, 1), (1 << 62, 1)])
+@pytest.mark.case("I06")
+def test_range_that_the_basis_does_not_have(file: StagedFile, basis: StableFile, offset: int, length: int) -> None:
+    """A range beyond the basis ends it."""
+    with pytest.raises(BasisLost, match="the basis of f is shorter than it was"):
+        Rebuild(file, basis).copy(offset, length)
+
+
+def replace(path: Path) -> None:
+    """Put another file in its place."""
+    path.unlink()
+    path.write_bytes(b"other")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "overwritten": lambda path: path.write_bytes(os.urandom(SIZE)),
+    "truncated": lambda path: os.truncate(path, SIZE // 2),
+    "emptied": lambda path: os.truncate(path, 0),
+    "replaced": replace,
+    "grown": lambda path: path.write_bytes(SEED + SEED),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("step", [0, 1, 3])
+def test_basis_that_changes_meanwhile(disk: Path, file: StagedFile, basis: StableFile, change: str, step: int) -> None:
+    """Whatever becomes of the basis between two steps: the digest is that of what is staged, or the rebuild ends."""
+    steps = iter(range(10))
+
+    def between() -> bool:
+        if next(steps) == step:
+            CHANGES[change](disk / "r/basis")
+        return False
+
+    rebuild = Rebuild(file, basis, cancelled=between)
+    try:
+        rebuild.copy(0, SIZE)
+    except BasisLost:
+        assert change in ("truncated", "emptied")
+        return
+
+    assert hashlib.sha256(content(file)).digest() == rebuild.digest()
+    assert (rebuild.digest() == DIGEST) == (content(file) == SEED)
+
+
+def test_basis_that_is_written_all_the_time(disk: Path, root: Root) -> None:
+    """A writer that never rests cannot make the digest differ from what is staged."""
+    stop = threading.Event()
+
+    def write() -> None:
+        with (disk / "r/basis").open("r+b") as basis:
+            while not stop.is_set():
+                basis.seek(random.randrange(SIZE - 8192))
+                basis.write(os.urandom(8192))
+                basis.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found: list[tuple[bytes, bytes]] = []
+    try:
+        with Staging.open(root) as staging:
+            for _ in range(20):
+                file = staging.create(path_of("f"))
+                with StableFile(root, B) as basis:
+                    rebuild = Rebuild(file, basis)
+                    rebuild.copy(0, SIZE)
+                found.append((hashlib.sha256(content(file)).digest(), rebuild.digest()))
+                file.discard()
+    finally:
+        stop.set()
+        writer.join()
+
+    assert [(digest, digest) for digest, _ in found] == found
+    assert len(set(found)) > 1
+
+
+@pytest.mark.case("A09")
+def test_copy_that_never_reached_the_disk(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that says it copied and did not is found out when the copy is read back."""
+    monkeypatch.setattr("dirsync.fs.staged._copy_file_range", lambda _source, _target, length, _offset: length)
+    with pytest.raises(StorageFailed, match="cannot stage f: 10 bytes were written, 0 are there"):
+        Rebuild(file, basis).copy(0, 10)
+
+
+@pytest.mark.case("B03")
+def test_full_disk(file: StagedFile, basis: StableFile) -> None:
+    """A disk that is full is no fault of the basis."""
+    with disk_of(MIB), pytest.raises(StorageFailed, match="cannot stage f"):
+        Rebuild(file, basis).copy(0, SIZE)
+
+
+def test_cancelled(file: StagedFile, basis: StableFile) -> None:
+    """Whoever stops is not kept waiting for a long copy or run."""
+    asked = iter([False, False, True, False, True])
+    rebuild = Rebuild(file, basis, cancelled=lambda: next(asked))
+    with pytest.raises(Unavailable):
+        rebuild.copy(0, SIZE)
+    with pytest.raises(Unavailable):
+        rebuild.zeros(SIZE)
+
+
+def test_copy_content(root: Root, file: StagedFile) -> None:
+    """The whole content, with its digest checked, under another name."""
+    assert copy_content(root, B, file, DIGEST, SIZE)
+    assert SEED == content(file)
+
+
+@pytest.mark.parametrize(
+    "words, name, digest, size",
+    [
+        ("", "basis", b"x" * 32, SIZE),
+        ("", "basis", DIGEST, SIZE - 1),
+        ("", "gone", DIGEST, SIZE),
+        ("", "gone/x", DIGEST, SIZE),
+        ("d/", "d", DIGEST, SIZE),
+        ("l->basis", "l", DIGEST, SIZE),
+        ("p|", "p", DIGEST, 0),
+    ],
+    ids=["digest", "size", "gone", "no-directory", "directory", "link", "fifo"],
+)
+def test_copy_of_what_is_not_that(
+    root: Root, disk: Path, file: StagedFile, words: str, name: str, digest: bytes, size: int
+) -> None:
+    """Other content, nothing, and what is no file are not what was wanted; a link is not followed."""
+    make(disk / "r", words)
+
+    assert not copy_content(root, path_of(name), file, digest, size)
+
+
+def test_copy_of_what_changes(root: Root, disk: Path, file: StagedFile) -> None:
+    """Content that is cut off while it is copied is not what was wanted."""
+
+    def cut() -> bool:
+        os.truncate(disk / "r/basis", 10)
+        return False
+
+    assert not copy_content(root, B, file, DIGEST, SIZE, cancelled=cut)
+
+
+def test_copy_to_a_full_disk(root: Root, file: StagedFile) -> None:
+    """Content that is there, but has no room, is a failure of storage."""
+    with disk_of(MIB), pytest.raises(StorageFailed, match="cannot stage f"):
+        copy_content(root, B, file, DIGEST, SIZE)
