@@ -149,6 +149,7 @@ class Server:
             for replica in self._replicas.values():
                 started = monotonic()
                 replica.look.looked = self._looked
+                replica.look.hashed = self.metrics.counter("dirsync_hashed_bytes_total")
                 replica.scan()
                 replica.look.found = self.metrics.counter("dirsync_rescan_found_total")
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)

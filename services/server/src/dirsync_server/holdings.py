@@ -54,12 +54,14 @@ class Holdings:
 
     def size_of(self, path: RelPath) -> int:
         """Bytes of the file at ``path``; 0 if there is none."""
-        record = self.tree.record(path)
+        with self.lock:
+            record = self.tree.record(path)
         return 0 if record is None else unpack(record).size
 
     def entry(self, path: RelPath) -> Entry | None:
         """What is at ``path``; a directory without its digest."""
-        record = self.tree.record(path)
+        with self.lock:
+            record = self.tree.record(path)
         return None if record is None else unpack(record)
 
     # Changes that we made. They hold the lock.

@@ -44,6 +44,8 @@ class Look:
         self.problems: dict[RelPath, Problem] = {}
         self.found = Counter()
         """Entries that were found to be other than the tree said."""
+        self.hashed = Counter()
+        """Bytes of files that were read for their digests."""
         self.looked: Looked = lambda _step: None
         self.suspect = False
         """What is on disk may not be what the tree says: it has to be looked at before anything is acknowledged."""
@@ -71,7 +73,7 @@ class Look:
                 if self._stopping.is_set():
                     return
             unknown = list(unknown_files(tree))
-            unread = resolve(root, tree, unknown, cancelled=self._stopping.is_set)
+            unread = resolve(root, tree, unknown, hashed=self.hashed.inc, cancelled=self._stopping.is_set)
             problems.update((problem.path, problem) for problem in unread)
         contents = Contents()
         contents.fill(tree)
@@ -145,7 +147,7 @@ class Look:
     def _read_unknown(self, root: Root, paths: Iterable[RelPath]) -> int:
         """Read those files that nobody has read; gives how many were."""
         read = 0
-        digester = Digester(root, cancelled=self._stopping.is_set)
+        digester = Digester(root, hashed=self.hashed.inc, cancelled=self._stopping.is_set)
         for path in paths:
             with self._holdings.lock:
                 known = self._holdings.tree.record(path)

@@ -12,7 +12,7 @@ import enum
 
 from dirsync.errors import LimitExceeded, OutOfTurn
 from dirsync.limits import LIMITS
-from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileEnd, Open, PushMessage
+from dirsync.wire.push import Batch, Commit, FileAbort, FileBegin, FileData, FileDelta, FileEnd, Open, PushMessage
 
 
 class Phase(enum.Enum):
@@ -64,7 +64,7 @@ class PushState:
                     raise LimitExceeded("max_open_files", msg)
                 self._number(number)
                 self.open_files.add(number)
-            case FileData(number=number):
+            case FileData(number=number) | FileDelta(number=number):
                 self._opened(number)
             case FileEnd(number=number) | FileAbort(number=number):
                 self._opened(number)

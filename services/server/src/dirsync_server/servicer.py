@@ -25,14 +25,16 @@ from dirsync.wire.session import (
     encode_opened,
     encode_pages,
 )
+from dirsync.wire.signature import decode_signature_request
 from dirsync.wire.strategy import Strategy
 from dirsync_server.auth import Authority
 from dirsync_server.commit import Committer
 from dirsync_server.intake import Intake
 from dirsync_server.replica import Replica
 from dirsync_server.sessions import Session, Sessions
+from dirsync_server.signature import signature_pages
 
-STRATEGIES = frozenset({Strategy.WHOLE, Strategy.METADATA})
+STRATEGIES = frozenset(Strategy)
 """What this server understands."""
 
 
@@ -76,6 +78,12 @@ class SyncServicer:
         for position, path in enumerate(paths):
             yield from encode_pages(position, replica.children(path))
 
+    def get_signature(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Checksums of blocks of content that the replica has, page by page."""
+        request = decode_signature_request(raw)
+        _, replica = self._session(request.session_id, context)
+        yield from signature_pages(replica, request, self._metrics, lambda: not context.is_active())
+
     def push_changes(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Apply operations as they come, and answer each commit."""
         first = decode_push(next(requests, b""))
@@ -85,7 +93,7 @@ class SyncServicer:
         session, replica = self._session(first.session_id, context)
         number = self._sessions.attach(session, context.cancel)
         try:
-            yield from self._push(session, replica, first, requests)
+            yield from self._push(session, replica, first, requests, context)
         except RemoteError:
             # Whoever breaks the protocol once is not believed again. This stream ends with the error, not with its
             # session.
@@ -110,13 +118,21 @@ class SyncServicer:
         return {
             "OpenSession": self.open_session,
             "ListDirectories": self.list_directories,
+            "GetSignature": self.get_signature,
             "PushChanges": self.push_changes,
             "CloseSession": self.close_session,
         }
 
-    def _push(self, session: Session, replica: Replica, first: Open, requests: Iterator[bytes]) -> Iterator[bytes]:
+    def _push(
+        self,
+        session: Session,
+        replica: Replica,
+        first: Open,
+        requests: Iterator[bytes],
+        context: grpc.ServicerContext,
+    ) -> Iterator[bytes]:
         committer = Committer(replica, lambda: self._sessions.check(session))
-        intake = Intake(replica, committer, self._metrics)
+        intake = Intake(replica, committer, self._metrics, lambda: not context.is_active())
         try:
             intake.receive(first)
             for raw in requests:

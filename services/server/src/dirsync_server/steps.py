@@ -16,5 +16,9 @@ class Step(NamedTuple):
     staged: StagedFile | None = None
     failure: Failure | None = None
     """Why it cannot be applied, if that is known before the commit."""
+    literal: int = 0
+    """Bytes of its content that came with it, runs of zeros included."""
     saved: int = 0
-    """Bytes of its content that compression saved on the way here."""
+    """Bytes of those that compression saved on the way here."""
+    is_delta: bool = False
+    """Its content was rebuilt from a basis."""

@@ -36,6 +36,7 @@ def verify(
     def count(size: int) -> None:
         nonlocal read
         read += size
+        replica.look.hashed.inc(size)
 
     changed: list[RelPath] = []
     with replica.root.clone() as root:
