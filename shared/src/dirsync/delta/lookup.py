@@ -1,7 +1,9 @@
-"""Finding blocks by weak checksum: a table as a first filter, then sorted checksums.
+"""Finding blocks by weak checksum: two tables as filters, then sorted checksums.
 
-The table has one byte for each slot, not one bit: picking bits out of bytes costs four more passes over a window than
-the memory is worth. It is at most 4 MiB, so that it stays in a processor's cache.
+A search in sorted checksums costs a hundred times what an offset may cost, so only what passes both tables gets there.
+A table has one byte for each slot, not one bit: picking bits out of bytes costs four more passes over a window than the
+memory is worth. It is at most 4 MiB, so that it stays in a processor's cache; the other one is asked only about what
+passed the first.
 """
 
 from typing import Final, NamedTuple
@@ -9,12 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_SPREAD: Final = np.uint32(0x9E3779B1)
-"""2^32 over the golden ratio (Knuth, volume 3, 6.4): spreads over slots what sums of alike bytes cluster."""
+_SPREADS: Final = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
+"""Odd factors (2^32 over the golden ratio, Knuth, volume 3, 6.4; and one of xxHash's primes), one for each table: their
+products' upper bits spread over slots what sums of alike bytes cluster."""
 _MIN_BITS: Final = 16
 _MAX_BITS: Final = 22
-_SLOTS_A_SUM: Final = 64
-"""Slots for each checksum, where the largest table allows: one offset in so many passes the filter by chance."""
+_SLOTS_A_SUM: Final = 16
+"""Slots for each checksum, where the largest table allows: one offset in so many passes a table by chance."""
 
 
 class Scratch(NamedTuple):
@@ -47,10 +50,11 @@ class Lookup:
         self._rows = both.astype(np.uint32)
         np.right_shift(both, np.uint64(32), out=both)
         self._weak = both.astype(np.uint32)
-        bits = min(max((len(weak) * _SLOTS_A_SUM).bit_length(), _MIN_BITS), _MAX_BITS)
+        bits = min(max((len(weak) * _SLOTS_A_SUM - 1).bit_length(), _MIN_BITS), _MAX_BITS)
         self._shift = np.uint32(32 - bits)
-        self._table = np.zeros(1 << bits, np.bool_)
-        self._table[(self._weak * _SPREAD) >> self._shift] = True
+        self._first, self._second = (np.zeros(1 << bits, np.bool_) for _ in _SPREADS)
+        for table, spread in zip((self._first, self._second), _SPREADS, strict=True):
+            table[(self._weak * spread) >> self._shift] = True
 
     def __len__(self) -> int:
         """How many checksums there are."""
@@ -64,11 +68,12 @@ class Lookup:
     def candidates(self, sums: NDArray[np.uint32], scratch: Scratch) -> Candidates:
         """Those of the checksums that some block has."""
         slots, places, passed = (memory[: len(sums)] for memory in scratch)
-        np.multiply(sums, _SPREAD, out=slots)
+        np.multiply(sums, _SPREADS[0], out=slots)
         np.right_shift(slots, self._shift, out=slots)
         places[:] = slots
-        np.take(self._table, places, out=passed, mode="clip")
+        np.take(self._first, places, out=passed, mode="clip")
         offsets = np.flatnonzero(passed)
+        offsets = offsets[self._second[(sums[offsets] * _SPREADS[1]) >> self._shift]]
         wanted = sums[offsets]
         found = np.searchsorted(self._weak, wanted)
         np.minimum(found, len(self._weak) - 1, out=found)
@@ -81,7 +86,9 @@ class Lookup:
         Of more than ``most`` those that start at row ``near``: where content is repeated, the copy that goes on where
         the last one ended is most likely to go on.
         """
-        end = int(np.searchsorted(self._weak, self._weak[place], side="right"))
-        rows = self._rows[place:end]
+        weak = self._weak
+        if place + 1 == len(weak) or weak[place + 1] != weak[place]:
+            return self._rows[place : place + 1]
+        rows = self._rows[place : int(np.searchsorted(weak, weak[place], side="right"))]
         start = int(np.searchsorted(rows, min(near, 0xFFFFFFFF)))
         return np.concatenate((rows[start : start + most], rows[: min(start, max(0, most - len(rows) + start))]))

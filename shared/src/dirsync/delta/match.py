@@ -73,7 +73,6 @@ class Matcher:
         self._size = signature.block_size
         self._window = -(-limits.search_window_bytes // self._size) * self._size
         self._kept = signature.stride * self._size
-        self._zeros = bytes(self._size)
         self._tape = Tape()
         self._lane = Lane(self._tape, self._size, signature.strong, builder)
         self._search: Search | None = None
@@ -135,7 +134,7 @@ class Matcher:
             self._recover(ended=ended)
 
     def _follow(self) -> bool:
-        """Copy the blocks that are expected; whether there were any."""
+        """Copy the blocks that are expected; whether there may be more."""
         known = self._signature.known_from(self._expected)
         count = min(known, (self._tape.end - self._position) // self._size, self._run)
         if not count:
@@ -145,14 +144,14 @@ class Matcher:
         if run:
             self._copy(Hit(self._position, self._expected), run)
             self._run = min(4 * self._run, _LONGEST_RUN)
-        return run > 0
+        return run == count
 
     def _recover(self, *, ended: bool) -> None:
         """Get basis and target back into step, or pass over a window."""
         position, size = self._position, self._size
         last = self._tape.end - size
         blocks = min(self._window, self._tape.end - position) // size
-        if self._pass_zeros(blocks):
+        if self._pass_zeros(blocks) or self._repeat():
             return
         rejoins = self._rejoin(blocks)
         limit = rejoins.offset - size + 1 if rejoins else min(position + self._window, last + 1)
@@ -178,13 +177,25 @@ class Matcher:
 
     def _pass_zeros(self, blocks: int) -> bool:
         """Pass over blocks of zeros, at most so many; whether there were any."""
-        while blocks and bytes(self._tape.view(self._position, self._position + blocks * self._size)) != (
-            self._zeros if blocks == 1 else bytes(blocks * self._size)
-        ):
-            blocks //= 2
-        if blocks:
-            self._pass(blocks)
-        return blocks > 0
+        size, zeros = self._size, 0
+        while zeros < blocks:
+            more = min(max(zeros, 1), blocks - zeros)
+            start = self._position + zeros * size
+            if bytes(self._tape.view(start, start + more * size)) != bytes(more * size):
+                break
+            zeros += more
+        if zeros:
+            self._pass(zeros)
+        return zeros > 0
+
+    def _repeat(self) -> bool:
+        """Copy the block that was copied last once more; whether it was there."""
+        position, block = self._position, self._expected - 1
+        copied = self._tape.start == position and self._matched > 0
+        if not copied or self._signature.strong_sum(block) != self._lane.sums(position, 1):
+            return False
+        self._copy(Hit(position, block), 1)
+        return True
 
     def _rejoin(self, blocks: int) -> Hit | None:
         """Where the target is in step again: at this shift, or at the one that was left last."""
@@ -271,7 +282,7 @@ class Matcher:
         start = self._tape.start
         data = self._tape.view(start, end)
         shortest = self._limits.min_zero_run
-        if not followed and (pending := trailing_zeros(data)) < shortest:
+        if not followed and (pending := trailing_zeros(data[-shortest:])) < shortest:
             data = data[: len(data) - pending]
         if not data:
             return

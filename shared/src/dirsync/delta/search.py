@@ -77,7 +77,8 @@ class Search:
     def _drop(self, start: int) -> None:
         """Forget candidates before ``start``."""
         offsets = self._candidates.offsets
-        self._next += int(np.searchsorted(offsets[self._next :], start - self._tile_at))
+        if self._next < len(offsets) and offsets[self._next] < start - self._tile_at:
+            self._next += int(np.searchsorted(offsets[self._next :], start - self._tile_at))
 
     def _look(self, start: int, end: int) -> None:
         """Compute the weak checksums of the offsets from ``start`` up to, not including, ``end``."""

@@ -9,7 +9,7 @@ Memory: one strong checksum for each known block and four bytes for each weak on
 starts (:mod:`dirsync.delta.lookup`).
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -93,6 +93,8 @@ class Signature:
 
     def known_from(self, block: int) -> int:
         """How many consecutive blocks of full length are known from ``block`` on."""
+        if self.complete:
+            return max(0, self.whole - block)
         at = bisect_right(self._firsts, block) - 1
         if at < 0:
             return 0
@@ -124,17 +126,15 @@ class Signature:
 
     def _compare(self, first: int, sums: NDArray[Any], column: NDArray[Any]) -> NDArray[np.bool_]:
         end = first + len(sums)
-        row = self.row(first)
-        if row is not None and self.row(end - 1) == row + len(sums) - 1:
-            whole: NDArray[np.bool_] = sums == column[row : row + len(sums)]
+        if self.complete and end <= self.count:
+            whole: NDArray[np.bool_] = sums == column[first:end]
             return whole
         same = np.zeros(len(sums), np.bool_)
-        for at in range(max(0, bisect_right(self._firsts, first) - 1), len(self.ranges)):
-            start, stop = max(first, self.ranges[at].first), min(end, self.ranges[at].first + self.ranges[at].count)
-            if self.ranges[at].first >= end:
-                break
+        for at in range(max(0, bisect_right(self._firsts, first) - 1), bisect_left(self._firsts, end)):
+            known = self.ranges[at]
+            start, stop = max(first, known.first), min(end, known.first + known.count)
             if start < stop:
-                row = self._rows[at] + start - self._firsts[at]
+                row = self._rows[at] + start - known.first
                 same[start - first : stop - first] = sums[start - first : stop - first] == column[row:][: stop - start]
         return same
 
