@@ -24,8 +24,8 @@ def block_checksums(
 ) -> Iterator[tuple[int, bytes]]:
     """Runs of checksums: the number of a run's first block, and 36 bytes for each of its blocks.
 
-    ``ranges`` are first blocks and numbers of blocks, all of which the file has. Blocks are of ``block_size`` bytes; the
-    file's last one may be shorter. A run is given only if the file is still what it was when it was opened.
+    ``ranges`` are first blocks and numbers of blocks, all of which the file has. Blocks have ``block_size`` bytes, the
+    file's last one may have fewer. A run is given only if the file is still what it was when it was opened.
 
     Raises:
         PathFailure: Changing if the file changed; Unreadable.
