@@ -110,6 +110,18 @@ class Limits:
     checksums are easily made to collide."""
     min_zero_run: int = 4 * KIB
     """Zero bytes in a row from which on they travel as a number."""
+    sample_blocks: int = 32
+    """Blocks that are looked for to see how much of a target its basis has."""
+    sample_windows: int = 8
+    """Windows that are searched at all offsets for what is not found in place."""
+    sample_bytes: int = 8 * MIB
+    """Bytes read for all blocks of a sample: fewer blocks where they are large."""
+    sample_window_bytes: int = 64 * KIB
+    """Offsets of such a window where only a few blocks are known."""
+    sample_search_bytes: int = 2 * MIB
+    """Offsets of all windows of a sample."""
+    coarse_factor: int = 16
+    """Fine blocks in a coarse one, where checksums are fetched in two steps."""
 
     min_similarity: float = 0.05
     """Part of a sample that has to be in the basis for a delta to pay."""

@@ -111,7 +111,21 @@ class Matcher:
     def finish(self) -> list[Piece]:
         """The target ends here; the remaining pieces."""
         self._advance(ended=True)
+        self._tape.keep()
         return self._taken()
+
+    def restart(self, expected: int) -> None:
+        """Begin with another stretch, after :meth:`finish`; budgets and effort go on.
+
+        Args:
+            expected: the block of the basis that it probably begins with.
+
+        Raises:
+            ValueError: there is a builder, which would take the stretches for one target.
+        """
+        if self._builder:
+            raise ValueError("a matcher with a builder cannot restart")
+        self._expected, self._rejoins, self._run = expected, None, _FIRST_RUN
 
     def _taken(self) -> list[Piece]:
         pieces, self._pieces = self._pieces, []
@@ -262,6 +276,7 @@ class Matcher:
                 self._tape.view(offset, self._tape.end)
             ):
                 self._take(Hit(offset, last))
+        self._position = self._tape.end
         self._flush(self._tape.end, followed=True)
 
     def _copy(self, at: Hit, count: int) -> None:
