@@ -6,8 +6,8 @@ copy, while it runs or after, can never make a file pass that holds anything els
 out different, and the content has to be sent whole (P9).
 
 Copying and hashing take turns in small steps, in one thread: what is read back is still in the processor's cache. A
-second thread that hashes behind the copying one was measured: a gibibyte takes 0.64 s instead of 0.87 s where a core has
-nothing else to do, and the same processor time. Usually it has: the client's, other uploads'.
+second thread that hashes behind the copying one was measured: a gibibyte takes 0.64 s instead of 0.87 s where a core
+has nothing else to do, and the same processor time. Usually it has: the client's work, other uploads.
 """
 
 import hashlib
