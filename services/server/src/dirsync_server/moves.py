@@ -8,12 +8,13 @@ then says what it wants in smaller steps.
 from collections.abc import Iterator
 
 from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import FINGERPRINT_SIZE, RACY
 from dirsync.fs.names import strangers
 from dirsync.fs.publish import Publisher
 from dirsync.fs.root import Root
 from dirsync.tree.entry import Kind, Record, pack, unpack
-from dirsync.tree.path import RelPath, escape
+from dirsync.tree.path import RelPath, escape, split
 from dirsync.tree.plan import Move
 from dirsync_server.holdings import Moved
 from dirsync_server.outcomes import Changed
@@ -51,7 +52,12 @@ class Mover:
             msg = f"{escape(source)!r} or {escape(path)!r} is not what the client expected"
             raise Changed(msg)
         self._require_takes_along(source, path)
-        return self._exchange(source, path) if operation.exchange else self._move(source, path)
+        try:
+            return self._exchange(source, path) if operation.exchange else self._move(source, path)
+        except PathFailure:
+            # Somebody else was there at the same time; nobody knows what he left.
+            self._replica.look.rescan((split(source)[0], split(path)[0]), deep=False)
+            raise
 
     def _is_expected(self, operation: Move) -> bool:
         there, moving = self._replica.tree.get(operation.path), self._replica.tree.get(operation.source)
