@@ -93,13 +93,20 @@ class Limits:
     sparse_weak_stride: int = 4
     """Of every so manieth block then. A moved stretch shorter than this many blocks may be missed."""
     search_window_bytes: int = 128 * KIB
-    """How far, in bytes, one look ahead goes where basis and target are out of step."""
+    """How far, in bytes, one look ahead goes where basis and target are out of step; at least one block."""
+    search_window_blocks: int = 32
+    """The same in blocks, of which each costs some work if they are small."""
+    max_pending_bytes: int = 2 * MIB
+    """What is kept back of a literal, in bytes, for a stretch whose later blocks are found first; if a stretch of blocks
+    may be longer, nothing is."""
     search_tile_bytes: int = 64 * KIB
     """Offsets whose weak checksums are computed at a time: their arrays stay in a processor's cache."""
     search_free_bytes: int = 32 * MIB
-    """Offsets that are searched in a target before anything is found: a search is slower than sending."""
+    """Offsets that are searched in vain before searching becomes rare: it is slower than sending."""
     search_share: int = 32
-    """Beyond that, one of so many offsets of what matches nothing is searched."""
+    """From then on one of so many offsets is searched."""
+    search_reward: int = 16
+    """Each byte that matches makes up for so many that were searched in vain."""
     quiet_edit_blocks: int = 2
     """A changed stretch of at most this many blocks, with basis and target in step behind it, is not searched: it could
     hide no more than one block that moved."""
@@ -123,6 +130,8 @@ class Limits:
     coarse_factor: int = 16
     """Fine blocks in a coarse one, where checksums are fetched in two steps."""
 
+    fine_blocks: int = 4096
+    """Blocks of a file up to which all of their checksums are asked for at once; above that coarse blocks come first."""
     min_similarity: float = 0.05
     """Part of a sample that has to be in the basis for a delta to pay."""
     min_remembered_bytes: int = 256 * KIB

@@ -10,11 +10,16 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
 from dirsync_client.accounting import Accounting
+from dirsync_client.contents import Contents
 from dirsync_client.cycle import Cycle
 from dirsync_client.hasher import Hasher
+from dirsync_client.moves import Moves
 from dirsync_client.outbox import Outbox
+from dirsync_client.preparer import Preparer
 from dirsync_client.removals import Removals
+from dirsync_client.router import Router
 from dirsync_client.schedule import Schedule
+from dirsync_client.signatures import RememberedSignatures
 from dirsync_client.source import Source, SourceOptions
 from dirsync_client.state import StateDirectory
 from dirsync_client.ticket import Unsent
@@ -32,8 +37,22 @@ def test_vanished_and_back(tmp_path: Path) -> None:
     removals = Removals(source, replica, state, "replica", GuardPolicy(), history, metrics)
     hasher = Hasher(source.root, lambda _hashed: None)
     schedule, accounting = Schedule(0.05, 0.5, 60), Accounting(metrics)
+    preparer = Preparer(
+        source.root, RememberedSignatures(state.signatures, metrics), lambda *_: (), outbox.add, block_size=4096
+    )
     cycle = Cycle(
-        source, replica, outbox, hasher, removals, history, schedule, accounting, lambda tree, _: tree, deletes=True
+        source,
+        replica,
+        outbox,
+        hasher,
+        Router(outbox, preparer, Contents(), frozenset()),
+        Moves(source, lambda: True),
+        removals,
+        history,
+        schedule,
+        accounting,
+        lambda tree, _: tree,
+        deletes=True,
     )
     (place / "a").write_text("one")
     cycle.compare(source.look([PATH]), 0)
@@ -47,5 +66,6 @@ def test_vanished_and_back(tmp_path: Path) -> None:
     assert before - 1 == outbox.room
     assert source.tree.record(PATH) == outbox.take().tickets[0].planned
     hasher.close()
+    preparer.close()
     source.close()
     state.close()

@@ -7,11 +7,12 @@ sent + saved by compression.
 from dataclasses import dataclass, fields
 
 from dirsync.clock import Monotonic, monotonic
+from dirsync.delta.strategy import Choice, Reason, Way
 from dirsync.runtime.events import Event
 from dirsync.runtime.logging import get_logger, info_each
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
-from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.results import Failure, Outcome
 from dirsync_client.ticket import Ticket
 
@@ -21,8 +22,11 @@ OPERATION_NAMES: dict[type, str] = {
     MakeDirectory: "make_directory",
     SetMetadata: "set_metadata",
     Delete: "delete",
+    Move: "move",
+    CopyContent: "copy_content",
 }
 _MILLISECONDS = 1000
+_METADATA = Choice(Way.METADATA, Reason.SAME_CONTENT)
 
 
 @dataclass
@@ -59,6 +63,8 @@ class Accounting:
         self._deleted: list[dict[str, object]] = []
         self._changes = metrics.family("dirsync_changes_applied_total")
         self._strategies = metrics.family("dirsync_files_transferred_total")
+        self._choices = metrics.family("dirsync_strategy_choices_total")
+        self._content_lookups = metrics.family("dirsync_cache_lookups_total")
         self._saved = metrics.family("dirsync_saved_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
@@ -84,9 +90,22 @@ class Accounting:
         self.totals.files += 1
         match operation:
             case PutFile():
-                self._file(ticket, "whole")
+                self._content(ticket, ticket.choice, ticket.literal_bytes)
+            case CopyContent():
+                self._content(ticket, ticket.choice, 0)
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
-                self._file(ticket, "metadata")
+                self._told(ticket, _METADATA, entry.size, 0)
+
+    def moved(self, ticket: Ticket, files: int, size: int) -> None:
+        """The server moved so many files, of ``size`` bytes in all, with one operation."""
+        self._changes[OPERATION_NAMES[Move], "applied"].inc()
+        self._lag.observe(self._now() - ticket.since)
+        self.totals.files += max(files, 1)
+        self._logical.inc(size)
+        self._saved[("rename",)].inc(size)
+        self.totals.logical_bytes += size
+        self.totals.saved_bytes += size
+        self._told(ticket, ticket.choice, size, size, files)
 
     def tell(self) -> None:
         """Log what was applied since the last time."""
@@ -99,6 +118,19 @@ class Accounting:
         """The server did not apply an operation."""
         outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
         self._changes[OPERATION_NAMES[type(ticket.operation)], outcome].inc()
+        if failure.outcome is Outcome.MISMATCH and ticket.choice.way in (Way.DEDUP, Way.DELTA):
+            self._content_lookups["content", "stale"].inc()
+            self._log.warning(
+                Event.FILE_PROBLEM,
+                path=ticket.path,
+                kind="mismatch",
+                strategy=ticket.choice.way.value,
+                problem=f"{failure.message}; the file is sent whole",
+            )
+
+    def proved(self, size: int) -> None:
+        """A file of ``size`` bytes that was moved by its inode was read, and is what the replica has."""
+        self._hashed.inc(size)
 
     def unchanged(self, size: int) -> None:
         """A file of ``size`` bytes was read again and found equal to the replica's."""
@@ -119,25 +151,35 @@ class Accounting:
             Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
         )
 
-    def _file(self, ticket: Ticket, strategy: str) -> None:
-        literal, saved = ticket.literal_bytes, ticket.compressed_bytes
-        size = unpack(ticket.sent).size if ticket.sent is not None else 0
-        self._strategies[(strategy,)].inc()
-        if strategy == "whole":
-            self._logical.inc(literal)
-            self._literal.inc(literal)
-            self._hashed.inc(literal)
-            self._saved[("compression",)].inc(saved)
-            self.totals.logical_bytes += literal
-            self.totals.literal_bytes += literal
-            self.totals.saved_bytes += saved
-        self._synced.append(
-            {
-                "path": ticket.path,
-                "strategy": strategy,
-                "size": size,
-                "literal_bytes": literal,
-                "saved_bytes": saved,
-                "duration_ms": round((self._now() - ticket.started) * _MILLISECONDS, 1),
-            }
-        )
+    def _content(self, ticket: Ticket, choice: Choice, literal: int) -> None:
+        """A file was made: ``literal`` bytes of it were sent, the rest the replica had."""
+        size = unpack(ticket.sent).size if ticket.sent is not None else literal
+        had = max(0, size - literal)
+        self._logical.inc(literal + had)
+        self._literal.inc(literal)
+        if had:
+            self._saved[(choice.way.value,)].inc(had)
+        self._hashed.inc(size)
+        self._saved[("compression",)].inc(ticket.compressed_bytes)
+        self._content_lookups["content", "hit" if choice.way is Way.DEDUP else "miss"].inc()
+        self.totals.logical_bytes += literal + had
+        self.totals.literal_bytes += literal
+        self.totals.saved_bytes += had + ticket.compressed_bytes
+        self._told(ticket, choice, size, had + ticket.compressed_bytes)
+
+    def _told(self, ticket: Ticket, choice: Choice, size: int, saved: int, files: int = 1) -> None:
+        way, reason = choice.way.value, choice.reason.value
+        self._strategies[(way,)].inc(files)
+        self._choices[way, reason].inc(files)
+        fields: dict[str, object] = {
+            "path": ticket.path,
+            "strategy": way,
+            "reason": reason,
+            "size": size,
+            "literal_bytes": ticket.literal_bytes,
+            "saved_bytes": saved,
+            "duration_ms": round((self._now() - (ticket.started or ticket.since)) * _MILLISECONDS, 1),
+        }
+        if isinstance(ticket.operation, Move):
+            fields |= {"source": ticket.operation.source, "files": files}
+        self._synced.append(fields)

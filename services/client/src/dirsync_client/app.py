@@ -104,6 +104,7 @@ class Core:
                 Identity(settings.namespace, client_id),
                 settings.compression.value,
                 settings.bandwidth_limit,
+                settings.block_size,
                 settings.delete is Delete.PROPAGATE,
                 GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
             ),

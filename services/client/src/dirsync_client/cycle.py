@@ -12,24 +12,27 @@ changed the replica (or we have a bug), and the tree is fetched again.
 from collections.abc import Callable, Iterable, Iterator
 
 from dirsync.clock import Monotonic, monotonic
+from dirsync.delta.strategy import Choice, Reason, Way
 from dirsync.errors import PathError
 from dirsync.fs.failure import PathFailure
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import Change, diff, diff_paths
-from dirsync.tree.entry import UNKNOWN, Entry, pack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, pack, unpack
 from dirsync.tree.guards import History
 from dirsync.tree.path import RelPath, ancestors
-from dirsync.tree.plan import Delete, PutFile, needs_digest, operation
+from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, needs_digest, operation
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
 from dirsync.wire.results import Failure, Outcome
 from dirsync_client.accounting import Accounting
 from dirsync_client.hasher import Hashed, Hasher
+from dirsync_client.moves import Moves
 from dirsync_client.outbox import Outbox
 from dirsync_client.removals import Removals, removal
+from dirsync_client.router import Router
 from dirsync_client.schedule import Schedule
 from dirsync_client.source import Source
-from dirsync_client.ticket import Settled, Ticket, Unsent
+from dirsync_client.ticket import Basis, Settled, Ticket, Unsent
 
 MAX_HASHING = 256
 """Files that wait to be read by the hasher; planning pauses above that."""
@@ -58,6 +61,8 @@ class Cycle:
         replica: Tree,
         outbox: Outbox,
         hasher: Hasher,
+        router: Router,
+        moves: Moves,
         removals: Removals,
         history: History,
         schedule: Schedule,
@@ -74,6 +79,8 @@ class Cycle:
         self._source = source
         self._outbox = outbox
         self._hasher = hasher
+        self._router = router
+        self._moves = moves
         self._removals = removals
         self._history = history
         self._schedule = schedule
@@ -87,6 +94,8 @@ class Cycle:
         self._bulk: Iterator[Change] | None = None
         self._bulk_since = 0.0
         self._again: set[RelPath] = set()
+        self._moved: set[RelPath] = set()
+        """Files that were moved at the replica by what their inode says, and have not been read since."""
         self._refetch = False
         self._root_digest = replica.digest()
 
@@ -98,7 +107,7 @@ class Cycle:
     @property
     def working(self) -> bool:
         """Whether something is under way that needs no further cause to go on."""
-        return bool(self._busy or self._again or self._bulk is not None or self._refetch)
+        return bool(self._busy or self._again or self._bulk is not None or self._refetch or self._moves)
 
     @property
     def impatient(self) -> bool:
@@ -121,24 +130,39 @@ class Cycle:
 
     def compare(self, paths: Iterable[RelPath], since: float) -> None:
         """Compare these paths and what is below them."""
+        self._move_directories(since)
         for change in list(diff_paths(self.replica, self._source.tree, paths, self._source.problems)):
             self._dispatch(change, since)
+        self._move_directories(since)
 
     def advance(self) -> None:
         """Go on with what is under way, for a short while."""
         if self._refetch and not self._busy:
             self._refetch = False
             self.replica = self._fetch(self.replica, self._root_digest)
+            self._router.contents.clear()
             self.compare_all()
         if self._again and not self._refetch:
             again, self._again = self._again, set()
             self.compare(sorted(again), self._now())
+        if not self._refetch:
+            self._move_directories(self._now())
         if self._bulk is not None and not self._refetch:
             self._advance_bulk()
+        if self._moves.waiting and not (self._busy or self._again or self._bulk is not None or self._refetch):
+            # Nothing that they could wait for is under way.
+            self._moves.give_up()
+            self.compare_all()
 
     def remove(self, *, at_once: bool) -> None:
-        """Have the removals judged if they have settled; ``at_once`` does not wait for that."""
+        """Have the removals judged if they have settled; ``at_once`` does not wait for that.
+
+        What is removed may be what something else is made from, so moves go first, and at the end of a sync also what
+        has to be read before anybody knows.
+        """
         if not self._removals.paths or self._bulk is not None or self._refetch:
+            return
+        if self._moves or (at_once and (self._hashing or self._again)):
             return
         if not self._removals.stale:
             return
@@ -149,6 +173,10 @@ class Cycle:
         for step in self._removals.judge(self.replica, self._busy, now):
             self._send(Ticket(step, self._source.tree.record(step.path), now))
         self._schedule.deletes_pending(now, 0)
+
+    def rest(self) -> None:
+        """Nothing is to be done: do what the next change should not have to wait for."""
+        self._router.get_ready(self.replica)
 
     def forget_problem(self, path: RelPath) -> bool:
         """Try this path again; whether it had a problem."""
@@ -172,6 +200,7 @@ class Cycle:
         """A file could not be read as planned: look at it again."""
         path = unsent.ticket.path
         self._busy.pop(path, None)
+        self._again |= self._router.dropped(unsent.ticket)
         self._unreadable(unsent.problem)
 
     def hashed(self, hashed: Hashed) -> None:
@@ -199,30 +228,75 @@ class Cycle:
                 return
             self._dispatch(change, self._bulk_since)
 
+    def _move_directories(self, since: float) -> None:
+        if not (self._source.whereabouts.moved or self._moves):
+            return
+        for step in self._moves.directories(self.replica, self._busy):
+            self._send(Ticket(step, None, since, Choice(Way.RENAME, Reason.SAME_FILE)))
+
     def _dispatch(self, change: Change, since: float) -> None:
         path = change.path
-        if path in self._busy:
+        if path in self._busy or self._moves.covers(path):
             return
-        if needs_digest(change):
-            if not self._read_first(change):
+        if change.new is not None and change.new.kind is Kind.FILE:
+            self._dispatch_file(change, change.new, since)
+        else:
+            self._dispatch_step(change, since)
+
+    def _dispatch_file(self, change: Change, new: Entry, since: float) -> None:
+        path = change.path
+        move = self._moves.file(self.replica, path, self._busy)
+        if move is not None and not self._apart(path):
+            self._send(Ticket(move, self._source.tree.record(path), since, Choice(Way.RENAME, Reason.SAME_FILE)))
+            return
+        if needs_digest(change) or self._router.reads_first(path, new, self.replica):
+            if not self._read_first(path, new):
                 return
             change = Change(path, self.replica.get(path), self._source.tree.get(path))
-        step = operation(change)
-        foreign = self._removals.foreign
-        if removal(step, foreign=foreign) or (foreign and self._apart(path)):
-            self._remove_later(path, step.expected)
-        else:
-            self._send(Ticket(step, self._source.tree.record(path), since))
+        self._dispatch_step(change, since)
 
-    def _read_first(self, change: Change) -> bool:
-        """Find the digest of a file that may be equal; false if that goes on beside us, or failed."""
+    def _dispatch_step(self, change: Change, since: float) -> None:
         path = change.path
-        planned = self._source.tree.record(path)
-        assert change.new is not None
-        if change.new.size > LIMITS.inline_file_bytes:
+        step = operation(change)
+        if removal(step, foreign=self._removals.foreign) or self._apart(path):
+            self._remove_later(path, step.expected)
+            return
+        ticket = Ticket(step, self._source.tree.record(path), since)
+        if isinstance(step, PutFile):
+            # The path is not planned again while it waits for another file: that one settles first.
+            self._busy[path] = ticket
+            if not self._router.send(ticket, self.replica, self._leaving, self._origin(path)):
+                del self._busy[path]
+            elif isinstance(ticket.operation, Move):
+                self._busy[ticket.operation.source] = ticket
+        else:
+            self._send(ticket)
+
+    def _leaving(self, digest: bytes) -> RelPath | None:
+        """A file of the replica with this content that is about to be removed, and may be moved instead."""
+        if not self._moves.allowed:
+            return None
+        for path in self._removals.paths:
+            entry = self.replica.get(path)
+            known = entry is not None and entry.kind is Kind.FILE and entry.digest == digest
+            if known and path not in self._source.tree and path not in self._busy and not self._moves.covers(path):
+                return path
+        return None
+
+    def _origin(self, path: RelPath) -> Basis | None:
+        """What the file at ``path`` was when it was elsewhere, if the replica still has that content."""
+        record = self._source.tree.record(path)
+        found = None if record is None else self._source.whereabouts.former(record)
+        if found is None or not self._router.contents.has(found.digest):
+            return None
+        return Basis(found.digest, found.size)
+
+    def _read_first(self, path: RelPath, new: Entry) -> bool:
+        """Find the digest of a file that may be known; false if that goes on beside us, or failed, or it is equal."""
+        if new.size > LIMITS.inline_file_bytes:
             self._busy[path] = None
             self._hashing += 1
-            self._hasher.add(path, planned)
+            self._hasher.add(path, self._source.tree.record(path))
             return False
         try:
             self._source.read(path)
@@ -239,7 +313,11 @@ class Cycle:
         """Count a file that was read and turned out to be what the replica has."""
         source, replica = self._source.tree.get(path), self.replica.get(path)
         if source is not None and replica is not None and source.digest == replica.digest:
-            self._accounting.unchanged(source.size)
+            if path in self._moved:
+                self._accounting.proved(source.size)
+            else:
+                self._accounting.unchanged(source.size)
+        self._moved.discard(path)
 
     def _same(self, path: RelPath) -> bool:
         """Whether both sides have the same at ``path``, which is no directory."""
@@ -251,7 +329,7 @@ class Cycle:
 
     def _apart(self, path: RelPath) -> bool:
         """Whether something above ``path`` has to be replaced first, and that waits for approval."""
-        return any(above in self._removals.paths for above in ancestors(path))
+        return self._removals.foreign and any(above in self._removals.paths for above in ancestors(path))
 
     def _remove_later(self, path: RelPath, expected: Entry | None) -> None:
         if self._deletes:
@@ -263,6 +341,8 @@ class Cycle:
 
     def _send(self, ticket: Ticket) -> None:
         self._busy[ticket.path] = ticket
+        if isinstance(ticket.operation, Move):
+            self._busy[ticket.operation.source] = ticket
         self._outbox.add(ticket)
 
     def _applied(self, ticket: Ticket) -> None:
@@ -271,12 +351,19 @@ class Cycle:
         self._attempts.pop(path, None)
         self.problems.pop(path, None)
         self._schedule.solved(path)
+        self._again |= self._router.applied(ticket)
+        if isinstance(step, Move):
+            self._accounting.moved(ticket, *self._follow(step))
+            return
         if isinstance(step, Delete):
+            gone = self.replica.get(path)
+            if gone is not None:
+                self._router.contents.remove(gone)
             self.replica.remove(path)
         else:
             record = ticket.sent or ticket.planned
             assert record is not None
-            if isinstance(step, PutFile):
+            if isinstance(step, PutFile | CopyContent):
                 self._source.sent(path, ticket.planned, record)
             try:
                 self.replica.put(path, record)
@@ -287,17 +374,55 @@ class Cycle:
         if self.replica.record(path) is not self._source.tree.record(path):
             self._again.add(path)
 
+    def _follow(self, step: Move) -> tuple[int, int]:
+        """Move what the replica has here as well; gives how many files that were, and their bytes."""
+        path, source = step.path, step.source
+        self._busy.pop(source, None)
+        self._moves.done(step, applied=True)
+        self._removals.forget(source, below=step.source_expected.is_directory)
+        self._again.update((path, source))
+        if not step.source_expected.is_directory:
+            self._moved.add(path)
+            if step.exchange:
+                self._moved.add(source)
+            if step.expected is not None and not step.exchange:
+                self._router.contents.remove(step.expected)
+        try:
+            if step.exchange:
+                self.replica.exchange(path, source)
+            else:
+                self.replica.move(source, path)
+        except KeyError:
+            self._refetch = True
+            return 0, 0
+        moved = [path, source] if step.exchange else [path]
+        sizes = [size for at in moved for size in _file_sizes(self.replica, at)]
+        return len(sizes), sum(sizes)
+
     def _failed(self, ticket: Ticket, failure: Failure) -> None:
         path = ticket.path
         self._busy.pop(path, None)
         self._accounting.failed(ticket, failure)
         self._know(path, failure.current)
+        if isinstance(ticket.operation, Move):
+            self._not_moved(ticket.operation)
+            return
+        mismatch = failure.outcome is Outcome.MISMATCH
+        self._again |= self._router.refused(ticket) if mismatch else self._router.dropped(ticket)
         attempts = self._attempts[path] = self._attempts.get(path, 0) + 1
         if failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH) and attempts <= PROMPT_ATTEMPTS:
             self._again.add(path)
             return
         kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
         self._problem(Problem(path, kind, failure.message))
+
+    def _not_moved(self, step: Move) -> None:
+        """The server did not move it, for whatever reason: it gets there in another way."""
+        self._busy.pop(step.source, None)
+        self._moves.done(step, applied=False)
+        self._again.update((step.path, step.source))
+        # What it has at the source is not what we took it for, and only its answer for the path is known.
+        self._refetch = True
 
     def _know(self, path: RelPath, current: Entry | None) -> None:
         """The server said what is at ``path``."""
@@ -324,3 +449,10 @@ class Cycle:
     def _problem(self, problem: Problem) -> None:
         self.problems[problem.path] = problem
         self._schedule.retry(problem.path, self._now())
+
+
+def _file_sizes(tree: Tree, path: RelPath) -> Iterator[int]:
+    """The sizes of the file at ``path``, or of all files in the directory there."""
+    record = tree.record(path)
+    records = [record] if tree.directory(path) is None else (below for _, below in tree.walk(path))
+    yield from (unpack(below).size for below in records if below is not None and below[0] == Kind.FILE)

@@ -22,20 +22,26 @@ from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
 from dirsync.tree.tree import Tree
+from dirsync.wire.strategy import Strategy
 from dirsync_client.accounting import Accounting
 from dirsync_client.backoff import Backoff
 from dirsync_client.bandwidth import TokenBucket
+from dirsync_client.contents import Contents
 from dirsync_client.cycle import Cycle
 from dirsync_client.hasher import Hashed, Hasher
 from dirsync_client.hint import Hint, HintKind
 from dirsync_client.inbox import Inbox, Mail, Post
 from dirsync_client.link import Identity, Link, MetadataSource
+from dirsync_client.moves import Moves
+from dirsync_client.preparer import Preparer
 from dirsync_client.push import Compressor, PushStream
 from dirsync_client.removals import Removals
 from dirsync_client.replica_view import fetch
 from dirsync_client.reporter import Reporter
+from dirsync_client.router import Router
 from dirsync_client.schedule import Due, Schedule
 from dirsync_client.session import Session
+from dirsync_client.signatures import RememberedSignatures
 from dirsync_client.sliced_scan import SlicedScan
 from dirsync_client.source import Source
 from dirsync_client.state import StateDirectory
@@ -56,6 +62,7 @@ class EngineOptions(NamedTuple):
     identity: Identity
     compression: str = "auto"
     bandwidth_limit: int = 0
+    block_size: int = 4096
     deletes: bool = True
     policy: GuardPolicy = GuardPolicy()
 
@@ -102,6 +109,7 @@ class Engine:
         self._now = now
         self._accounting = Accounting(metrics, now)
         self._reporter = Reporter(source, board, self._accounting, metrics, now)
+        self._signatures = RememberedSignatures(state.signatures, metrics)
         self._bandwidth = TokenBucket(options.bandwidth_limit)
         self._history = History(now(), 0, options.policy.window_seconds)
         self._scan: SlicedScan | None = None
@@ -192,15 +200,28 @@ class Engine:
         policy = self._options.policy
         removals = Removals(source, replica, self._state, opened.replica_id, policy, self._history, self._metrics)
         hasher = Hasher(source.root, post)
-        compressor = Compressor(self._options.compression, opened.compressions)
+        contents = Contents()
         stream = PushStream(
-            link.caller, opened.session_id, source.root, compressor, self._bandwidth, post, self._accounting.wire
+            link.caller,
+            opened.session_id,
+            source.root,
+            contents,
+            opened.strategies,
+            Compressor(self._options.compression, opened.compressions),
+            self._bandwidth,
+            self._options.block_size,
+            post,
+            self._accounting.wire,
         )
+        preparer = Preparer(source.root, self._signatures, link.checksums, stream.outbox.add, self._options.block_size)
+        renames = self._options.deletes and Strategy.RENAME in opened.strategies
         cycle = Cycle(
             source,
             replica,
             stream.outbox,
             hasher,
+            Router(stream.outbox, preparer, contents, opened.strategies),
+            Moves(source, lambda: renames and not removals.foreign),
             removals,
             self._history,
             self._schedule,
@@ -213,7 +234,7 @@ class Engine:
             changes = [change.new for change in diff(replica, source.tree, source.problems) if change.new is not None]
             self._planned = (len(changes), sum(entry.size for entry in changes))
         cycle.compare_all()
-        return Session(link, stream, hasher, cycle, removals)
+        return Session(link, stream, hasher, preparer, cycle, removals)
 
     def _serve(self, session: Session, *, once: bool) -> None:
         while not self.inbox.stopping:
@@ -232,6 +253,8 @@ class Engine:
             self._reporter.publish(session, quiet=quiet)
             if once and quiet:
                 return
+            if quiet:
+                session.cycle.rest()
             if self._scan is None and not session.cycle.impatient:
                 self.inbox.wait(self._schedule.next_wakeup(self._now()))
 

@@ -1,12 +1,13 @@
 """A connection to the server, and the session on it."""
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 import grpc
 
 from dirsync import __version__
+from dirsync.delta.pieces import Copy
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
 from dirsync.tree.location import Location
@@ -24,9 +25,18 @@ from dirsync.wire.session import (
     encode_list,
     encode_open,
 )
+from dirsync.wire.signature import (
+    BlockRange,
+    SignatureRequest,
+    check_signature_pages,
+    decode_signature_page,
+    encode_signature_request,
+)
 
 LIST_SECONDS = 600.0
 """Deadline of a listing: its pages flow as the client reads them."""
+SIGNATURE_SECONDS = 600.0
+"""Deadline of asking for a signature: the server reads the whole file for it."""
 CLOSE_SECONDS = 2.0
 
 MetadataSource = Callable[[], Metadata]
@@ -71,6 +81,20 @@ class Link:
         request = encode_list(self.opened.session_id, paths)
         raw = self.caller.stream("ListDirectories", request, timeout=LIST_SECONDS)
         return check_pages((decode_page(page) for page in raw), paths)
+
+    def checksums(self, digest: bytes, block_size: int, ranges: Sequence[Copy]) -> Iterator[bytes]:
+        """The checksums of ranges of blocks of content that the replica has, packed, one range after the other.
+
+        They come in pages, as the server reads the content.
+
+        Raises:
+            DirsyncError: it does not have it, or cannot be reached.
+        """
+        wanted = tuple(BlockRange(first, count) for first, count in ranges)
+        request = encode_signature_request(SignatureRequest(self.opened.session_id, digest, block_size, wanted))
+        raw = self.caller.stream("GetSignature", request, timeout=SIGNATURE_SECONDS)
+        for page in check_signature_pages((decode_signature_page(page) for page in raw), wanted):
+            yield page.checksums
 
     def close(self) -> None:
         """Give the replica up."""

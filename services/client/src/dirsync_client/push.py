@@ -8,18 +8,22 @@ is made, because small operations overtake large files.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from dirsync.clock import monotonic
+from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.strategy import Choice, Reason, Way
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import TooLarge
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
-from dirsync.tree.plan import PutFile
+from dirsync.tree.entry import Entry
+from dirsync.tree.plan import CopyContent, PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.wire.compression import Compression, shares, shrinks
+from dirsync.wire.pieces import delta_frames
 from dirsync.wire.push import (
     Item,
     encode_abort,
@@ -27,16 +31,23 @@ from dirsync.wire.push import (
     encode_begin,
     encode_commit,
     encode_data,
+    encode_delta,
     encode_end,
     encode_stream_open,
 )
 from dirsync.wire.results import Committed, Failure, decode_committed
 from dirsync.wire.service import Caller
 from dirsync.wire.status import from_rpc_error
+from dirsync.wire.strategy import Strategy
 from dirsync_client.bandwidth import TokenBucket
-from dirsync_client.content import LargeFile, read_content
+from dirsync_client.content import LargeFile, is_zeros, read_content
+from dirsync_client.contents import Contents
 from dirsync_client.outbox import Outbox, Turn, Work
-from dirsync_client.ticket import Settled, StreamEnded, Ticket, Unsent
+from dirsync_client.signatures import builder_for
+from dirsync_client.ticket import Differ, Settled, StreamEnded, Ticket, Unsent
+
+if TYPE_CHECKING:
+    from dirsync.delta.builder import SignatureBuilder
 
 SAMPLE_BYTES = 64 * 1024
 """How much of some content is compressed to see whether it shrinks."""
@@ -71,7 +82,8 @@ class _Transfer:
         self.number = number
         self.ticket = ticket
         self.file = file
-        self.frames = file.frames()
+        self.messages: Iterator[bytes] = iter(())
+        self.builder: SignatureBuilder | None = None
         self.compression: Compression | None = None
 
 
@@ -83,18 +95,27 @@ class PushStream:
         caller: Caller,
         session_id: bytes,
         root: Root,
+        contents: Contents,
+        offered: frozenset[int],
         compressor: Compressor,
         bandwidth: TokenBucket,
+        block_size: int,
         post: Post,
         on_wire: Callable[[str, int], None],
     ) -> None:
         """Open the stream.
 
-        A clone of ``root`` is read from. ``post`` takes what happens; ``on_wire`` is told ``sent`` or ``received`` and
+        A clone of ``root`` is read from; small files whose content is among ``contents`` are copied at the replica, as
+        far as the strategies that the server ``offered`` go; signatures of large files that go whole are made of blocks
+        of ``block_size`` bytes. ``post`` takes what happens; ``on_wire`` is told ``sent`` or ``received`` and
         the bytes of each message; both from any thread.
         """
         self.outbox = Outbox()
         self._root = root.clone()
+        self._contents = contents
+        self._dedups = Strategy.DEDUP in offered
+        self._deltas = Strategy.DELTA in offered
+        self._block_size = block_size
         self._compressor = compressor
         self._bandwidth = bandwidth
         self._post = post
@@ -193,9 +214,14 @@ class PushStream:
             except DirsyncError as error:
                 self._unsent(ticket, error)
                 return None
-            operation = PutFile(operation.path, operation.expected, content.entry)
-            ticket.sent, data = content.record, content.data
-            ticket.literal_bytes = len(data)
+            ticket.sent = content.record
+            if self._is_known(ticket, content.entry.digest):
+                operation = CopyContent(operation.path, operation.expected, content.entry)
+                ticket.operation, ticket.choice = operation, Choice(Way.DEDUP, Reason.KNOWN_CONTENT)
+            else:
+                operation, data = PutFile(operation.path, operation.expected, content.entry), content.data
+                ticket.literal_bytes = len(data)
+                self._promise(ticket, content.entry)
         number = self._next_number()
         self._batched.append((number, ticket))
         return Item(number, operation, data)
@@ -209,19 +235,14 @@ class PushStream:
             return
         transfer = self._transfers.popleft()
         try:
-            frame = next(transfer.frames, None)
+            message = next(transfer.messages, None)
         except DirsyncError as error:
             yield self._give_up(transfer, error)
             return
-        if frame is None:
+        if message is None:
             yield self._end(transfer)
             return
         self._transfers.append(transfer)
-        if transfer.compression is None:
-            transfer.compression = self._compressor.choose(frame)
-        message, saved = encode_data(transfer.number, frame, transfer.compression)
-        transfer.ticket.literal_bytes += len(frame)
-        transfer.ticket.compressed_bytes += saved
         yield message
 
     def _begin(self, ticket: Ticket) -> Iterator[bytes]:
@@ -238,19 +259,74 @@ class PushStream:
             return
         number = self._next_number()
         self._files[number] = ticket
-        self._transfers.append(_Transfer(number, ticket, file))
-        yield encode_begin(number, operation._replace(entry=file.entry))
+        transfer = _Transfer(number, ticket, file)
+        self._transfers.append(transfer)
+        operation = operation._replace(entry=file.entry)
+        if ticket.delta is None:
+            transfer.builder = builder_for(file.entry.size, self._block_size) if self._deltas else None
+            transfer.messages = self._whole(transfer, transfer.builder)
+            yield encode_begin(number, operation)
+        else:
+            basis, block_size, differ, transfer.builder = ticket.delta
+            transfer.messages = self._delta(transfer, differ)
+            yield encode_begin(number, operation, block_size, basis.digest)
+
+    def _whole(self, transfer: _Transfer, builder: "SignatureBuilder | None") -> Iterator[bytes]:
+        for frame in transfer.file.frames():
+            if builder is not None:
+                builder.feed(frame)
+            if self._deltas and is_zeros(frame):
+                yield self._pieces(transfer, [Zeros(len(frame))])
+                continue
+            if transfer.compression is None:
+                transfer.compression = self._compressor.choose(frame)
+            message, saved = encode_data(transfer.number, frame, transfer.compression)
+            transfer.ticket.literal_bytes += len(frame)
+            transfer.ticket.compressed_bytes += saved
+            yield message
+
+    def _delta(self, transfer: _Transfer, differ: Differ) -> Iterator[bytes]:
+        for frame in transfer.file.frames():
+            for pieces in delta_frames(differ.feed(frame)):
+                yield self._pieces(transfer, pieces)
+        for pieces in delta_frames(differ.finish()):
+            yield self._pieces(transfer, pieces)
+
+    def _pieces(self, transfer: _Transfer, pieces: list[Piece]) -> bytes:
+        """A message with pieces of a file; zeros count as content that compression saved."""
+        ticket = transfer.ticket
+        zeros = sum(piece.length for piece in pieces if isinstance(piece, Zeros))
+        literals = [piece for piece in pieces if not isinstance(piece, Zeros | Copy)]
+        if literals and transfer.compression is None:
+            transfer.compression = self._compressor.choose(bytes(max(literals, key=len)))
+        compression = (transfer.compression if literals else None) or Compression.NONE
+        message, saved = encode_delta(transfer.number, pieces, compression)
+        ticket.literal_bytes += zeros + sum(len(piece) for piece in literals)
+        ticket.compressed_bytes += zeros + saved
+        return message
 
     def _end(self, transfer: _Transfer) -> bytes:
         record = transfer.file.finish()
         if record is None:
             msg = "the file changed while it was read; it is tried again"
             return self._give_up(transfer, DirsyncError(msg))
+        ticket = transfer.ticket
+        ticket.sent = record
+        ticket.signature = transfer.builder.finish() if transfer.builder is not None else None
         transfer.file.close()
-        transfer.ticket.sent = record
+        self._promise(ticket, transfer.file.entry)
         self.outbox.closed_file()
         self.outbox.sent(1, transfer.file.entry.size)
         return encode_end(transfer.number, transfer.file.entry.digest)
+
+    def _is_known(self, ticket: Ticket, digest: bytes) -> bool:
+        """Whether the replica has this content, or will have it before this operation."""
+        return self._dedups and ticket.choice.reason is not Reason.AFTER_MISMATCH and self._contents.has(digest)
+
+    def _promise(self, ticket: Ticket, entry: Entry) -> None:
+        """From here on in the stream, the content counts as what the replica has."""
+        self._contents.put(entry)
+        ticket.promised = True
 
     def _give_up(self, transfer: _Transfer, error: DirsyncError) -> bytes:
         transfer.file.close()

@@ -12,7 +12,7 @@ from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.guards import Facts, GuardPolicy, History, Hold, hold_id, is_foreign, judge
-from dirsync.tree.path import RelPath
+from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Operation, Plan, removes
 from dirsync.tree.tree import Tree
 from dirsync_client.source import Source
@@ -56,6 +56,14 @@ class Removals:
         if path not in self.paths:
             self.paths.add(path)
             self.stale = True
+
+    def forget(self, path: RelPath, *, below: bool) -> None:
+        """What was at ``path``, and with ``below`` all that was in it, was moved, so it is not removed."""
+        if below:
+            self.paths = {waiting for waiting in self.paths if not is_within(waiting, path)}
+        else:
+            self.paths.discard(path)
+        self.stale = True
 
     def approve(self, hold_id: str) -> int:
         """Release the hold with this id at the next judgement; gives how many operations those are, 0 if none."""

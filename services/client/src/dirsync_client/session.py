@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dirsync_client.cycle import Cycle
 from dirsync_client.hasher import Hasher
 from dirsync_client.link import Link
+from dirsync_client.preparer import Preparer
 from dirsync_client.push import PushStream
 from dirsync_client.removals import Removals
 
@@ -16,6 +17,7 @@ class Session:
     link: Link
     stream: PushStream
     hasher: Hasher
+    preparer: Preparer
     cycle: Cycle
     removals: Removals
 
@@ -29,4 +31,5 @@ class Session:
         """End it; what was not settled is unknown."""
         self.stream.close()
         self.hasher.close()
+        self.preparer.close()
         self.link.close()

@@ -16,6 +16,7 @@ from dirsync.fs.rules import ScanRules
 from dirsync.fs.scan import DirectoryScan, accept_mounts
 from dirsync.fs.stable import read_small
 from dirsync.fs.walk import look_at, scan_steps
+from dirsync.fs.whereabouts import Whereabouts
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Kind, Record, unpack
 from dirsync.tree.ignore import IgnoreRules, parse
@@ -53,6 +54,8 @@ class Source:
         self.tree = Tree(options.attributes)
         self.problems: dict[RelPath, Problem] = {}
         self.mounts_lost: set[RelPath] = set()
+        self.whereabouts = Whereabouts()
+        """Where what is at a path now seems to have been before."""
         self._untracked: dict[RelPath, int] = {}
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
@@ -90,6 +93,8 @@ class Source:
         """Count these attributes, those that the session agreed on, as part of the tree."""
         if attributes != self.tree.attributes:
             self.tree = self.tree.copy(attributes)
+            # What is remembered was hashed under the other attributes.
+            self.whereabouts = Whereabouts()
 
     def reopen(self) -> None:
         """Follow the root's name to the directory that has it now; nothing changes if there is none."""
@@ -110,7 +115,7 @@ class Source:
 
     def scan(self, starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
         """Look at directories, one at a step; yields the paths that turned out to be different."""
-        for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep):
+        for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep, whereabouts=self.whereabouts):
             self._note(step)
             yield step.changed
 
@@ -119,8 +124,10 @@ class Source:
         looked = list(paths)
         for path in looked:
             self.solve(path)
+        # What is gone comes before what is new, so that what moved is recognised.
+        looked.sort(key=lambda path: path not in self.tree)
         changed: list[RelPath] = []
-        for step in look_at(self.root, self.tree, looked, self.rules):
+        for step in look_at(self.root, self.tree, looked, self.rules, whereabouts=self.whereabouts):
             self._note(step)
             changed += step.changed
         return changed

@@ -22,6 +22,7 @@ from dirsync.runtime.fields import variable_name
 _STATE = "state.json"
 _APPROVALS = "approvals"
 _LOCK = "lock"
+_SIGNATURES = "signatures"
 _HOLD_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -41,6 +42,8 @@ class StateDirectory:
         """Raises UsageError if it cannot be used."""
         prepare_state_directory(path, variable_name("client", "state_dir"))
         self.path = path
+        self.signatures = path / _SIGNATURES
+        """Where remembered signatures are kept; made when there are any."""
         self._lock: int | None = None
 
     def try_lock(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+from dirsync.delta.strategy import CHOICES, Way
 from dirsync.errors import DirsyncError
 from dirsync.tree.problem import ProblemKind
 
@@ -38,7 +39,7 @@ class Metric:
 
 
 REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
-STRATEGIES = ("whole", "delta", "dedup", "rename", "metadata")
+STRATEGIES = tuple(way.value for way in Way)
 OPERATIONS = (
     "put_file",
     "put_symlink",
@@ -100,6 +101,13 @@ CATALOGUE: tuple[Metric, ...] = (
     _counter("dirsync_literal_bytes_total", "Content that the replica did not have, before compression."),
     _counter("dirsync_wire_bytes_total", "Bytes of messages, by direction.", direction=("sent", "received")),
     _counter("dirsync_files_transferred_total", "Files brought to the replica's state.", strategy=STRATEGIES),
+    Metric(
+        "dirsync_strategy_choices_total",
+        MetricType.COUNTER,
+        "How files were brought there, and why in this way.",
+        ("strategy", "reason"),
+        tuple((choice.way.value, choice.reason.value) for choice in CHOICES),
+    ),
     _counter(
         "dirsync_changes_applied_total",
         "Operations on the replica, by kind and what became of them.",

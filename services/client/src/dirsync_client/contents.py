@@ -1,0 +1,96 @@
+"""What content the replica has, as far as the client knows: so that none of it is uploaded twice.
+
+Digests are kept shortened to 64 bits, because a tree of a million files has a million of them. Being wrong is cheap
+either way: what the server turns out not to have is sent after all, and what we overlooked is sent once more.
+"""
+
+import threading
+
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import DIGEST_AT, UNKNOWN, Entry, Kind
+from dirsync.tree.tree import Directory, Tree
+
+_SIZE_AT = slice(3, 11)
+"""Where a record has its size (``<BHQ``)."""
+
+
+class Contents:
+    """The content of one replica's files, and what is on its way there. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._digests: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
+        """How many large files have a size: only for those is reading twice worth avoiding."""
+        self._filled = False
+
+    def fill(self, replica: Tree) -> None:
+        """Count what ``replica`` holds, if that has not been done; before that nothing is known.
+
+        Left until something is to be sent: a sync that finds nothing to do needs none of it.
+        """
+        if self._filled:
+            return
+        self._filled = True
+        stack = [replica.root]
+        while stack:
+            for child in stack.pop().children.values():
+                if isinstance(child, Directory):
+                    stack.append(child)
+                elif child[0] == Kind.FILE:
+                    self._count(child[DIGEST_AT], int.from_bytes(child[_SIZE_AT], "little"), 1)
+
+    def clear(self) -> None:
+        """The replica is not what it was taken for."""
+        with self._lock:
+            self._digests.clear()
+            self._sizes.clear()
+            self._filled = False
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the replica has this content, or will have it before anything that is sent from now on."""
+        return _key(digest) in self._digests
+
+    @property
+    def any_large(self) -> bool:
+        """Whether the replica has any large file."""
+        return bool(self._sizes)
+
+    def has_size(self, size: int) -> bool:
+        """Whether a large file of the replica, or one on its way there, has this size in bytes."""
+        return size in self._sizes
+
+    def put(self, entry: Entry) -> None:
+        """The replica has, or will have, one more file like this; what is no file does not count."""
+        if entry.kind is Kind.FILE:
+            with self._lock:
+                self._count(entry.digest, entry.size, 1)
+
+    def remove(self, entry: Entry) -> None:
+        """It has one less."""
+        if entry.kind is Kind.FILE:
+            with self._lock:
+                self._count(entry.digest, entry.size, -1)
+
+    def refute(self, digest: bytes) -> None:
+        """The server says that it does not have this content."""
+        with self._lock:
+            self._digests.pop(_key(digest), None)
+
+    def _count(self, digest: bytes, size: int, change: int) -> None:
+        if digest != UNKNOWN and size:
+            _add(self._digests, _key(digest), change)
+        if size > LIMITS.inline_file_bytes:
+            _add(self._sizes, size, change)
+
+
+def _key(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little")
+
+
+def _add(counts: dict[int, int], key: int, change: int) -> None:
+    count = counts.get(key, 0) + change
+    if count > 0:
+        counts[key] = count
+    else:
+        counts.pop(key, None)

@@ -1,0 +1,139 @@
+"""Renames: what turned up elsewhere in the source is moved at the replica, and nothing of it is sent.
+
+A directory that was recognised at another path (:mod:`dirsync.fs.whereabouts`) is one operation, whatever it holds. So
+is a file whose inode, size and mtime are those of a file that left. A move is only made where no path is ever absent
+that the source has: where both names stay in use, what is there changes places; where the former name holds something
+else by now, there is no move, and the content is copied at the replica instead.
+
+The server checks every move against what the planner saw, so a wrong guess costs a round trip; and a file that moved
+is read afterwards, because its inode proves nothing about its content.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+
+from dirsync.tree.entry import Kind, unpack
+from dirsync.tree.path import RelPath, ancestors, is_within, split
+from dirsync.tree.plan import Move
+from dirsync.tree.tree import Tree
+from dirsync_client.source import Source
+
+
+class Moves:
+    """The moves of one session: those of directories that are under way, and those that wait."""
+
+    def __init__(self, source: Source, may: Callable[[], bool]) -> None:
+        """``may`` tells whether moves are made at all at present."""
+        self._source = source
+        self._may = may
+        self._held: set[RelPath] = set()
+        """Directories that a move under way takes from or puts to."""
+        self._waiting: set[RelPath] = set()
+        """The same of moves that cannot go yet."""
+        self._refused: set[RelPath] = set()
+        """Paths that the server did not move something to."""
+
+    def __bool__(self) -> bool:
+        """Whether any is under way or waits."""
+        return bool(self._held or self._waiting)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether moves are made at all at present."""
+        return self._may()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether one waits for something else to be done."""
+        return bool(self._waiting)
+
+    def covers(self, path: RelPath) -> bool:
+        """Whether ``path`` is to be left alone until the move of a directory is done."""
+        if not self:
+            return False
+        return any(at in self._held or at in self._waiting for at in (path, *ancestors(path)))
+
+    def directories(self, replica: Tree, busy: Collection[RelPath]) -> Iterator[Move]:
+        """The moves of directories that can go now. They are under way until :meth:`done`."""
+        self._waiting.clear()
+        moved = self._source.whereabouts.moved
+        for path, source in list(moved.items()):
+            step = self._directory(replica, path, source) if self._may() else None
+            if step is None:
+                moved.pop(path, None)
+            elif self._must_wait(step, replica, busy):
+                self._waiting.update((path, source))
+            else:
+                del moved[path]
+                if step.exchange and moved.get(source) == path:
+                    del moved[source]
+                self._held.update((path, source))
+                yield step
+
+    def file(self, replica: Tree, path: RelPath, busy: Collection[RelPath]) -> Move | None:
+        """The move that brings the file at ``path`` from where it was before, if there is one."""
+        source = self._origin(replica, path) if self._may() and path not in self._refused else None
+        if source is None or source in busy or self.covers(source):
+            return None
+        there, before = replica.get(path), replica.get(source)
+        assert before is not None
+        if there is not None and there.is_directory:
+            return None
+        if source not in self._source.tree:
+            return Move(path, there, source, before)
+        if there is not None and self._origin(replica, source) == path:
+            return Move(path, there, source, before, exchange=True)
+        return None
+
+    def done(self, step: Move, *, applied: bool) -> None:
+        """The move is settled."""
+        self._held.discard(step.path)
+        self._held.discard(step.source)
+        whereabouts, tree = self._source.whereabouts, self._source.tree
+        if not applied:
+            self._refused.add(step.path)
+        elif step.source_expected.is_directory:
+            whereabouts.renamed(step.source, step.path, exchange=step.exchange)
+        else:
+            for path in (step.path, step.source):
+                whereabouts.settled(tree.record(path))
+
+    def give_up(self) -> None:
+        """What waits for something that will not happen is brought over in other ways."""
+        self._waiting.clear()
+        self._source.whereabouts.moved.clear()
+
+    def _directory(self, replica: Tree, path: RelPath, source: RelPath) -> Move | None:
+        there, before = replica.get(path), replica.get(source)
+        moved = self._source.whereabouts.moved
+        if before is None or not before.is_directory or self._source.tree.directory(path) is None:
+            return None
+        if is_within(path, source) or is_within(source, path):
+            return None
+        if there is None:
+            stays = source in self._source.tree and source not in moved
+            return None if stays else Move(path, None, source, before)
+        # What is there now is looked for elsewhere: it takes the place that is left, and goes on from there.
+        wanted = path in moved.values()
+        return Move(path, there, source, before, exchange=True) if there.is_directory and wanted else None
+
+    def _must_wait(self, step: Move, replica: Tree, busy: Collection[RelPath]) -> bool:
+        if any(at in self._held for path in (step.path, step.source) for at in (path, *ancestors(path))):
+            return True
+        if not step.exchange and step.source in self._source.tree:
+            return True
+        above, _ = split(step.path)
+        if replica.directory(above) is None and above not in busy:
+            return True
+        return any(is_within(path, step.path) or is_within(path, step.source) for path in busy)
+
+    def _origin(self, replica: Tree, path: RelPath) -> RelPath | None:
+        """Where the replica has the file that the source has at ``path`` now, judged by its inode."""
+        record = self._source.tree.record(path)
+        if record is None or record[0] != Kind.FILE:
+            return None
+        found = self._source.whereabouts.origin(record)
+        if found is None or found[0] == path:
+            return None
+        before = replica.get(found[0])
+        same = before is not None and before.kind is Kind.FILE and before.digest == unpack(found[1]).digest
+        return found[0] if same else None
