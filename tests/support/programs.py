@@ -275,7 +275,7 @@ def run_command(
             code = popen.wait(COMMAND_SECONDS)
         finally:
             popen.kill()
-    log.finish()
+        log.finish()  # before the stream is closed under it
     complaints = log.complaints()
 
     assert complaints == []
