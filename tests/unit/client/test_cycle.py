@@ -37,9 +37,8 @@ def test_vanished_and_back(tmp_path: Path) -> None:
     removals = Removals(source, replica, state, "replica", GuardPolicy(), history, metrics)
     hasher = Hasher(source.root, lambda _hashed: None)
     schedule, accounting = Schedule(0.05, 0.5, 60), Accounting(metrics)
-    preparer = Preparer(
-        source.root, RememberedSignatures(state.signatures, metrics), lambda *_: (), outbox.add, block_size=4096
-    )
+    remembered = RememberedSignatures(state.signatures, metrics)
+    preparer = Preparer(source.root, remembered, lambda *_: (), outbox.add, hasher, lambda _hashed: None, 4096)
     cycle = Cycle(
         source,
         replica,

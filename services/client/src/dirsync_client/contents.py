@@ -56,9 +56,9 @@ class Contents:
         """Whether the replica has any large file."""
         return bool(self._sizes)
 
-    def has_size(self, size: int) -> bool:
-        """Whether a large file of the replica, or one on its way there, has this size in bytes."""
-        return size in self._sizes
+    def of_size(self, size: int) -> int:
+        """How many large files of the replica have this size in bytes."""
+        return self._sizes.get(size, 0)
 
     def put(self, entry: Entry) -> None:
         """The replica has, or will have, one more file like this; what is no file does not count."""

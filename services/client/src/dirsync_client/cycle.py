@@ -96,6 +96,8 @@ class Cycle:
         self._again: set[RelPath] = set()
         self._moved: set[RelPath] = set()
         """Files that were moved at the replica by what their inode says, and have not been read since."""
+        self._differs: set[RelPath] = set()
+        """Large files that were seen to differ from what the replica has, though nobody knows their digest."""
         self._refetch = False
         self._root_digest = replica.digest()
 
@@ -210,9 +212,12 @@ class Cycle:
         if isinstance(hashed.result, Problem):
             self._unreadable(hashed.result)
             return
+        self._again.add(hashed.path)
+        if hashed.result is None:
+            self._differs.add(hashed.path)
+            return
         self._source.sent(hashed.path, hashed.planned, hashed.result)
         self._note_unchanged(hashed.path)
-        self._again.add(hashed.path)
 
     def _only_kept(self) -> bool:
         return all(change.new is None for change in diff(self.replica, self._source.tree, self._source.problems))
@@ -249,8 +254,10 @@ class Cycle:
         if move is not None and not self._apart(path):
             self._send(Ticket(move, self._source.tree.record(path), since, Choice(Way.RENAME, Reason.SAME_FILE)))
             return
-        if needs_digest(change) or self._router.reads_first(path, new, self.replica):
-            if not self._read_first(path, new):
+        if path in self._differs:
+            self._differs.discard(path)
+        elif needs_digest(change) or self._router.reads_first(path, change.old, new, self.replica):
+            if not self._read_first(path, change.old, new):
                 return
             change = Change(path, self.replica.get(path), self._source.tree.get(path))
         self._dispatch_step(change, since)
@@ -291,12 +298,16 @@ class Cycle:
             return None
         return Basis(found.digest, found.size)
 
-    def _read_first(self, path: RelPath, new: Entry) -> bool:
+    def _read_first(self, path: RelPath, old: Entry | None, new: Entry) -> bool:
         """Find the digest of a file that may be known; false if that goes on beside us, or failed, or it is equal."""
         if new.size > LIMITS.inline_file_bytes:
             self._busy[path] = None
             self._hashing += 1
-            self._hasher.add(path, self._source.tree.record(path))
+            planned = self._source.tree.record(path)
+            if old is not None and path not in self._moved and self._router.only_here(old, new):
+                self._router.compare(path, planned, old)
+            else:
+                self._hasher.add(path, planned)
             return False
         try:
             self._source.read(path)

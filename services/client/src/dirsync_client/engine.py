@@ -213,7 +213,9 @@ class Engine:
             post,
             self._accounting.wire,
         )
-        preparer = Preparer(source.root, self._signatures, link.checksums, stream.outbox.add, self._options.block_size)
+        preparer = Preparer(
+            source.root, self._signatures, link.checksums, stream.outbox.add, hasher, post, self._options.block_size
+        )
         renames = self._options.deletes and Strategy.RENAME in opened.strategies
         cycle = Cycle(
             source,

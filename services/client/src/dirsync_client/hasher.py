@@ -17,11 +17,11 @@ from dirsync.tree.problem import Problem
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A file was read: its record with its digest, or why it could not be."""
+    """A file was read: its record with its digest, or why it could not be; ``None`` if it was seen to differ."""
 
     path: RelPath
     planned: Record | None
-    result: Record | Problem
+    result: Record | Problem | None
 
 
 class Hasher:

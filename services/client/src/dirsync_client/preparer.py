@@ -8,14 +8,20 @@ sent of it is remembered for the next time.
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dirsync.delta.blocks import block_size_for
 from dirsync.delta.strategy import Way, choose
 from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure
 from dirsync.fs.root import Root
 from dirsync.fs.stable import StableFile
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import Record
+from dirsync.tree.path import RelPath
 from dirsync_client.fetched import FetchBlocks, Fetched
+from dirsync_client.hasher import Hashed, Hasher
 from dirsync_client.signatures import RememberedSignatures, builder_for
 from dirsync_client.ticket import Basis, Delta, Ticket
 
@@ -34,13 +40,21 @@ class Preparer:
         remembered: RememberedSignatures,
         fetch: FetchBlocks,
         send: Callable[[Ticket], None],
+        hasher: Hasher,
+        post: Callable[[Hashed], None],
         block_size: int,
     ) -> None:
-        """``fetch`` asks the server for checksums; ``send`` takes the files; ``block_size`` is that of BLOCK_SIZE."""
+        """Start.
+
+        ``fetch`` asks the server for checksums; ``send`` takes the files; ``hasher`` reads what may be equal, ``post``
+        is told what is not; ``block_size`` is that of BLOCK_SIZE.
+        """
         self._root = root.clone()
         self._remembered = remembered
         self._fetch = fetch
         self._send = send
+        self._hasher = hasher
+        self._post = post
         self._block_size = block_size
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
@@ -51,6 +65,10 @@ class Preparer:
     def add(self, ticket: Ticket, basis: Basis) -> None:
         """Send this file, as a delta from ``basis`` if that pays."""
         self._queue.put(lambda: self._prepare(ticket, basis))
+
+    def compare(self, path: RelPath, planned: Record | None, basis: Basis) -> None:
+        """Find out whether the file at ``path``, whose record is ``planned``, has the content of ``basis``."""
+        self._queue.put(lambda: self._compare(path, planned, basis))
 
     def get_ready(self) -> None:
         """Load what the first delta would have to wait for."""
@@ -81,7 +99,7 @@ class Preparer:
         similarity: float | None = None
         try:
             with StableFile(self._root, path) as file:
-                similarity = self._compare(ticket, basis, file)
+                similarity = self._find_delta(ticket, basis, file)
         except DirsyncError:
             # The file cannot be read, which the push stream will find as well; or the server cannot tell, and then the
             # whole file is right.
@@ -91,7 +109,23 @@ class Preparer:
             ticket.delta = None
         self._send(ticket)
 
-    def _compare(self, ticket: Ticket, basis: Basis, file: StableFile) -> float:
+    def _compare(self, path: RelPath, planned: Record | None, basis: Basis) -> None:
+        """Most files that were written differ early: to see that costs less than to hash them."""
+        signature = (
+            None if self._stopped.is_set() else self._remembered.load(basis.digest, basis.size, self._block_size)
+        )
+        if signature is not None and LIMITS.frame_bytes % signature.block_size == 0:
+            from dirsync.delta.compare import differs  # noqa: PLC0415
+
+            self._root.forget_all()
+            with suppress(PathFailure), StableFile(self._root, path) as file:
+                if differs(signature, file.frames(LIMITS.frame_bytes)):
+                    self._post(Hashed(path, planned, None))
+                    return
+        # It is equal as far as we can tell, or cannot be read: the digest decides, and says why not.
+        self._hasher.add(path, planned)
+
+    def _find_delta(self, ticket: Ticket, basis: Basis, file: StableFile) -> float:
         """Give the ticket its delta; the estimated part of the file that is in the basis."""
         wanted = self._block_size
         signature = self._remembered.load(basis.digest, basis.size, wanted)

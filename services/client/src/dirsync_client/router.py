@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from dirsync.delta.strategy import Choice, Reason, Way
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
 from dirsync.tree.tree import Tree
@@ -45,13 +45,26 @@ class Router:
         if self._deltas and self.contents.any_large:
             self._preparer.get_ready()
 
-    def reads_first(self, path: RelPath, new: Entry, replica: Tree) -> bool:
-        """Whether a file has to be read before anything is decided, because its content may be known."""
+    def compare(self, path: RelPath, planned: Record | None, old: Entry) -> None:
+        """Find out whether a large file has the content that the replica has at its path."""
+        self._preparer.compare(path, planned, Basis(old.digest, old.size))
+
+    def only_here(self, old: Entry, new: Entry) -> bool:
+        """Whether no large file has the size of ``new`` but the one that it replaces: only that may be equal."""
+        return old.kind is Kind.FILE and old.size == new.size and not self._elsewhere(old, new)
+
+    def reads_first(self, path: RelPath, old: Entry | None, new: Entry, replica: Tree) -> bool:
+        """Whether a file has to be read before anything is decided, because another may have its content."""
         large = new.kind is Kind.FILE and new.size > LIMITS.inline_file_bytes
         if not large or not self._dedups or new.digest != UNKNOWN or path in self._plain:
             return False
         self.contents.fill(replica)
-        return self.contents.has_size(new.size) or new.size in self._large
+        return self._elsewhere(old, new)
+
+    def _elsewhere(self, old: Entry | None, new: Entry) -> bool:
+        """Whether a large file other than ``old`` has the size of ``new``, at the replica or on its way there."""
+        itself = old is not None and old.kind is Kind.FILE and old.size == new.size
+        return self.contents.of_size(new.size) > itself or new.size in self._large
 
     def send(self, ticket: Ticket, replica: Tree, leaving: Leaving, origin: Basis | None) -> bool:
         """Send a file; false if it has to wait and is to be compared again when others are settled.

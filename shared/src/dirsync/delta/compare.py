@@ -1,0 +1,29 @@
+"""Whether a file still is what a signature says, in the time of reading it up to the first difference."""
+
+from collections.abc import Iterable
+
+from dirsync.delta.signature import Signature
+
+
+def differs(signature: Signature, frames: Iterable[bytes]) -> bool:
+    """Whether content differs from the basis of a complete signature; stops reading where it first does.
+
+    That it does not is as good as the signature's strong checksum: whoever needs proof hashes the whole.
+
+    Args:
+        signature: of the basis.
+        frames: the content, in frames that are a multiple of the block size long, but for the last.
+    """
+    block, size, block_size = 0, 0, signature.block_size
+    for frame in frames:
+        view = memoryview(frame)
+        whole = len(view) - len(view) % block_size
+        sums = signature.strong.of_blocks(view[:whole], block_size)
+        if whole < len(view):
+            sums += signature.strong.digest(view[whole:])
+        size += len(view)
+        count = len(sums) // signature.strong.size
+        if size > signature.size or not signature.equal(block, sums).all():
+            return True
+        block += count
+    return size != signature.size
