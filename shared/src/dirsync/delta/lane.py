@@ -28,7 +28,7 @@ class Lane:
         self._signature = signature
         self._size = signature.block_size
         self._strong = signature.strong
-        # Of blocks that are hashed ahead the weak checksum comes first, where it costs less and is known of all.
+        # Where the weak checksum costs less and is known of all.
         self._weak_first = signature.strong.slow and signature.stride == 1
         shared = builder is not None and (builder.block_size, builder.strong) == (self._size, self._strong)
         self._builder = builder if shared else None
@@ -42,14 +42,17 @@ class Lane:
         same = self._signature.equal(block, self._strong_sums(offset, count))
         return count if same.all() else int(same.argmin())
 
-    def first(self, offset: int, block: int, count: int) -> int | None:
-        """Which of ``count`` blocks from ``offset`` on is the first that is its like of those from ``block`` on."""
+    def first(self, offset: int, block: int, count: int, *, likely: bool) -> int | None:
+        """Which of ``count`` blocks from ``offset`` on is the first that is its like of those from ``block`` on.
+
+        If there probably is one, what is hashed will be needed again; else the cheapest checksum is asked first.
+        """
         if count < 1 or not self._signature.knows_any(block, count):
             return None
-        if self._weak_first and count > 1:
+        if self._weak_first and not likely:
             same = self._signature.equal_weak(block, self._weak_sums(offset, count))
-            likely: list[int] = np.flatnonzero(same).tolist()
-            return next((at for at in likely if self.is_block(offset + at * self._size, block + at)), None)
+            fits: list[int] = np.flatnonzero(same).tolist()
+            return next((at for at in fits if self.is_block(offset + at * self._size, block + at)), None)
         same = self._signature.equal(block, self._strong_sums(offset, count))
         at = int(same.argmax())
         return at if same[at] else None

@@ -212,18 +212,18 @@ class Matcher:
 
     def _rejoin(self, blocks: int) -> Hit | None:
         """Where the target is in step again: at this shift, or at the one that was left last."""
-        found = self._ahead(1, min(blocks, 1 + _NEAR_BLOCKS))
+        found = self._ahead(1, min(blocks, 1 + _NEAR_BLOCKS), likely=True)
         if not found and not (self._search and self._search.has_candidates(self._position)):
-            found = self._ahead(1 + _NEAR_BLOCKS, blocks)
+            found = self._ahead(1 + _NEAR_BLOCKS, blocks, likely=False)
         former = self._rejoins
         if former and former.offset >= self._position and (not found or former.offset < found.offset):
             return former
         return found
 
-    def _ahead(self, first: int, end: int) -> Hit | None:
+    def _ahead(self, first: int, end: int, *, likely: bool) -> Hit | None:
         """The first of the blocks ahead, counted from the position, that fits at the present shift."""
         offset, block = self._position + first * self._size, self._expected + first
-        at = self._lane.first(offset, block, end - first)
+        at = self._lane.first(offset, block, end - first, likely=likely)
         return None if at is None else Hit(offset + at * self._size, block + at)
 
     def _find(self, start: int, end: int) -> Hit | None:
