@@ -9,10 +9,10 @@ import pytest
 
 from dirsync.limits import LIMITS, MIB
 from tests.support.content import random_bytes
-from tests.support.deltas import based, copied, copy_content, delta, entry
 from tests.support.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
 from tests.support.privileges import without_override
 from tests.support.programs import Pair, Server
+from tests.support.savings import based, copied, copy_content, delta, entry
 from tests.support.serving import Bench
 from tests.support.wire import OK, Wire
 

@@ -7,9 +7,9 @@ import pytest
 
 from dirsync.limits import KIB, LIMITS, MIB
 from tests.support.content import random_bytes
-from tests.support.deltas import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
 from tests.support.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
 from tests.support.programs import Pair, Server
+from tests.support.savings import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
 from tests.support.serving import Bench
 from tests.support.wire import OK, Wire
 
