@@ -12,6 +12,8 @@ class Capability(Enum):
 
     DOCKER = "docker"
     FAKETIME = "faketime"
+    FUSE = "fuse"
+    LOOP = "loop"
     PRIVILEGED = "privileged"
     RSYNC = "rsync"
     STRACE = "strace"
@@ -25,6 +27,8 @@ class Capability(Enum):
 _MISSING = {
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
+    Capability.FUSE: "needs root, /dev/fuse, and libfuse (package fuse3)",
+    Capability.LOOP: "needs root, a free loop device, and mkfs for ext4 and XFS (packages e2fsprogs, xfsprogs)",
     Capability.PRIVILEGED: "needs root that may mount and make network namespaces",
     Capability.RSYNC: "needs rsync (a package of that name)",
     Capability.STRACE: "needs strace (a package of that name) and leave to trace",
@@ -33,16 +37,20 @@ _MISSING = {
 _PROBES = {
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
+    Capability.FUSE: ("fusermount3", "--version"),
+    Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 mkfs.xfs && losetup --find"),
     Capability.PRIVILEGED: ("unshare", "--mount", "--net", "true"),
     Capability.RSYNC: ("rsync", "--version"),
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),
 }
 
+_FOR_ROOT = {Capability.FUSE, Capability.LOOP, Capability.PRIVILEGED}
+
 
 @cache
 def has(capability: Capability) -> bool:
     """Whether this machine has it."""
-    if capability is Capability.PRIVILEGED and os.geteuid() != 0:
+    if capability in _FOR_ROOT and os.geteuid() != 0:
         return False
     command = _PROBES[capability]
     if shutil.which(command[0]) is None:

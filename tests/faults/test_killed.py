@@ -1,0 +1,70 @@
+"""Kill -9 at system calls of either side, in the middle of a plan with every kind of change.
+
+By default at a sample of the calls, all of them by ``make faults``: each path is old or new, the next cycle puts
+everything right, and nothing of ours is left behind.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from tests.support.crashes import Crash, Sweep, sample
+from tests.support.programs import Pair
+from tests.support.syscalls import MUTATING
+
+STATE = tuple(name for name in MUTATING if name != "openat")
+"""Calls by which a client changes its state; at its start it opens too many files for those to be among them."""
+TALKING = ("sendmsg", "recvmsg", "connect", "shutdown")
+"""Calls by which a program talks to the other."""
+LOOKING = ("newfstatat", "read", "readv", "pread64", "getdents64", "readlinkat", "futex", "close", "flock", "clone3")
+"""Calls that change nothing, but between which the state of a program differs."""
+HOURS = [pytest.mark.faults, pytest.mark.timeout(3600)]
+
+pytestmark = pytest.mark.needs("strace")
+
+
+@pytest.fixture
+def sweep(pair: Pair) -> Iterator[Sweep]:
+    """A pair that is ready to die."""
+    sweep = Sweep(pair)
+    yield sweep
+    sweep.close()
+
+
+def wrong(crashes: Iterable[Crash | None]) -> list[str]:
+    """What was wrong after any of the crashes."""
+    return [f"{crash.at}: {line}" for crash in crashes if crash for line in crash.wrong]
+
+
+@pytest.mark.case("A01", "A17")
+@pytest.mark.parametrize("share", [pytest.param(20, id="sample"), pytest.param(1, id="every", marks=HOURS)])
+def test_server(sweep: Sweep, share: int) -> None:
+    """A server dies before any of the calls by which it changes a file, and is started again."""
+    points = sample(sweep.server_points(), share)
+    crashes = [sweep.kill_server(point) for point in points]
+
+    assert len(points) // 2 < sum(crash is not None for crash in crashes)
+    assert [] == wrong(crashes)
+
+
+@pytest.mark.case("A02", "A17")
+@pytest.mark.parametrize("share", [pytest.param(12, id="sample"), pytest.param(1, id="every", marks=HOURS)])
+def test_client(sweep: Sweep, share: int) -> None:
+    """``once`` dies before any of the calls by which it changes its state or talks; the source stays untouched."""
+    points = sample(sweep.client_points((*STATE, *TALKING)), share)
+    crashes = [sweep.kill_client(point) for point in points]
+
+    assert len(points) // 2 < sum(crash is not None for crash in crashes)
+    assert [] == wrong(crashes)
+
+
+@pytest.mark.case("A02")
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_looking_client(sweep: Sweep) -> None:
+    """``once`` dies at one of the thousands of calls by which it starts, looks and waits."""
+    points = sample(sweep.client_points(("openat", *LOOKING)), 40)
+    crashes = [sweep.kill_client(point) for point in points]
+
+    assert len(points) // 2 < sum(crash is not None for crash in crashes)
+    assert [] == wrong(crashes)
