@@ -29,19 +29,19 @@ Model = dict[bytes, bytes | None]
 
 
 class Step(NamedTuple):
-    """What is tried; what cannot be sent is passed over."""
+    """What is tried; ``path`` and ``source`` choose among those that make sense then."""
 
     kind: str
-    path: bytes
-    source: bytes
+    path: int
+    source: int
     label: bytes
 
 
 steps = st.builds(
     Step,
     st.sampled_from(("put", "put", "directory", "directory", "delete", "move", "move", "exchange", "copy", "delta")),
-    st.sampled_from(PATHS),
-    st.sampled_from(PATHS),
+    st.integers(0, 999),
+    st.integers(0, 999),
     st.sampled_from((b"x", b"y", b"z")),
 )
 
@@ -59,7 +59,7 @@ class World:
         self.staged: set[bytes] = set()
         self.committed: set[bytes] = set()
         self.failing: set[int] = set()
-        self.push.send(batch(make_directory(1, self.name)), commit()).receive()
+        self.push.send(batch(make_directory(1, self.name)), commit(rescan=True)).receive()
 
     def at(self, path: bytes) -> bytes:
         """The path in the replica."""
@@ -96,25 +96,29 @@ class World:
     def do(self, step: Step) -> None:
         """Send it, if a correct client could, and note what it should do."""
         number = next(self.numbers)
-        path, there = step.path, self.entry(step.path)
-        is_directory = path in self.model and self.model[path] is None
         match step.kind:
-            case "put" | "copy" | "delta" if not is_directory and self.can_hold(path):
-                self.bring(number, step, there)
-            case "directory" if there is None and self.can_hold(path):
-                self.send(make_directory(number, self.at(path)))
-                self.model[path] = None
-            case "delete" if there is not None and not self.below(path):
-                self.send(delete(number, self.at(path), seen(there)))
-                del self.model[path]
-            case "move" | "exchange":
-                self.rename(number, step, there)
+            case "put" | "copy" | "delta":
+                place = [path for path in PATHS if self.can_hold(path) and self.model.get(path, b"") is not None]
+                if place:
+                    self.bring(number, step, place[step.path % len(place)])
+            case "directory":
+                place = [path for path in PATHS if self.can_hold(path) and path not in self.model]
+                if place:
+                    path = place[step.path % len(place)]
+                    self.send(make_directory(number, self.at(path)))
+                    self.model[path] = None
+            case "delete":
+                leaves = [path for path in sorted(self.model) if not self.below(path)]
+                if leaves:
+                    path = leaves[step.path % len(leaves)]
+                    self.send(delete(number, self.at(path), seen(self.entry(path))))
+                    del self.model[path]
             case _:
-                pass
+                self.rename(number, step)
 
-    def bring(self, number: int, step: Step, there: entry_pb2.Entry | None) -> None:
+    def bring(self, number: int, step: Step, path: bytes) -> None:
         """A file comes to a path, by way of a put, a copy or a delta."""
-        content, old = self.content(step.label), self.model.get(step.path)
+        content, old, there = self.content(step.label), self.model.get(path), self.entry(path)
         if self.crowded(content) and old != content:
             return
         if step.kind == "delta":
@@ -122,23 +126,28 @@ class World:
                 return
             content = old[:4096] + b"changed" + old[4096:]
             pieces = (copied(0), literal(b"changed"), *([copied(1, len(old) // 4096)] if len(old) > 4096 else []))
-            self.push.send(*rebuilt(number, self.at(step.path), old, content, *pieces))
+            self.push.send(*rebuilt(number, self.at(path), old, content, *pieces))
         elif step.kind == "copy":
-            self.send(copy_content(number, self.at(step.path), content, seen(there)))
+            self.send(copy_content(number, self.at(path), content, seen(there)))
             if content not in self.staged | self.committed:
                 self.failing.add(number)
                 return
         else:
-            self.send(put(number, self.at(step.path), content, seen(there)))
+            self.send(put(number, self.at(path), content, seen(there)))
         self.staged.add(content)
-        self.model[step.path] = content
+        self.model[path] = content
 
-    def rename(self, number: int, step: Step, there: entry_pb2.Entry | None) -> None:
+    def rename(self, number: int, step: Step) -> None:
         """Something goes elsewhere, or two things change places."""
-        path, source = step.path, step.source
-        moving = self.entry(source)
-        if moving is None or is_within(RelPath(path), RelPath(source)) or is_within(RelPath(source), RelPath(path)):
+        if not self.model:
             return
+        source = sorted(self.model)[step.source % len(self.model)]
+        places = [*self.model, *PATHS]
+        path = places[step.path % len(places)]
+        if is_within(RelPath(path), RelPath(source)) or is_within(RelPath(source), RelPath(path)):
+            return
+        moving, there = self.entry(source), self.entry(path)
+        assert moving is not None
         exchange = step.kind == "exchange"
         if exchange and there is None:
             return
@@ -198,7 +207,7 @@ def tree_of(model: Model) -> Tree:
 
 
 @settings(max_examples=60)
-@given(commits=st.lists(st.lists(steps, max_size=12), min_size=1, max_size=4))
+@given(commits=st.lists(st.lists(steps, min_size=5, max_size=20), min_size=1, max_size=3))
 def test_model(server: Server, wire: Wire, commits: list[list[Step]]) -> None:
     """Moves, exchanges, puts, copies, deltas and deletes, whatever their order."""
     world = World(server, wire)
