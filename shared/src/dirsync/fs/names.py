@@ -15,6 +15,7 @@ def strangers(root: Root, tree: Tree, path: RelPath) -> Iterator[RelPath]:
     Raises:
         PathFailure: a directory that the tree has cannot be listed; Vanished if it is none any more.
     """
+    root.forget_all()
     start = tree.directory(path)
     stack = [] if start is None else [(path, start)]
     while stack:
