@@ -112,9 +112,9 @@ class Limits:
     hide no more than one block that moved."""
     max_candidates: int = 16
     """Blocks with the same weak checksum that are compared at one offset."""
-    failed_check_share: int = 16
-    """Strong checksums that decide against a weak one hash at most this many bytes for each offset searched: weak
-    checksums are easily made to collide."""
+    failed_check_share: int = 8
+    """Strong checksums that decide against a weak one cost at most so many times what searching costs: weak checksums
+    are easily made to collide."""
     min_zero_run: int = 4 * KIB
     """Zero bytes in a row from which on they travel as a number."""
     sample_blocks: int = 32

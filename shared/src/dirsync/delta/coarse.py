@@ -86,7 +86,12 @@ class Outline:
     def _add_copy(self, first: int, count: int) -> None:
         _, length = copy_span(Copy(first, count), self._factor * self._block_size, self._basis_size)
         fine = Copy(first * self._factor, block_count(length, self._block_size))
-        self._spans.append(Found(self._end, length, fine))
+        former = self._spans[-1] if self._spans else None
+        if isinstance(former, Found) and isinstance(former.piece, Copy) and fine.first == self._expected:
+            joined = Copy(former.piece.first, former.piece.count + fine.count)
+            self._spans[-1] = Found(former.offset, former.length + length, joined)
+        else:
+            self._spans.append(Found(self._end, length, fine))
         self._end += length
         self._expected = fine.first + fine.count
 

@@ -8,9 +8,16 @@ from numpy.typing import NDArray
 from dirsync.delta.pieces import Piece, Zeros
 
 
-def split_zeros(data: memoryview, shortest: int) -> list[Piece]:
-    """The data as literals (views of it) and runs of at least ``shortest`` zero bytes."""
+def split_zeros(data: memoryview, shortest: int, *, continued: bool = False) -> list[Piece]:
+    """The data as literals (views of it) and runs of at least ``shortest`` zero bytes.
+
+    Where the data is ``continued`` from such a run, the zeros that it begins with are part of that, however few.
+    """
     pieces: list[Piece] = []
+    zeros = leading_zeros(np.frombuffer(data, np.uint8)) if continued else 0
+    if zeros:
+        pieces.append(Zeros(zeros))
+        data = data[zeros:]
     done = 0
     for start, end in zero_runs(data, shortest):
         if start > done:

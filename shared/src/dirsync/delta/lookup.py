@@ -44,12 +44,7 @@ class Lookup:
     """
 
     def __init__(self, weak: NDArray[np.uint32], rows: NDArray[np.uint32]) -> None:
-        both = np.left_shift(weak, np.uint64(32), dtype=np.uint64)
-        np.bitwise_or(both, rows, out=both)
-        both.sort()
-        self._rows = both.astype(np.uint32)
-        np.right_shift(both, np.uint64(32), out=both)
-        self._weak = both.astype(np.uint32)
+        self._weak, self._rows = _sorted(weak, rows)
         bits = min(max((len(weak) * _SLOTS_A_SUM - 1).bit_length(), _MIN_BITS), _MAX_BITS)
         self._shift = np.uint32(32 - bits)
         self._first, self._second = (np.zeros(1 << bits, np.bool_) for _ in _SPREADS)
@@ -92,3 +87,13 @@ class Lookup:
         rows = self._rows[place : int(np.searchsorted(weak, weak[place], side="right"))]
         start = int(np.searchsorted(rows, min(near, 0xFFFFFFFF)))
         return np.concatenate((rows[start : start + most], rows[: min(start, max(0, most - len(rows) + start))]))
+
+
+def _sorted(weak: NDArray[np.uint32], rows: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Checksums and their rows, by checksum, then row: sorting both in one word is several times as fast as argsort."""
+    both = np.left_shift(weak, np.uint64(32), dtype=np.uint64)
+    np.bitwise_or(both, rows, out=both)
+    both.sort()
+    ordered = both.astype(np.uint32)
+    np.right_shift(both, np.uint64(32), out=both)
+    return both.astype(np.uint32), ordered

@@ -18,6 +18,8 @@ Every decision waits until all that it looks at is there, so the delta does not 
 
 from typing import NamedTuple
 
+import numpy as np
+
 from dirsync.delta.builder import SignatureBuilder
 from dirsync.delta.lane import Lane
 from dirsync.delta.literals import trailing_zeros
@@ -46,8 +48,8 @@ class Effort(NamedTuple):
     """Content of blocks that were compared in step."""
     checks: int
     """Strong checksums that were computed because a weak one fitted: a number."""
-    failed_bytes: int
-    """Content hashed for those that did not fit."""
+    failed_checks: int
+    """Those of them that did not: a number."""
 
 
 class Matcher:
@@ -98,7 +100,7 @@ class Matcher:
     def effort(self) -> Effort:
         """What it has cost so far."""
         search = self._search
-        found = (search.searched_bytes, search.checks, search.failed_bytes) if search else (0, 0, 0)
+        found = (search.searched_bytes, search.checks, search.failed_checks) if search else (0, 0, 0)
         return Effort(self._matched, found[0], self._lane.hashed_bytes, *found[1:])
 
     def feed(self, frame: bytes | bytearray | memoryview) -> list[Piece]:
@@ -195,7 +197,7 @@ class Matcher:
         while zeros < blocks:
             more = min(max(zeros, 1), blocks - zeros)
             start = self._position + zeros * size
-            if bytes(self._tape.view(start, start + more * size)) != bytes(more * size):
+            if np.frombuffer(self._tape.view(start, start + more * size), np.uint8).any():
                 break
             zeros += more
         if zeros:

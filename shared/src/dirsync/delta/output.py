@@ -14,9 +14,11 @@ class Output:
     def __init__(self, min_zero_run: int) -> None:
         self._min_zero_run = min_zero_run
         self._pieces: list[Piece] = []
+        self._in_zeros = False
 
     def copy(self, first: int, count: int) -> None:
         """Add blocks of the basis."""
+        self._in_zeros = False
         former = self._pieces[-1] if self._pieces else None
         if isinstance(former, Copy) and former.first + former.count == first:
             self._pieces[-1] = Copy(former.first, former.count + count)
@@ -25,7 +27,8 @@ class Output:
 
     def literal(self, data: memoryview) -> None:
         """Add content that is in no block; it is not copied."""
-        for piece in split_zeros(data, self._min_zero_run):
+        for piece in split_zeros(data, self._min_zero_run, continued=self._in_zeros):
+            self._in_zeros = isinstance(piece, Zeros)
             former = self._pieces[-1] if self._pieces else None
             if isinstance(former, Zeros) and isinstance(piece, Zeros):
                 self._pieces[-1] = Zeros(former.length + piece.length)

@@ -5,7 +5,7 @@ offsets, and strong checksums that decide against a weak one are bounded by the 
 be made in which every offset has the weak checksum of some block).
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,10 @@ class Hit(NamedTuple):
     block: int
 
 
-_NONE = Candidates(np.empty(0, np.intp), np.empty(0, np.intp))
+_CHECK_COST: Final = 2048
+_HASH_COST: Final = 8
+"""What a strong checksum costs, measured in offsets searched: so many, and one for each so many bytes hashed."""
+_NONE: Final = Candidates(np.empty(0, np.intp), np.empty(0, np.intp))
 
 
 class Search:
@@ -46,8 +49,8 @@ class Search:
         """Offsets whose weak checksums were computed."""
         self.checks = 0
         """Strong checksums computed because a weak one was that of a block."""
-        self.failed_bytes = 0
-        """Bytes hashed for those that then decided against it."""
+        self.failed_checks = 0
+        """Those of them that decided against it."""
 
     def has_candidates(self, start: int) -> bool:
         """Whether an offset from ``start`` on is known that may be a block."""
@@ -103,14 +106,15 @@ class Search:
             offset = self._tile_at + int(offsets[self._next])
             if offset >= end:
                 return None
-            if self.failed_bytes > self._limits.failed_check_share * self.searched_bytes:
+            cost = self.failed_checks * (_CHECK_COST + size // _HASH_COST)
+            if cost > self._limits.failed_check_share * self.searched_bytes:
                 self._candidates, self._next = _NONE, 0
                 return None
             block = self._decide(offset, int(places[self._next]), near)
             if block is not None:
                 return Hit(offset, block)
             self._next += 1
-            self.failed_bytes += size
+            self.failed_checks += 1
         return None
 
     def _decide(self, offset: int, place: int, near: int) -> int | None:

@@ -18,7 +18,7 @@ from dirsync.limits import LIMITS, Limits
 
 _MAGIC: Final = b"dirsyncS"
 _VERSION: Final = 1
-_HEADER: Final = struct.Struct("<8sHBxIIQ")
+_HEADER: Final = struct.Struct("<8sHBIIQ")
 """Magic, version, strong checksum, stride, block size, size of the basis."""
 _TRAILER: Final = struct.Struct("<I")
 """CRC-32 of everything before it."""
