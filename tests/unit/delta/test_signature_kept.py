@@ -1,0 +1,99 @@
+"""Signatures that are built, and kept."""
+
+import random
+import zlib
+
+import pytest
+
+from dirsync.delta.builder import SignatureBuilder
+from dirsync.delta.packed import ROW_BYTES, pack_checksums
+from dirsync.delta.pieces import Copy
+from dirsync.delta.signature import stride_for
+from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.limits import LIMITS, Limits
+from tests.support.matching import fetched, signed
+
+BASIS = random.Random(1).randbytes(50_000)
+
+
+def test_more_blocks_than_allowed_are_no_signature() -> None:
+    """A file that grows while it is read may not make a signature of any size."""
+    builder = SignatureBuilder(100, limits=Limits(max_blocks=10))
+    sizes = []
+    for _ in range(100):
+        builder.feed(BASIS[:100])
+        sizes.append(len(builder._strong_sums))
+
+    assert builder.finish() is None
+    assert max(sizes) <= 10 * 16
+
+
+def test_exactly_as_many_blocks_as_allowed_are_one() -> None:
+    """The bound itself is allowed."""
+    builder = SignatureBuilder(100, limits=Limits(max_blocks=10))
+    builder.feed(BASIS[:1000])
+
+    assert builder.finish() is not None
+
+
+@pytest.mark.parametrize(
+    "like",
+    [
+        signed(BASIS, 512, stride=4),
+        signed(BASIS, 512, stride=2),
+        signed(BASIS, 256, stride=4),
+        fetched(BASIS, 512),
+        fetched(BASIS, 512, [Copy(0, 5)]),
+        signed(BASIS[:7000], 512, stride=4),
+        signed(b"x" + BASIS, 512, stride=4),
+    ],
+)
+def test_what_it_is_like_changes_nothing(like: object) -> None:
+    """An earlier signature saves work where it fits, and never changes the result."""
+    builder = SignatureBuilder(512, stride=4, like=like)  # type: ignore[arg-type]
+    builder.feed(BASIS[:20_000] + b"?" + BASIS[20_001:])
+    made, alone = builder.finish(), signed(BASIS[:20_000] + b"?" + BASIS[20_001:], 512, stride=4)
+
+    assert made is not None
+    assert dump_signature(alone) == dump_signature(made)
+
+
+def test_large_files_have_sparse_signatures() -> None:
+    """Beyond 64 MiB only every fourth block has a weak checksum."""
+    assert (1, 4) == (stride_for(LIMITS.sparse_weak_bytes), stride_for(LIMITS.sparse_weak_bytes + 1))
+
+
+def test_packed_checksums_are_those_of_the_protocol() -> None:
+    """Adler-32 little-endian, then SHA-256; the last block may be short."""
+    packed = pack_checksums(b"abc" * 100 + b"d", 300)
+
+    assert 2 * ROW_BYTES == len(packed)
+    assert zlib.adler32(b"d").to_bytes(4, "little") == packed[36:40]
+    assert "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4" == packed[40:].hex()
+
+
+def test_a_partial_signature_is_not_kept() -> None:
+    """It would be taken for all there is to know."""
+    with pytest.raises(ValueError, match="partial"):
+        dump_signature(fetched(BASIS, 512, [Copy(1, 2)]))
+
+
+def test_a_stored_signature_of_too_many_blocks_is_none() -> None:
+    """Bounds hold for what is read back, too."""
+    stored = dump_signature(signed(BASIS, 512))
+
+    assert load_signature(stored, Limits(max_blocks=97)) is None
+    assert load_signature(stored, Limits(max_blocks=98)) is not None
+
+
+@pytest.mark.parametrize("at", [*range(19), *range(20, 27)])
+def test_every_field_of_the_header_counts(at: int) -> None:
+    """A header that says something else is refused even where its checksum is right.
+
+    All but the lowest byte of the size: with as many blocks, another size is as sound.
+    """
+    stored = bytearray(dump_signature(signed(BASIS, 512, stride=4)))
+    stored[at] ^= 0x80
+    stored[-4:] = zlib.crc32(stored[:-4]).to_bytes(4, "little")
+
+    assert load_signature(bytes(stored)) is None
