@@ -13,8 +13,11 @@ class Capability(Enum):
     DOCKER = "docker"
     FAKETIME = "faketime"
     FUSE = "fuse"
+    KUBECTL = "kubectl"
     LOOP = "loop"
+    OPENSSL = "openssl"
     PRIVILEGED = "privileged"
+    PROMETHEUS = "prometheus"
     RSYNC = "rsync"
     STRACE = "strace"
 
@@ -28,8 +31,11 @@ _MISSING = {
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
     Capability.FUSE: "needs root, /dev/fuse, and libfuse (package fuse3)",
+    Capability.KUBECTL: "needs kubectl with kustomize 5 in it",
     Capability.LOOP: "needs root, a free loop device, and mkfs for ext4 and XFS (packages e2fsprogs, xfsprogs)",
+    Capability.OPENSSL: "needs openssl (a package of that name)",
     Capability.PRIVILEGED: "needs root that may mount and make network namespaces",
+    Capability.PROMETHEUS: "needs promtool (from a package named prometheus)",
     Capability.RSYNC: "needs rsync (a package of that name)",
     Capability.STRACE: "needs strace (a package of that name) and leave to trace",
 }
@@ -38,8 +44,11 @@ _PROBES = {
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
     Capability.FUSE: ("fusermount3", "--version"),
+    Capability.KUBECTL: ("kubectl", "kustomize", "--help"),
     Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 mkfs.xfs && losetup --find"),
+    Capability.OPENSSL: ("openssl", "version"),
     Capability.PRIVILEGED: ("unshare", "--mount", "--net", "true"),
+    Capability.PROMETHEUS: ("promtool", "--version"),
     Capability.RSYNC: ("rsync", "--version"),
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),
 }

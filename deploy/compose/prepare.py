@@ -8,7 +8,7 @@ Docker makes a missing mount point as root, and nobody but root can write there.
 - an empty one of root that he need only read is given to whoever owns the project, who is to put files into it;
 - one that holds something is nobody's to give: this says who lacks what, and fails, which keeps the services down.
 
-Nothing else is touched, and nothing below a directory ever. It needs the standard library only, as any image of Python has.
+Nothing else is touched, and nothing below a directory ever. It needs Python alone, so any image with one will do.
 """
 
 import argparse

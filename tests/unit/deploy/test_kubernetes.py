@@ -1,0 +1,300 @@
+"""The Kubernetes manifests, rendered and held against the real schemas, the programs and each other; offline."""
+
+import copy
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+
+import dirsync
+from tests.support.manifests import KUBERNETES, REPOSITORY, Manifest, Pod, kustomizations, of_kind, pods, render
+from tests.unit.deploy.settings_of import load_settings
+
+VERSION = "1.34"
+ALL = kustomizations()
+NOT_OF_KUBERNETES = {"Certificate", "Issuer", "PodMonitor", "ServiceMonitor"}
+"""Kinds that operators bring; their schemas are not among those of Kubernetes."""
+PLAIN = {"client", "examples/cronjob", "examples/job", "examples/once", "examples/sidecar", "server"}
+
+pytestmark = pytest.mark.needs("kubectl")
+every = pytest.mark.parametrize("directory", ALL)
+with_pods = pytest.mark.parametrize("directory", [name for name in ALL if name != "client"])
+
+
+def test_all_are_known() -> None:
+    """Whatever can be applied is tested."""
+    assert {*PLAIN, *(f"overlays/{name}" for name in ("monitoring", "production", "tls", "token"))} == set(ALL)
+
+
+class TestSchemas:
+    """The real schemas, strictly."""
+
+    @every
+    def test_valid(self, directory: str) -> None:
+        """Every manifest has exactly the fields that its kind knows, with the right types."""
+        unknown = {
+            manifest["kind"]
+            for manifest in render(directory)
+            if not kubernetes_validate.validate(manifest, VERSION, strict=True)
+        }
+
+        assert unknown <= NOT_OF_KUBERNETES
+
+    def test_misspelt(self) -> None:
+        """Positive control: one wrong letter is found."""
+        manifest = copy.deepcopy(of_kind("server", "StatefulSet")[0])
+        spec = manifest["spec"]["template"]["spec"]
+        spec["enableServiceLink"] = spec.pop("enableServiceLinks")
+
+        with pytest.raises(kubernetes_validate.ValidationError, match="enableServiceLink"):
+            kubernetes_validate.validate(manifest, VERSION, strict=True)
+
+
+class TestRestricted:
+    """What the pod security standard ``restricted`` asks for, and a little more."""
+
+    @with_pods
+    def test_containers(self, directory: str) -> None:
+        """No container is root, gains rights, has capabilities, writes its image, or is unbounded in memory."""
+        lax = [
+            container["name"]
+            for pod in pods(directory)
+            for container in pod.containers
+            if not _restricted(pod.spec.get("securityContext", {}), container)
+        ]
+
+        assert [] == lax
+
+    @with_pods
+    def test_pods(self, directory: str) -> None:
+        """No pod has a token of the cluster, variables of service links, or anything of its node."""
+        for pod in pods(directory):
+            sources = {key for volume in pod.spec["volumes"] for key in volume if key != "name"}
+
+            assert pod.spec["automountServiceAccountToken"] is False
+            assert pod.spec["enableServiceLinks"] is False
+            assert sources <= {"emptyDir", "persistentVolumeClaim", "secret"}
+            assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
+
+    @every
+    def test_no_secrets(self, directory: str) -> None:
+        """Secrets are named, never part of what is applied."""
+        assert [] == of_kind(directory, "Secret")
+
+
+def _restricted(pod: Manifest, container: Manifest) -> bool:
+    own = container["securityContext"]
+    return (
+        (pod | own).get("runAsNonRoot") is True
+        and (pod | own).get("runAsUser") != 0
+        and (pod | own).get("seccompProfile") == {"type": "RuntimeDefault"}
+        and own["allowPrivilegeEscalation"] is False
+        and own["readOnlyRootFilesystem"] is True
+        and own["capabilities"] == {"drop": ["ALL"]}
+        and "memory" in container["resources"]["limits"]
+    )
+
+
+class TestPrograms:
+    """What the manifests tell the programs is what the programs know."""
+
+    @with_pods
+    def test_settings(self, directory: str) -> None:
+        """The environment of every container of ours makes valid settings, on top of its image's."""
+        found = [load_settings(service, _environment(container)) for _, service, container in _ours(directory)]
+
+        assert found
+
+    @with_pods
+    def test_images(self, directory: str) -> None:
+        """Our images have the version of this tree."""
+        images = {container["image"] for _, _, container in _ours(directory)}
+
+        assert {image.partition(":")[0] + f":{dirsync.__version__}" for image in images} == images
+
+    @with_pods
+    def test_server_is_found(self, directory: str) -> None:
+        """Clients ask a name and a port that the server's Service has."""
+        (service,) = [one for one in of_kind("server", "Service") if one["spec"].get("clusterIP") != "None"]
+        address = f"{service['metadata']['name']}:{service['spec']['ports'][0]['port']}"
+        asked = {_environment(c)["DIRSYNC_CLIENT_SERVER"] for _, name, c in _ours(directory) if name == "client"}
+
+        assert asked <= {address}
+
+    @with_pods
+    def test_mounts(self, directory: str) -> None:
+        """Every mount has its volume, and the source is mounted for reading only."""
+        for pod in pods(directory):
+            volumes = {volume["name"] for volume in pod.spec["volumes"]} | set(pod.claims)
+            mounts = [mount for container in pod.containers for mount in container["volumeMounts"]]
+
+            assert {mount["name"] for mount in mounts} <= volumes
+        sources = [m for _, _, c in _ours(directory) for m in c["volumeMounts"] if m["mountPath"] == "/source"]
+
+        assert all(mount["readOnly"] for mount in sources)
+
+
+class TestProbes:
+    """Who is asked for health, and how."""
+
+    @with_pods
+    def test_ports(self, directory: str) -> None:
+        """A probe asks a port that its container has."""
+        for _, _, container in _ours(directory):
+            ports = {key for port in container.get("ports", ()) for key in (port["name"], port["containerPort"])}
+            asked = {(probe.get("grpc") or probe["httpGet"])["port"] for probe in _probes(container)}
+
+            assert asked <= ports
+
+    @pytest.mark.parametrize("directory", ["overlays/tls", "overlays/production"])
+    def test_no_certificate_to_show(self, directory: str) -> None:
+        """Where clients have to show certificates, a kubelet asks over HTTP."""
+        probes = [probe for _, _, container in _ours(directory) for probe in _probes(container)]
+
+        assert 5 == len(probes)
+        assert all("httpGet" in probe and probe.get("grpc") is None for probe in probes)
+
+    def test_grpc(self) -> None:
+        """Elsewhere the server answers as any gRPC service does: liveness by no name, readiness by its own."""
+        (server,) = pods("server")
+        container = server.containers[0]
+
+        assert {"port": 50051} == container["livenessProbe"]["grpc"] == container["startupProbe"]["grpc"]
+        assert "dirsync.v1.SyncService" == container["readinessProbe"]["grpc"]["service"]
+
+    @with_pods
+    def test_sidecars(self, directory: str) -> None:
+        """A sidecar has no say in its pod's readiness, and starts before everything else."""
+        for pod, service, container in _ours(directory):
+            if container.get("restartPolicy") == "Always":
+                assert "client" == service
+                assert "readinessProbe" not in container
+                assert container == pod.containers[0]
+
+    def test_hold(self) -> None:
+        """Where the app is to be held, the sidecar has started when it is ready; elsewhere when it is alive."""
+        paths = {
+            directory: container["startupProbe"]["httpGet"]["path"]
+            for directory in ("examples/sidecar", "overlays/production")
+            for _, service, container in _ours(directory)
+            if service == "client"
+        }
+
+        assert {"examples/sidecar": "/livez", "overlays/production": "/readyz"} == paths
+
+    def test_once_comes_last(self) -> None:
+        """The client that syncs once follows the init containers that make what it syncs."""
+        (pod,) = pods("examples/once")
+
+        assert ["build", "dirsync-client", "app"] == [container["name"] for container in pod.containers]
+
+
+class TestNames:
+    """What refers to what by name."""
+
+    @every
+    def test_selectors(self, directory: str) -> None:
+        """Services, budgets and policies select pods that are there."""
+        found = pods(directory) or pods("examples/job")
+        for manifest in of_kind(directory, "Service", "PodDisruptionBudget", "NetworkPolicy"):
+            selector = manifest["spec"].get("podSelector") or manifest["spec"]["selector"]
+            labels: dict[str, str] = selector.get("matchLabels", selector)
+
+            assert any(labels.items() <= pod.labels.items() for pod in found), manifest["metadata"]["name"]
+
+    @with_pods
+    def test_let_in(self, directory: str) -> None:
+        """The server's policy lets in every pod that has a client in it."""
+        (policy,) = of_kind("server", "NetworkPolicy")
+        allowed = policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
+        kept_out = [
+            pod.name
+            for pod, service, _ in _ours(directory)
+            if service == "client" and not allowed.items() <= pod.labels.items()
+        ]
+
+        assert [] == kept_out
+
+    @pytest.mark.parametrize("directory", ["overlays/monitoring", "overlays/production"])
+    def test_monitors(self, directory: str) -> None:
+        """Monitors select what is there, at ports that it has, and the policy lets them in."""
+        (of_services,), (of_pods,) = of_kind(directory, "ServiceMonitor"), of_kind(directory, "PodMonitor")
+        services = [s for s in of_kind(directory, "Service") if _matches(of_services, s["metadata"]["labels"])]
+        clients = [pod for pod in pods(directory) if _matches(of_pods, pod.labels)]
+        ingress = [rule for policy in of_kind(directory, "NetworkPolicy") for rule in policy["spec"]["ingress"]]
+
+        assert [["grpc", "metrics"]] == [[port["name"] for port in s["spec"]["ports"]] for s in services]
+        assert "metrics" == of_services["spec"]["endpoints"][0]["port"]
+        assert of_pods["spec"]["podMetricsEndpoints"][0]["port"] in {
+            port["name"] for pod in clients for c in pod.containers for port in c.get("ports", ())
+        }
+        assert {"grpc", "metrics"} == {port["port"] for rule in ingress for port in rule["ports"]}
+
+    @pytest.mark.parametrize("directory", ["overlays/tls", "overlays/production"])
+    def test_certificates(self, directory: str) -> None:
+        """Each Secret with a certificate that a pod mounts is made, for the name by which clients ask."""
+        made = {one["spec"]["secretName"]: one["spec"] for one in of_kind(directory, "Certificate")}
+        issuers = {one["metadata"]["name"]: one["spec"] for one in of_kind(directory, "Issuer")}
+        mounted = {
+            volume["secret"]["secretName"]
+            for pod in pods(directory)
+            for volume in pod.spec["volumes"]
+            if volume["name"] == "dirsync-tls"
+        }
+
+        assert {"dirsync-server-tls", "dirsync-client-tls"} == mounted
+        assert mounted < made.keys()
+        assert {one["issuerRef"]["name"] for one in made.values()} <= issuers.keys()
+        assert issuers["dirsync"]["ca"]["secretName"] in made
+        assert "dirsync-server" in made["dirsync-server-tls"]["dnsNames"]
+        assert "client auth" in made["dirsync-client-tls"]["usages"]
+
+    @pytest.mark.parametrize("component", ["tls", "token"])
+    @pytest.mark.parametrize("directory", ["once", "job", "cronjob"])
+    def test_components_reach_every_client(self, component: str, directory: str, tmp_path: Path) -> None:
+        """What the overlays do to a sidecar, the components do to the other kinds of clients."""
+        up = os.path.relpath(KUBERNETES, tmp_path.resolve())
+        lines = ["resources:", f"- {up}/examples/{directory}", "components:", f"- {up}/components/{component}"]
+        (tmp_path / "kustomization.yaml").write_text("\n".join(lines))
+        (pod,) = pods(str(tmp_path))
+        (container,) = [c for c in pod.containers if c["image"].startswith("dirsync-client")]
+        environment = _environment(container)
+
+        assert (component == "token") == ("DIRSYNC_CLIENT_TOKEN_FILE" in environment)
+        assert (component == "tls") == ("DIRSYNC_CLIENT_TLS_CERT_FILE" in environment)
+        assert (component == "tls") == ("DIRSYNC_CLIENT_INSECURE" not in environment)
+        load_settings("client", environment)
+
+
+def test_version_is_written_where_it_is_applied() -> None:
+    """Every tag in the sources of the manifests is the version of this tree."""
+    texts = [file.read_text() for file in (REPOSITORY / "deploy").rglob("*.yaml")]
+    tags = {tag for text in texts for tag in re.findall(r"newTag: (\S+)", text)}
+
+    assert {dirsync.__version__} == tags
+
+
+def _ours(directory: str) -> Iterator[tuple[Pod, str, Manifest]]:
+    """The containers of our images, with their pod and service."""
+    for pod in pods(directory):
+        for container in pod.containers:
+            image = container["image"].partition(":")[0]
+            if image.startswith("dirsync-"):
+                yield pod, image.removeprefix("dirsync-"), container
+
+
+def _environment(container: Manifest) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+def _probes(container: Manifest) -> list[Manifest]:
+    return [container[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness") if f"{kind}Probe" in container]
+
+
+def _matches(monitor: Manifest, labels: dict[str, Any]) -> bool:
+    wanted: dict[str, str] = monitor["spec"]["selector"]["matchLabels"]
+    return wanted.items() <= labels.items()
