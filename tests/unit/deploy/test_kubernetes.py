@@ -36,13 +36,9 @@ class TestSchemas:
     @every
     def test_valid(self, directory: str) -> None:
         """Every manifest has exactly the fields that its kind knows, with the right types."""
-        unknown = {
-            manifest["kind"]
-            for manifest in render(directory)
-            if not kubernetes_validate.validate(manifest, VERSION, strict=True)
-        }
-
-        assert unknown <= NOT_OF_KUBERNETES
+        for manifest in render(directory):
+            if manifest["kind"] not in NOT_OF_KUBERNETES:
+                kubernetes_validate.validate(manifest, VERSION, strict=True)
 
     def test_misspelt(self) -> None:
         """Positive control: one wrong letter is found."""

@@ -1,0 +1,103 @@
+"""``docker-compose.yml`` as text: what every service must have, whoever adds one. Real engines are in ``tests/e2e``."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from dirsync.limits import MIB
+from dirsync.runtime.values import parse_size
+from tests.support.manifests import REPOSITORY
+from tests.unit.deploy.settings_of import load_settings
+
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "environment" in service}
+
+every = pytest.mark.parametrize("name", SERVICES)
+
+
+@every
+def test_hardened(name: str) -> None:
+    """No service writes its image, gains rights, keeps capabilities without need, or is unbounded in memory."""
+    service = SERVICES[name]
+    root = name.startswith("prepare")
+
+    assert service["read_only"] is True
+    assert ["ALL"] == service["cap_drop"]
+    assert ["no-new-privileges:true"] == service["security_opt"]
+    assert root == ("cap_add" in service) == service["user"].startswith("0")
+    assert re.fullmatch(r"\d+m", service["mem_limit"])
+
+
+@every
+def test_networks(name: str) -> None:
+    """What needs no network has none; the rest is in one of its own."""
+    alone = name.startswith("prepare") or name == "certificates"
+    expected = {"network_mode": "none"} if alone else {"networks": ["mirror"]}
+
+    assert expected == {key: SERVICES[name][key] for key in ("network_mode", "networks") if key in SERVICES[name]}
+
+
+def test_ports() -> None:
+    """Everything is published on loopback, each port once."""
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    defaults = [re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-(\d+)\}:\d+", port) for port in published]
+    numbers = {match[1] for match in defaults if match}
+
+    assert len(published) == len(numbers)
+
+
+def test_profiles() -> None:
+    """Without a profile there are both services and what prepares their mounts."""
+    profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
+
+    assert {"prepare", "server", "client"} == {name for name, own in profiles.items() if own is None}
+    assert {"prometheus"} == {name for name, own in profiles.items() if own == ["monitoring"]}
+    assert 4 == sum(own == ["tls"] for own in profiles.values())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_settings(name: str) -> None:
+    """What the services are told makes valid settings; only the pair without TLS is told to be insecure."""
+    service = name.partition("-")[0]
+    settings = load_settings(service, OURS[name]["environment"])
+
+    assert settings.insecure == ("-tls" not in name)
+    assert settings.tls_given == ("-tls" in name)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_health(name: str) -> None:
+    """Health is readiness, asked with the image's own command, and start-up is waited for."""
+    check = OURS[name]["healthcheck"]
+    service = name.partition("-")[0]
+
+    assert ["CMD", f"dirsync-{service}", "health", "--ready"] == check["test"]
+    assert "5m" == check["start_period"]
+    assert "unless-stopped" == OURS[name]["restart"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_memory(name: str) -> None:
+    """The promised 128 MiB fit, with room for the entries of a large tree."""
+    megabytes = OURS[name]["mem_limit"].removesuffix("m")
+
+    assert 128 * MIB < parse_size(f"{megabytes}MiB")
+
+
+@pytest.mark.needs("prometheus")
+def test_prometheus() -> None:
+    """Prometheus takes its configuration, and asks the ports at which the services answer."""
+    file = REPOSITORY / "deploy" / "prometheus" / "prometheus.yml"
+    done = subprocess.run(
+        ["promtool", "check", "config", file], capture_output=True, text=True, check=False, timeout=60
+    )
+    jobs = {job["job_name"]: job["dns_sd_configs"][0] for job in yaml.safe_load(file.read_text())["scrape_configs"]}
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    for service, port in (("server", 9101), ("client", 9102)):
+        assert [name for name in OURS if name.startswith(service)] == jobs[f"dirsync-{service}"]["names"]
+        assert port == jobs[f"dirsync-{service}"]["port"]

@@ -1,0 +1,73 @@
+"""Who gets which mount point before the services start; what it does for real is in ``tests/e2e/containers``."""
+
+import importlib.util
+import itertools
+from types import ModuleType
+
+import pytest
+
+from tests.support.manifests import REPOSITORY
+
+
+def _load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("prepare", REPOSITORY / "deploy" / "compose" / "prepare.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+prepare = _load()
+ROOT, USER, PERSON, STRANGER = (prepare.Owner(uid, uid) for uid in (0, 65532, 1000, 100_000))
+READ, WRITE = (
+    prepare.Place.parse(text) for text in ("read:/mnt/source=./data/source", "write:/mnt/replica=./data/replica")
+)
+
+
+@pytest.mark.parametrize(
+    "place, usable, owner, expected",
+    [
+        (WRITE, False, ROOT, USER),
+        (WRITE, False, PERSON, USER),
+        (WRITE, False, STRANGER, USER),
+        (WRITE, True, STRANGER, None),
+        (READ, False, STRANGER, USER),
+        (READ, True, ROOT, PERSON),
+        (READ, True, PERSON, None),
+        (READ, True, STRANGER, None),
+    ],
+)
+def test_empty(place: object, usable: bool, owner: object, expected: object) -> None:
+    """An empty directory goes to whoever needs it and cannot use it: the services, or the person who is to fill it."""
+    actual = prepare.new_owner(place, usable=usable, empty=True, owner=owner, user=USER, project=PERSON)
+
+    assert expected == actual
+
+
+@pytest.mark.parametrize(
+    "place, usable, owner", list(itertools.product((READ, WRITE), (True, False), (ROOT, STRANGER)))
+)
+def test_not_empty(place: object, usable: bool, owner: object) -> None:
+    """What holds something is nobody's to give away."""
+    assert None is prepare.new_owner(place, usable=usable, empty=False, owner=owner, user=USER, project=PERSON)
+
+
+def test_project_of_root() -> None:
+    """Where root cloned the project, the source stays root's."""
+    assert None is prepare.new_owner(READ, usable=True, empty=True, owner=ROOT, user=USER, project=ROOT)
+
+
+@pytest.mark.parametrize(
+    "place, words",
+    [
+        (READ, ["./data/source", "owner 1000:1000", "mode 0700", "cannot be read by uid 65532", "PUID=1000", "a+rX"]),
+        (WRITE, ["./data/replica", "cannot be written by uid 65532", "PGID=1000", "sudo chown -R 65532:65532"]),
+    ],
+)
+def test_refusal(place: object, words: list[str]) -> None:
+    """A refusal is one line: which directory by the name that people know, whose it is, who lacks what, what to do."""
+    line = prepare.refusal(place, USER, PERSON, 0o40700)
+
+    assert [] == [word for word in words if word not in line]
+    assert "\n" not in line
