@@ -12,8 +12,9 @@ from dirsync.v1 import agent_service_pb2 as apb
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.mutations import mutated
-from tests.support.operations import batch, begin, commit, data, digest, end, make_directory, put
+from tests.support.operations import batch, begin, commit, data, digest, directory, end, file, make_directory, put
 from tests.support.programs import Client, Pair
+from tests.support.savings import based, copied, copy_content, delta, literal, move, zeros
 from tests.support.wire import AGENT, OK, REPLICA, SYNC, Wire, stream_open
 
 ALLOWED = {
@@ -34,7 +35,7 @@ SERVER_METHODS: dict[str, list[Message]] = {
         pb.OpenSessionRequest(protocol_version=1, namespace="default", client_id="c", instance_id="i")
     ],
     SYNC + "ListDirectories": [pb.ListDirectoriesRequest(session_id=SESSION, paths=[b"", b"a/b"])],
-    SYNC + "GetSignature": [pb.GetSignatureRequest(session_id=SESSION, path=b"a", digest=digest(b""), block_size=4096)],
+    SYNC + "GetSignature": [pb.GetSignatureRequest(session_id=SESSION, digest=digest(b"content"), block_size=4096)],
     SYNC + "CloseSession": [pb.CloseSessionRequest(session_id=SESSION)],
     REPLICA + "GetStatus": [rpb.ReplicaServiceGetStatusRequest(namespace="default")],
     REPLICA + "ListEntries": [
@@ -50,6 +51,10 @@ PUSHED: list[Message] = [
     data(3, b"0123456789"),
     end(3, digest(b"0123456789")),
     commit(rescan=True),
+    batch(copy_content(4, b"copy", b"content"), move(5, b"copy", b"d/moved", file(b"content"))),
+    batch(move(6, b"d", b"copy", directory(), file(b"content"), exchange=True)),
+    based(7, b"rebuilt", 4107, digest(b"content"), block_size=512),
+    delta(7, literal(b"0123"), zeros(4096), copied(0)),
 ]
 AGENT_METHODS: dict[str, list[Message]] = {
     AGENT + "GetStatus": [apb.AgentServiceGetStatusRequest()],
@@ -117,9 +122,9 @@ def test_library_services(wire: Wire, agent_wire: Wire, method: str, raw: bytes)
 
 def test_unknown_methods(wire: Wire) -> None:
     """A method that does not exist is UNIMPLEMENTED."""
-    unknown = [SYNC + "Nothing", "/dirsync.v1.Nothing/GetStatus", "/", AGENT + "GetStatus", SYNC + "GetSignature"]
+    unknown = [SYNC + "Nothing", "/dirsync.v1.Nothing/GetStatus", "/", AGENT + "GetStatus"]
 
-    assert ["UNIMPLEMENTED"] * 5 == [wire.call(method).status.code for method in unknown]
+    assert ["UNIMPLEMENTED"] * 4 == [wire.call(method).status.code for method in unknown]
 
 
 @pytest.fixture(scope="module")

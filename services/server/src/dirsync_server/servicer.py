@@ -1,6 +1,7 @@
 """``SyncService``: the writer's door. Bytes come in, the wire validates them, replicas do the work."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -131,17 +132,15 @@ class SyncServicer:
         requests: Iterator[bytes],
         context: grpc.ServicerContext,
     ) -> Iterator[bytes]:
-        committer = Committer(replica, lambda: self._sessions.check(session))
-        intake = Intake(replica, committer, self._metrics, lambda: not context.is_active())
-        try:
+        with (
+            closing(Committer(replica, lambda: self._sessions.check(session))) as committer,
+            closing(Intake(replica, committer, self._metrics, lambda: not context.is_active())) as intake,
+        ):
             intake.receive(first)
             for raw in requests:
                 committed = intake.receive(decode_push(raw))
                 if committed is not None:
                     yield from encode_committed(committed)
-        finally:
-            intake.close()
-            committer.close()
 
     def _opened(self, session: Session, replica: Replica, request: OpenRequest) -> Opened:
         options = replica.agree(request.options)
