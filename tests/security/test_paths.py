@@ -15,6 +15,7 @@ from tests.support.operations import (
     begin,
     commit,
     delete,
+    digest,
     file,
     make_directory,
     put,
@@ -23,6 +24,7 @@ from tests.support.operations import (
     set_metadata,
 )
 from tests.support.programs import Server
+from tests.support.savings import based, copy_content, move
 from tests.support.wire import REPLICA, SYNC, Status, Wire
 
 EVIL = [
@@ -53,7 +55,11 @@ WAYS: dict[str, Callable[[bytes], pb.PushChangesRequest]] = {
     "set_metadata": lambda path: batch(set_metadata(1, path, seen(file(b"")))),
     "delete": lambda path: batch(delete(1, path, seen(file(b"")))),
     "begin": lambda path: begin(1, path, 1),
-    "move": lambda path: batch(pb.Operation(number=1, path=path, expected=pb.Expected(absent=True))),
+    "based": lambda path: based(1, path, 1, digest(b"basis")),
+    "move_to": lambda path: batch(move(1, b"source", path, file(b"x"))),
+    "move_from": lambda path: batch(move(1, path, b"target", file(b"x"))),
+    "copy_content": lambda path: batch(copy_content(1, path, b"x")),
+    "unknown": lambda path: batch(pb.Operation(number=1, path=path, expected=pb.Expected(absent=True))),
 }
 
 
