@@ -16,7 +16,9 @@ from dirsync.tree.path import ROOT, RelPath, join
 from dirsync.tree.tree import Directory, Tree
 
 _KEY_BYTES = 7
+_FILE = int(Kind.FILE)
 _SIZE_AT = slice(3, 11)
+"""Where a record has its size."""
 _EMPTY = bytes(8)
 """A record's size, if that is 0."""
 
@@ -51,8 +53,31 @@ class Contents:
     def add(self, path: RelPath, record: Record) -> None:
         """``record`` is at ``path`` now. What is no file, is empty, or was never read does not count."""
         key = _key_of(record)
+        if key is not None:
+            self._add(path, key)
+
+    def remove(self, path: RelPath, record: Record) -> None:
+        """``record`` is not at ``path`` any more."""
+        key = _key_of(record)
+        if key is not None:
+            self._drop(path, key)
+
+    def rename(self, old: RelPath, new: RelPath, record: Record) -> None:
+        """``record``, which was at ``old``, is at ``new`` now."""
+        key = _key_of(record)
         if key is None:
             return
+        if self._paths.get(key) == old:
+            self._paths[key] = new
+        else:
+            self._drop(old, key)
+            self._add(new, key)
+
+    def drop(self, path: RelPath, digest: bytes) -> None:
+        """The content of this digest was not at ``path``."""
+        self._drop(path, _key(digest))
+
+    def _add(self, path: RelPath, key: int) -> None:
         kept = self._paths.get(key)
         if kept is None:
             if not self.is_full:
@@ -63,25 +88,13 @@ class Contents:
             # The newest is the likeliest to be there still.
             self._paths[key] = (*paths[1 - LIMITS.max_content_paths :], path)
 
-    def remove(self, path: RelPath, record: Record) -> None:
-        """``record`` is not at ``path`` any more."""
-        key = _key_of(record)
-        if key is not None:
-            self._drop(path, key)
-
-    def drop(self, path: RelPath, digest: bytes) -> None:
-        """The content of this digest was not at ``path``."""
-        self._drop(path, _key(digest))
-
     def _drop(self, path: RelPath, key: int) -> None:
         kept = self._paths.get(key)
-        if kept is None:
-            return
-        left = tuple(other for other in _all(kept) if other != path)
-        if left:
-            self._paths[key] = left if len(left) > 1 else left[0]
-        else:
+        if kept == path:
             del self._paths[key]
+        elif isinstance(kept, tuple):
+            left = tuple(other for other in kept if other != path)
+            self._paths[key] = left if len(left) > 1 else left[0]
 
 
 def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
@@ -92,8 +105,13 @@ def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath,
         for name, child in current.children.items():
             if isinstance(child, Directory):
                 stack.append((join(at, name), child))
-            elif child[0] == Kind.FILE:
+            elif child[0] == _FILE:
                 yield join(at, name), child
+
+
+def size_of(record: Record) -> int:
+    """Bytes of the file that a record describes: quicker than to unpack all of it."""
+    return int.from_bytes(record[_SIZE_AT], "little")
 
 
 def _all(kept: RelPath | tuple[RelPath, ...]) -> tuple[RelPath, ...]:
@@ -105,7 +123,7 @@ def _key(digest: bytes) -> int:
 
 
 def _key_of(record: Record) -> int | None:
-    if record[0] != Kind.FILE or record[_SIZE_AT] == _EMPTY:
+    if record[0] != _FILE or record[_SIZE_AT] == _EMPTY:
         return None
     digest = record[DIGEST_AT]
     return None if digest == UNKNOWN else _key(digest)

@@ -15,11 +15,15 @@ from dirsync.fs.index import Index
 from dirsync.tree.entry import Entry, Kind, Record, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes, Tree
-from dirsync_server.contents import Contents, files
+from dirsync_server.contents import Contents, files, size_of
 
 _REBUILD_BELOW = 0.75
 """Contents that are full are gathered again if the tree has fewer entries than this part of their bound: then at least
 a quarter of them is of content that nothing has any more."""
+
+
+_NOWHERE = RelPath(b"/")
+"""A path that nothing can have, for what is on its way."""
 
 
 class Moved(NamedTuple):
@@ -49,7 +53,7 @@ class Holdings:
         """Sum of the sizes of all files."""
         with self.lock:
             if self._bytes is None:
-                self._bytes = sum(unpack(record).size for _, record in files(self.tree.root))
+                self._bytes = sum(size_of(record) for _, record in files(self.tree.root))
             return self._bytes
 
     def size_of(self, path: RelPath) -> int:
@@ -85,19 +89,20 @@ class Holdings:
         ``record`` is the one that it has there.
         """
         self._leaves(path, self.tree.record(path))
-        self._detach(source)
         self.tree.move(source, path)
         self._index.move(source, path)
-        return self._attach(path, record)
+        self._renew(path, record)
+        return self._relocate(path, source, path)
 
     def exchange(self, first: RelPath, second: RelPath, first_record: Record, second_record: Record) -> Moved:
         """What was at the two paths changed places; the records are those that are there now."""
-        self._detach(first)
-        self._detach(second)
+        self._relocate(first, first, _NOWHERE)
         self.tree.exchange(first, second)
         self._index.exchange(first, second)
-        one, two = self._attach(first, first_record), self._attach(second, second_record)
-        return Moved(one.files + two.files, one.bytes + two.bytes)
+        self._renew(first, first_record)
+        self._renew(second, second_record)
+        one, other = self._relocate(first, second, first), self._relocate(second, _NOWHERE, second)
+        return Moved(one.files + other.files, one.bytes + other.bytes)
 
     # Changes that a look found. They hold the lock.
 
@@ -128,31 +133,31 @@ class Holdings:
         if record is not None and record[0] == Kind.FILE:
             self.contents.remove(path, record)
             if self._bytes is not None:
-                self._bytes -= unpack(record).size
+                self._bytes -= size_of(record)
 
     def _arrives(self, path: RelPath, record: Record) -> None:
         if record[0] == Kind.FILE:
             self._know(path, record)
             if self._bytes is not None:
-                self._bytes += unpack(record).size
+                self._bytes += size_of(record)
 
     def _know(self, path: RelPath, record: Record) -> None:
         if self.contents.is_full and len(self.tree) < self.contents.limit * _REBUILD_BELOW:
             self.contents.fill(self.tree)
         self.contents.add(path, record)
 
-    def _detach(self, path: RelPath) -> None:
-        for at, record in self._files(path):
-            self.contents.remove(at, record)
-
-    def _attach(self, path: RelPath, record: Record) -> Moved:
+    def _renew(self, path: RelPath, record: Record) -> None:
         self.tree.put(path, record)
         self._index.put(path, record)
+
+    def _relocate(self, at: RelPath, old: RelPath, new: RelPath) -> Moved:
+        """The content of what the tree has ``at`` a path is to be looked for below ``new`` instead of below ``old``."""
         count = size = 0
-        for at, below in self._files(path):
-            self.contents.add(at, below)
+        for path, record in self._files(at):
+            rest = path[len(at) :]
+            self.contents.rename(RelPath(old + rest), RelPath(new + rest), record)
             count += 1
-            size += unpack(below).size
+            size += size_of(record)
         return Moved(count, size)
 
     def _files(self, path: RelPath) -> Iterator[tuple[RelPath, Record]]:
