@@ -73,6 +73,8 @@ def test_repeated(bench: Bench, content: bytes) -> None:
     again = bench.apply(copy_content(5, bench.at("copy"), content, there))
 
     assert ([], []) == (first, again)
+    # What was staged for the second one, and not needed, is gone, and with it the directory beside the root.
+    assert [bench.server.root.name] == [p.name for p in bench.server.root.parent.iterdir() if "replica" in p.name]
     assert (content, inode) == ((bench.place / "copy").read_bytes(), (bench.place / "copy").stat().st_ino)
 
 

@@ -8,7 +8,7 @@ from the replica.
 import hashlib
 import os
 
-from dirsync.fs.failure import Changing, Unreadable, Vanished
+from dirsync.fs.failure import Changing, Unreadable, Vanished, writing_failure
 from dirsync.fs.hashing import Cancelled
 from dirsync.fs.rebuild import Rebuild
 from dirsync.fs.root import OPEN_DIRECTORY, Root
@@ -77,8 +77,9 @@ class Copies:
             ):
                 return self._copy(path, source, digest, size)
         except (Vanished, Unreadable, Changing):
-            # Published without a permission to read it, for example.
-            return None
+            return None  # to be published without permission to read it, for example
+        except OSError as error:
+            raise writing_failure(path, "stage", error) from error
 
     def _copy(self, path: RelPath, source: StableFile, digest: bytes, size: int) -> StagedFile | None:
         """A staged file of what ``source`` holds; ``None`` if that is not the content of this digest."""

@@ -63,11 +63,11 @@ class Finder:
         self._hits.inc()
 
     def refute(self, path: RelPath, digest: bytes) -> None:
-        """What is at ``path`` is not what the tree says: it is read again, and not found there any more."""
+        """What is at ``path`` is not this content: it is not looked for there any more, and the tree finds out."""
         self._stale.inc()
         with self._replica.lock:
             self._replica.holdings.contents.drop(path, digest)
-        self._replica.look.doubt(path)
+        self._replica.look.doubt(path, digest)
 
     def _candidates(self, digest: bytes, near: RelPath | None) -> Iterator[RelPath]:
         """Paths where the tree has this content. They are found before any is tried: trying may change the tree."""

@@ -124,7 +124,7 @@ class Holdings:
         if record is not None:
             self._know(path, record)
 
-    def counts(self, attributes: Attributes) -> None:
+    def preserve(self, attributes: Attributes) -> None:
         """Other metadata count from now on."""
         if attributes != self.tree.attributes:
             self.tree = self.tree.copy(attributes)

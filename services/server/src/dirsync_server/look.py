@@ -123,11 +123,11 @@ class Look:
         if self._cost <= LOOK_AGAIN_SECONDS and self._now() >= due:
             self.rescan()
 
-    def doubt(self, path: RelPath) -> None:
-        """The content at ``path`` was not what the tree says, whatever the fingerprint proves: read it again."""
+    def doubt(self, path: RelPath, digest: bytes) -> None:
+        """The content at ``path`` does not have this digest, whatever the tree says and proves: read it again."""
         with self._holdings.lock:
             known = self._holdings.tree.record(path)
-            if known is None or known[0] != Kind.FILE:
+            if known is None or known[0] != Kind.FILE or unpack(known).digest != digest:
                 return
             unread = unpack(known)._replace(digest=UNKNOWN)
             self._holdings.put(path, pack(unread, fingerprint_of(known)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import FINGERPRINT_SIZE, RACY
+from dirsync.fs.fingerprint import flags_of, with_flags
 from dirsync.fs.names import strangers
 from dirsync.fs.publish import Publisher
 from dirsync.fs.root import Root
@@ -119,5 +119,4 @@ def _renewed(known: Record, proof: bytes) -> Record:
 
     Its name and its ctime changed, its content did not. If it was not proved before, it is not now.
     """
-    racy = known[-FINGERPRINT_SIZE] & RACY
-    return pack(unpack(known), bytes((proof[0] & ~RACY | racy,)) + proof[1:])
+    return with_flags(pack(unpack(known), proof), flags_of(known))

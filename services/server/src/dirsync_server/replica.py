@@ -175,7 +175,7 @@ class Replica:
         options = asked._replace(attributes=Attributes(mode, asked.attributes.mtime))
         before = self.options
         if options != before:
-            self.holdings.counts(options.attributes)
+            self.holdings.preserve(options.attributes)
             self.agreement.change(options)
             if options.ignore_rules != before.ignore_rules:
                 self.look.rescan(keep_directories=False)
