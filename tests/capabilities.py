@@ -43,7 +43,7 @@ _MISSING = {
 _PROBES = {
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
-    Capability.FUSE: ("fusermount3", "--version"),
+    Capability.FUSE: ("sh", "-c", "test -c /dev/fuse && command -v fusermount3"),
     Capability.KUBECTL: ("kubectl", "kustomize", "--help"),
     Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 mkfs.xfs && losetup --find"),
     Capability.OPENSSL: ("openssl", "version"),

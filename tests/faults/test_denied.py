@@ -1,0 +1,119 @@
+"""What a program may not read or change: that path is a Problem, what the replica has of it stays, the rest goes on."""
+
+import hashlib
+import subprocess
+
+import pytest
+
+from tests.support.content import random_bytes
+from tests.support.privileges import without_override
+from tests.support.programs import Pair, Result
+from tests.support.syscalls import fail, prefix
+from tests.support.trees import File, build, differences, look
+
+FRAMED = random_bytes(2_500_000)
+"""Three frames."""
+CLOSED = {"closed": 0o000, "open": 0o644, "d/closed": 0o200}
+
+
+def problems(result: Result) -> dict[str, str]:
+    """Path and kind of what a sync could not do."""
+    return {problem["path"]: problem["kind"] for problem in result.json["problems"]}
+
+
+@pytest.mark.privileged
+class TestSource:
+    """A client that permission bits apply to."""
+
+    @pytest.mark.case("B06")
+    def test_file(self, pair: Pair) -> None:
+        """An unreadable file's copy stays as it is; when it can be read again it is brought up to date."""
+        pair.server()
+        build(pair.source, {"closed": "old", "open": "old", "d/closed": "old"})
+        first = pair.once()
+        build(pair.source, {name: File(b"newer", mode) for name, mode in CLOSED.items()})
+        denied = pair.once("--json", prefix=without_override())
+        kept = {name: (pair.replica / name).read_text() for name in CLOSED}
+        for name in CLOSED:
+            (pair.source / name).chmod(0o644)
+        again = pair.once(prefix=without_override())
+
+        assert (0, 4, 0) == (first.code, denied.code, again.code)
+        assert {"closed": "unreadable", "d/closed": "unreadable"} == problems(denied)
+        assert {"closed": "old", "open": "newer", "d/closed": "old"} == kept
+        assert [] == differences(pair.source, pair.replica)
+
+    @pytest.mark.case("B07")
+    @pytest.mark.parametrize("mode", [0o000, 0o300, 0o600])
+    def test_directory(self, pair: Pair, mode: int) -> None:
+        """Nothing is deleted below a directory that cannot be listed (or entered), and everything else is synced."""
+        pair.server()
+        build(pair.source, {"closed/a": "a", "closed/below/b": "b", "closed/link": "l", "gone": "g", "open": "old"})
+        first = pair.once()
+        below = {path: entry for path, entry in look(pair.replica).items() if path.startswith("closed/")}
+        (pair.source / "gone").unlink()
+        build(pair.source, {"open": "newer"})
+        (pair.source / "closed").chmod(mode)
+        denied = pair.once("--json", prefix=without_override())
+        (pair.replica / "closed").chmod(0o755)
+        kept = look(pair.replica)
+        (pair.source / "closed").chmod(0o755)
+        again = pair.once(prefix=without_override())
+
+        assert (0, 4, 0) == (first.code, denied.code, again.code)
+        assert {"unreadable"} == set(problems(denied).values())
+        assert all(path.startswith("closed") for path in problems(denied))
+        assert below == {path: entry for path, entry in kept.items() if path.startswith("closed/")}
+        assert "gone" not in kept
+        assert [] == differences(pair.source, pair.replica)
+
+
+@pytest.mark.case("B09")
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("block, known", [(1, True), (2, False), (3, True)])
+def test_read_error(pair: Pair, block: int, known: bool) -> None:
+    """A source's disk that fails in the middle of a file: it is a Problem, and no part of the file is published."""
+    pair.server()
+    build(pair.source, {"small": "old", **({"framed": "old"} if known else {})})
+    first = pair.once()
+    build(pair.source, {"small": "new", "framed": File(FRAMED)})
+    only = prefix(pair.place / "log", fail("read", "EIO", str(block)), only=pair.source / "framed")
+    failed = pair.once("--json", prefix=only)
+    kept = look(pair.replica)
+    again = pair.once()
+
+    assert (0, 4, 0) == (first.code, failed.code, again.code)
+    assert {"framed": "unreadable"} == problems(failed)
+    assert known == ("framed" in kept)
+    assert not known or kept["framed"].content == look_of(b"old")
+    assert kept["small"].content == look_of(b"new")
+    assert [] == differences(pair.source, pair.replica)
+
+
+@pytest.mark.privileged
+@pytest.mark.case("B08")
+def test_immutable(pair: Pair) -> None:
+    """What the replica may not change is a Problem; others progress, and it is retried when it may."""
+    pair.server()
+    build(pair.source, {"fixed": "old", "deleted": "old", "other": "old", "d/inside": "old"})
+    first = pair.once()
+    fixed = [pair.replica / name for name in ("fixed", "deleted", "d")]
+    try:
+        subprocess.run(["chattr", "+i", *fixed], check=True)
+        build(pair.source, {"fixed": "new", "other": "new", "d/inside": "new", "d/more": "new"})
+        (pair.source / "deleted").unlink()
+        failed = pair.once("--json")
+        kept = {name: (pair.replica / name).read_text() for name in ("fixed", "deleted", "d/inside", "other")}
+    finally:
+        subprocess.run(["chattr", "-i", *fixed], check=True)
+    again = pair.once()
+
+    assert (0, 4, 0) == (first.code, failed.code, again.code)
+    assert dict.fromkeys(("fixed", "deleted", "d/inside", "d/more"), "refused") == problems(failed)
+    assert {"fixed": "old", "deleted": "old", "d/inside": "old", "other": "new"} == kept
+    assert [] == differences(pair.source, pair.replica)
+
+
+def look_of(content: bytes) -> str:
+    """A file's content as :func:`tests.support.trees.look` shows it."""
+    return hashlib.sha256(content).hexdigest()
