@@ -150,6 +150,25 @@ def test_stretches_may_be_matched_one_after_another() -> None:
     assert [Copy(60, 2), OTHER[:50], Copy(63, 2)] == second
 
 
+def test_a_builder_that_gave_up_does_no_harm() -> None:
+    """A target that outgrew its own signature while it was read is matched as well as any other."""
+    builder = SignatureBuilder(B, limits=Limits(max_blocks=10))
+    delta = delta_of(SIGNATURE, BASIS[: 50 * B] + OTHER[:B] + BASIS[51 * B :], lengths=[3 * B] * 20, builder=builder)
+
+    assert [Copy(0, 50), OTHER[:B], Copy(51, 50)] == delta.pieces
+    assert builder.finish() is None
+
+
+def test_of_equal_blocks_the_next_is_taken() -> None:
+    """Where the basis repeats itself, a copy goes on behind the last one rather than at the first of its likes."""
+    cycle = BASIS[: 8 * B]
+    target = cycle[: 3 * B] + OTHER[:50] + cycle[4 * B :] + OTHER[50:90] + cycle * 2
+
+    assert [Copy(0, 3), OTHER[:50], Copy(4, 4), OTHER[50:90], Copy(8, 16)] == delta_of(
+        signed(cycle * 5, B), target
+    ).pieces
+
+
 def test_stretches_have_no_signature() -> None:
     """A builder would take the stretches for one target."""
     matcher = Matcher(SIGNATURE, SignatureBuilder(B))

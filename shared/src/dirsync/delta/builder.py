@@ -39,17 +39,9 @@ class SignatureBuilder:
         self._rest = bytearray()
         self._strong_sums = bytearray()
         self._weak_sums = bytearray()
-        alike = (
-            like is not None
-            and like.complete
-            and (like.block_size, like.strong, like.stride)
-            == (
-                block_size,
-                strong,
-                stride,
-            )
-        )
-        self._like = like if alike else None
+        if like and not (like.complete and (like.block_size, like.strong, like.stride) == (block_size, strong, stride)):
+            like = None
+        self._like = like
 
     def feed(self, frame: bytes | bytearray | memoryview) -> None:
         """Take what follows; of any length."""
@@ -71,7 +63,10 @@ class SignatureBuilder:
         self._rest = bytearray(view[whole:])
 
     def sums(self, first: int, count: int) -> bytes:
-        """The strong checksums of ``count`` blocks from block ``first`` on, all of them whole and fed already."""
+        """The strong checksums of ``count`` blocks from block ``first`` on, all of them whole and fed already.
+
+        Empty if there was more content than a signature may have blocks.
+        """
         size = self.strong.size
         return bytes(self._strong_sums[first * size : (first + count) * size])
 

@@ -122,7 +122,8 @@ class Search:
         signature = self._signature
         self.checks += 1
         digest = signature.strong.digest(self._tape.view(offset, offset + signature.block_size))
-        for row in signature.lookup.rows(place, near, self._limits.max_candidates).tolist():
+        nearest = signature.row(near) or 0
+        for row in signature.lookup.rows(place, nearest, self._limits.max_candidates).tolist():
             if signature.strong_sums[row].tobytes() == digest:
                 return signature.block(row)
         return None
