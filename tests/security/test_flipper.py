@@ -1,0 +1,175 @@
+"""Somebody swaps a directory for a link that leads out of the root, at any moment of any act: none ever follows it.
+
+Each act has the same race for a while, and must neither escape once nor fail always; the naive way of doing it is the
+control that the race is one. ``make faults`` races longer.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.hashing import Digester
+from dirsync.fs.publish import Publisher
+from dirsync.fs.root import Root
+from dirsync.fs.stable import read_small
+from dirsync.fs.staging import Staging
+from dirsync.fs.walk import scan_tree
+from dirsync.tree.entry import Kind, directory_entry, file_entry
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Tree
+from tests.support.crashes import untouched
+from tests.support.flipper import flipping, naive
+
+BUDGETS = [pytest.param(0.25, id="short"), pytest.param(5.0, id="long", marks=pytest.mark.faults)]
+"""Seconds for each act."""
+SECRET, INSIDE = b"secret", b"inside"
+ENTRY = file_entry(mode=0o600, size=len(INSIDE), mtime_ns=1)
+Act = Callable[["Stage"], bytes | None]
+
+
+class Stage:
+    """A root with the directory ``p`` that becomes a link to ``outside``, where every name of ``p`` is taken too."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.outside = place / "outside"
+        self._inner = place / "root" / "p"
+        for directory in (self.outside, self._inner):
+            (directory / "directory").mkdir(parents=True)
+        for name in ("file", "other"):
+            (self.outside / name).write_bytes(SECRET)
+            (self._inner / name).write_bytes(INSIDE)
+        (self.outside / "secret").write_bytes(SECRET)
+        (self.outside / "link").symlink_to("secret")
+        (place / "link").symlink_to(self.outside)
+        self._fd = os.open(self._inner, os.O_RDONLY)
+        self.root = Root.open(place / "root")
+        self.staging = Staging.open(self.root)
+        self.publisher = Publisher(self.root, self.staging)
+
+    def race(self, act: Act, seconds: float) -> tuple[int, list[bytes]]:
+        """Act while the directory is swapped; how often it was done, and what was read or listed."""
+        done, told = 0, []
+        with flipping(self._inner, self.place / "link"):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                self.reset()
+                self.root.forget_all()
+                try:
+                    read = act(self)
+                except PathFailure:
+                    continue
+                done += 1
+                if read is not None:
+                    told.append(read)
+        return done, told
+
+    def reset(self) -> None:
+        """Put into the real directory what acts take away, and take away what they made, by its descriptor."""
+        for name in os.listdir(self._fd):
+            if name.startswith("new"):
+                (os.rmdir if name == "new-directory" else os.unlink)(name, dir_fd=self._fd)
+        descriptor = os.open("file", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=self._fd)
+        os.write(descriptor, INSIDE)
+        os.close(descriptor)
+        if "directory" not in os.listdir(self._fd):
+            os.mkdir("directory", dir_fd=self._fd)
+
+    def put(self, name: str) -> None:
+        """Write and publish a file."""
+        staged = self.staging.create(at(name))
+        try:
+            staged.write(INSIDE)
+            self.publisher.publish_file(staged, at(name), ENTRY)
+        finally:
+            staged.discard()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.staging.close()
+        self.root.close()
+        os.close(self._fd)
+
+
+def at(name: str) -> RelPath:
+    """A path below the directory that is swapped."""
+    return RelPath(b"p/" + name.encode())
+
+
+def list_all(stage: Stage) -> bytes:
+    """Every name that a scan finds."""
+    tree = Tree()
+    scan_tree(stage.root, tree)
+    return b" ".join(path for path, _ in tree.walk())
+
+
+def exchange(stage: Stage) -> None:
+    """Let two files change places."""
+    stage.publisher.exchange(at("file"), at("other"), (Kind.FILE, Kind.FILE))
+
+
+ACTS: dict[str, Act] = {
+    "write": lambda stage: stage.put("file"),
+    "write new": lambda stage: stage.put("new-file"),
+    "swap kinds": lambda stage: stage.put("directory"),
+    "rename": lambda stage: void(stage.publisher.move(at("file"), at("new-name"), Kind.FILE)),
+    "rename over": lambda stage: void(stage.publisher.move(at("file"), at("other"), Kind.FILE)),
+    "exchange": exchange,
+    "unlink": lambda stage: stage.publisher.remove(at("file"), Kind.FILE),
+    "rmdir": lambda stage: stage.publisher.remove(at("directory"), Kind.DIRECTORY),
+    "mkdir": lambda stage: void(stage.publisher.make_directory(at("new-directory"), 0o755)),
+    "symlink": lambda stage: void(stage.publisher.make_symlink(at("new-link"), b"target")),
+    "symlink over": lambda stage: void(stage.publisher.make_symlink(at("file"), b"target")),
+    "chmod": lambda stage: void(stage.publisher.set_metadata(at("file"), ENTRY._replace(mode=0o640))),
+    "chmod of the directory": lambda stage: void(stage.publisher.set_metadata(RelPath(b"p"), directory_entry(0o750))),
+    "utimes": lambda stage: void(stage.publisher.set_metadata(at("file"), ENTRY._replace(mtime_ns=time.time_ns()))),
+    "open": lambda stage: read_small(stage.root, at("file"))[0],
+    "hash": lambda stage: Digester(stage.root).digest(at("file"))[0],
+    "read a link": lambda stage: void(stage.root.readlink(RelPath(b"p"))),
+    "look": lambda stage: str(stage.root.lstat(at("secret"))).encode(),
+    "list": list_all,
+}
+
+
+def void(_: object) -> None:
+    """An act whose result tells nothing."""
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A root beside something that nobody may touch."""
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+@pytest.mark.case("I22", "J03", "D06")
+@pytest.mark.parametrize("seconds", BUDGETS)
+@pytest.mark.parametrize("act", ACTS)
+def test_act(stage: Stage, act: str, seconds: float) -> None:
+    """It is done inside or not at all: nothing outside is changed, read or listed."""
+    before = untouched(stage.outside)
+    done, told = stage.race(ACTS[act], seconds)
+    secrets = {SECRET, hashlib.sha256(SECRET).digest(), b"st_size=6"}
+
+    assert before == untouched(stage.outside)
+    assert [] == [read for read in told if any(secret in read for secret in secrets)]
+    assert done > 0
+
+
+@pytest.mark.case("I22")
+def test_control(stage: Stage) -> None:
+    """The race is one: whoever checks where a path leads, and then writes there, escapes."""
+    escapes = 0
+    with flipping(stage.place / "root" / "p", stage.place / "link"):
+        end = time.monotonic() + 20
+        while not escapes and time.monotonic() < end:
+            naive(stage.place / "root", "p/file", b"escaped")
+            escapes += (stage.outside / "file").read_bytes() == b"escaped"
+
+    assert escapes
