@@ -1,0 +1,59 @@
+"""The profile ``monitoring``: a Prometheus that sees both."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.containers.project import Project
+from tests.support.engine import docker
+from tests.support.metrics import get
+from tests.support.waiting import until
+
+STAND_IN = """
+FROM {python_image}
+COPY prometheus /bin/prometheus
+RUN install --directory --owner=65534 --group=65534 /prometheus
+ENTRYPOINT ["/bin/prometheus"]
+"""
+
+pytestmark = pytest.mark.needs("prometheus")
+
+
+@pytest.fixture
+def prometheus_image(session: str, python_image: str, tmp_path: Path) -> Iterator[str]:
+    """An image with this machine's Prometheus, in the place of the published one: nothing is fetched for a test."""
+    program = shutil.which("prometheus")
+    assert program is not None, "promtool is here, prometheus is not"
+    context = tmp_path / "prometheus"
+    context.mkdir()
+    shutil.copy2(program, context)
+    (context / "Dockerfile").write_text(STAND_IN.format(python_image=python_image))
+    image = f"prometheus:{session}"
+    docker("build", "--tag", image, context, seconds=120)
+    yield image
+    docker("image", "rm", "--force", image)
+
+
+def test_targets(project: Project, prometheus_image: str) -> None:
+    """It finds the server and the client by their names, and both answer; services that do not run are no targets."""
+    project.environment["PROMETHEUS_IMAGE"] = prometheus_image
+    project.up(profile="monitoring")
+    port = project.port("prometheus", 9090)
+
+    def ask(path: str) -> Any:
+        answer = get(port, f"/api/v1/{path}")
+        return json.loads(answer.body)["data"] if answer.status == 200 else None
+
+    def health() -> dict[str, str]:
+        found = ask("targets")
+        return {target["labels"]["job"]: target["health"] for target in found["activeTargets"]} if found else {}
+
+    expected = {"dirsync-server": "up", "dirsync-client": "up"}
+    until(lambda: health() == expected, "both are scraped", seconds=40)
+    until(lambda: ask("query?query=dirsync_in_sync==1")["result"], "the client says that it is in sync", seconds=40)
+
+    assert expected == health()

@@ -1,0 +1,139 @@
+"""A real Docker engine, by its command line: containers that a test starts, and what they say of themselves.
+
+Everything that is started here has :data:`LABEL`, with the session's name as its value, and goes by it at the end.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.support.waiting import until
+
+LABEL = "org.dirsync.test"
+SECONDS = 60.0
+"""How long a command of the engine may take, save for building."""
+STOP_SECONDS = 10
+"""How long a container may take to stop before it is killed: what engines give."""
+
+
+def docker(
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    place: Path | None = None,
+    seconds: float = SECONDS,
+) -> str:
+    """Run a command of the engine that must succeed; its stdout."""
+    done = try_docker(*arguments, environment=environment, place=place, seconds=seconds)
+
+    assert 0 == done.returncode, f"docker {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def try_docker(
+    *arguments: str | Path,
+    environment: Mapping[str, str] | None = None,
+    place: Path | None = None,
+    seconds: float = SECONDS,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of the engine that may fail."""
+    return subprocess.run(
+        ["docker", *arguments],
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+        timeout=seconds,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+        cwd=place,
+    )
+
+
+class Container(NamedTuple):
+    """A container by its id or name."""
+
+    name: str
+
+    def inspect(self) -> dict[str, Any]:
+        """All that the engine knows of it."""
+        found: dict[str, Any] = json.loads(docker("container", "inspect", self.name))[0]
+        return found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Whether it runs, since when, and how it ended."""
+        found: dict[str, Any] = self.inspect()["State"]
+        return found
+
+    def lines(self) -> list[str]:
+        """What it wrote to stdout and stderr, a line each."""
+        done = try_docker("logs", self.name)
+        return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name in its log, oldest first."""
+        parsed = (json.loads(line) for line in self.lines() if line.startswith("{"))
+        return [event for event in parsed if event["event"] == name]
+
+    def port(self, number: int) -> int:
+        """The port of this machine's loopback at which its port is published."""
+        return int(docker("port", self.name, f"{number}/tcp").splitlines()[0].rpartition(":")[2])
+
+    def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in it."""
+        return try_docker("exec", self.name, *command)
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """Its exit status, once it has ended by itself."""
+        until(lambda: not self.state["Running"], f"{self.name} ends; it said: {self.lines()[-5:]}", seconds=seconds)
+        return int(self.state["ExitCode"])
+
+    def stop(self, signal: str = "TERM") -> tuple[int, float]:
+        """Stop it as an engine does; its exit status, and the seconds that it took."""
+        before = time.monotonic()
+        docker("kill", "--signal", signal, self.name)
+        code = self.wait(STOP_SECONDS)
+        return code, time.monotonic() - before
+
+    def remove(self) -> None:
+        """Take it away with all that it held."""
+        docker("rm", "--force", "--volumes", self.name)
+
+
+def hardened(*, user: str) -> list[str]:
+    """Options of ``docker run`` for a container that may do nothing: no root, no rights, no writing of its image."""
+    return ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", f"--user={user}"]
+
+
+def start(
+    session: str,
+    image: str,
+    *command: str,
+    options: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    entrypoint: Sequence[str] = (),
+) -> Container:
+    """Start a container in the background; it has ended or runs on when this returns."""
+    variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
+    program = [f"--entrypoint={entrypoint[0]}"] if entrypoint else []
+    arguments = [*entrypoint[1:], *command]
+    labels = [f"--label={LABEL}={session}"]
+    return Container(docker("run", "--detach", *labels, *options, *variables, *program, image, *arguments).strip())
+
+
+def clean_up(session: str) -> None:
+    """Take away everything that the session started."""
+    mine = f"label={LABEL}={session}"
+    for kind, remove in (
+        ("container", ("rm", "--force", "--volumes")),
+        ("network", ("rm",)),
+        ("volume", ("rm", "--force")),
+    ):
+        everything = ("--all",) if kind == "container" else ()
+        found = docker(kind, "ls", "--quiet", *everything, "--filter", mine).split()
+        if found:
+            docker(kind, *remove, *found)
