@@ -26,7 +26,7 @@ OPERATION_NAMES: dict[type, str] = {
     CopyContent: "copy_content",
 }
 _MILLISECONDS = 1000
-_METADATA = Choice(Way.METADATA, Reason.SAME_CONTENT)
+METADATA = Choice(Way.METADATA, Reason.SAME_CONTENT)
 
 
 @dataclass
@@ -94,7 +94,7 @@ class Accounting:
             case CopyContent():
                 self._content(ticket, ticket.choice, 0)
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
-                self._told(ticket, _METADATA, entry.size, 0)
+                self._told(ticket, METADATA, entry.size, 0)
 
     def moved(self, ticket: Ticket, files: int, size: int) -> None:
         """The server moved so many files, of ``size`` bytes in all, with one operation."""
@@ -159,7 +159,8 @@ class Accounting:
         self._literal.inc(literal)
         if had:
             self._saved[(choice.way.value,)].inc(had)
-        self._hashed.inc(size)
+        if choice.reason is not Reason.SAME_FILE:
+            self._hashed.inc(size)
         self._saved[("compression",)].inc(ticket.compressed_bytes)
         self._content_lookups["content", "hit" if choice.way is Way.DEDUP else "miss"].inc()
         self.totals.logical_bytes += literal + had

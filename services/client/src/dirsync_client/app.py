@@ -155,6 +155,7 @@ class Client:
             ignored=lambda path: core.source.ignore.matches(path, True),
             degraded=self._degraded,
             overflowed=self._overflowed,
+            gathering=core.engine.inbox.gathering,
         )
         self._ignore = core.source.ignore
         self._unusable: UsageError | None = None

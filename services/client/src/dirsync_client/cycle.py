@@ -10,6 +10,7 @@ changed the replica (or we have a bug), and the tree is fetched again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.delta.strategy import Choice, Reason, Way
@@ -17,7 +18,7 @@ from dirsync.errors import PathError
 from dirsync.fs.failure import PathFailure
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import Change, diff, diff_paths
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.guards import History
 from dirsync.tree.path import RelPath, ancestors
 from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, needs_digest, operation
@@ -92,6 +93,8 @@ class Cycle:
         self._hashing = 0
         self._attempts: dict[RelPath, int] = {}
         self._bulk: Iterator[Change] | None = None
+        self._bulk_stale = False
+        """A directory was moved: what the comparison holds of it is not where it was any more."""
         self._bulk_since = 0.0
         self._again: set[RelPath] = set()
         self._moved: set[RelPath] = set()
@@ -116,7 +119,9 @@ class Cycle:
         """Whether :meth:`advance` has something to do at once."""
         if self._again or (self._refetch and not self._busy):
             return True
-        return self._bulk is not None and not self._refetch and self._outbox.room > 0 and self._hashing < MAX_HASHING
+        if self._bulk is None or self._refetch or self._moves.under_way:
+            return False
+        return self._outbox.room > 0 and self._hashing < MAX_HASHING
 
     @property
     def equal(self) -> bool:
@@ -128,13 +133,13 @@ class Cycle:
     def compare_all(self) -> None:
         """Compare the trees from their roots."""
         self._bulk = diff(self.replica, self._source.tree, self._source.problems)
+        self._bulk_stale = False
         self._bulk_since = self._now()
 
     def compare(self, paths: Iterable[RelPath], since: float) -> None:
         """Compare these paths and what is below them."""
         self._move_directories(since)
-        for change in list(diff_paths(self.replica, self._source.tree, paths, self._source.problems)):
-            self._dispatch(change, since)
+        self._dispatch_all(list(diff_paths(self.replica, self._source.tree, paths, self._source.problems)), since)
         self._move_directories(since)
 
     def advance(self) -> None:
@@ -149,12 +154,12 @@ class Cycle:
             self.compare(sorted(again), self._now())
         if not self._refetch:
             self._move_directories(self._now())
-        if self._bulk is not None and not self._refetch:
+        if self._bulk is not None and not self._refetch and not self._moves.under_way:
             self._advance_bulk()
         if self._moves.waiting and not (self._busy or self._again or self._bulk is not None or self._refetch):
             # Nothing that they could wait for is under way.
             self._moves.give_up()
-            self.compare_all()
+            self._again |= self._moves.dropped()
 
     def remove(self, *, at_once: bool) -> None:
         """Have the removals judged if they have settled; ``at_once`` does not wait for that.
@@ -162,7 +167,10 @@ class Cycle:
         What is removed may be what something else is made from, so moves go first, and at the end of a sync also what
         has to be read before anybody knows.
         """
-        if not self._removals.paths or self._bulk is not None or self._refetch:
+        if not self._removals.paths:
+            self._schedule.deletes_pending(self._now(), 0)
+            return
+        if self._bulk is not None or self._refetch:
             return
         if self._moves or (at_once and (self._hashing or self._again)):
             return
@@ -223,21 +231,38 @@ class Cycle:
         return all(change.new is None for change in diff(self.replica, self._source.tree, self._source.problems))
 
     def _advance_bulk(self) -> None:
+        if self._bulk_stale:
+            self.compare_all()
         assert self._bulk is not None
-        for _ in range(min(BULK_STEPS, self._outbox.room)):
-            if self._hashing >= MAX_HASHING:
-                return
-            change = next(self._bulk, None)
-            if change is None:
-                self._bulk = None
-                return
-            self._dispatch(change, self._bulk_since)
+        count = min(BULK_STEPS, self._outbox.room, MAX_HASHING - self._hashing)
+        changes = list(islice(self._bulk, max(0, count)))
+        if len(changes) < count:
+            self._bulk = None
+        self._dispatch_all(changes, self._bulk_since)
 
     def _move_directories(self, since: float) -> None:
         if not (self._source.whereabouts.moved or self._moves):
             return
         for step in self._moves.directories(self.replica, self._busy):
             self._send(Ticket(step, None, since, Choice(Way.RENAME, Reason.SAME_FILE)))
+        self._again |= self._moves.dropped()
+
+    def _dispatch_all(self, changes: Iterable[Change], since: float) -> None:
+        """Dispatch changes, parents first: what is made from the content of another path before that is replaced."""
+        later: list[Change] = []
+        replaced: set[RelPath] = set()
+        for change in changes:
+            path, old, new = change
+            apart = replaced and any(above in replaced for above in ancestors(path))
+            adds = new is not None and new.is_directory and old is None
+            if not apart and (adds or self._source.former(path) is not None):
+                self._dispatch(change, since)
+                continue
+            later.append(change)
+            if new is not None and new.is_directory:
+                replaced.add(path)
+        for change in later:
+            self._dispatch(change, since)
 
     def _dispatch(self, change: Change, since: float) -> None:
         path = change.path
@@ -252,11 +277,12 @@ class Cycle:
         path = change.path
         move = self._moves.file(self.replica, path, self._busy)
         if move is not None and not self._apart(path):
-            self._send(Ticket(move, self._source.tree.record(path), since, Choice(Way.RENAME, Reason.SAME_FILE)))
+            way = Way.RENAME if isinstance(move, Move) else Way.DEDUP
+            self._send(Ticket(move, self._source.tree.record(path), since, Choice(way, Reason.SAME_FILE)))
             return
         if path in self._differs:
             self._differs.discard(path)
-        elif needs_digest(change) or self._router.reads_first(path, change.old, new, self.replica):
+        elif self._router.reads_first(path, change.old, new, self.replica) or needs_digest(change):
             if not self._read_first(path, change.old, new):
                 return
             change = Change(path, self.replica.get(path), self._source.tree.get(path))
@@ -292,8 +318,7 @@ class Cycle:
 
     def _origin(self, path: RelPath) -> Basis | None:
         """What the file at ``path`` was when it was elsewhere, if the replica still has that content."""
-        record = self._source.tree.record(path)
-        found = None if record is None else self._source.whereabouts.former(record)
+        found = self._source.former(path)
         if found is None or not self._router.contents.has(found.digest):
             return None
         return Basis(found.digest, found.size)
@@ -362,6 +387,7 @@ class Cycle:
         self._attempts.pop(path, None)
         self.problems.pop(path, None)
         self._schedule.solved(path)
+        self._differs.discard(path)
         self._again |= self._router.applied(ticket)
         if isinstance(step, Move):
             self._accounting.moved(ticket, *self._follow(step))
@@ -372,10 +398,7 @@ class Cycle:
                 self._router.contents.remove(gone)
             self.replica.remove(path)
         else:
-            record = ticket.sent or ticket.planned
-            assert record is not None
-            if isinstance(step, PutFile | CopyContent):
-                self._source.sent(path, ticket.planned, record)
+            record = self._made(ticket)
             try:
                 self.replica.put(path, record)
             except KeyError:
@@ -385,6 +408,19 @@ class Cycle:
         if self.replica.record(path) is not self._source.tree.record(path):
             self._again.add(path)
 
+    def _made(self, ticket: Ticket) -> Record:
+        """The record of what the server made; the source's learns what was read of it."""
+        step, record = ticket.operation, ticket.sent or ticket.planned
+        assert record is not None
+        if isinstance(step, CopyContent) and ticket.choice.reason is Reason.SAME_FILE:
+            # Nobody has read the source's file yet.
+            self._moved.add(step.path)
+            self._source.whereabouts.settled(self._source.tree.record(step.path))
+            return pack(step.entry, fingerprint_of(record))
+        if isinstance(step, PutFile | CopyContent):
+            self._source.sent(step.path, ticket.planned, record)
+        return record
+
     def _follow(self, step: Move) -> tuple[int, int]:
         """Move what the replica has here as well; gives how many files that were, and their bytes."""
         path, source = step.path, step.source
@@ -392,10 +428,10 @@ class Cycle:
         self._moves.done(step, applied=True)
         self._removals.forget(source, below=step.source_expected.is_directory)
         self._again.update((path, source))
-        if not step.source_expected.is_directory:
-            self._moved.add(path)
-            if step.exchange:
-                self._moved.add(source)
+        if step.source_expected.is_directory:
+            self._bulk_stale = self._bulk is not None
+        else:
+            self._moved.update(at for at in (path, source) if self._is_unread(at))
             if step.expected is not None and not step.exchange:
                 self._router.contents.remove(step.expected)
         try:
@@ -418,6 +454,8 @@ class Cycle:
         if isinstance(ticket.operation, Move):
             self._not_moved(ticket.operation)
             return
+        if ticket.choice.reason is Reason.SAME_FILE:
+            self._moves.refuse(path)
         mismatch = failure.outcome is Outcome.MISMATCH
         self._again |= self._router.refused(ticket) if mismatch else self._router.dropped(ticket)
         attempts = self._attempts[path] = self._attempts.get(path, 0) + 1
@@ -434,6 +472,11 @@ class Cycle:
         self._again.update((step.path, step.source))
         # What it has at the source is not what we took it for, and only its answer for the path is known.
         self._refetch = True
+
+    def _is_unread(self, path: RelPath) -> bool:
+        """Whether the source has a file at ``path`` of which nobody knows the digest."""
+        entry = self._source.tree.get(path)
+        return entry is not None and entry.kind is Kind.FILE and entry.digest == UNKNOWN
 
     def _know(self, path: RelPath, current: Entry | None) -> None:
         """The server said what is at ``path``."""

@@ -5,7 +5,8 @@ that nobody took become one that says that everything may have changed.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dirsync.clock import Monotonic, monotonic
@@ -62,6 +63,12 @@ class Inbox:
                 hints[:] = [(Hint(ROOT, HintKind.LOST), hints[0][1])]
             hints.append((hint, self._now()))
             self._changed.notify()
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """While this lasts, the engine takes nothing: both halves of a rename are to be seen together."""
+        with self._changed:
+            yield
 
     def post(self, post: Post) -> None:
         """Something came back."""

@@ -15,6 +15,7 @@ stat'ed (a link is complete when it appears, a file is not), a directory listed.
 import os
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from watchdog.observers.inotify_c import InotifyConstants as In
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
@@ -42,9 +43,11 @@ class InotifyHints(InotifyFD):
         ignored: Ignored,
         overflowed: Callable[[], None],
         refused: Callable[[str], None],
+        gathering: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Watches everything below ``root``, which it closes in the end; :meth:`start` begins to deliver.
 
+        ``gathering`` gives a context in which the hints of events that were read together are delivered.
         ``refused`` is called from the thread with the reason when watches run out later.
 
         Raises:
@@ -64,6 +67,7 @@ class InotifyHints(InotifyFD):
         self._sink = sink
         self._overflowed = overflowed
         self._refused = refused
+        self._gathering = gathering
         self._unsure = False
         self._watches = Watches(self._inotify_fd, root, ignored)
         try:
@@ -83,8 +87,10 @@ class InotifyHints(InotifyFD):
         """Read events until :meth:`stop`, the end of the root, or a refused watch."""
         try:
             while self.should_keep_running():
-                for event in self.read_events():
-                    self.handle_event(event)
+                events = self.read_events()
+                with self._gathering():
+                    for event in events:
+                        self.handle_event(event)
                 if self._unsure:
                     self._begin_again()
                 self._root.forget_all()  # a descriptor kept while idle would hold deleted directories and mounts

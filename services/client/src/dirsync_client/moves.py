@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 
 from dirsync.tree.entry import Kind, unpack
 from dirsync.tree.path import RelPath, ancestors, is_within, split
-from dirsync.tree.plan import Move
+from dirsync.tree.plan import CopyContent, Move
 from dirsync.tree.tree import Tree
 from dirsync_client.source import Source
 
@@ -29,6 +29,7 @@ class Moves:
         """Directories that a move under way takes from or puts to."""
         self._waiting: set[RelPath] = set()
         """The same of moves that cannot go yet."""
+        self._dropped: set[RelPath] = set()
         self._refused: set[RelPath] = set()
         """Paths that the server did not move something to."""
 
@@ -40,6 +41,11 @@ class Moves:
     def allowed(self) -> bool:
         """Whether moves are made at all at present."""
         return self._may()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a directory is on its way."""
+        return bool(self._held)
 
     @property
     def waiting(self) -> bool:
@@ -57,9 +63,16 @@ class Moves:
         self._waiting.clear()
         moved = self._source.whereabouts.moved
         for path, source in list(moved.items()):
+            if path not in moved:
+                continue  # it was the other half of an exchange
+            if self._is_held(path) or self._is_held(source):
+                # What is there when that move is done is another question.
+                self._waiting.update((path, source))
+                continue
             step = self._directory(replica, path, source) if self._may() else None
             if step is None:
-                moved.pop(path, None)
+                del moved[path]
+                self._dropped.update((path, source))
             elif self._must_wait(step, replica, busy):
                 self._waiting.update((path, source))
             else:
@@ -69,20 +82,27 @@ class Moves:
                 self._held.update((path, source))
                 yield step
 
-    def file(self, replica: Tree, path: RelPath, busy: Collection[RelPath]) -> Move | None:
-        """The move that brings the file at ``path`` from where it was before, if there is one."""
+    def file(self, replica: Tree, path: RelPath, busy: Collection[RelPath]) -> Move | CopyContent | None:
+        """The step that brings the file at ``path`` from where it was before, if there is one.
+
+        That is a copy where the former name is in use for something else again. What replaces the content there may be on
+        its way already: the server still has it as long as that is not committed.
+        """
         source = self._origin(replica, path) if self._may() and path not in self._refused else None
-        if source is None or source in busy or self.covers(source):
+        if source is None or self.covers(source):
             return None
         there, before = replica.get(path), replica.get(source)
         assert before is not None
         if there is not None and there.is_directory:
             return None
-        if source not in self._source.tree:
-            return Move(path, there, source, before)
-        if there is not None and self._origin(replica, source) == path:
-            return Move(path, there, source, before, exchange=True)
-        return None
+        if source not in busy:
+            if source not in self._source.tree:
+                return Move(path, there, source, before)
+            if there is not None and self._origin(replica, source) == path:
+                return Move(path, there, source, before, exchange=True)
+        entry = self._source.tree.get(path)
+        assert entry is not None
+        return CopyContent(path, there, entry._replace(digest=before.digest))
 
     def done(self, step: Move, *, applied: bool) -> None:
         """The move is settled."""
@@ -90,17 +110,28 @@ class Moves:
         self._held.discard(step.source)
         whereabouts, tree = self._source.whereabouts, self._source.tree
         if not applied:
-            self._refused.add(step.path)
+            self.refuse(step.path)
         elif step.source_expected.is_directory:
             whereabouts.renamed(step.source, step.path, exchange=step.exchange)
         else:
             for path in (step.path, step.source):
                 whereabouts.settled(tree.record(path))
 
+    def refuse(self, path: RelPath) -> None:
+        """What the server would not bring to ``path`` gets there in another way."""
+        self._refused.add(path)
+
     def give_up(self) -> None:
         """What waits for something that will not happen is brought over in other ways."""
+        moved = self._source.whereabouts.moved
+        self._dropped.update(moved.keys(), moved.values())
         self._waiting.clear()
-        self._source.whereabouts.moved.clear()
+        moved.clear()
+
+    def dropped(self) -> set[RelPath]:
+        """The paths that were left alone for moves that will not be made: compare them again. Each is given once."""
+        dropped, self._dropped = self._dropped, set()
+        return dropped
 
     def _directory(self, replica: Tree, path: RelPath, source: RelPath) -> Move | None:
         there, before = replica.get(path), replica.get(source)
@@ -113,12 +144,13 @@ class Moves:
             stays = source in self._source.tree and source not in moved
             return None if stays else Move(path, None, source, before)
         # What is there now is looked for elsewhere: it takes the place that is left, and goes on from there.
-        wanted = path in moved.values()
-        return Move(path, there, source, before, exchange=True) if there.is_directory and wanted else None
+        wanted = path in moved.values() if there.is_directory else self._origin(replica, source) == path
+        return Move(path, there, source, before, exchange=True) if wanted else None
+
+    def _is_held(self, path: RelPath) -> bool:
+        return any(at in self._held for at in (path, *ancestors(path)))
 
     def _must_wait(self, step: Move, replica: Tree, busy: Collection[RelPath]) -> bool:
-        if any(at in self._held for path in (step.path, step.source) for at in (path, *ancestors(path))):
-            return True
         if not step.exchange and step.source in self._source.tree:
             return True
         above, _ = split(step.path)

@@ -38,7 +38,7 @@ class Preparer:
         self,
         root: Root,
         remembered: RememberedSignatures,
-        fetch: FetchBlocks,
+        fetch: FetchBlocks | None,
         send: Callable[[Ticket], None],
         hasher: Hasher,
         post: Callable[[Hashed], None],
@@ -46,8 +46,8 @@ class Preparer:
     ) -> None:
         """Start.
 
-        ``fetch`` asks the server for checksums; ``send`` takes the files; ``hasher`` reads what may be equal, ``post``
-        is told what is not; ``block_size`` is that of BLOCK_SIZE.
+        ``fetch`` asks the server for checksums, unless there is nobody to ask; ``send`` takes the files; ``hasher``
+        reads what may be equal, ``post`` is told what is not; ``block_size`` is that of BLOCK_SIZE.
         """
         self._root = root.clone()
         self._remembered = remembered
@@ -129,7 +129,10 @@ class Preparer:
         """Give the ticket its delta; the estimated part of the file that is in the basis."""
         wanted = self._block_size
         signature = self._remembered.load(basis.digest, basis.size, wanted)
+        if signature is None and self._fetch is None:
+            return 1.0  # a delta, as far as anybody can tell, of which nothing is known
         if signature is None:
+            assert self._fetch is not None
             fetched = Fetched(basis, block_size_for(basis.size, wanted), self._fetch, self._stopped.is_set)
             found = fetched.similarity(file)
             if choose(file.size, found).way is Way.DELTA:

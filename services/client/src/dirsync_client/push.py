@@ -14,13 +14,11 @@ import grpc
 
 from dirsync.clock import monotonic
 from dirsync.delta.pieces import Copy, Piece, Zeros
-from dirsync.delta.strategy import Choice, Reason, Way
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import TooLarge
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import Entry
-from dirsync.tree.plan import CopyContent, PutFile
+from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.wire.compression import Compression, shares, shrinks
 from dirsync.wire.pieces import delta_frames
@@ -42,6 +40,7 @@ from dirsync.wire.strategy import Strategy
 from dirsync_client.bandwidth import TokenBucket
 from dirsync_client.content import LargeFile, is_zeros, read_content
 from dirsync_client.contents import Contents
+from dirsync_client.inline import promise, resolve
 from dirsync_client.outbox import Outbox, Turn, Work
 from dirsync_client.signatures import builder_for
 from dirsync_client.ticket import Differ, Settled, StreamEnded, Ticket, Unsent
@@ -214,14 +213,7 @@ class PushStream:
             except DirsyncError as error:
                 self._unsent(ticket, error)
                 return None
-            ticket.sent = content.record
-            if self._is_known(ticket, content.entry.digest):
-                operation = CopyContent(operation.path, operation.expected, content.entry)
-                ticket.operation, ticket.choice = operation, Choice(Way.DEDUP, Reason.KNOWN_CONTENT)
-            else:
-                operation, data = PutFile(operation.path, operation.expected, content.entry), content.data
-                ticket.literal_bytes = len(data)
-                self._promise(ticket, content.entry)
+            operation, data = resolve(ticket, content, self._contents, dedups=self._dedups)
         number = self._next_number()
         self._batched.append((number, ticket))
         return Item(number, operation, data)
@@ -314,19 +306,10 @@ class PushStream:
         ticket.sent = record
         ticket.signature = transfer.builder.finish() if transfer.builder is not None else None
         transfer.file.close()
-        self._promise(ticket, transfer.file.entry)
+        promise(ticket, transfer.file.entry, self._contents)
         self.outbox.closed_file()
         self.outbox.sent(1, transfer.file.entry.size)
         return encode_end(transfer.number, transfer.file.entry.digest)
-
-    def _is_known(self, ticket: Ticket, digest: bytes) -> bool:
-        """Whether the replica has this content, or will have it before this operation."""
-        return self._dedups and ticket.choice.reason is not Reason.AFTER_MISMATCH and self._contents.has(digest)
-
-    def _promise(self, ticket: Ticket, entry: Entry) -> None:
-        """From here on in the stream, the content counts as what the replica has."""
-        self._contents.put(entry)
-        ticket.promised = True
 
     def _give_up(self, transfer: _Transfer, error: DirsyncError) -> bytes:
         transfer.file.close()

@@ -16,7 +16,7 @@ from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Operation, Plan, removes
 from dirsync.tree.tree import Tree
 from dirsync_client.source import Source
-from dirsync_client.state import Agreement, StateDirectory
+from dirsync_client.state import Agreement, StateDirectory, StateView
 
 
 class Removals:
@@ -26,7 +26,7 @@ class Removals:
         self,
         source: Source,
         replica: Tree,
-        state: StateDirectory,
+        state: StateDirectory | StateView,
         replica_id: str,
         policy: GuardPolicy,
         history: History,

@@ -43,10 +43,11 @@ def builder_for(size: int, wanted: int, like: "Signature | None" = None) -> "Sig
 class SignatureStore:
     """The signatures in one directory, as bytes. One thread."""
 
-    def __init__(self, directory: Path, limit: int = LIMITS.signature_store_bytes) -> None:
-        """``limit``: how many bytes they may take on disk together."""
+    def __init__(self, directory: Path, limit: int = LIMITS.signature_store_bytes, *, read_only: bool = False) -> None:
+        """``limit``: how many bytes they may take on disk together; ``read_only``: nothing there is touched."""
         self._directory = directory
         self._limit = limit
+        self._read_only = read_only
         self._sizes: OrderedDict[str, int] | None = None
         """By name, the least recently used first; read when it is first needed."""
         self._total = 0
@@ -57,7 +58,8 @@ class SignatureStore:
         path = self._directory / name
         try:
             stored = path.read_bytes()
-            os.utime(path)
+            if not self._read_only:
+                os.utime(path)
         except OSError:
             return None
         if self._sizes is not None and name in self._sizes:
@@ -66,7 +68,7 @@ class SignatureStore:
 
     def save(self, digest: bytes, signature: bytes) -> None:
         """Remember it, as far as there is room; a disk that refuses only costs the memory."""
-        if len(signature) > self._limit:
+        if self._read_only or len(signature) > self._limit:
             return
         sizes = self._known()
         with contextlib.suppress(OSError):
@@ -81,6 +83,8 @@ class SignatureStore:
 
     def forget(self, digest: bytes) -> None:
         """Drop it: it is unsound, or of content that the replica does not have any more."""
+        if self._read_only:
+            return
         self._total -= self._known().pop(digest.hex(), 0)
         with contextlib.suppress(OSError):
             (self._directory / digest.hex()).unlink()
@@ -99,8 +103,9 @@ class SignatureStore:
 class RememberedSignatures:
     """What the store holds, as signatures; each question is counted."""
 
-    def __init__(self, directory: Path, metrics: Metrics) -> None:
-        self._store = SignatureStore(directory)
+    def __init__(self, directory: Path, metrics: Metrics, *, read_only: bool = False) -> None:
+        """``read_only``: nothing in the directory is touched, and nothing is remembered."""
+        self._store = SignatureStore(directory, read_only=read_only)
         self._metrics = metrics
 
     def load(self, digest: bytes, size: int, wanted: int) -> "Signature | None":

@@ -18,7 +18,7 @@ from dirsync.fs.stable import read_small
 from dirsync.fs.walk import look_at, scan_steps
 from dirsync.fs.whereabouts import Whereabouts
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Kind, Record, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.ignore import IgnoreRules, parse
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
@@ -119,13 +119,16 @@ class Source:
             self._note(step)
             yield step.changed
 
+    def former(self, path: RelPath) -> Entry | None:
+        """What the file at ``path`` was when it was at another one, if it was."""
+        record = self.tree.record(path)
+        return self.whereabouts.former(record) if record is not None and record[0] == Kind.FILE else None
+
     def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
         """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
         looked = list(paths)
         for path in looked:
             self.solve(path)
-        # What is gone comes before what is new, so that what moved is recognised.
-        looked.sort(key=lambda path: path not in self.tree)
         changed: list[RelPath] = []
         for step in look_at(self.root, self.tree, looked, self.rules, whereabouts=self.whereabouts):
             self._note(step)

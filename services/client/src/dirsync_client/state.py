@@ -22,7 +22,8 @@ from dirsync.runtime.fields import variable_name
 _STATE = "state.json"
 _APPROVALS = "approvals"
 _LOCK = "lock"
-_SIGNATURES = "signatures"
+SIGNATURES = "signatures"
+"""The directory of remembered signatures."""
 _HOLD_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -42,7 +43,7 @@ class StateDirectory:
         """Raises UsageError if it cannot be used."""
         prepare_state_directory(path, variable_name("client", "state_dir"))
         self.path = path
-        self.signatures = path / _SIGNATURES
+        self.signatures = path / SIGNATURES
         """Where remembered signatures are kept; made when there are any."""
         self._lock: int | None = None
 
@@ -97,9 +98,7 @@ class StateDirectory:
 
     def approvals(self) -> set[str]:
         """Approvals that no run has used yet."""
-        with contextlib.suppress(OSError):
-            return {name for name in os.listdir(self.path / _APPROVALS) if _HOLD_ID.fullmatch(name)}
-        return set()
+        return _approvals(self.path)
 
     def spend(self, hold_id: str) -> None:
         """Forget an approval that was used."""
@@ -114,9 +113,32 @@ class StateDirectory:
             file.write(json.dumps(state, indent=1).encode())
 
 
-def read_agreement(path: Path, replica_id: str) -> Agreement:
-    """As :meth:`StateDirectory.agreement`, for whoever only reads: nothing is made or locked."""
-    return _agreement(_load(path), replica_id)
+class StateView:
+    """A state directory for whoever only reads: nothing is made or locked, and what is decided is forgotten."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.signatures = path / SIGNATURES
+
+    def agreement(self, replica_id: str) -> Agreement:
+        """As :meth:`StateDirectory.agreement`."""
+        return _agreement(_load(self._path), replica_id)
+
+    def approvals(self) -> set[str]:
+        """As :meth:`StateDirectory.approvals`."""
+        return _approvals(self._path)
+
+    def agree(self, replica_id: str, agreement: Agreement) -> None:
+        """Nothing is remembered."""
+
+    def spend(self, hold_id: str) -> None:
+        """Nothing is spent."""
+
+
+def _approvals(path: Path) -> set[str]:
+    with contextlib.suppress(OSError):
+        return {name for name in os.listdir(path / _APPROVALS) if _HOLD_ID.fullmatch(name)}
+    return set()
 
 
 def _load(path: Path) -> dict[str, Any]:

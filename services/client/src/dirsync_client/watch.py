@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 
 from dirsync.fs.root import Root
@@ -65,6 +66,7 @@ class Watcher:
         ignored: Callable[[RelPath], bool] = _nothing_ignored,
         degraded: Callable[[str], None],
         overflowed: Callable[[], None],
+        gathering: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Nothing happens before :meth:`start`.
 
@@ -77,6 +79,7 @@ class Watcher:
                 ignored still come where it lies in a directory that is not.
             degraded: gets the reason when polling has to take the place of native watching.
             overflowed: called when the kernel dropped events; the ``LOST`` hint follows.
+            gathering: gives a context; hints of what happened together come within one.
         """
         self._open_root = open_root
         self._sink = sink
@@ -85,6 +88,7 @@ class Watcher:
         self._ignored = ignored
         self._degraded = degraded
         self._overflowed = overflowed
+        self._gathering = gathering
         self._lock = threading.Lock()
         self._native: InotifyHints | None = None
         self._poller: Poller | None = None
@@ -157,7 +161,12 @@ class Watcher:
             return
         try:
             native = InotifyHints(
-                root, self._sink, ignored=self._ignored, overflowed=self._overflowed, refused=self._give_way
+                root,
+                self._sink,
+                ignored=self._ignored,
+                overflowed=self._overflowed,
+                refused=self._give_way,
+                gathering=self._gathering,
             )
         except WatchRefused as refusal:
             self._give_way(str(refusal))

@@ -58,6 +58,7 @@ CHOICES: tuple[Choice, ...] = (
     ),
     Choice(Way.DELTA, Reason.SIMILAR),
     Choice(Way.DEDUP, Reason.KNOWN_CONTENT),
+    Choice(Way.DEDUP, Reason.SAME_FILE),
     Choice(Way.RENAME, Reason.SAME_FILE),
     Choice(Way.RENAME, Reason.SAME_CONTENT),
     Choice(Way.METADATA, Reason.SAME_CONTENT),

@@ -10,7 +10,7 @@ Steps come depth first, parents before children, one for each directory: between
 The walk is iterative; depth costs memory, not stack.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
@@ -54,16 +54,18 @@ def scan_steps(
     above it. ``whereabouts`` recognises directories that went elsewhere.
     """
     root.forget_all()
-    whereabouts.begin(search=deep)
+    places = list(dict.fromkeys(starts))
+    # Where a directory is found before the place that it left has been looked at, it is searched for.
+    whereabouts.begin(search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, whereabouts)
-    for start in dict.fromkeys(starts):
+    for start in places:
         yield from walk.below(_nearest(tree, start), deep=deep)
 
 
 def look_at(
     root: Root,
     tree: Tree,
-    paths: Iterable[RelPath],
+    paths: Collection[RelPath],
     rules: ScanRules = DEFAULT_RULES,
     now: WallNanoseconds = wall_ns,
     whereabouts: Whereabouts = NOWHERE,
@@ -77,14 +79,18 @@ def look_at(
     root.forget_all()
     whereabouts.begin(search=False)
     walk = _Walk(root, tree, rules, now, whereabouts)
-    listings: dict[RelPath, None] = {}
-    for path in dict.fromkeys(paths):
-        found = walk.look(path)
-        if found is None:
-            listings[_nearest(tree, split(path)[0])] = None
-        else:
-            yield from found
-    yield from scan_steps(root, tree, rules, listings, deep=False, now=now, whereabouts=whereabouts)
+    known = [path for path in dict.fromkeys(paths) if path in tree]
+    # What is gone comes before what is new, so that what moved is recognised.
+    for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
+        listings: dict[RelPath, None] = {}
+        for path in group:
+            found = walk.look(path)
+            if found is None:
+                listings[_nearest(tree, split(path)[0])] = None
+            else:
+                yield from found
+        if listings:
+            yield from scan_steps(root, tree, rules, listings, deep=False, now=now, whereabouts=whereabouts)
 
 
 def scan_tree(
@@ -157,12 +163,16 @@ class _Walk:
         if found is known or found == known:
             return ()
         if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
-            self._left(path)
+            if known is not None:
+                self._whereabouts.search()
+                self._left(path)
             return self.appeared(path, found)
         another = known is not None and identity_of(found) != identity_of(known)
         if another and self._whereabouts.remembers:
             self._left(path)
         if another and kind == Kind.DIRECTORY:
+            # Names change places: what is here now may have left a path that has not been looked at yet.
+            self._whereabouts.search()
             self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, found)
             return self.below(path, changed=True)
         self._tree.put(path, found)

@@ -39,6 +39,8 @@ class Whereabouts:
         self.moved: dict[RelPath, RelPath] = {}
         """Directories that turned up elsewhere: new path to old path, in the order in which they were found. Whoever
         acts on one removes it."""
+        self._came: dict[RelPath, Identity] = {}
+        """Which directory it was that came to a path of :attr:`moved`, or to one that was of it."""
         self._limit = limit
         self._held = 0
         self._files: OrderedDict[Identity, tuple[RelPath, Record]] = OrderedDict()
@@ -59,6 +61,12 @@ class Whereabouts:
         """
         self._searching = search and self._limit > 0
         self._places = None
+        if not self.moved:
+            self._came.clear()
+
+    def search(self) -> None:
+        """From here on in this look, a new directory may be one that the tree still has elsewhere."""
+        self._searching = self._limit > 0
 
     def left(self, path: RelPath, node: Record | Directory | None) -> None:
         """``node``, taken out of the tree, is not at ``path`` any more."""
@@ -109,9 +117,7 @@ class Whereabouts:
         else:
             tree.graft(path, found.directory)
             tree.put(path, record)
-        self.moved[path] = self.moved.pop(found.path, found.path)
-        if self.moved[path] == path:
-            del self.moved[path]
+        self._note(found.path, path, _identity(record))
         return [found.path]
 
     def renamed(self, source: RelPath, path: RelPath, *, exchange: bool = False) -> None:
@@ -124,6 +130,15 @@ class Whereabouts:
 
         self._files = OrderedDict((identity, (rebase(at), record)) for identity, (at, record) in self._files.items())
         self.moved = {new: rebase(old) for new, old in self.moved.items() if new != rebase(old)}
+
+    def _note(self, source: RelPath, path: RelPath, identity: Identity) -> None:
+        """A directory went from ``source`` to ``path``; where it had come to ``source`` itself, it came from there."""
+        if self._came.get(source) == identity and source in self.moved:
+            source = self.moved.pop(source)
+        self.moved.pop(path, None)
+        if source != path:
+            self.moved[path] = source
+            self._came[path] = identity
 
     def _take(self, root: Root, tree: Tree, path: RelPath, record: Record) -> _Departed | None:
         identity = _identity(record)

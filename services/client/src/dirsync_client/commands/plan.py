@@ -2,28 +2,28 @@
 
 import argparse
 import json
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from dirsync.clock import monotonic
-from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import file_record
-from dirsync.fs.hashing import Digester
-from dirsync.fs.root import Identity
 from dirsync.runtime.cli import ExitCode
-from dirsync.tree.diff import Change, diff
-from dirsync.tree.guards import Facts, GuardPolicy, History, Hold, is_foreign, judge, set_apart
+from dirsync.runtime.logging import configure
+from dirsync.runtime.settings import LogLevel
+from dirsync.tree.guards import GuardPolicy, Hold
 from dirsync.tree.path import escape
-from dirsync.tree.plan import Delete, MakeDirectory, Operation, Plan, PutFile, PutSymlink, needs_digest
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.plan import Delete, Move, Operation
+from dirsync.tree.problem import Problem
+from dirsync.tree.tree import Attributes
 from dirsync.wire.agent import view_hold
+from dirsync_client.accounting import OPERATION_NAMES
+from dirsync_client.commands.rehearsal import Rehearsal, Step
 from dirsync_client.connection import ServerConnection
 from dirsync_client.looking import looking_at_source
 from dirsync_client.remote import RemoteReplica
 from dirsync_client.settings import ClientSettings
 from dirsync_client.settings import Delete as DeleteSetting
-from dirsync_client.source import Source
-from dirsync_client.state import read_agreement
+from dirsync_client.state import StateView
+
+FOUND_OUT_WHEN_SENT = "found_out_when_sent"
+"""The reason of a delta whose size nobody knows without asking the server what the blocks of its basis are."""
 
 
 class PlannedOperation(NamedTuple):
@@ -31,13 +31,18 @@ class PlannedOperation(NamedTuple):
 
     operation: str
     path: str
+    source: str
+    """Where a move takes it from, or what it changes places with."""
     strategy: str
-    bytes: int
     reason: str
+    bytes: int
+    """Bytes of content to send, before compression; the most, where that is found out when it is sent."""
 
 
 def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what a sync would do."""
+    # What is decided here happens to nobody, so the log tells nobody.
+    configure("client", LogLevel.ERROR)
     with looking_at_source(settings) as source:
         connection = ServerConnection(settings)
         try:
@@ -46,69 +51,53 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
             counted = status.options.attributes
             source.count(Attributes(counted.mode, counted.mtime and settings.preserve_mtime))
             replica = remote.tree(source.tree.attributes, source.ignore)
-            agreement = read_agreement(settings.state_dir, status.replica_id)
         finally:
             connection.close()
-        planned = Plan(_changes(source, replica))
-        foreign = not agreement.adopted and is_foreign(source.tree, replica)
-        apart: list[Operation] = []
-        immediate = planned.immediate()
-        steps = list(set_apart(immediate, apart)) if foreign else list(immediate)
-        removing = [] if settings.delete is DeleteSetting.NEVER else [*apart, *planned.deletes]
-        intact = agreement.identity in (None, Identity(*source.root.identity))
-        facts = Facts(len(source.tree), intact, source.mounts_lost, foreign)
-        policy = GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count)
-        now = monotonic()
-        verdict = judge(removing, facts, History(now, len(replica)), now=now, policy=policy)
-        lines = [_describe(step) for step in (*steps, *verdict.released)]
-        _print(lines, verdict.hold, source, as_json=arguments.json)
+        rehearsal = Rehearsal(
+            source,
+            replica,
+            StateView(settings.state_dir),
+            status.replica_id,
+            block_size=settings.block_size,
+            deletes=settings.delete is DeleteSetting.PROPAGATE,
+            policy=GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+        )
+        try:
+            lines = [_describe(step) for step in rehearsal.steps()]
+        finally:
+            rehearsal.close()
+        _print(lines, rehearsal.hold, rehearsal.problems, as_json=arguments.json)
     return ExitCode.DONE
 
 
-def _changes(source: Source, replica: Tree) -> Iterator[Change]:
-    """The differences; a file that may be equal is read, and nothing is kept of it."""
-    digester = Digester(source.root)
-    for change in list(diff(replica, source.tree, source.problems)):
-        if not needs_digest(change):
-            yield change
-            continue
-        try:
-            digest, status, looked_at_ns = digester.digest(change.path)
-        except PathFailure as failure:
-            source.fail(failure.problem())
-            continue
-        source.tree.put(change.path, file_record(status, looked_at_ns, digest))
-        new, normalize = source.tree.get(change.path), source.tree.attributes.normalize
-        if new is not None and change.old is not None and normalize(new) != normalize(change.old):
-            yield change._replace(new=new)
+def _describe(step: Step) -> PlannedOperation:
+    operation, choice = step.operation, step.choice
+    source = escape(operation.source) if isinstance(operation, Move) else ""
+    strategy, reason = ("", _why(operation)) if choice is None else (choice.way.value, choice.reason.value)
+    if not step.exact:
+        reason = FOUND_OUT_WHEN_SENT
+    return PlannedOperation(_name(operation), escape(operation.path), source, strategy, reason, step.literal)
 
 
-def _describe(step: Operation) -> PlannedOperation:
-    path = escape(step.path)
-    match step:
-        case Delete():
-            return PlannedOperation("delete", path, "", 0, "the source does not have it")
-        case MakeDirectory():
-            return PlannedOperation("make_directory", path, "", 0, _why(step))
-        case PutSymlink():
-            return PlannedOperation("put_symlink", path, "", 0, _why(step))
-        case PutFile(entry=entry):
-            return PlannedOperation("put_file", path, "whole", entry.size, _why(step))
-        case _:
-            return PlannedOperation("set_metadata", path, "metadata", 0, "only mode or mtime differ")
+def _name(operation: Operation) -> str:
+    exchange = isinstance(operation, Move) and operation.exchange
+    return "exchange" if exchange else OPERATION_NAMES[type(operation)]
 
 
-def _why(step: Operation) -> str:
-    return "the replica does not have it" if step.expected is None else "the replica has something else"
+def _why(operation: Operation) -> str:
+    """The reason of an operation without content: none of the replica's, another's, or what left the source."""
+    if isinstance(operation, Delete):
+        return "gone"
+    return "new" if operation.expected is None else "changed"
 
 
-def _print(lines: list[PlannedOperation], hold: Hold | None, source: Source, *, as_json: bool) -> None:
-    problems = list(source.problems.values())
+def _print(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem], *, as_json: bool) -> None:
+    total = sum(line.bytes for line in lines)
     if as_json:
         held = view_hold(hold) if hold else None
         data: dict[str, Any] = {
             "operations": [line._asdict() for line in lines],
-            "bytes": sum(line.bytes for line in lines),
+            "bytes": total,
             "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}]
             if held and hold
             else [],
@@ -117,14 +106,23 @@ def _print(lines: list[PlannedOperation], hold: Hold | None, source: Source, *, 
         print(json.dumps(data))
         return
     for line in lines:
-        size = f"{line.strategy}, {line.bytes} bytes" if line.strategy else ""
-        print(f"{line.operation:<15}{line.path}" + (f"  ({size})" if size else ""))
+        print(f"{line.operation:<15}{line.path}{_remark(line)}")
     if hold is not None:
         print(f"held {hold.id} ({hold.guard.value}): {hold.message}")
         for step in hold.operations:
-            print(f"  held: {_describe(step).operation:<15}{escape(step.path)}")
+            print(f"  held: {_name(step):<15}{escape(step.path)}")
     for problem in problems:
         print(f"problem: {problem.message}")
     held_count = len(hold.operations) if hold else 0
-    total = sum(line.bytes for line in lines)
     print(f"{len(lines)} operations, {total} bytes to send, {held_count} held" if lines or hold else "nothing to do")
+
+
+def _remark(line: PlannedOperation) -> str:
+    """What a person wants to know beside the path."""
+    if not line.strategy:
+        return ""
+    if line.source:
+        return f"  ({line.strategy}, {'with' if line.operation == 'exchange' else 'from'} {line.source})"
+    if line.reason == FOUND_OUT_WHEN_SENT:
+        return f"  ({line.strategy}, at most {line.bytes} bytes: how many is found out when it is sent)"
+    return f"  ({line.strategy}, {line.bytes} bytes: {line.reason.replace('_', ' ')})"

@@ -1,0 +1,257 @@
+"""A sync that changes nothing: every decision is the engine's own, only the push stream and the server are played.
+
+Source and replica are looked at as for a sync, and what a sync has to read before it knows what to do is read here too.
+What would be sent is named instead, and then counts as done.
+
+What the server alone could tell is left open: a file that a delta may be made for, and of whose basis nobody remembers
+what its blocks are, and whatever quotas or full disks may refuse.
+"""
+
+import queue
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dirsync.clock import monotonic
+from dirsync.delta.blocks import span
+from dirsync.delta.pieces import Copy, Piece
+from dirsync.delta.strategy import Choice, Way
+from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure, TooLarge
+from dirsync.fs.fingerprint import file_record
+from dirsync.fs.hashing import Digester
+from dirsync.fs.stable import StableFile
+from dirsync.limits import LIMITS
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.entry import UNKNOWN, Kind, unpack
+from dirsync.tree.guards import GuardPolicy, History, Hold
+from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.tree import Tree
+from dirsync.wire.strategy import Strategy
+from dirsync_client.accounting import METADATA, Accounting
+from dirsync_client.content import read_content
+from dirsync_client.contents import Contents
+from dirsync_client.cycle import Cycle
+from dirsync_client.hasher import Hashed, Hasher
+from dirsync_client.inline import resolve
+from dirsync_client.moves import Moves
+from dirsync_client.outbox import MAX_UNSETTLED, Outbox, Turn, Work
+from dirsync_client.preparer import Preparer
+from dirsync_client.removals import Removals
+from dirsync_client.router import Router
+from dirsync_client.schedule import Schedule
+from dirsync_client.signatures import RememberedSignatures
+from dirsync_client.source import Source
+from dirsync_client.state import StateView
+from dirsync_client.ticket import Delta, Settled, Ticket, Unsent
+
+OFFERED = frozenset(Strategy)
+"""A server of our own version offers them all."""
+
+
+class Step(NamedTuple):
+    """What a sync would do at one path."""
+
+    operation: Operation
+    choice: Choice | None
+    """How content travels; ``None`` where there is none."""
+    literal: int
+    """Bytes of content that would be sent, before compression."""
+    exact: bool = True
+    """Otherwise it is a delta, ``literal`` is the most that may be sent, and the server knows more."""
+
+
+class Rehearsal:
+    """One sync of a source into a replica, with nobody at the other end."""
+
+    def __init__(
+        self,
+        source: Source,
+        replica: Tree,
+        state: StateView,
+        replica_id: str,
+        *,
+        block_size: int,
+        deletes: bool,
+        policy: GuardPolicy,
+    ) -> None:
+        """``replica`` becomes the source's equal; the source's files are not touched, nor is anything of ``state``."""
+        now, metrics = monotonic(), Metrics()
+        self._source = source
+        self._there = replica.copy()
+        """What the replica holds after what counts as done."""
+        self._sizes = Counter(_large_sizes(source.tree))
+        self._mail: queue.SimpleQueue[Hashed | Ticket] = queue.SimpleQueue()
+        self._sent: list[Ticket] = []
+        self._outbox = Outbox()
+        self._contents = Contents()
+        self._hasher = Hasher(source.root, self._mail.put)
+        remembered = RememberedSignatures(state.signatures, metrics, read_only=True)
+        self._preparer = Preparer(
+            source.root, remembered, None, self._mail.put, self._hasher, self._mail.put, block_size
+        )
+        history = History(now, len(replica), policy.window_seconds)
+        self._removals = Removals(source, replica, state, replica_id, policy, history, metrics)
+        self._cycle = Cycle(
+            source,
+            replica,
+            self._outbox,
+            self._hasher,
+            Router(self._outbox, self._preparer, self._contents, OFFERED),
+            Moves(source, lambda: deletes and not self._removals.foreign),
+            self._removals,
+            history,
+            Schedule(0, 0, LIMITS.retry_max_seconds),
+            Accounting(metrics),
+            lambda _known, _digest: self._there.copy(),
+            deletes=deletes,
+        )
+
+    @property
+    def hold(self) -> Hold | None:
+        """What a guard would hold, once all steps are made."""
+        return self._removals.hold
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What could not be read."""
+        return list((self._cycle.problems | self._source.problems).values())
+
+    def steps(self) -> Iterator[Step]:
+        """What would be done, in the order in which it would be done."""
+        cycle = self._cycle
+        cycle.compare_all()
+        while True:
+            cycle.advance()
+            while not self._mail.empty():
+                self._take(self._mail.get())
+            cycle.remove(at_once=True)
+            if cycle.impatient:
+                continue
+            if self._outbox.room < MAX_UNSETTLED:
+                yield from self._perform(self._outbox.take())
+            elif cycle.working:
+                self._take(self._mail.get())
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._hasher.close()
+        self._preparer.close()
+
+    def _take(self, came: Hashed | Ticket) -> None:
+        if isinstance(came, Hashed):
+            self._cycle.hashed(came)
+        else:
+            self._outbox.add(came)
+
+    # The part of the push stream, and of the server behind it.
+
+    def _perform(self, work: Work) -> Iterator[Step]:
+        match work.turn:
+            case Turn.BATCH:
+                for ticket in work.tickets:
+                    yield from self._small(ticket)
+            case Turn.FRAME:
+                large = self._outbox.take_large()
+                assert large is not None
+                self._outbox.closed_file()
+                yield from self._large(large)
+            case Turn.COMMIT:
+                self._commit()
+            case Turn.STOP:
+                raise AssertionError(work)
+
+    def _small(self, ticket: Ticket) -> Iterator[Step]:
+        ticket.sent = ticket.planned
+        if isinstance(ticket.operation, PutFile):
+            try:
+                resolve(ticket, read_content(self._source.root, ticket.path), self._contents, dedups=True)
+            except TooLarge:
+                self._outbox.grown(ticket)
+                return
+            except DirsyncError as error:
+                self._unsent(ticket, error)
+                return
+        yield self._done(ticket)
+
+    def _large(self, ticket: Ticket) -> Iterator[Step]:
+        exact = ticket.choice.way is not Way.DELTA or ticket.delta is not None
+        ticket.sent, ticket.literal_bytes = ticket.planned, ticket.size
+        try:
+            if ticket.delta is not None:
+                ticket.literal_bytes = self._literal(ticket, ticket.delta)
+            if self._sizes[ticket.size] > 1 and _is_unread(ticket):
+                digest, status, looked_at_ns = Digester(self._source.root).digest(ticket.path)
+                ticket.sent = file_record(status, looked_at_ns, digest)
+        except PathFailure as failure:
+            self._unsent(ticket, failure)
+            return
+        yield self._done(ticket, exact=exact)
+
+    def _literal(self, ticket: Ticket, delta: Delta) -> int:
+        """Bytes of the file that its delta does not copy; runs of zeros count as they do when they are sent."""
+        size = copied = 0
+        with StableFile(self._source.root, ticket.path) as file:
+            for frame in file.frames(LIMITS.frame_bytes):
+                size += len(frame)
+                copied += _copied(delta.differ.feed(frame), delta)
+            return size - copied - _copied(delta.differ.finish(), delta)
+
+    def _done(self, ticket: Ticket, *, exact: bool = True) -> Step:
+        self._outbox.sent(1, 0)
+        self._sent.append(ticket)
+        return Step(ticket.operation, _choice(ticket), ticket.literal_bytes, exact)
+
+    def _unsent(self, ticket: Ticket, error: DirsyncError) -> None:
+        kind = getattr(error, "kind", ProblemKind.CHANGING)
+        self._outbox.settled(1, requested=False)
+        self._cycle.unsent(Unsent(ticket, Problem(ticket.path, kind, str(error))))
+
+    def _commit(self) -> None:
+        sent, self._sent = self._sent, []
+        for ticket in sent:
+            _apply(self._there, ticket)
+        self._outbox.settled(len(sent), requested=True)
+        self._cycle.settled(Settled(sent, [], self._there.digest(), len(self._there), rescanned=False))
+
+
+def _choice(ticket: Ticket) -> Choice | None:
+    match ticket.operation:
+        case PutFile() | CopyContent() | Move():
+            return ticket.choice
+        case SetMetadata():
+            return METADATA
+        case _:
+            return None
+
+
+def _apply(tree: Tree, ticket: Ticket) -> None:
+    match ticket.operation:
+        case Delete(path=path):
+            tree.remove(path)
+        case Move(path=path, source=source, exchange=True):
+            tree.exchange(path, source)
+        case Move(path=path, source=source):
+            tree.move(source, path)
+        case operation:
+            assert ticket.sent is not None
+            tree.put(operation.path, ticket.sent)
+
+
+def _copied(pieces: Iterable[Piece], delta: Delta) -> int:
+    copies = (piece for piece in pieces if isinstance(piece, Copy))
+    return sum(span(*copy, delta.block_size, delta.basis.size)[1] for copy in copies)
+
+
+def _is_unread(ticket: Ticket) -> bool:
+    return isinstance(ticket.operation, PutFile) and ticket.operation.entry.digest == UNKNOWN
+
+
+def _large_sizes(tree: Tree) -> Iterator[int]:
+    """The sizes of the files that travel in frames: two of one size may be equal."""
+    for _, record in tree.walk():
+        if record[0] == Kind.FILE and (size := unpack(record).size) > LIMITS.inline_file_bytes:
+            yield size
