@@ -10,6 +10,7 @@ changed the replica (or we have a bug), and the tree is fetched again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 
 from dirsync.clock import Monotonic, monotonic
@@ -99,6 +100,8 @@ class Cycle:
         self._again: set[RelPath] = set()
         self._moved: set[RelPath] = set()
         """Files that were moved at the replica by what their inode says, and have not been read since."""
+        self._after: dict[RelPath, set[RelPath]] = {}
+        """Paths that are not touched while another one is busy, because that one gets what they have now."""
         self._differs: set[RelPath] = set()
         """Large files that were seen to differ from what the replica has, though nobody knows their digest."""
         self._refetch = False
@@ -209,14 +212,14 @@ class Cycle:
     def unsent(self, unsent: Unsent) -> None:
         """A file could not be read as planned: look at it again."""
         path = unsent.ticket.path
-        self._busy.pop(path, None)
+        self._free(path)
         self._again |= self._router.dropped(unsent.ticket)
         self._unreadable(unsent.problem)
 
     def hashed(self, hashed: Hashed) -> None:
         """A file was read that may be what the replica has."""
         self._hashing -= 1
-        self._busy.pop(hashed.path, None)
+        self._free(hashed.path)
         if isinstance(hashed.result, Problem):
             self._unreadable(hashed.result)
             return
@@ -249,29 +252,57 @@ class Cycle:
 
     def _dispatch_all(self, changes: Iterable[Change], since: float) -> None:
         """Dispatch changes, parents first: what is made from the content of another path before that is replaced."""
+        first: list[Change] = []
         later: list[Change] = []
         replaced: set[RelPath] = set()
+        renames = False
         for change in changes:
             path, old, new = change
-            apart = replaced and any(above in replaced for above in ancestors(path))
+            apart = bool(replaced) and any(above in replaced for above in ancestors(path))
             adds = new is not None and new.is_directory and old is None
-            if not apart and (adds or self._source.former(path) is not None):
-                self._dispatch(change, since)
+            renamed = not adds and self._source.former(path) is not None
+            renames |= renamed
+            if not apart and (adds or renamed):
+                first.append(change)
                 continue
             later.append(change)
             if new is not None and new.is_directory:
                 replaced.add(path)
+        # Names that go round in a circle need each other's content: it must not be replaced before all have said so.
+        with self._outbox.gathering() if renames else nullcontext():
+            for change in first:
+                self._dispatch(change, since)
         for change in later:
             self._dispatch(change, since)
 
     def _dispatch(self, change: Change, since: float) -> None:
         path = change.path
-        if path in self._busy or self._moves.covers(path):
+        if path in self._busy or self._moves.covers(path) or self._has_to_wait(path):
             return
         if change.new is not None and change.new.kind is Kind.FILE:
             self._dispatch_file(change, change.new, since)
         else:
             self._dispatch_step(change, since)
+
+    def _has_to_wait(self, path: RelPath) -> bool:
+        """Whether what the replica has at ``path`` is still needed where it went; it is compared again after that.
+
+        Not so if the server was told to take it: it does that when it is told, not when it is committed.
+        """
+        went_to = self._source.whereabouts.went_to(path)
+        if went_to is None or went_to not in self._busy:
+            return False
+        ticket, there = self._busy[went_to], self.replica.get(path)
+        step = None if ticket is None else ticket.operation
+        if there is None or (isinstance(step, CopyContent) and step.entry.digest == there.digest):
+            return False
+        self._after.setdefault(went_to, set()).add(path)
+        return True
+
+    def _free(self, path: RelPath) -> None:
+        """Nothing is on its way to or from ``path`` any more."""
+        self._busy.pop(path, None)
+        self._again |= self._after.pop(path, set())
 
     def _dispatch_file(self, change: Change, new: Entry, since: float) -> None:
         path = change.path
@@ -383,7 +414,7 @@ class Cycle:
 
     def _applied(self, ticket: Ticket) -> None:
         path, step = ticket.path, ticket.operation
-        self._busy.pop(path, None)
+        self._free(path)
         self._attempts.pop(path, None)
         self.problems.pop(path, None)
         self._schedule.solved(path)
@@ -424,7 +455,7 @@ class Cycle:
     def _follow(self, step: Move) -> tuple[int, int]:
         """Move what the replica has here as well; gives how many files that were, and their bytes."""
         path, source = step.path, step.source
-        self._busy.pop(source, None)
+        self._free(source)
         self._moves.done(step, applied=True)
         self._removals.forget(source, below=step.source_expected.is_directory)
         self._again.update((path, source))
@@ -448,7 +479,7 @@ class Cycle:
 
     def _failed(self, ticket: Ticket, failure: Failure) -> None:
         path = ticket.path
-        self._busy.pop(path, None)
+        self._free(path)
         self._accounting.failed(ticket, failure)
         self._know(path, failure.current)
         if isinstance(ticket.operation, Move):
@@ -467,7 +498,7 @@ class Cycle:
 
     def _not_moved(self, step: Move) -> None:
         """The server did not move it, for whatever reason: it gets there in another way."""
-        self._busy.pop(step.source, None)
+        self._free(step.source)
         self._moves.done(step, applied=False)
         self._again.update((step.path, step.source))
         # What it has at the source is not what we took it for, and only its answer for the path is known.

@@ -85,8 +85,8 @@ class Moves:
     def file(self, replica: Tree, path: RelPath, busy: Collection[RelPath]) -> Move | CopyContent | None:
         """The step that brings the file at ``path`` from where it was before, if there is one.
 
-        That is a copy where the former name is in use for something else again. What replaces the content there may be on
-        its way already: the server still has it as long as that is not committed.
+        That is a copy where the former name is in use for something else again. What replaces the content there may be
+        on its way already: the server still has it as long as that is not committed.
         """
         source = self._origin(replica, path) if self._may() and path not in self._refused else None
         if source is None or self.covers(source):

@@ -6,6 +6,8 @@ after each batch a frame has its turn, so that a storm of small changes does not
 
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 
@@ -69,6 +71,12 @@ class Outbox:
             (self._large if large else self._small).append(ticket)
             self._unsettled += 1
             self._changed.notify_all()
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """What is added while this lasts goes together: nothing of it is committed before the rest was sent."""
+        with self._changed:
+            yield
 
     def rescan(self) -> None:
         """Have the next commit look at all files of the replica."""

@@ -243,6 +243,8 @@ class _Look:
         if record != before:
             if before is not None and identity_of(before) != identity_of(record):
                 self._whereabouts.left(join(self._path, name), before if before[0] != Kind.DIRECTORY else None)
+            if before is None or identity_of(before) != identity_of(record):
+                self._whereabouts.appeared(join(self._path, name), record)
             if record[0] != Kind.DIRECTORY:
                 self._found.unknown += before is None
                 self._found.stale += before is not None

@@ -175,6 +175,8 @@ class _Walk:
             self._whereabouts.search()
             self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, found)
             return self.below(path, changed=True)
+        if another or known is None:
+            self._whereabouts.appeared(path, found)
         self._tree.put(path, found)
         return (DirectoryScan(path, changed=[path]),)
 

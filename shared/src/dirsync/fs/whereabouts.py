@@ -44,6 +44,10 @@ class Whereabouts:
         self._limit = limit
         self._held = 0
         self._files: OrderedDict[Identity, tuple[RelPath, Record]] = OrderedDict()
+        self._appeared: dict[Identity, RelPath] = {}
+        """Files that are new at a path in the present look."""
+        self._went_to: dict[RelPath, RelPath] = {}
+        """Where files turned up, by the path that they left."""
         self._directories: OrderedDict[Identity, _Departed] = OrderedDict()
         self._places: dict[Identity, RelPath] | None = None
         self._searching = False
@@ -61,6 +65,7 @@ class Whereabouts:
         """
         self._searching = search and self._limit > 0
         self._places = None
+        self._appeared.clear()
         if not self.moved:
             self._came.clear()
 
@@ -78,6 +83,9 @@ class Whereabouts:
         elif node[0] == Kind.FILE and unpack(node).digest != UNKNOWN:
             self._held += _identity(node) not in self._files
             self._files[_identity(node)] = (path, node)
+            went_to = self._appeared.get(_identity(node))
+            if went_to is not None:
+                self._went_to[path] = went_to
         while self._held > self._limit and (self._files or self._directories):
             self._forget_oldest()
 
@@ -90,6 +98,20 @@ class Whereabouts:
         same = before.size == now.size and before.mtime_ns == now.mtime_ns
         return found if same and now.kind is Kind.FILE else None
 
+    def appeared(self, path: RelPath, record: Record) -> None:
+        """A file that was not at ``path`` before is there now."""
+        if not self._limit or record[0] != Kind.FILE:
+            return
+        identity = _identity(record)
+        self._appeared[identity] = path
+        found = self._files.get(identity)
+        if found is not None:
+            self._went_to[found[0]] = path
+
+    def went_to(self, path: RelPath) -> RelPath | None:
+        """Where the file that left ``path`` turned up, until :meth:`settled` says that the replica has it there."""
+        return self._went_to.get(path)
+
     def former(self, record: Record) -> Entry | None:
         """What the file of this inode was when it left another path; it may have been written since."""
         found = self._files.get(_identity(record))
@@ -97,8 +119,10 @@ class Whereabouts:
 
     def settled(self, record: Record | None) -> None:
         """The replica has the file of this inode where it is now."""
-        if record is not None and self._files.pop(_identity(record), None) is not None:
+        found = None if record is None else self._files.pop(_identity(record), None)
+        if found is not None:
             self._held -= 1
+            self._went_to.pop(found[0], None)
 
     def arrived(self, root: Root, tree: Tree, path: RelPath, record: Record) -> list[RelPath]:
         """A directory that ``tree`` did not have at ``path`` is there now: give it the content that is known of it.
@@ -182,7 +206,8 @@ class Whereabouts:
 
     def _forget_oldest(self) -> None:
         if self._files:
-            self._files.popitem(last=False)
+            _, (path, _) = self._files.popitem(last=False)
+            self._went_to.pop(path, None)
             self._held -= 1
         else:
             self._forget_directory(next(iter(self._directories.values())))

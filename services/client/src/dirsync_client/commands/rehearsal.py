@@ -8,7 +8,7 @@ what its blocks are, and whatever quotas or full disks may refuse.
 """
 
 import queue
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from dirsync.tree.guards import GuardPolicy, History, Hold
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
+from dirsync.wire.results import Failure, Outcome
 from dirsync.wire.strategy import Strategy
 from dirsync_client.accounting import METADATA, Accounting
 from dirsync_client.content import read_content
@@ -83,6 +84,7 @@ class Rehearsal:
         """What the replica holds after what counts as done."""
         self._sizes = Counter(_large_sizes(source.tree))
         self._mail: queue.SimpleQueue[Hashed | Ticket] = queue.SimpleQueue()
+        self._open: deque[Ticket] = deque()
         self._sent: list[Ticket] = []
         self._outbox = Outbox()
         self._contents = Contents()
@@ -153,18 +155,15 @@ class Rehearsal:
         match work.turn:
             case Turn.BATCH:
                 for ticket in work.tickets:
-                    yield from self._small(ticket)
+                    self._small(ticket)
             case Turn.FRAME:
-                large = self._outbox.take_large()
-                assert large is not None
-                self._outbox.closed_file()
-                yield from self._large(large)
+                self._frame()
             case Turn.COMMIT:
-                self._commit()
+                yield from self._commit()
             case Turn.STOP:
                 raise AssertionError(work)
 
-    def _small(self, ticket: Ticket) -> Iterator[Step]:
+    def _small(self, ticket: Ticket) -> None:
         ticket.sent = ticket.planned
         if isinstance(ticket.operation, PutFile):
             try:
@@ -175,10 +174,16 @@ class Rehearsal:
             except DirsyncError as error:
                 self._unsent(ticket, error)
                 return
-        yield self._done(ticket)
+        self._send(ticket)
 
-    def _large(self, ticket: Ticket) -> Iterator[Step]:
-        exact = ticket.choice.way is not Way.DELTA or ticket.delta is not None
+    def _frame(self) -> None:
+        """Begin a large file, or else end one: it counts where it ends, and small ones overtake it."""
+        begun = self._outbox.take_large() if len(self._open) < LIMITS.max_open_files else None
+        if begun is not None:
+            self._open.append(begun)
+            return
+        self._outbox.closed_file()
+        ticket = self._open.popleft()
         ticket.sent, ticket.literal_bytes = ticket.planned, ticket.size
         try:
             if ticket.delta is not None:
@@ -188,8 +193,8 @@ class Rehearsal:
                 ticket.sent = file_record(status, looked_at_ns, digest)
         except PathFailure as failure:
             self._unsent(ticket, failure)
-            return
-        yield self._done(ticket, exact=exact)
+        else:
+            self._send(ticket)
 
     def _literal(self, ticket: Ticket, delta: Delta) -> int:
         """Bytes of the file that its delta does not copy; runs of zeros count as they do when they are sent."""
@@ -200,22 +205,31 @@ class Rehearsal:
                 copied += _copied(delta.differ.feed(frame), delta)
             return size - copied - _copied(delta.differ.finish(), delta)
 
-    def _done(self, ticket: Ticket, *, exact: bool = True) -> Step:
+    def _send(self, ticket: Ticket) -> None:
         self._outbox.sent(1, 0)
         self._sent.append(ticket)
-        return Step(ticket.operation, _choice(ticket), ticket.literal_bytes, exact)
 
     def _unsent(self, ticket: Ticket, error: DirsyncError) -> None:
         kind = getattr(error, "kind", ProblemKind.CHANGING)
         self._outbox.settled(1, requested=False)
         self._cycle.unsent(Unsent(ticket, Problem(ticket.path, kind, str(error))))
 
-    def _commit(self) -> None:
+    def _commit(self) -> Iterator[Step]:
         sent, self._sent = self._sent, []
+        applied: list[Ticket] = []
+        failed: list[tuple[Ticket, Failure]] = []
         for ticket in sent:
-            _apply(self._there, ticket)
+            try:
+                _apply(self._there, ticket)
+            except KeyError:
+                # It comes before what it needs. A server says so, and then it is planned again.
+                current = self._there.get(ticket.path)
+                failed.append((ticket, Failure(0, Outcome.CHANGED, current, "CHANGED", "it comes too early")))
+            else:
+                applied.append(ticket)
+        yield from map(_step, applied)
         self._outbox.settled(len(sent), requested=True)
-        self._cycle.settled(Settled(sent, [], self._there.digest(), len(self._there), rescanned=False))
+        self._cycle.settled(Settled(applied, failed, self._there.digest(), len(self._there), rescanned=False))
 
 
 def _choice(ticket: Ticket) -> Choice | None:
@@ -226,6 +240,11 @@ def _choice(ticket: Ticket) -> Choice | None:
             return METADATA
         case _:
             return None
+
+
+def _step(ticket: Ticket) -> Step:
+    undecided = ticket.choice.way is Way.DELTA and ticket.delta is None
+    return Step(ticket.operation, _choice(ticket), ticket.literal_bytes, exact=not undecided)
 
 
 def _apply(tree: Tree, ticket: Ticket) -> None:
