@@ -1,0 +1,371 @@
+"""A source that changes while it is looked at and read: what is published was there, whole, and in the end all of it.
+
+A client is stopped at chosen calls by strace, and changes are made before it goes on; or it races with writers.
+"""
+
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.root import Root
+from dirsync.fs.stable import read_small
+from dirsync.tree.path import RelPath
+from tests.support.content import random_bytes
+from tests.support.programs import Pair, Result
+from tests.support.syscalls import prefix, stop, wait_until_stopped
+from tests.support.trees import File, build, differences, equal, look
+from tests.support.waiting import until
+
+WRITER = """
+import os, random, sys, time
+path, size, truncates = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "truncate"
+versions = [bytes([letter]) * size for letter in range(65, 91)]
+descriptor = os.open(path, os.O_WRONLY)
+while True:
+    for version in versions:
+        if truncates:
+            os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, version, 0)
+        time.sleep(random.random() * 0.002)
+"""
+"""Writes versions of one letter each, every one by one call."""
+ROUNDS = 1000
+
+
+@contextmanager
+def writing(path: Path, size: int, how: str) -> Iterator[None]:
+    """Somebody writes one version after the other all the time."""
+    path.write_bytes(b"A" * size)
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(size), how])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_whole(content: bytes, size: int) -> bool:
+    """Whether it is one version, or a file that was just emptied."""
+    return not content or content == content[:1] * size
+
+
+class TestWriters:
+    """A file that is written all the time."""
+
+    @pytest.mark.case("D01", "D02")
+    @pytest.mark.parametrize("how", ["rewrite", "truncate"])
+    @pytest.mark.parametrize("size", [5_000, 60_000])
+    def test_read(self, tmp_path: Path, how: str, size: int) -> None:
+        """In a thousand readings no mixture of two versions passes for a version."""
+        torn = taken = 0
+        with writing(tmp_path / "f", size, how), Root.open(tmp_path) as root:
+            end = time.monotonic() + 30
+            while taken < ROUNDS and time.monotonic() < end:
+                with suppress(PathFailure):
+                    content, _ = read_small(root, RelPath(b"f"))
+                    taken += 1
+                    torn += not is_whole(content, size)
+
+        assert taken > ROUNDS // 10
+        assert 0 == torn
+
+    @pytest.mark.case("D01", "D02")
+    @pytest.mark.parametrize("how", ["rewrite", "truncate"])
+    @pytest.mark.parametrize(
+        "seconds", [pytest.param(1.0, id="short"), pytest.param(60.0, id="long", marks=pytest.mark.faults)]
+    )
+    def test_publish(self, pair: Pair, how: str, seconds: float) -> None:
+        """Whatever a reader of the replica sees is one version; when the writer ends, it is the last one."""
+        size, seen = 50_000, set[bytes]()
+        pair.server()
+        (pair.source / "other").touch()
+        with writing(pair.source / "f", size, how):
+            client = pair.client(settle="1ms")
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                with suppress(FileNotFoundError):
+                    seen.add((pair.replica / "f").read_bytes())
+        until(lambda: equal(pair.source, pair.replica), "the last version")
+        client.stop()
+
+        assert not [content[:100] for content in seen if not is_whole(content, size)]
+        assert len(seen) > 2
+
+
+@contextmanager
+def stopped(pair: Pair, call: str, number: int, only: Path) -> Iterator[Callable[[], Result] | None]:
+    """``once`` stops after that call on a path; gives what lets it go on to its end. ``None`` if it ended before."""
+    log = pair.place / "strace"
+    log.write_bytes(b"")
+    with ThreadPoolExecutor(1) as pool:
+        once = pool.submit(pair.once, "--json", prefix=prefix(log, stop(call, number), only=only))
+        until(lambda: once.done() or b"stopped by SIGSTOP" in log.read_bytes(), "once to stop or end")
+        if once.done():
+            yield None
+            return
+        pid = wait_until_stopped(log)
+
+        def go_on() -> Result:
+            # Another thread may come to its own call of that number, and stop everything again.
+            while not once.done():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+                wait([once], 0.05)
+            return once.result()
+
+        try:
+            yield go_on
+        finally:
+            go_on()
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "file": lambda path: path.write_bytes(random_bytes(100_000, seed=8)),
+    "directory": lambda path: build(path, {"inside": "in it"}),
+    "link": lambda path: path.symlink_to("other"),
+}
+SWAPS = [(one, other) for one in KINDS for other in KINDS if one != other]
+POINTS = [("getdents64", 1), ("openat", 2), ("openat", 3), ("newfstatat", 2)]
+"""Calls on the source's directory, between which a client lists it, looks at its entries, and opens what it reads."""
+
+
+@pytest.mark.needs("strace")
+class TestBetween:
+    """What was seen by the scan is something else when it is read."""
+
+    @pytest.mark.case("D06")
+    @pytest.mark.parametrize("number", range(len(SWAPS)), ids=[f"{one}-{other}" for one, other in SWAPS])
+    @pytest.mark.parametrize(
+        "every", [pytest.param(False, id="one"), pytest.param(True, id="all", marks=pytest.mark.faults)]
+    )
+    def test_kind_changes(self, pair: Pair, number: int, every: bool) -> None:
+        """The replica has the one, the other, or what it had; the next sync has the other."""
+        one, other = SWAPS[number]
+        pair.server()
+        (pair.source / "other").write_text("other")
+        for call, at in POINTS if every else [POINTS[number % len(POINTS)]]:
+            path = pair.source / "p"
+            _clear(path)
+            assert pair.once().code == 0
+            KINDS[one](path)
+            first = look(pair.source)
+            with stopped(pair, call, at, pair.source) as go_on:
+                assert go_on is not None
+                _clear(path)
+                KINDS[other](path)
+                second = look(pair.source)
+                result = go_on()
+            found = look(pair.replica)
+            again = pair.once()
+
+            assert result.code in (0, 4)
+            assert not [name for name in found if found[name] not in (first.get(name), second.get(name))]
+            assert 0 == again.code
+            assert [] == differences(pair.source, pair.replica)
+
+    @pytest.mark.case("D07")
+    @pytest.mark.parametrize("call, number", POINTS)
+    def test_vanishes(self, pair: Pair, call: str, number: int) -> None:
+        """A file that is gone before it is read is gone: no Problem, no word, and the rest is synced."""
+        pair.server()
+        build(pair.source, {"kept": "1", "p": File(random_bytes(100_000))})
+        with stopped(pair, call, number, pair.source) as go_on:
+            assert go_on is not None
+            (pair.source / "p").unlink()
+            result = go_on()
+
+        assert 0 == result.code
+        assert [] == [event for event in result.events if event["level"] in ("warning", "error")]
+        assert [] == differences(pair.source, pair.replica)
+
+
+def _clear(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        (path / "inside").unlink()
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+class TestTimes:
+    """Changes that size and mtime do not show, and times of every kind."""
+
+    @pytest.mark.case("D03")
+    def test_mtime_put_back(self, pair: Pair) -> None:
+        """A file that is rewritten with the same size and given its old mtime is found by its ctime."""
+        pair.server()
+        build(pair.source, {"f": File(b"before", mtime_ns=10**18), "large": File(b"a" * 90_000, mtime_ns=10**18)})
+        first = pair.once()
+        build(pair.source, {"f": File(b"after!", mtime_ns=10**18), "large": File(b"b" * 90_000, mtime_ns=10**18)})
+        second = pair.once()
+
+        assert (0, 0) == (first.code, second.code)
+        assert [] == differences(pair.source, pair.replica)
+
+    @pytest.mark.case("D04", "D03")
+    def test_within_a_tick(self, pair: Pair) -> None:
+        """Files that are rewritten right after they were looked at, with the same size and mtime, are found."""
+        pair.server()
+        names = [f"f{number}" for number in range(200)]
+        build(pair.source, dict.fromkeys(names, File(b"first!", mtime_ns=10**18)))
+        client = pair.client(rescan_interval="1s", settle="1ms")
+        for version in (b"second", b"third!"):
+            for number, name in enumerate(names):
+                build(pair.source, {name: File(version, mtime_ns=10**18)})
+                time.sleep(number % 5 / 5000)
+        until(lambda: equal(pair.source, pair.replica), "the last versions")
+        client.stop()
+
+        assert {b"third!"} == {(pair.replica / name).read_bytes() for name in names}
+
+    @pytest.mark.case("D05")
+    def test_mtimes(self, pair: Pair) -> None:
+        """Times before 1970, at the ends of 32 bits, far in the future and to the nanosecond arrive as they are."""
+        second = 10**9
+        times = [-1, 0, 1, -second, 2**31 * second - 1, 2**31 * second, 2**32 * second, 2**33 * second + 123_456_789]
+        times += [time.time_ns() + 86_400 * second, 10**18 + 1]
+        build(pair.source, {f"at {mtime}": File(b"x", mtime_ns=mtime) for mtime in times})
+        pair.server()
+        first = pair.once()
+        again = pair.once()
+
+        assert (0, 0) == (first.code, again.code)
+        assert 0 == again.event("sync.completed")["files"]
+        assert [] == differences(pair.source, pair.replica)
+
+    @pytest.mark.case("D05")
+    @pytest.mark.needs("faketime")
+    def test_clock_set_back(self, pair: Pair) -> None:
+        """A clock that is set back a day, and forward again, between two syncs hides no edit."""
+        (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+        yesterday = ["env", f"LD_PRELOAD={library}", "FAKETIME=-1d", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
+        server, codes = pair.server(), []
+        for number, clock in enumerate([[], yesterday, [], yesterday]):
+            build(pair.source, {"f": f"version {number}", "d/g": File(bytes([number]) * 80_000, mtime_ns=10**18)})
+            codes.append(pair.once(prefix=clock).code)
+
+            assert [] == differences(pair.source, pair.replica)
+        server.stop()
+
+        assert [0] * 4 == codes
+
+
+SAVES = ["in place", "rename", "backup", "unnamed", "truncate", "append", "hard link"]
+
+
+class TestLive:
+    """Writers of many kinds beside a live client."""
+
+    @pytest.mark.case("D09")
+    def test_saves(self, pair: Pair) -> None:
+        """However a program saves, its last text arrives."""
+        build(pair.source, {f"{how}.txt": "never saved" for how in SAVES})
+        pair.server()
+        client = pair.client()
+        for number in range(5):
+            for how in SAVES:
+                _save(pair.source / f"{how}.txt", how, f"saved {number}\n")
+        until(lambda: equal(pair.source, pair.replica), "what was saved")
+        client.stop()
+
+        assert {"saved 4\n"} == {(pair.replica / f"{how}.txt").read_text()[-8:] for how in SAVES}
+
+    @pytest.mark.case("D10")
+    def test_mapped(self, pair: Pair) -> None:
+        """A change by a mapping, of which the kernel tells nobody, is found by a rescan."""
+        build(pair.source, {"f": File(b"a" * 10_000)})
+        pair.server()
+        client = pair.client(rescan_interval="1s")
+        with (pair.source / "f").open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+            file.close()
+            for letter in b"bcd":
+                mapping[:] = bytes([letter]) * 10_000
+                mapping.flush()
+                until(lambda: equal(pair.source, pair.replica), "what was mapped")
+        client.stop()
+
+        assert b"d" * 10_000 == (pair.replica / "f").read_bytes()
+
+    @pytest.mark.case("D11")
+    def test_hard_link(self, pair: Pair) -> None:
+        """A file that is edited by another of its names is right under all of them."""
+        build(pair.source, {"a/one": "before", "other": "x"})
+        (pair.source / "b").mkdir()
+        (pair.source / "b/two").hardlink_to(pair.source / "a/one")
+        pair.server()
+        client = pair.client(rescan_interval="1s")
+        with (pair.source / "a/one").open("r+") as file:
+            file.write("after!")
+        until(lambda: equal(pair.source, pair.replica), "both names")
+        client.stop()
+
+        assert ["after!", "after!"] == [(pair.replica / name).read_text() for name in ("a/one", "b/two")]
+        assert 1 == (pair.replica / "a/one").stat().st_nlink
+
+
+def _save(path: Path, how: str, text: str) -> None:
+    beside = path.with_suffix(".new")
+    match how:
+        case "in place":
+            path.write_text(text)
+        case "rename":
+            beside.write_text(text)
+            beside.replace(path)
+        case "backup":
+            path.replace(path.with_suffix(".bak"))
+            path.write_text(text)
+        case "unnamed":
+            _save_unnamed(path, text)
+        case "truncate":
+            os.truncate(path, 0)
+            with path.open("r+") as file:
+                for letter in text:
+                    file.write(letter)
+                    file.flush()
+        case "append":
+            with path.open("a") as file:
+                file.write(text)
+        case _:
+            path.with_suffix(".old").unlink(missing_ok=True)
+            path.with_suffix(".old").hardlink_to(path)
+            beside.write_text(text)
+            beside.replace(path)
+
+
+def _save_unnamed(path: Path, text: str) -> None:
+    """Write a file that has no name, and give it one when it is whole."""
+    directory = os.open(path.parent, os.O_RDONLY)
+    unnamed = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY)
+    os.write(unnamed, text.encode())
+    path.unlink(missing_ok=True)
+    os.link(f"/proc/self/fd/{unnamed}", path.name, dst_dir_fd=directory)
+    os.close(unnamed)
+    os.close(directory)
+
+
+@pytest.mark.case("D19")
+def test_modes(pair: Pair) -> None:
+    """Permission bits are kept, the one to execute above all; setuid, setgid and sticky never are."""
+    modes = [0o644, 0o755, 0o700, 0o400, 0o000, 0o111, 0o4755, 0o2755, 0o6777, 0o1777]
+    build(pair.source, {f"file {mode:o}": File(b"x", mode) for mode in modes})
+    for mode in modes:
+        (pair.source / f"directory {mode:o}").mkdir()
+        (pair.source / f"directory {mode:o}").chmod(mode)
+    pair.server()
+    first, again = pair.once(), pair.once()
+    found = {path.name: path.lstat().st_mode & 0o7777 for path in pair.replica.iterdir()}
+    wanted = {f"{kind} {mode:o}": mode & 0o777 for mode in modes for kind in ("file", "directory")}
+
+    assert (0, 0) == (first.code, again.code)
+    assert wanted == found
+    assert 0 == again.event("sync.completed")["files"]
