@@ -9,8 +9,9 @@ from dirsync.delta.builder import SignatureBuilder
 from dirsync.delta.match import Matcher
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Copy, Zeros
+from dirsync.delta.signature import Signature
 from dirsync.limits import LIMITS, Limits
-from tests.support.matching import Delta, delta_of, fed, fetched, merged, signed
+from tests.support.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed
 
 B = 4096
 BASIS = random.Random(1).randbytes(100 * B + 100)
@@ -60,6 +61,24 @@ def test_a_longer_edit_is_searched_for_what_moved_there() -> None:
     target = BASIS[: 10 * B] + OTHER[:77] + BASIS[60 * B : 64 * B] + OTHER[: B - 77] + BASIS[15 * B :]
 
     assert [Copy(0, 10), OTHER[:77], Copy(60, 4), OTHER[: B - 77], Copy(15, 86)] == matched(target).pieces
+
+
+@pytest.mark.parametrize("signature", [SIGNATURE, fetched(BASIS, B), signed(BASIS, B, stride=4)])
+def test_only_what_was_edited_is_searched(signature: Signature) -> None:
+    """Behind an edit of many blocks basis and target are in step again; the search ends there."""
+    delta = delta_of(signature, BASIS[: 10 * B + 5] + OTHER[: 9 * B] + BASIS[19 * B + 5 :])
+
+    assert 10 * B == delta.literal_bytes
+    assert 9 * B + 1 == delta.effort.searched_bytes
+
+
+def test_what_a_delta_costs_is_counted() -> None:
+    """Each strong checksum that a weak one asked for, and what was hashed in step."""
+    colliding = collide_blocks(3, B)
+    basis = OTHER[:B] + colliding[0] + OTHER[B : 3 * B]
+    effort = delta_of(signed(basis, B), b"1" + colliding[1] + OTHER[B : 3 * B]).effort
+
+    assert (2 * B, 2, 1) == (effort.matched_bytes, effort.checks, effort.failed_checks)
 
 
 def test_a_moved_stretch_is_found_in_a_sparse_signature() -> None:
