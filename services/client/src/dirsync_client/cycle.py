@@ -1,40 +1,36 @@
 """One session's reconciliation: from two trees to operations, and from their results back to the trees.
 
-The cycle owns the replica's tree as the client knows it. A path that differs is *dispatched*: sent, read first because
-it may be equal, or left to :class:`~dirsync_client.removals.Removals`. While a path is on its way it is *busy* and is
-not planned again; when it is settled it is compared again, so nothing that happened meanwhile is forgotten. Whatever
-fails leaves the two trees different, and what differs is tried again: nothing here has to be undone.
+The cycle compares, hands what differs to its :class:`~dirsync_client.dispatch.Dispatcher`, and takes over what the
+server did into the replica's tree as the client knows it. Whatever fails leaves the two trees different, and what
+differs is tried again: nothing here has to be undone.
 
 Invariant: after each commit the replica's tree has the digest that the server named. If it has not, somebody else
 changed the replica (or we have a bug), and the tree is fetched again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.delta.strategy import Choice, Reason, Way
-from dirsync.errors import PathError
-from dirsync.fs.failure import PathFailure
-from dirsync.limits import LIMITS
+from dirsync.delta.strategy import Reason
 from dirsync.tree.diff import Change, diff, diff_paths
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
+from dirsync.tree.entry import Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.guards import History
-from dirsync.tree.path import RelPath, ancestors
-from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, needs_digest, operation
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import CopyContent, Delete, Move, PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
 from dirsync.wire.results import Failure, Outcome
 from dirsync_client.accounting import Accounting
+from dirsync_client.dispatch import Dispatcher
 from dirsync_client.hasher import Hashed, Hasher
 from dirsync_client.moves import Moves
 from dirsync_client.outbox import Outbox
-from dirsync_client.removals import Removals, removal
+from dirsync_client.removals import Removals
 from dirsync_client.router import Router
 from dirsync_client.schedule import Schedule
 from dirsync_client.source import Source
-from dirsync_client.ticket import Basis, Settled, Ticket, Unsent
+from dirsync_client.ticket import Settled, Ticket, Unsent
 
 MAX_HASHING = 256
 """Files that wait to be read by the hasher; planning pauses above that."""
@@ -75,12 +71,10 @@ class Cycle:
         now: Monotonic = monotonic,
     ) -> None:
         """``deletes``: what left the source is removed at the replica."""
-        self.replica = replica
         self.problems: dict[RelPath, Problem] = {}
         """What the server, or reading for it, could not do; what the source could not show is the source's."""
         self._source = source
         self._outbox = outbox
-        self._hasher = hasher
         self._router = router
         self._moves = moves
         self._removals = removals
@@ -90,41 +84,56 @@ class Cycle:
         self._fetch = fetch
         self._deletes = deletes
         self._now = now
-        self._busy: dict[RelPath, Ticket | None] = {}
-        self._hashing = 0
+        self._dispatcher = Dispatcher(
+            source,
+            replica,
+            outbox,
+            hasher,
+            router,
+            moves,
+            removals,
+            accounting,
+            self._unreadable,
+            self._problem,
+            deletes=deletes,
+        )
         self._attempts: dict[RelPath, int] = {}
         self._bulk: Iterator[Change] | None = None
         self._bulk_stale = False
         """A directory was moved: what the comparison holds of it is not where it was any more."""
         self._bulk_since = 0.0
-        self._again: set[RelPath] = set()
-        self._moved: set[RelPath] = set()
-        """Files that were moved at the replica by what their inode says, and have not been read since."""
-        self._after: dict[RelPath, set[RelPath]] = {}
-        """Paths that are not touched while another one is busy, because that one gets what they have now."""
-        self._differs: set[RelPath] = set()
-        """Large files that were seen to differ from what the replica has, though nobody knows their digest."""
         self._refetch = False
         self._root_digest = replica.digest()
 
     @property
+    def replica(self) -> Tree:
+        """The replica's tree as the client knows it."""
+        return self._dispatcher.replica
+
+    @property
     def pending(self) -> int:
         """Paths that are known to differ."""
-        return len(self._busy) + len(self._removals) + len(self.problems) + len(self._again)
+        return len(self._dispatcher.busy) + len(self._removals) + len(self.problems) + len(self._dispatcher.again)
 
     @property
     def working(self) -> bool:
         """Whether something is under way that needs no further cause to go on."""
-        return bool(self._busy or self._again or self._bulk is not None or self._refetch or self._moves)
+        return self._going_on or bool(self._moves)
+
+    @property
+    def _going_on(self) -> bool:
+        """Whether something is sent, read or compared."""
+        dispatcher = self._dispatcher
+        return bool(dispatcher.busy or dispatcher.again or self._bulk is not None or self._refetch)
 
     @property
     def impatient(self) -> bool:
         """Whether :meth:`advance` has something to do at once."""
-        if self._again or (self._refetch and not self._busy):
+        if self._dispatcher.again or (self._refetch and not self._dispatcher.busy):
             return True
         if self._bulk is None or self._refetch or self._moves.under_way:
             return False
-        return self._outbox.room > 0 and self._hashing < MAX_HASHING
+        return self._outbox.room > 0 and self._dispatcher.hashing < MAX_HASHING
 
     @property
     def equal(self) -> bool:
@@ -141,28 +150,28 @@ class Cycle:
 
     def compare(self, paths: Iterable[RelPath], since: float) -> None:
         """Compare these paths and what is below them."""
-        self._move_directories(since)
-        self._dispatch_all(list(diff_paths(self.replica, self._source.tree, paths, self._source.problems)), since)
-        self._move_directories(since)
+        self._dispatcher.move_directories(since)
+        self._dispatcher.all(list(diff_paths(self.replica, self._source.tree, paths, self._source.problems)), since)
+        self._dispatcher.move_directories(since)
 
     def advance(self) -> None:
         """Go on with what is under way, for a short while."""
-        if self._refetch and not self._busy:
+        if self._refetch and not self._dispatcher.busy:
             self._refetch = False
-            self.replica = self._fetch(self.replica, self._root_digest)
+            self._dispatcher.replica = self._fetch(self.replica, self._root_digest)
             self._router.contents.clear()
             self.compare_all()
-        if self._again and not self._refetch:
-            again, self._again = self._again, set()
+        if self._dispatcher.again and not self._refetch:
+            again, self._dispatcher.again = self._dispatcher.again, set()
             self.compare(sorted(again), self._now())
         if not self._refetch:
-            self._move_directories(self._now())
+            self._dispatcher.move_directories(self._now())
         if self._bulk is not None and not self._refetch and not self._moves.under_way:
             self._advance_bulk()
-        if self._moves.waiting and not (self._busy or self._again or self._bulk is not None or self._refetch):
+        if self._moves.waiting and not self._going_on:
             # Nothing that they could wait for is under way.
             self._moves.give_up()
-            self._again |= self._moves.dropped()
+            self._dispatcher.again |= self._moves.dropped()
 
     def remove(self, *, at_once: bool) -> None:
         """Have the removals judged if they have settled; ``at_once`` does not wait for that.
@@ -175,7 +184,7 @@ class Cycle:
             return
         if self._bulk is not None or self._refetch:
             return
-        if self._moves or (at_once and (self._hashing or self._again)):
+        if self._moves or (at_once and (self._dispatcher.hashing or self._dispatcher.again)):
             return
         if not self._removals.stale:
             return
@@ -183,13 +192,13 @@ class Cycle:
         self._schedule.deletes_pending(now, len(self._removals))
         if not (at_once or self._schedule.deletes_ready(now)):
             return
-        for step in self._removals.judge(self.replica, self._busy, now):
-            self._send(Ticket(step, self._source.tree.record(step.path), now))
+        for step in self._removals.judge(self.replica, self._dispatcher.busy, now):
+            self._dispatcher.send(Ticket(step, self._source.tree.record(step.path), now))
         self._schedule.deletes_pending(now, 0)
 
     def rest(self) -> None:
         """Nothing is to be done: do what the next change should not have to wait for."""
-        self._router.get_ready(self.replica)
+        self._router.get_ready(self._dispatcher.replica)
 
     def forget_problem(self, path: RelPath) -> bool:
         """Try this path again; whether it had a problem."""
@@ -204,7 +213,7 @@ class Cycle:
         self._accounting.tell()
         for ticket, failure in settled.failed:
             self._failed(ticket, failure)
-        self._history.acknowledged(self._now(), len(self.replica), deletes)
+        self._history.acknowledged(self._now(), len(self._dispatcher.replica), deletes)
         self._root_digest = settled.root_digest
         if self.replica.digest() != settled.root_digest:
             self._refetch = True
@@ -212,23 +221,23 @@ class Cycle:
     def unsent(self, unsent: Unsent) -> None:
         """A file could not be read as planned: look at it again."""
         path = unsent.ticket.path
-        self._free(path)
-        self._again |= self._router.dropped(unsent.ticket)
+        self._dispatcher.free(path)
+        self._dispatcher.again |= self._router.dropped(unsent.ticket)
         self._unreadable(unsent.problem)
 
     def hashed(self, hashed: Hashed) -> None:
         """A file was read that may be what the replica has."""
-        self._hashing -= 1
-        self._free(hashed.path)
+        self._dispatcher.hashing -= 1
+        self._dispatcher.free(hashed.path)
         if isinstance(hashed.result, Problem):
             self._unreadable(hashed.result)
             return
-        self._again.add(hashed.path)
+        self._dispatcher.again.add(hashed.path)
         if hashed.result is None:
-            self._differs.add(hashed.path)
+            self._dispatcher.differs(hashed.path)
             return
         self._source.sent(hashed.path, hashed.planned, hashed.result)
-        self._note_unchanged(hashed.path)
+        self._dispatcher.note_unchanged(hashed.path)
 
     def _only_kept(self) -> bool:
         return all(change.new is None for change in diff(self.replica, self._source.tree, self._source.problems))
@@ -237,189 +246,20 @@ class Cycle:
         if self._bulk_stale:
             self.compare_all()
         assert self._bulk is not None
-        count = min(BULK_STEPS, self._outbox.room, MAX_HASHING - self._hashing)
+        count = min(BULK_STEPS, self._outbox.room, MAX_HASHING - self._dispatcher.hashing)
         changes = list(islice(self._bulk, max(0, count)))
         if len(changes) < count:
             self._bulk = None
-        self._dispatch_all(changes, self._bulk_since)
-
-    def _move_directories(self, since: float) -> None:
-        if not (self._source.whereabouts.moved or self._moves):
-            return
-        for step in self._moves.directories(self.replica, self._busy):
-            self._send(Ticket(step, None, since, Choice(Way.RENAME, Reason.SAME_FILE)))
-        self._again |= self._moves.dropped()
-
-    def _dispatch_all(self, changes: Iterable[Change], since: float) -> None:
-        """Dispatch changes, parents first: what is made from the content of another path before that is replaced."""
-        first: list[Change] = []
-        later: list[Change] = []
-        replaced: set[RelPath] = set()
-        renames = False
-        for change in changes:
-            path, old, new = change
-            apart = bool(replaced) and any(above in replaced for above in ancestors(path))
-            adds = new is not None and new.is_directory and old is None
-            renamed = not adds and self._source.former(path) is not None
-            renames |= renamed
-            if not apart and (adds or renamed):
-                first.append(change)
-                continue
-            later.append(change)
-            if new is not None and new.is_directory:
-                replaced.add(path)
-        # Names that go round in a circle need each other's content: it must not be replaced before all have said so.
-        with self._outbox.gathering() if renames else nullcontext():
-            for change in first:
-                self._dispatch(change, since)
-        for change in later:
-            self._dispatch(change, since)
-
-    def _dispatch(self, change: Change, since: float) -> None:
-        path = change.path
-        if path in self._busy or self._moves.covers(path) or self._has_to_wait(path):
-            return
-        if change.new is not None and change.new.kind is Kind.FILE:
-            self._dispatch_file(change, change.new, since)
-        else:
-            self._dispatch_step(change, since)
-
-    def _has_to_wait(self, path: RelPath) -> bool:
-        """Whether what the replica has at ``path`` is still needed where it went; it is compared again after that.
-
-        Not so if the server was told to take it: it does that when it is told, not when it is committed.
-        """
-        went_to = self._source.whereabouts.went_to(path)
-        if went_to is None or went_to not in self._busy:
-            return False
-        ticket, there = self._busy[went_to], self.replica.get(path)
-        step = None if ticket is None else ticket.operation
-        if there is None or (isinstance(step, CopyContent) and step.entry.digest == there.digest):
-            return False
-        self._after.setdefault(went_to, set()).add(path)
-        return True
-
-    def _free(self, path: RelPath) -> None:
-        """Nothing is on its way to or from ``path`` any more."""
-        self._busy.pop(path, None)
-        self._again |= self._after.pop(path, set())
-
-    def _dispatch_file(self, change: Change, new: Entry, since: float) -> None:
-        path = change.path
-        move = self._moves.file(self.replica, path, self._busy)
-        if move is not None and not self._apart(path):
-            way = Way.RENAME if isinstance(move, Move) else Way.DEDUP
-            self._send(Ticket(move, self._source.tree.record(path), since, Choice(way, Reason.SAME_FILE)))
-            return
-        if path in self._differs:
-            self._differs.discard(path)
-        elif self._router.reads_first(path, change.old, new, self.replica) or needs_digest(change):
-            if not self._read_first(path, change.old, new):
-                return
-            change = Change(path, self.replica.get(path), self._source.tree.get(path))
-        self._dispatch_step(change, since)
-
-    def _dispatch_step(self, change: Change, since: float) -> None:
-        path = change.path
-        step = operation(change)
-        if removal(step, foreign=self._removals.foreign) or self._apart(path):
-            self._remove_later(path, step.expected)
-            return
-        ticket = Ticket(step, self._source.tree.record(path), since)
-        if isinstance(step, PutFile):
-            # The path is not planned again while it waits for another file: that one settles first.
-            self._busy[path] = ticket
-            if not self._router.send(ticket, self.replica, self._leaving, self._origin(path)):
-                del self._busy[path]
-            elif isinstance(ticket.operation, Move):
-                self._busy[ticket.operation.source] = ticket
-        else:
-            self._send(ticket)
-
-    def _leaving(self, digest: bytes) -> RelPath | None:
-        """A file of the replica with this content that is about to be removed, and may be moved instead."""
-        if not self._moves.allowed:
-            return None
-        for path in self._removals.paths:
-            entry = self.replica.get(path)
-            known = entry is not None and entry.kind is Kind.FILE and entry.digest == digest
-            if known and path not in self._source.tree and path not in self._busy and not self._moves.covers(path):
-                return path
-        return None
-
-    def _origin(self, path: RelPath) -> Basis | None:
-        """What the file at ``path`` was when it was elsewhere, if the replica still has that content."""
-        found = self._source.former(path)
-        if found is None or not self._router.contents.has(found.digest):
-            return None
-        return Basis(found.digest, found.size)
-
-    def _read_first(self, path: RelPath, old: Entry | None, new: Entry) -> bool:
-        """Find the digest of a file that may be known; false if that goes on beside us, or failed, or it is equal."""
-        if new.size > LIMITS.inline_file_bytes:
-            self._busy[path] = None
-            self._hashing += 1
-            planned = self._source.tree.record(path)
-            if old is not None and path not in self._moved and self._router.only_here(old, new):
-                self._router.compare(path, planned, old)
-            else:
-                self._hasher.add(path, planned)
-            return False
-        try:
-            self._source.read(path)
-        except PathFailure as failure:
-            self._unreadable(failure.problem())
-            return False
-        except PathError as error:
-            self._unreadable(Problem(path, ProblemKind.UNREADABLE, str(error)))
-            return False
-        self._note_unchanged(path)
-        return not self._same(path)
-
-    def _note_unchanged(self, path: RelPath) -> None:
-        """Count a file that was read and turned out to be what the replica has."""
-        source, replica = self._source.tree.get(path), self.replica.get(path)
-        if source is not None and replica is not None and source.digest == replica.digest:
-            if path in self._moved:
-                self._accounting.proved(source.size)
-            else:
-                self._accounting.unchanged(source.size)
-        self._moved.discard(path)
-
-    def _same(self, path: RelPath) -> bool:
-        """Whether both sides have the same at ``path``, which is no directory."""
-        source, replica = self._source.tree.get(path), self.replica.get(path)
-        if source is None or replica is None or source.digest == UNKNOWN:
-            return source is replica
-        normalize = self.replica.attributes.normalize
-        return normalize(source) == normalize(replica)
-
-    def _apart(self, path: RelPath) -> bool:
-        """Whether something above ``path`` has to be replaced first, and that waits for approval."""
-        return self._removals.foreign and any(above in self._removals.paths for above in ancestors(path))
-
-    def _remove_later(self, path: RelPath, expected: Entry | None) -> None:
-        if self._deletes:
-            self._removals.add(path)
-            return
-        if self._source.tree.record(path) is not None and expected is not None:
-            message = "DELETE=never keeps the directory that this would replace: remove it at the replica"
-            self._problem(Problem(path, ProblemKind.REFUSED, message))
-
-    def _send(self, ticket: Ticket) -> None:
-        self._busy[ticket.path] = ticket
-        if isinstance(ticket.operation, Move):
-            self._busy[ticket.operation.source] = ticket
-        self._outbox.add(ticket)
+        self._dispatcher.all(changes, self._bulk_since)
 
     def _applied(self, ticket: Ticket) -> None:
         path, step = ticket.path, ticket.operation
-        self._free(path)
+        self._dispatcher.free(path)
         self._attempts.pop(path, None)
         self.problems.pop(path, None)
         self._schedule.solved(path)
-        self._differs.discard(path)
-        self._again |= self._router.applied(ticket)
+        self._dispatcher.settled(path)
+        self._dispatcher.again |= self._router.applied(ticket)
         if isinstance(step, Move):
             self._accounting.moved(ticket, *self._follow(step))
             return
@@ -437,7 +277,7 @@ class Cycle:
                 self._refetch = True
         self._accounting.applied(ticket)
         if self.replica.record(path) is not self._source.tree.record(path):
-            self._again.add(path)
+            self._dispatcher.again.add(path)
 
     def _made(self, ticket: Ticket) -> Record:
         """The record of what the server made; the source's learns what was read of it."""
@@ -445,7 +285,7 @@ class Cycle:
         assert record is not None
         if isinstance(step, CopyContent) and ticket.choice.reason is Reason.SAME_FILE:
             # Nobody has read the source's file yet.
-            self._moved.add(step.path)
+            self._dispatcher.unread((step.path,))
             self._source.whereabouts.settled(self._source.tree.record(step.path))
             return pack(step.entry, fingerprint_of(record))
         if isinstance(step, PutFile | CopyContent):
@@ -455,14 +295,14 @@ class Cycle:
     def _follow(self, step: Move) -> tuple[int, int]:
         """Move what the replica has here as well; gives how many files that were, and their bytes."""
         path, source = step.path, step.source
-        self._free(source)
+        self._dispatcher.free(source)
         self._moves.done(step, applied=True)
         self._removals.forget(source, below=step.source_expected.is_directory)
-        self._again.update((path, source))
+        self._dispatcher.again.update((path, source))
         if step.source_expected.is_directory:
             self._bulk_stale = self._bulk is not None
         else:
-            self._moved.update(at for at in (path, source) if self._is_unread(at))
+            self._dispatcher.unread((path, source))
             if step.expected is not None and not step.exchange:
                 self._router.contents.remove(step.expected)
         try:
@@ -479,7 +319,7 @@ class Cycle:
 
     def _failed(self, ticket: Ticket, failure: Failure) -> None:
         path = ticket.path
-        self._free(path)
+        self._dispatcher.free(path)
         self._accounting.failed(ticket, failure)
         self._know(path, failure.current)
         if isinstance(ticket.operation, Move):
@@ -488,26 +328,21 @@ class Cycle:
         if ticket.choice.reason is Reason.SAME_FILE:
             self._moves.refuse(path)
         mismatch = failure.outcome is Outcome.MISMATCH
-        self._again |= self._router.refused(ticket) if mismatch else self._router.dropped(ticket)
+        self._dispatcher.again |= self._router.refused(ticket) if mismatch else self._router.dropped(ticket)
         attempts = self._attempts[path] = self._attempts.get(path, 0) + 1
         if failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH) and attempts <= PROMPT_ATTEMPTS:
-            self._again.add(path)
+            self._dispatcher.again.add(path)
             return
         kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
         self._problem(Problem(path, kind, failure.message))
 
     def _not_moved(self, step: Move) -> None:
         """The server did not move it, for whatever reason: it gets there in another way."""
-        self._free(step.source)
+        self._dispatcher.free(step.source)
         self._moves.done(step, applied=False)
-        self._again.update((step.path, step.source))
+        self._dispatcher.again.update((step.path, step.source))
         # What it has at the source is not what we took it for, and only its answer for the path is known.
         self._refetch = True
-
-    def _is_unread(self, path: RelPath) -> bool:
-        """Whether the source has a file at ``path`` of which nobody knows the digest."""
-        entry = self._source.tree.get(path)
-        return entry is not None and entry.kind is Kind.FILE and entry.digest == UNKNOWN
 
     def _know(self, path: RelPath, current: Entry | None) -> None:
         """The server said what is at ``path``."""
@@ -526,7 +361,7 @@ class Cycle:
         """A file of the source could not be read: it is looked at again, later if it is there still."""
         if problem.kind is ProblemKind.VANISHED:
             # Also where the look finds nothing new: what was found while the path was busy has not been compared yet.
-            self._again.update((problem.path, *self._source.look((problem.path,))))
+            self._dispatcher.again.update((problem.path, *self._source.look((problem.path,))))
             return
         self._source.look((problem.path,))
         self._problem(problem)

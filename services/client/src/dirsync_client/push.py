@@ -294,7 +294,8 @@ class PushStream:
         compression = (transfer.compression if literals else None) or Compression.NONE
         message, saved = encode_delta(transfer.number, pieces, compression)
         ticket.literal_bytes += zeros + sum(len(piece) for piece in literals)
-        ticket.compressed_bytes += zeros + saved
+        # Compression may save on the copies too, which are no content: that counts for nothing.
+        ticket.compressed_bytes = min(ticket.compressed_bytes + zeros + saved, ticket.literal_bytes)
         return message
 
     def _end(self, transfer: _Transfer) -> bytes:
