@@ -1,5 +1,6 @@
 """A project of docker compose in a directory of its own, as whoever clones this repository has it."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -58,9 +59,8 @@ class Project:
         self.compose("--profile=*", "down", "--remove-orphans", *arguments)
 
     def override(self, service: str, **environment: str) -> None:
-        """Give a service variables by a file of one's own, as people do."""
-        lines = [f"      {name}: {value!r}" for name, value in environment.items()]
-        text = "\n".join(["services:", f"  {service}:", "    environment:", *lines])
+        """Give a service these variables, and none but them, by a file of one's own, as people do."""
+        text = json.dumps({"services": {service: {"environment": environment}}})
         (self.place / "docker-compose.override.yml").write_text(text)
 
     def container(self, service: str) -> Container:

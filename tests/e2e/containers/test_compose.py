@@ -189,7 +189,7 @@ class TestKilled:
         spec = {f"d{n % 7}/{n}": random_bytes(64 * KIB, seed=n) for n in range(200)}
         project.override("client", DIRSYNC_CLIENT_BANDWIDTH_LIMIT="8MiB")
         project.up("server")
-        build(project.source, {**spec, "large": random_bytes(20 * MIB)})
+        build(project.source, {**spec, "large": random_bytes(12 * MIB)})
         project.compose("up", "--detach", "client")
         until(lambda: len(replica_files(project)) > 20, "files arrive")
         project.compose("kill", "--signal=KILL", "server")
@@ -197,6 +197,7 @@ class TestKilled:
         whole = {path: seen for path, seen in left.items() if seen.kind == "file" and ".dirsync-staging" not in path}
         torn = [path for path, seen in whole.items() if seen.content != source[path].content]
         killed = project.container("server").state["ExitCode"]
+        project.override("client")
         project.up()
         project.until_equal(60)
 
