@@ -44,7 +44,7 @@ def test_vanished_and_back(tmp_path: Path) -> None:
         replica,
         outbox,
         hasher,
-        Router(outbox, preparer, Contents(), frozenset()),
+        Router(outbox, preparer, Contents(), source.glance, frozenset()),
         Moves(source, lambda: True),
         removals,
         history,

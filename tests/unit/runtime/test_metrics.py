@@ -21,6 +21,7 @@ CONTRACT = {
     "dirsync_literal_bytes_total": [],
     "dirsync_wire_bytes_total": ["direction"],
     "dirsync_files_transferred_total": ["strategy"],
+    "dirsync_strategy_choices_total": ["strategy", "reason"],
     "dirsync_changes_applied_total": ["operation", "outcome"],
     "dirsync_in_sync": [],
     "dirsync_pending_changes": [],

@@ -127,6 +127,11 @@ class Cycle:
         return bool(dispatcher.busy or dispatcher.again or self._bulk is not None or self._refetch)
 
     @property
+    def reading(self) -> bool:
+        """Whether files are being read beside us, because they may be what the replica has."""
+        return self._dispatcher.hashing > 0
+
+    @property
     def impatient(self) -> bool:
         """Whether :meth:`advance` has something to do at once."""
         if self._dispatcher.again or (self._refetch and not self._dispatcher.busy):

@@ -222,7 +222,7 @@ class Engine:
             replica,
             stream.outbox,
             hasher,
-            Router(stream.outbox, preparer, contents, opened.strategies),
+            Router(stream.outbox, preparer, contents, source.glance, opened.strategies),
             Moves(source, lambda: renames and not removals.foreign),
             removals,
             self._history,

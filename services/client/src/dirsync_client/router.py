@@ -18,6 +18,9 @@ from dirsync_client.outbox import Outbox
 from dirsync_client.preparer import Preparer
 from dirsync_client.ticket import Basis, Ticket
 
+Glance = Callable[[RelPath], bytes]
+"""Gives a few bytes of a file of the source, and its size: other content looks different, most of the time."""
+
 Leaving = Callable[[bytes], RelPath | None]
 """Finds a path that has content of this digest at the replica and is about to leave it."""
 
@@ -25,17 +28,22 @@ Leaving = Callable[[bytes], RelPath | None]
 class Router:
     """One session's choices. The engine's thread only."""
 
-    def __init__(self, outbox: Outbox, preparer: Preparer, contents: Contents, offered: frozenset[int]) -> None:
+    def __init__(
+        self, outbox: Outbox, preparer: Preparer, contents: Contents, glance: Glance, offered: frozenset[int]
+    ) -> None:
         """``offered``: the strategies that the server understands."""
         self.contents = contents
         self._outbox = outbox
         self._preparer = preparer
         self._dedups = Strategy.DEDUP in offered
         self._deltas = Strategy.DELTA in offered
-        self._large: dict[int, dict[RelPath, Ticket]] = {}
-        """Large files on their way, by size."""
-        self._behind: dict[int, set[RelPath]] = {}
-        """Files that wait for one of the same size, which may have the same content."""
+        self._glance = glance
+        self._large: dict[bytes, dict[RelPath, Ticket]] = {}
+        """Large files on their way, by what a glance shows of them."""
+        self._behind: dict[bytes, set[RelPath]] = {}
+        """Files that wait for one that looks the same, which may have the same content."""
+        self._looks: dict[RelPath, bytes] = {}
+        """What a glance showed of the large files that are on their way."""
         self._plain: set[RelPath] = set()
         """Files that the server could not make from what it has: they go whole, once."""
 
@@ -59,12 +67,12 @@ class Router:
         if not large or not self._dedups or new.digest != UNKNOWN or path in self._plain:
             return False
         self.contents.fill(replica)
-        return self._elsewhere(old, new)
+        return self._elsewhere(old, new) or (bool(self._large) and self._glance(path) in self._large)
 
     def _elsewhere(self, old: Entry | None, new: Entry) -> bool:
-        """Whether a large file other than ``old`` has the size of ``new``, at the replica or on its way there."""
+        """Whether a large file of the replica other than ``old`` has the size of ``new``."""
         itself = old is not None and old.kind is Kind.FILE and old.size == new.size
-        return self.contents.of_size(new.size) > itself or new.size in self._large
+        return self.contents.of_size(new.size) > itself
 
     def send(self, ticket: Ticket, replica: Tree, leaving: Leaving, origin: Basis | None) -> bool:
         """Send a file; false if it has to wait and is to be compared again when others are settled.
@@ -81,11 +89,12 @@ class Router:
             ticket.choice = Choice(Way.WHOLE, Reason.SMALL)
         elif self._dedups and entry.digest != UNKNOWN and self.contents.has(entry.digest):
             self._reuse(ticket, operation, replica, leaving(entry.digest))
-        elif self._may_be_on_its_way(entry):
-            self._behind.setdefault(entry.size, set()).add(operation.path)
+        elif self._may_be_on_its_way(look := self._glance(operation.path), entry):
+            self._behind.setdefault(look, set()).add(operation.path)
             return False
         else:
-            self._large.setdefault(entry.size, {})[operation.path] = ticket
+            self._looks[operation.path] = look
+            self._large.setdefault(look, {})[operation.path] = ticket
             basis = _basis(operation.expected) or origin
             if basis is not None and self._deltas:
                 self._preparer.add(ticket, basis)
@@ -126,13 +135,14 @@ class Router:
         operation = ticket.operation
         if not isinstance(operation, PutFile):
             return set()
-        size = operation.entry.size
-        same = self._large.get(size, {})
-        if same.pop(operation.path, None) is None:
+        look = self._looks.pop(operation.path, None)
+        if look is None:
             return set()
+        same = self._large[look]
+        del same[operation.path]
         if not same:
-            del self._large[size]
-        return self._behind.pop(size, set())
+            del self._large[look]
+        return self._behind.pop(look, set())
 
     def _reuse(self, ticket: Ticket, operation: PutFile, replica: Tree, source: RelPath | None) -> None:
         path, expected, entry = operation
@@ -145,14 +155,14 @@ class Router:
             ticket.operation = CopyContent(path, expected, entry)
             ticket.choice = Choice(Way.DEDUP, Reason.KNOWN_CONTENT)
 
-    def _may_be_on_its_way(self, entry: Entry) -> bool:
-        """Whether a file of the same size is under way whose content may be this one.
+    def _may_be_on_its_way(self, look: bytes, entry: Entry) -> bool:
+        """Whether a file is under way whose content may be this one.
 
-        A file that nobody has read yet is sent at once where nothing else has its size, so it never gets here.
+        A file that nobody has read yet is sent at once where nothing else looks like it, so it never gets here.
         """
         if not self._dedups or entry.digest == UNKNOWN:
             return False
-        tickets = self._large.get(entry.size, {}).values()
+        tickets = self._large.get(look, {}).values()
         return any(_digest_of(ticket) in (UNKNOWN, entry.digest) for ticket in tickets)
 
 

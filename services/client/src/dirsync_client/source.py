@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.hashing import Digester
 from dirsync.fs.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.rules import ScanRules
 from dirsync.fs.scan import DirectoryScan, accept_mounts
-from dirsync.fs.stable import read_small
+from dirsync.fs.stable import StableFile, read_small
 from dirsync.fs.walk import look_at, scan_steps
 from dirsync.fs.whereabouts import Whereabouts
 from dirsync.limits import LIMITS
@@ -26,6 +27,10 @@ from dirsync.tree.tree import Attributes, Tree
 
 MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
 """Largest ignore file that is read, in bytes."""
+
+
+_GLANCE = 4096
+"""Bytes at the start and at the end of a large file by which it is told from others of its size."""
 
 
 class SourceOptions(NamedTuple):
@@ -149,6 +154,15 @@ class Source:
         """
         digest, status, looked_at_ns = Digester(self.root).digest(path)
         self._put(path, file_record(status, looked_at_ns, digest))
+
+    def glance(self, path: RelPath) -> bytes:
+        """A few bytes of the file at ``path``, and its size; one that cannot be read looks like no other."""
+        try:
+            with StableFile(self.root, path) as file:
+                size = file.size
+                return size.to_bytes(8, "little") + file.read_at(0, _GLANCE) + file.read_at(size - _GLANCE, _GLANCE)
+        except (PathFailure, OSError):
+            return path
 
     def solve(self, path: RelPath) -> None:
         """The path has no problem any more."""

@@ -23,7 +23,7 @@ from dirsync.fs.hashing import Digester
 from dirsync.fs.stable import StableFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics import Metrics
-from dirsync.tree.entry import UNKNOWN, Kind, unpack
+from dirsync.tree.entry import UNKNOWN, Kind, pack, unpack
 from dirsync.tree.guards import GuardPolicy, History, Hold
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
@@ -45,7 +45,7 @@ from dirsync_client.schedule import Schedule
 from dirsync_client.signatures import RememberedSignatures
 from dirsync_client.source import Source
 from dirsync_client.state import StateView
-from dirsync_client.ticket import Delta, Settled, Ticket, Unsent
+from dirsync_client.ticket import Basis, Delta, Settled, Ticket, Unsent
 
 OFFERED = frozenset(Strategy)
 """A server of our own version offers them all."""
@@ -61,6 +61,17 @@ class Step(NamedTuple):
     """Bytes of content that would be sent, before compression."""
     exact: bool = True
     """Otherwise it is a delta, ``literal`` is the most that may be sent, and the server knows more."""
+
+
+class _Preparer(Preparer):
+    """Counts what it has been given, so that somebody can wait for it."""
+
+    due = 0
+
+    def add(self, ticket: Ticket, basis: Basis) -> None:
+        """Send this file, as a delta from ``basis`` if that pays."""
+        self.due += 1
+        super().add(ticket, basis)
 
 
 class Rehearsal:
@@ -83,15 +94,16 @@ class Rehearsal:
         self._there = replica.copy()
         """What the replica holds after what counts as done."""
         self._sizes = Counter(_large_sizes(source.tree))
-        self._mail: queue.SimpleQueue[Hashed | Ticket] = queue.SimpleQueue()
+        self._hashed: queue.SimpleQueue[Hashed] = queue.SimpleQueue()
+        self._prepared: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
         self._open: deque[Ticket] = deque()
         self._sent: list[Ticket] = []
         self._outbox = Outbox()
         self._contents = Contents()
-        self._hasher = Hasher(source.root, self._mail.put)
+        self._hasher = Hasher(source.root, self._hashed.put)
         remembered = RememberedSignatures(state.signatures, metrics, read_only=True)
-        self._preparer = Preparer(
-            source.root, remembered, None, self._mail.put, self._hasher, self._mail.put, block_size
+        self._preparer = _Preparer(
+            source.root, remembered, None, self._prepared.put, self._hasher, self._hashed.put, block_size
         )
         history = History(now, len(replica), policy.window_seconds)
         self._removals = Removals(source, replica, state, replica_id, policy, history, metrics)
@@ -100,7 +112,7 @@ class Rehearsal:
             replica,
             self._outbox,
             self._hasher,
-            Router(self._outbox, self._preparer, self._contents, OFFERED),
+            Router(self._outbox, self._preparer, self._contents, source.glance, OFFERED),
             Moves(source, lambda: deletes and not self._removals.foreign),
             self._removals,
             history,
@@ -121,33 +133,30 @@ class Rehearsal:
         return list((self._cycle.problems | self._source.problems).values())
 
     def steps(self) -> Iterator[Step]:
-        """What would be done, in the order in which it would be done."""
-        cycle = self._cycle
+        """What would be done, in the order in which it would be done: the same each time."""
+        cycle, outbox, preparer = self._cycle, self._outbox, self._preparer
         cycle.compare_all()
         while True:
             cycle.advance()
-            while not self._mail.empty():
-                self._take(self._mail.get())
-            cycle.remove(at_once=True)
             if cycle.impatient:
                 continue
-            if self._outbox.room < MAX_UNSETTLED:
-                yield from self._perform(self._outbox.take())
-            elif cycle.working:
-                self._take(self._mail.get())
+            if cycle.reading:
+                cycle.hashed(self._hashed.get())
+                continue
+            cycle.remove(at_once=True)
+            if outbox.room < MAX_UNSETTLED:
+                yield from self._perform(outbox.take())
+            elif preparer.due:
+                preparer.due -= 1
+                outbox.add(self._prepared.get())
             else:
+                assert not cycle.working
                 return
 
     def close(self) -> None:
         """Let go of the source."""
         self._hasher.close()
         self._preparer.close()
-
-    def _take(self, came: Hashed | Ticket) -> None:
-        if isinstance(came, Hashed):
-            self._cycle.hashed(came)
-        else:
-            self._outbox.add(came)
 
     # The part of the push stream, and of the server behind it.
 
@@ -255,6 +264,8 @@ def _apply(tree: Tree, ticket: Ticket) -> None:
             tree.exchange(path, source)
         case Move(path=path, source=source):
             tree.move(source, path)
+        case CopyContent(path=path, entry=entry):
+            tree.put(path, pack(entry))
         case operation:
             assert ticket.sent is not None
             tree.put(operation.path, ticket.sent)
