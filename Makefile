@@ -96,11 +96,26 @@ wheels: $(DEV_STAMP) ## build the three wheels into dist/
 	for package in shared services/server services/client; do \
 		(cd $$package && "$(CURDIR)/$(BIN)/hatchling" build --target wheel --directory "$(CURDIR)/dist") || exit; done
 
+# Every command of docker compose says first what is missing.
+define compose
+@docker compose version >/dev/null || { echo "make $@: docker with the compose plugin is needed" >&2; exit 1; }
+$(1)
+endef
+
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shared/src/dirsync/__init__.py)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null)
+
+.PHONY: images
+images: ## build both images, tagged with the version as deploy/kubernetes names them
+	$(call compose,VERSION=$(VERSION) REVISION=$(REVISION) IMAGE_TAG=$(VERSION) docker compose build server client)
+
 .PHONY: up
-up: ## start both containers with docker compose
-	@[ -f docker-compose.yml ] || { echo "make up: there is no docker-compose.yml in this version; use make run" >&2; exit 1; }
-	@docker compose version >/dev/null || { echo "make up: docker with the compose plugin is needed" >&2; exit 1; }
-	docker compose up --build --detach --wait
+up: ## start both containers with docker compose: ./data/source is mirrored into ./data/replica
+	$(call compose,docker compose up --build --detach --wait)
+
+.PHONY: down
+down: ## end them; the mirrored directories and what both remember stay
+	$(call compose,docker compose --profile '*' down)
 
 .PHONY: clean
 clean: ## remove what the tools left; .venv, .dirsync and the mirrored directories stay
