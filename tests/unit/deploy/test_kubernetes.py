@@ -267,9 +267,9 @@ class TestNames:
 
 
 def test_version_is_written_where_it_is_applied() -> None:
-    """Every tag in the sources of the manifests is the version of this tree."""
-    texts = [file.read_text() for file in (REPOSITORY / "deploy").rglob("*.yaml")]
-    tags = {tag for text in texts for tag in re.findall(r"newTag: (\S+)", text)}
+    """Every tag in the sources of the manifests, and in what is said of them, is the version of this tree."""
+    files = [*(REPOSITORY / "deploy").rglob("*.yaml"), REPOSITORY / "docs" / "deployment.md"]
+    tags = {tag for file in files for tag in re.findall(r"newTag: ([\w.]+)", file.read_text())}
 
     assert {dirsync.__version__} == tags
 
