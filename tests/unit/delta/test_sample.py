@@ -53,6 +53,20 @@ def test_what_is_there_is_estimated(signature: Signature, target: bytes, expecte
     assert expected == pytest.approx(estimated(signature, target), abs=0.1)
 
 
+@pytest.mark.parametrize("signature", [COMPLETE, SAMPLED])
+@pytest.mark.parametrize("target", [BASIS, BASIS + FRESH[:99], FRESH[:99] + BASIS, BASIS[:HALF] + BASIS[HALF + 99 :]])
+def test_what_is_in_place_is_not_searched(signature: Signature, target: bytes) -> None:
+    """Blocks are looked for where they were, or as far from the end as before, and that is all that is read."""
+    reads: list[int] = []
+
+    def read(offset: int, length: int) -> bytes:
+        reads.append(length)
+        return target[offset : offset + length]
+
+    assert similarity(signature, read, len(target)) == pytest.approx(1, abs=0.001)
+    assert {B} == set(reads)
+
+
 def test_what_moved_far_is_found_where_all_blocks_are_known() -> None:
     """With a complete signature content is recognised wherever it went."""
     assert estimated(COMPLETE, SWAPPED) == 1
