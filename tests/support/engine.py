@@ -126,7 +126,7 @@ def start(
 
 
 def clean_up(session: str) -> None:
-    """Take away everything that the session started."""
+    """Take away everything that the session started, and the images that have its name as their tag."""
     mine = f"label={LABEL}={session}"
     for kind, remove in (
         ("container", ("rm", "--force", "--volumes")),
@@ -137,3 +137,6 @@ def clean_up(session: str) -> None:
         found = docker(kind, "ls", "--quiet", *everything, "--filter", mine).split()
         if found:
             docker(kind, *remove, *found)
+    images = docker("image", "ls", "--filter", f"reference=*:{session}", "--format={{.Repository}}:{{.Tag}}").split()
+    if images:
+        docker("image", "rm", *images)

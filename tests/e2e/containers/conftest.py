@@ -31,15 +31,13 @@ def session() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def images(session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def images(session: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Both images by their service, built as ``docker compose build`` does in a fresh clone."""
     clone = tmp_path_factory.mktemp("clone")
     copy_repository(clone)
     environment = {"IMAGE_TAG": session, "COMPOSE_PROJECT_NAME": session}
     docker("compose", "build", environment=environment, place=clone, seconds=BUILD_SECONDS)
-    built = {service: f"dirsync-{service}:{session}" for service in ("server", "client")}
-    yield built
-    docker("image", "rm", "--force", *built.values())
+    return {service: f"dirsync-{service}:{session}" for service in ("server", "client")}
 
 
 @pytest.fixture(scope="session")

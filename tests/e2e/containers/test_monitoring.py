@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.needs("prometheus")
 
 
 @pytest.fixture
-def prometheus_image(session: str, python_image: str, tmp_path: Path) -> Iterator[str]:
+def prometheus_image(session: str, python_image: str, tmp_path: Path) -> str:
     """An image with this machine's Prometheus, in the place of the published one: nothing is fetched for a test."""
     program = shutil.which("prometheus")
     assert program is not None, "promtool is here, prometheus is not"
@@ -34,8 +33,7 @@ def prometheus_image(session: str, python_image: str, tmp_path: Path) -> Iterato
     (context / "Dockerfile").write_text(STAND_IN.format(python_image=python_image))
     image = f"prometheus:{session}"
     docker("build", "--tag", image, context, seconds=120)
-    yield image
-    docker("image", "rm", "--force", image)
+    return image
 
 
 def test_targets(project: Project, prometheus_image: str) -> None:
