@@ -74,7 +74,7 @@ class TestPlan:
 
         assert (0, "nothing to do\n") == (empty.code, empty.stdout)
         assert 0 == plan.code
-        assert re.search(r"^put_file +large  \(whole, 204800 bytes\)$", plan.stdout, re.MULTILINE)
+        assert re.search(r"^put_file +large  \(whole, 204800 bytes: new\)$", plan.stdout, re.MULTILINE)
         assert plan.stdout.endswith("5 operations, 204802 bytes to send, 0 held\n")
         assert not (pair.place / "client-state").exists()
         assert [] == list(pair.replica.iterdir())
