@@ -10,6 +10,7 @@ from dirsync.delta.match import Matcher
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Copy, Zeros
 from dirsync.delta.signature import Signature
+from dirsync.delta.strong import SHA256
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed
 
@@ -167,6 +168,15 @@ def test_stretches_may_be_matched_one_after_another() -> None:
 
     assert [Copy(10, 5), BASIS[15 * B : 16 * B]] == first
     assert [Copy(60, 2), OTHER[:50], Copy(63, 2)] == second
+
+
+def test_nothing_is_hashed_twice() -> None:
+    """In place, a matcher takes the checksums that the target's own signature is made of."""
+    target = BASIS[: 50 * B] + OTHER[: 2 * B] + BASIS[52 * B :]
+    builders = (SignatureBuilder(B), SignatureBuilder(2 * B), SignatureBuilder(B, SHA256))
+    hashed = [delta_of(SIGNATURE, target, builder=builder).effort.hashed_bytes for builder in builders]
+
+    assert [0, 100 * B, 100 * B] == hashed
 
 
 def test_a_builder_that_gave_up_does_no_harm() -> None:
