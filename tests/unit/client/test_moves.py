@@ -1,0 +1,315 @@
+"""Which moves a client makes, in which order, and which it leaves: with a real source, and without a server."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.fs.hashing import resolve, unknown_files
+from dirsync.fs.index import Index
+from dirsync.fs.root import Root
+from dirsync.tree.entry import Entry, unpack
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import CopyContent, Move
+from dirsync.tree.tree import Tree
+from dirsync_client.moves import Moves
+from dirsync_client.source import Source, SourceOptions
+from tests.support.renames import aside, contents, exchange
+from tests.support.trees import build
+
+
+class Bench:
+    """A source, the replica as it was before, and the moves between them."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place / "source"
+        self.place.mkdir()
+        (place / "state").mkdir()
+        self.source = Source(
+            Root.open(self.place), Index.open(place / "state", "index"), SourceOptions(b".dirsyncignore")
+        )
+        self.allowed = True
+        self.replica = Tree()
+        self.moves = Moves(self.source, lambda: self.allowed)
+
+    def start(self, *paths: str) -> None:
+        """Have this on both sides, all of it read."""
+        build(self.place, contents("moves", *paths))
+        self.look()
+        resolve(self.source.root, self.source.tree, list(unknown_files(self.source.tree)))
+        self.replica = self.source.tree.copy()
+
+    def look(self) -> None:
+        """See what happened."""
+        for _ in self.source.scan():
+            pass
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the replica has what is on disk, each content at its path."""
+        theirs = {at.decode(): unpack(record) for at, record in self.replica.walk()}
+        files = {at: entry.digest for at, entry in theirs.items() if not entry.is_directory}
+        ours = {str(at.relative_to(self.place)): at for at in self.place.rglob("*")}
+        return theirs.keys() == ours.keys() and files == {
+            name: hashlib.sha256(at.read_bytes()).digest() for name, at in ours.items() if at.is_file()
+        }
+
+    def directories(self, *busy: str) -> list[Move]:
+        """The moves of directories that can go now."""
+        return list(self.moves.directories(self.replica, {path(name) for name in busy}))
+
+    def file(self, name: str, *busy: str) -> Move | CopyContent | None:
+        """The step for one file."""
+        return self.moves.file(self.replica, path(name), {path(name) for name in busy})
+
+    def apply(self, step: Move) -> None:
+        """The server made it."""
+        if step.exchange:
+            self.replica.exchange(step.path, step.source)
+        else:
+            self.replica.move(step.source, step.path)
+        self.moves.done(step, applied=True)
+
+
+def path(name: str) -> RelPath:
+    """A path."""
+    return RelPath(name.encode())
+
+
+def ways(steps: list[Move]) -> list[tuple[str, str, bool]]:
+    """From where to where, and whether they change places."""
+    return [(step.source.decode(), step.path.decode(), step.exchange) for step in steps]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """One for each test."""
+    bench = Bench(tmp_path)
+    yield bench
+    bench.source.close()
+
+
+class TestDirectories:
+    """Directories, which go as one."""
+
+    def test_moved(self, bench: Bench) -> None:
+        """A directory that has another name is one move; until that is done nobody touches anything in it."""
+        bench.start("d/a", "d/e/b", "x")
+        (bench.place / "d").rename(bench.place / "f")
+        bench.look()
+        (step,) = bench.directories()
+        before = _entry(bench, "d")
+
+        assert Move(path("f"), None, path("d"), before) == step
+        assert [True, True, True, False] == [bench.moves.covers(path(p)) for p in ("d/a", "f", "f/e/b", "x")]
+        assert (True, True, False) == (bool(bench.moves), bench.moves.under_way, bench.moves.waiting)
+        bench.apply(step)
+        assert (False, [], False) == (bool(bench.moves), bench.directories(), bench.moves.covers(path("f/a")))
+        assert bench.is_followed
+
+    def test_into_one_that_moved(self, bench: Bench) -> None:
+        """What goes into, out of or stays within a directory that moves waits for that."""
+        bench.start("d/x", "d/in/a", "b/c")
+        (bench.place / "d").rename(bench.place / "e")
+        (bench.place / "b").rename(bench.place / "e/b")
+        (bench.place / "e/in").rename(bench.place / "out")
+        bench.look()
+        made: list[tuple[str, str, bool]] = []
+        for _ in range(5):
+            steps = bench.directories()
+            made += ways(steps)
+            for step in steps:
+                bench.apply(step)
+
+        assert {"e", "e/b", "out"} == {new for _, new, _ in made}
+        assert 3 == len(made)
+        assert bench.is_followed
+
+    def test_exchanged(self, bench: Bench) -> None:
+        """Two that have changed places do so in one step, whichever is seen first."""
+        bench.start("d/a", "e/b", "e/c")
+        exchange(bench.place / "d", bench.place / "e")
+        bench.look()
+        (step,) = bench.directories()
+        bench.apply(step)
+
+        assert step.exchange
+        assert {path("d"), path("e")} == {step.path, step.source}
+        assert bench.is_followed
+
+    def test_three_in_a_circle(self, bench: Bench) -> None:
+        """Three that have changed places are two exchanges: no name is ever without a directory."""
+        bench.start("d/a", "e/b", "f/c")
+        exchange(bench.place / "d", bench.place / "e")
+        exchange(bench.place / "e", bench.place / "f")
+        bench.look()
+        made: list[Move] = []
+        for _ in range(4):
+            for step in bench.directories():
+                made.append(step)
+                bench.apply(step)
+
+        assert [True, True] == [step.exchange for step in made]
+        assert bench.is_followed
+
+    def test_shifted(self, bench: Bench) -> None:
+        """Where each takes the name of the next one, the last goes first."""
+        bench.start("v1/a", "v2/b", "v3/c")
+        for old, new in (("v3", "v4"), ("v2", "v3"), ("v1", "v2")):
+            (bench.place / old).rename(bench.place / new)
+        bench.look()
+        made: list[tuple[str, str, bool]] = []
+        for _ in range(5):
+            steps = bench.directories()
+            made += ways(steps)
+            for step in steps:
+                bench.apply(step)
+
+        assert 3 == len(made)
+        assert bench.is_followed
+
+    def test_waits_for_its_parent(self, bench: Bench) -> None:
+        """A directory cannot go where the replica has no directory yet, nor while something in it is busy."""
+        bench.start("d/a")
+        (bench.place / "new").mkdir()
+        (bench.place / "d").rename(bench.place / "new/d")
+        bench.look()
+        early = bench.directories()
+        waiting = bench.moves.waiting
+        record = bench.source.tree.record(path("new"))
+        assert record is not None
+        bench.replica.put(path("new"), record)
+        busy = bench.directories("d/a")
+        steps = bench.directories()
+
+        assert ([], True, []) == (early, waiting, busy)
+        assert [("d", "new/d", False)] == ways(steps)
+
+    def test_taken(self, bench: Bench) -> None:
+        """Where another directory is, which is nowhere else now, none is moved: that is compared entry by entry."""
+        bench.start("d/a", "e/b")
+        shutil.rmtree(bench.place / "e")
+        (bench.place / "d").rename(bench.place / "e")
+        bench.look()
+
+        assert [] == bench.directories()
+        assert {path("d"), path("e")} == bench.moves.dropped()
+        assert set() == bench.moves.dropped()
+
+    def test_copied_back(self, bench: Bench) -> None:
+        """A directory whose former name is in use again by a new one is not moved away from there."""
+        bench.start("d/a", "x")
+        (bench.place / "d").rename(bench.place / "e")
+        build(bench.place, {"d/a": "new"})
+        bench.look()
+
+        assert [] == [way for way in ways(bench.directories()) if not way[2]]
+
+    def test_not_allowed(self, bench: Bench) -> None:
+        """Where nothing may be moved, everything goes in other ways, and nothing waits."""
+        bench.start("d/a", "b")
+        (bench.place / "d").rename(bench.place / "e")
+        (bench.place / "b").rename(bench.place / "c")
+        bench.look()
+        bench.allowed = False
+
+        assert ([], None, False) == (bench.directories(), bench.file("c"), bool(bench.moves))
+
+    def test_given_up(self, bench: Bench) -> None:
+        """What waits for something that does not happen is given up, and compared again."""
+        bench.start("d/a")
+        (bench.place / "new").mkdir()
+        (bench.place / "d").rename(bench.place / "new/d")
+        bench.look()
+        bench.directories()
+        bench.moves.give_up()
+
+        assert (False, []) == (bool(bench.moves), bench.directories())
+        assert {path("d"), path("new/d")} == bench.moves.dropped()
+
+
+class TestFiles:
+    """Files, recognised by their inodes."""
+
+    def test_moved(self, bench: Bench) -> None:
+        """A file with another name is moved, whatever file was there."""
+        bench.start("a", "b", "x")
+        (bench.place / "a").rename(bench.place / "b")
+        bench.look()
+
+        assert Move(path("b"), bench.replica.get(path("b")), path("a"), _entry(bench, "a")) == bench.file("b")
+        assert bench.file("x") is None
+
+    def test_changed_meanwhile(self, bench: Bench) -> None:
+        """A file of another size or time than the one that left is not taken for it."""
+        bench.start("a", "b", "x")
+        (bench.place / "a").rename(bench.place / "a2")
+        (bench.place / "a2").write_text("longer or shorter, but not the same")
+        (bench.place / "b").rename(bench.place / "b2")
+        (bench.place / "b2").touch()
+        bench.look()
+
+        assert (None, None) == (bench.file("a2"), bench.file("b2"))
+
+    def test_not_at_the_replica(self, bench: Bench) -> None:
+        """What the replica does not have any more, or has in another version, is not moved there."""
+        bench.start("a", "b", "x")
+        (bench.place / "a").rename(bench.place / "a2")
+        (bench.place / "b").rename(bench.place / "b2")
+        bench.look()
+        bench.replica.remove(path("a"))
+        other = bench.replica.record(path("x"))
+        assert other is not None
+        bench.replica.put(path("b"), other)
+
+        assert (None, None) == (bench.file("a2"), bench.file("b2"))
+
+    def test_exchanged(self, bench: Bench) -> None:
+        """Two that have changed places do so at once."""
+        bench.start("a", "b")
+        aside(bench.place / "a", bench.place / "b")
+        bench.look()
+        step = bench.file("a")
+
+        assert Move(path("a"), _entry(bench, "a"), path("b"), _entry(bench, "b"), exchange=True) == step
+
+    def test_rotated(self, bench: Bench) -> None:
+        """Where the former name has a new file already, the content is copied: no name is ever absent."""
+        bench.start("log", "log.1")
+        (bench.place / "log.1").rename(bench.place / "log.2")
+        (bench.place / "log").rename(bench.place / "log.1")
+        (bench.place / "log").write_text("new")
+        bench.look()
+        steps = [bench.file(name) for name in ("log", "log.1", "log.2")]
+
+        assert [type(None), CopyContent, CopyContent] == [type(step) for step in steps]
+        assert isinstance(steps[1], CopyContent)
+        assert _entry(bench, "log").digest == steps[1].entry.digest
+
+    def test_refused(self, bench: Bench) -> None:
+        """What the server would not move is not asked for again."""
+        bench.start("a", "x")
+        (bench.place / "a").rename(bench.place / "b")
+        bench.look()
+        step = bench.file("b")
+        assert isinstance(step, Move)
+        bench.moves.done(step, applied=False)
+
+        assert bench.file("b") is None
+
+    def test_where_a_directory_is(self, bench: Bench) -> None:
+        """A file does not take a directory's place by a move: that waits until the directory is judged."""
+        bench.start("a", "d/x")
+        shutil.rmtree(bench.place / "d")
+        (bench.place / "a").rename(bench.place / "d")
+        bench.look()
+
+        assert bench.file("d") is None
+
+
+def _entry(bench: Bench, name: str) -> Entry:
+    entry = bench.replica.get(path(name))
+    assert entry is not None
+    return entry
