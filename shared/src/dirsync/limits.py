@@ -97,8 +97,8 @@ class Limits:
     search_window_blocks: int = 32
     """The same in blocks, of which each costs some work if they are small."""
     max_pending_bytes: int = 2 * MIB
-    """What is kept back of a literal, in bytes, for a stretch whose later blocks are found first; if a stretch of blocks
-    may be longer, nothing is."""
+    """What is kept back of a literal, in bytes, for a stretch whose later blocks are found first; if a stretch of
+    blocks may be longer, nothing is."""
     search_tile_bytes: int = 64 * KIB
     """Offsets whose weak checksums are computed at a time: their arrays stay in a processor's cache."""
     search_free_bytes: int = 32 * MIB
@@ -131,7 +131,7 @@ class Limits:
     """Fine blocks in a coarse one, where checksums are fetched in two steps."""
 
     fine_blocks: int = 4096
-    """Blocks of a file up to which all of their checksums are asked for at once; above that coarse blocks come first."""
+    """Blocks of a file up to which all checksums are asked for at once; above that coarse blocks come first."""
     min_similarity: float = 0.05
     """Part of a sample that has to be in the basis for a delta to pay."""
     min_remembered_bytes: int = 256 * KIB

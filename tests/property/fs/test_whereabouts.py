@@ -1,4 +1,4 @@
-"""Whatever moves between two looks, a tree that recognises it is the tree that a fresh scan makes, with the right digests."""
+"""Whatever moves between two looks, a tree that recognises it is that of a fresh scan, with the right digests."""
 
 import hashlib
 import os

@@ -190,7 +190,7 @@ class Engine:
         self._reporter.opened(opened.generation, opened.replica_id)
         source.count(opened.options.attributes)
         source.reserve(opened.reserved_names)
-        return self._join(link, fetch(source.tree, opened.root_digest, link.list))
+        return self._join(link, fetch(source.tree, opened.root_digest, link.list, source.whereabouts.moved))
 
     def _join(self, link: Link, replica: Tree) -> Session:
         opened, source, post = link.opened, self._source, self.inbox.post
@@ -216,14 +216,14 @@ class Engine:
         preparer = Preparer(
             source.root, self._signatures, link.checksums, stream.outbox.add, hasher, post, self._options.block_size
         )
-        renames = self._options.deletes and Strategy.RENAME in opened.strategies
+        renames = Strategy.RENAME in opened.strategies
         cycle = Cycle(
             source,
             replica,
             stream.outbox,
             hasher,
             Router(stream.outbox, preparer, contents, source.glance, opened.strategies),
-            Moves(source, lambda: renames and not removals.foreign),
+            Moves(source, lambda: renames and not removals.foreign, leaves=self._options.deletes),
             removals,
             self._history,
             self._schedule,

@@ -21,10 +21,11 @@ from dirsync_client.source import Source
 class Moves:
     """The moves of one session: those of directories that are under way, and those that wait."""
 
-    def __init__(self, source: Source, may: Callable[[], bool]) -> None:
-        """``may`` tells whether moves are made at all at present."""
+    def __init__(self, source: Source, may: Callable[[], bool], *, leaves: bool = True) -> None:
+        """``may`` tells whether moves are made at all at present; ``leaves``, whether they may leave nothing behind."""
         self._source = source
         self._may = may
+        self._leaves = leaves
         self._held: set[RelPath] = set()
         """Directories that a move under way takes from or puts to."""
         self._waiting: set[RelPath] = set()
@@ -39,8 +40,8 @@ class Moves:
 
     @property
     def allowed(self) -> bool:
-        """Whether moves are made at all at present."""
-        return self._may()
+        """Whether something may be moved away from where it is, at present."""
+        return self._leaves and self._may()
 
     @property
     def under_way(self) -> bool:
@@ -96,7 +97,7 @@ class Moves:
         if there is not None and there.is_directory:
             return None
         if source not in busy:
-            if source not in self._source.tree:
+            if source not in self._source.tree and self._leaves:
                 return Move(path, there, source, before)
             if there is not None and self._origin(replica, source) == path:
                 return Move(path, there, source, before, exchange=True)
@@ -141,7 +142,7 @@ class Moves:
         if is_within(path, source) or is_within(source, path):
             return None
         if there is None:
-            stays = source in self._source.tree and source not in moved
+            stays = not self._leaves or (source in self._source.tree and source not in moved)
             return None if stays else Move(path, None, source, before)
         # What is there now is looked for elsewhere: it takes the place that is left, and goes on from there.
         wanted = path in moved.values() if there.is_directory else self._origin(replica, source) == path

@@ -4,32 +4,38 @@ Levels are listed from the root down, and a directory whose digest agrees with t
 the listing costs what the difference costs.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from dirsync.errors import RemoteError
 from dirsync.tree.entry import Entry, Record, covered, directory_entry, pack
-from dirsync.tree.path import ROOT, RelPath, join
+from dirsync.tree.path import ROOT, RelPath, join, split
 from dirsync.tree.tree import Tree
 from dirsync.wire.session import Page
 
 DIRECTORIES_PER_CALL = 1000
 """Directories that one listing call asks for."""
 
+_NOTHING: Mapping[RelPath, RelPath] = MappingProxyType({})
+
 Lister = Callable[[Sequence[RelPath]], Iterable[Page]]
 
 
-def fetch(base: Tree, root_digest: bytes, lister: Lister) -> Tree:
+def fetch(base: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath, RelPath] = _NOTHING) -> Tree:
     """The replica's tree.
 
     Args:
         base: a tree that is likely to be similar; it is not changed, but its records are shared.
         root_digest: what the server says that the replica's root digest is.
         lister: lists directories of the replica.
+        moved: directories of ``base`` that the replica may have elsewhere: path in ``base`` to path there.
 
     Raises:
         RemoteError: what was listed does not have that digest.
     """
     tree = base.copy()
+    for path, there in moved.items():
+        _expect(tree, base, path, there)
     due = [ROOT] if tree.digest() != root_digest else []
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
@@ -38,6 +44,16 @@ def fetch(base: Tree, root_digest: bytes, lister: Lister) -> Tree:
         msg = "the server's listing does not have the root digest that the server named"
         raise RemoteError(msg, reason="LISTING_INCONSISTENT")
     return tree
+
+
+def _expect(tree: Tree, base: Tree, path: RelPath, there: RelPath) -> None:
+    """Take it that the replica has at ``there`` what ``base`` has at ``path``: if so, nothing of it is listed."""
+    known = base.record(path)
+    if known is None or base.directory(path) is None or tree.directory(split(there)[0]) is None or there in tree:
+        return
+    tree.put(there, known)
+    for below, record in base.walk(path):
+        tree.put(RelPath(there + below[len(path) :]), record)
 
 
 def _take_listing(tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page]) -> Iterator[RelPath]:

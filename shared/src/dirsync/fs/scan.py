@@ -241,8 +241,9 @@ class _Look:
     def _put(self, name: bytes, before: Record | None, record: Record) -> None:
         self._seen.add(name)
         if record != before:
-            if before is not None and identity_of(before) != identity_of(record):
-                self._whereabouts.left(join(self._path, name), before if before[0] != Kind.DIRECTORY else None)
+            if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
+                path = join(self._path, name)
+                self._whereabouts.left(path, self._tree.take(path))
             if before is None or identity_of(before) != identity_of(record):
                 self._whereabouts.appeared(join(self._path, name), record)
             if record[0] != Kind.DIRECTORY:

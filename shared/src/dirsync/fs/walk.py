@@ -214,6 +214,8 @@ class _Walk:
             yield self._enter(path).found
 
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
+        if path in self._tree:
+            self._left(path)
         self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, record)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)

@@ -113,7 +113,7 @@ class Rehearsal:
             self._outbox,
             self._hasher,
             Router(self._outbox, self._preparer, self._contents, source.glance, OFFERED),
-            Moves(source, lambda: deletes and not self._removals.foreign),
+            Moves(source, lambda: not self._removals.foreign, leaves=deletes),
             self._removals,
             history,
             Schedule(0, 0, LIMITS.retry_max_seconds),
