@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +15,13 @@ from dirsync.fs.whereabouts import Whereabouts
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from tests.property.edits import edits, empty, perform
+from tests.property.edits import Edit, edits, empty, perform
 
 ROUNDS = st.lists(st.tuples(st.lists(edits, max_size=6), st.booleans()), min_size=1, max_size=4)
 
 
 @given(st.lists(edits, max_size=12), ROUNDS, st.integers(0, 20))
-def test_recognised(first: list[object], rounds: list[tuple[list[object], bool]], limit: int) -> None:
+def test_recognised(first: list[Edit], rounds: list[tuple[list[Edit], bool]], limit: int) -> None:
     """However much is remembered, and whether all or only named paths are looked at."""
     with tempfile.TemporaryDirectory() as place:
         top = os.fsencode(place)
@@ -32,8 +33,8 @@ def test_recognised(first: list[object], rounds: list[tuple[list[object], bool]]
             resolve(root, tree, list(unknown_files(tree)))
             for wanted, everything in rounds:
                 perform(top, wanted)
-                paths = [RelPath(p) for edit in wanted for p in edit if isinstance(p, bytes)]
-                changed = set()
+                paths = [RelPath(p) for edit in wanted if isinstance(edit, tuple) for p in edit if isinstance(p, bytes)]
+                changed: set[RelPath] = set()
                 before = dict(tree.walk())
                 if not everything:
                     changed |= {p for step in look_at(root, tree, paths, whereabouts=whereabouts) for p in step.changed}
@@ -41,8 +42,7 @@ def test_recognised(first: list[object], rounds: list[tuple[list[object], bool]]
                 check(root, tree, top)
                 check_told(before, dict(tree.walk()), changed)
                 resolve(root, tree, list(unknown_files(tree)))
-        for name in (place,):
-            empty(os.fsencode(name))
+        empty(top)
 
 
 def check(root: Root, tree: Tree, top: bytes) -> None:
@@ -64,7 +64,7 @@ def check(root: Root, tree: Tree, top: bytes) -> None:
                 assert hashlib.sha256(file.read()).digest() == entry.digest
 
 
-def check_told(before: dict[RelPath, bytes], after: dict[RelPath, bytes], changed: set[RelPath]) -> None:
+def check_told(before: Mapping[RelPath, bytes], after: Mapping[RelPath, bytes], changed: set[RelPath]) -> None:
     """Whoever compares what was told to have changed, and what is below it, misses nothing."""
     for path in before.keys() | after.keys():
         if before.get(path) != after.get(path):
