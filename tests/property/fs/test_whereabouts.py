@@ -33,7 +33,7 @@ def test_recognised(first: list[Edit], rounds: list[tuple[list[Edit], bool]], li
             resolve(root, tree, list(unknown_files(tree)))
             for wanted, everything in rounds:
                 perform(top, wanted)
-                paths = [RelPath(p) for edit in wanted if isinstance(edit, tuple) for p in edit if isinstance(p, bytes)]
+                paths = [path for edit in wanted for path in paths_of(edit)]
                 changed: set[RelPath] = set()
                 before = dict(tree.walk())
                 if not everything:
@@ -69,3 +69,8 @@ def check_told(before: Mapping[RelPath, bytes], after: Mapping[RelPath, bytes], 
     for path in before.keys() | after.keys():
         if before.get(path) != after.get(path):
             assert any(path == at or path.startswith(at + b"/") for at in changed), path
+
+
+def paths_of(edit: object) -> list[RelPath]:
+    """The paths that an edit names."""
+    return [RelPath(part) for part in edit if isinstance(part, bytes)] if isinstance(edit, tuple) else []
