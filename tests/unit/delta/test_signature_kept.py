@@ -8,8 +8,9 @@ import pytest
 from dirsync.delta.builder import SignatureBuilder
 from dirsync.delta.packed import ROW_BYTES, pack_checksums
 from dirsync.delta.pieces import Copy
-from dirsync.delta.signature import stride_for
+from dirsync.delta.signature import Signature, stride_for
 from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.delta.strong import XXH3
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import fetched, signed
 
@@ -56,6 +57,19 @@ def test_what_it_is_like_changes_nothing(like: object) -> None:
 
     assert made is not None
     assert dump_signature(alone) == dump_signature(made)
+
+
+def test_weak_checksums_are_taken_over() -> None:
+    """Those of frames that have stayed are not computed again; here one can tell, because they are wrong."""
+    former = signed(BASIS, 500, stride=4)
+    wrong = Signature(500, len(BASIS), XXH3, former.strong_sums, former.weak_sums ^ 1, stride=4)
+    builder = SignatureBuilder(500, stride=4, like=wrong)
+    builder.feed(BASIS[:20_000])
+    builder.feed(b"?" + BASIS[20_001:])
+    made, right = builder.finish(), signed(b"%b?%b" % (BASIS[:20_000], BASIS[20_001:]), 500, stride=4).weak_sums
+
+    assert made is not None
+    assert [*wrong.weak_sums[:10], *right[10:]] == made.weak_sums.tolist()
 
 
 def test_large_files_have_sparse_signatures() -> None:
