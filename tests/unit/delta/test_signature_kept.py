@@ -3,6 +3,7 @@
 import random
 import zlib
 
+import numpy as np
 import pytest
 
 from dirsync.delta.builder import SignatureBuilder
@@ -62,7 +63,7 @@ def test_what_it_is_like_changes_nothing(like: object) -> None:
 def test_weak_checksums_are_taken_over() -> None:
     """Those of frames that have stayed are not computed again; here one can tell, because they are wrong."""
     former = signed(BASIS, 500, stride=4)
-    wrong = Signature(500, len(BASIS), XXH3, former.strong_sums, former.weak_sums ^ 1, stride=4)
+    wrong = Signature(500, len(BASIS), XXH3, former.strong_sums, former.weak_sums ^ np.uint32(1), stride=4)
     builder = SignatureBuilder(500, stride=4, like=wrong)
     builder.feed(BASIS[:20_000])
     builder.feed(b"?" + BASIS[20_001:])
