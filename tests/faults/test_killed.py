@@ -37,7 +37,7 @@ def wrong(crashes: Iterable[Crash | None]) -> list[str]:
 
 
 @pytest.mark.case("A01", "A17")
-@pytest.mark.parametrize("share", [pytest.param(20, id="sample"), pytest.param(1, id="every", marks=HOURS)])
+@pytest.mark.parametrize("share", [pytest.param(40, id="sample"), pytest.param(1, id="every", marks=HOURS)])
 def test_server(sweep: Sweep, share: int) -> None:
     """A server dies before any of the calls by which it changes a file, and is started again."""
     points = sample(sweep.server_points(), share)
@@ -48,7 +48,7 @@ def test_server(sweep: Sweep, share: int) -> None:
 
 
 @pytest.mark.case("A02", "A17")
-@pytest.mark.parametrize("share", [pytest.param(12, id="sample"), pytest.param(1, id="every", marks=HOURS)])
+@pytest.mark.parametrize("share", [pytest.param(30, id="sample"), pytest.param(1, id="every", marks=HOURS)])
 def test_client(sweep: Sweep, share: int) -> None:
     """``once`` dies before any of the calls by which it changes its state or talks; the source stays untouched."""
     points = sample(sweep.client_points((*STATE, *TALKING)), share)

@@ -21,7 +21,7 @@ from tests.support.trees import Seen, look
 from tests.support.turns import neither
 from tests.support.wire import REPLICA, Push, Wire
 
-QUICK = (Kind.EXT4, "batch", 20)
+QUICK = (Kind.EXT4, "batch", 50)
 """Kind of disk, policy, and which of the calls: every so manieth."""
 THOROUGH = [
     pytest.param(kind, fsync, 1, marks=[pytest.mark.faults, pytest.mark.timeout(1800)])

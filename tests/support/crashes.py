@@ -25,7 +25,7 @@ from tests.support.waiting import until
 INDEX_WRITES_SECONDS = 0.4
 """After the last acknowledgement the server still writes its index: at most this long."""
 _CLIENT_STATE = re.compile(
-    r"state\.json|lock|approvals|index\.sqlite(-wal|-shm)?|signatures(/([0-9a-f]{64}|unfinished))?"
+    r"state\.json(\.new)?|lock|approvals|index\.sqlite(-wal|-shm)?|signatures(/([0-9a-f]{64}|unfinished))?"
 )
 """What may be in a client's state directory, crash or no crash: nothing that a further crash adds to."""
 

@@ -33,7 +33,7 @@ _MAKE = {
     Kind.EXT4: ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
     Kind.XFS: ("mkfs.xfs", "-q", "-f"),
 }
-_OPTIONS = {Kind.EXT4: "loop,noatime,commit=3600,noauto_da_alloc", Kind.XFS: "loop,noatime"}
+_OPTIONS = {Kind.EXT4: "noatime,commit=3600,noauto_da_alloc", Kind.XFS: "noatime"}
 _SIZE = 320 << 20
 """Bytes, of which few are ever written: XFS wants 300 MiB."""
 
@@ -43,6 +43,7 @@ class Disk:
 
     def __init__(self, place: Path, kind: Kind) -> None:
         self.kind = kind
+        self._device = ""
         self._image = place / "disk.img"
         self.path = place / "disk"
         """Where it is mounted."""
@@ -60,19 +61,28 @@ class Disk:
         finally:
             os.close(descriptor)
         self._run("umount", self.path)
+        self._detach()
         self._mount()
 
     def remove(self) -> None:
         """Take it away."""
         with suppress(subprocess.CalledProcessError):
             unmount(self.path)
+            self._detach()
         self._image.unlink()
 
     def _mount(self) -> None:
-        self._run("mount", "-o", _OPTIONS[self.kind], self._image, self.path)
+        # By a device of our own, not by mount's option: a device that mount gives back may be somebody else's before
+        # umount has forgotten it.
+        self._device = self._run("losetup", "--find", "--show", self._image).strip()
+        self._run("mount", "-o", _OPTIONS[self.kind], self._device, self.path)
 
-    def _run(self, *command: str | Path) -> None:
-        subprocess.run(command, check=True, timeout=30)
+    def _detach(self) -> None:
+        # With the device goes what the kernel has cached of it, which no power cut would spare.
+        self._run("losetup", "--detach", self._device)
+
+    def _run(self, *command: str | Path) -> str:
+        return subprocess.run(command, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout
 
 
 @contextmanager
