@@ -37,13 +37,14 @@ TREE: Spec = {
 
 def change(source: Path, *, swaps: bool = True) -> None:
     """Have everything happen once."""
+    # What is new comes first: an inode that was let go of before would pass for a file that was renamed and changed.
+    shutil.copyfile(source / "kept", source / "copy")
+    build(source, {"small2": (source / "small").read_bytes(), "new": random_bytes(2 * MIB, 8), "new2/tiny": "tiny"})
+    build(source, {"twice/a": random_bytes(200 * KIB, 9), "twice/b": random_bytes(200 * KIB, 9), "link": Link("d")})
     scatter(source / "edited", 5)
     append(source / "grown", 10 * KIB)
     insert(source / "text", at=KIB, size=10)
     (source / "replaced").write_bytes(random_bytes(3 * MIB, 33))
-    shutil.copyfile(source / "kept", source / "copy")
-    build(source, {"small2": (source / "small").read_bytes(), "new": random_bytes(2 * MIB, 8), "new2/tiny": "tiny"})
-    build(source, {"twice/a": random_bytes(200 * KIB, 9), "twice/b": random_bytes(200 * KIB, 9), "link": Link("d")})
     if swaps:
         aside(source / "one", source / "other")
     (source / "touched").chmod(0o600)

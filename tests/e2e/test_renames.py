@@ -5,13 +5,18 @@ import shutil
 
 import pytest
 
+from dirsync.limits import KIB
+from tests.support.content import random_bytes
 from tests.support.programs import Pair
+from tests.support.proxy import Proxy
 from tests.support.renames import EXCHANGES, RENAMES, Rename, contents, exchange
 from tests.support.synced import Done, done, prove_equal, synced
 from tests.support.trees import build, differences, look
 
 CASES = RENAMES | EXCHANGES
 
+WIRE_BYTES = 12 * KIB
+"""What a ``once`` that renames something may cost, with its connection, its session and the listing of two levels."""
 STAYING = tuple(f"stays{number}" for number in range(8))
 """So many that a client without memory knows the replica for its own."""
 
@@ -70,6 +75,21 @@ class TestState:
         assert {"rename", "dedup"} >= set(did.strategies.values())
         prove_equal(pair)
 
+    def test_wire(self, pair: Pair) -> None:
+        """A sync that only renames, a file and a directory of 1,000 files, costs little more than saying hello."""
+        build(pair.source, {"large": random_bytes(2 << 20), **{f"d/{n % 10}/{n}": f"{n}" for n in range(1_000)}})
+        pair.server()
+        pair.once()
+        (pair.source / "d").rename(pair.source / "e")
+        (pair.source / "large").rename(pair.source / "e/large")
+        with Proxy(pair.server_address) as proxy:
+            did = synced(pair.once(server=proxy.address))
+            cost = proxy.sent + proxy.received
+
+        assert {"e": "rename", "e/large": "rename"} == did.strategies
+        assert cost < WIRE_BYTES
+        prove_equal(pair)
+
 
 class TestRules:
     """What must stay where it is."""
@@ -111,6 +131,16 @@ class TestRules:
         assert {} == again.ways
         assert {*before, "d", "e", "e/a", "e/Lb", "Lz"} == look(pair.replica).keys()
         assert before["La"] == (pair.replica / "La").read_bytes() == (pair.replica / "Lz").read_bytes()
+
+    def test_delete_never_exchanges(self, pair: Pair) -> None:
+        """DELETE=never keeps nobody from letting two names change places: nothing is removed by that."""
+        build(pair.source, contents("never", "La", "Lb"))
+        pair.server()
+        pair.once(delete="never")
+        exchange(pair.source / "La", pair.source / "Lb")
+        did = synced(pair.once(delete="never"))
+
+        assert (0, ["rename"]) == (did.literal, list(did.strategies.values()))
 
     def test_guards_let_moves_pass(self, pair: Pair) -> None:
         """Moving nine tenths of a tree to a new directory is no loss."""

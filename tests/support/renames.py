@@ -139,6 +139,7 @@ EXCHANGES: dict[str, Rename] = {
     "a new version": Rename(("app/a", "app/La", "new/b", "new/Lb"), _moves("app > app.old", "new > app"), steps=2),
     "logs": Rename(("log", "log.1"), _rotate_logs, sends=10),
     "in place of a directory that goes": Rename(("app/a", "app/La", "new/b", "new/Lb"), _replace_directory),
+    "file and directory": Rename(("La", "d/b", "d/e/Lc"), _exchanges("La = d")),
     "a file out of a directory that moved": Rename(("d/La", "d/x"), _moves("d > e", "e/La > La")),
 }
 """Cases in which a name stays in use for something else, or a move is not the only way."""
