@@ -160,6 +160,16 @@ edits: st.SearchStrategy[Edit] = st.one_of(
     st.builds(Share, paths, paths),
 )
 
+renames: st.SearchStrategy[Edit] = st.one_of(
+    st.builds(Move, paths, paths),
+    st.builds(Move, paths, paths),
+    st.builds(Exchange, paths, paths),
+    st.builds(Share, paths, paths),
+    st.builds(Remove, paths),
+    st.builds(MakeDirectory, paths, modes),
+)
+"""Edits after which no content is there that was not there before."""
+
 
 def perform(top: bytes, wanted: Iterable[Edit]) -> None:
     """Make these edits below ``top``."""

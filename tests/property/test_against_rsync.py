@@ -4,6 +4,7 @@ Compared is DESIGN's "equal": owners, and the times of directories and links, ar
 """
 
 import os
+import shutil
 import subprocess
 from argparse import Namespace
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from dirsync.runtime.cli import ExitCode
 from dirsync_client.commands.once import once
 from dirsync_client.settings import ClientSettings
-from tests.property.edits import Edit, edits, empty, perform
+from tests.property.edits import Edit, edits, empty, perform, renames
+from tests.support.metrics import scrape
 from tests.support.programs import Pair
 from tests.support.trees import differences
 
@@ -30,13 +32,15 @@ class Mirror:
         self.source, self.replica = pair.source, pair.replica
         self.copy = pair.place / "copy"
         self.copy.mkdir()
+        server = pair.server()
         flags = {
             "source": str(pair.source),
             "state_dir": str(pair.place / "client-state"),
-            "server": pair.server().address,
+            "server": server.address,
             "guard_max_delete_percent": "100",
         }
         self._settings = ClientSettings.load(flags)
+        self._port = server.http_port
 
     def start(self) -> None:
         """Leave nothing but the anchor on both sides, so that an example can be repeated."""
@@ -51,6 +55,20 @@ class Mirror:
     def once(self) -> ExitCode:
         """Sync as the command does, without the half second that starting a program takes."""
         return once(self._settings, Namespace(approve=None, json=False))
+
+    @property
+    def literal(self) -> int:
+        """Bytes of content that the server was sent so far."""
+        return int(scrape(self._port).value("dirsync_literal_bytes_total"))
+
+    def forget(self) -> None:
+        """Let the client lose its index and its signatures; it still knows that the replica is its own."""
+        for name in ("index.sqlite", "signatures"):
+            path = self._settings.state_dir / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def rsync(self) -> None:
         """Bring the copy up to date."""
@@ -80,3 +98,32 @@ def test_ends_as_rsync_ends(mirror: Mirror, first: list[Edit], later: list[list[
         assert ExitCode.DONE is code
         assert [] == differences(mirror.copy, mirror.replica)
         assert [] == differences(mirror.copy, mirror.source)
+
+
+@pytest.mark.needs("rsync")
+@given(st.lists(edits, max_size=20), st.lists(renames, min_size=1, max_size=8), st.booleans())
+def test_renames_send_nothing(mirror: Mirror, first: list[Edit], later: list[Edit], forgets: bool) -> None:
+    """However names change places, it ends as rsync ends it, and nothing is sent, even by a client without memory.
+
+    But for a file in place of a directory: it waits until that was removed, and what it could be made of may be gone by
+    then.
+    """
+    mirror.start()
+    mirror.edit(first)
+    assert mirror.once() is ExitCode.DONE
+    mirror.rsync()
+    before = mirror.literal
+    mirror.edit(later)
+    late = sum(
+        path.stat().st_size
+        for path in mirror.source.rglob("*")
+        if path.is_file() and not path.is_symlink() and (mirror.copy / path.relative_to(mirror.source)).is_dir()
+    )
+    if forgets:
+        mirror.forget()
+    code = mirror.once()
+    mirror.rsync()
+
+    assert ExitCode.DONE is code
+    assert [] == differences(mirror.copy, mirror.replica)
+    assert mirror.literal - before <= late
