@@ -19,20 +19,20 @@ def scatter(path: Path, count: int = 100, size: int = 4 * KIB, seed: int = 0) ->
             file.write(rolls.randbytes(size))
 
 
-def insert(path: Path, at: int = MIB, size: int = KIB) -> None:
+def insert(path: Path, at: int = MIB, size: int = KIB, seed: int = 99) -> None:
     """Put something in, so that all that follows is elsewhere; the new version takes the place of the old one."""
     new = path.with_name(f".{path.name}.new")
     with path.open("rb") as old, new.open("wb") as file:
         file.write(old.read(at))
-        file.write(random_bytes(size, 99))
+        file.write(random_bytes(size, seed))
         shutil.copyfileobj(old, file, MIB)
     new.rename(path)
 
 
-def append(path: Path, size: int = 10 * MIB) -> None:
+def append(path: Path, size: int = 10 * MIB, seed: int = 98) -> None:
     """Put something at the end."""
     with path.open("ab") as file:
-        file.write(random_bytes(size, 98))
+        file.write(random_bytes(size, seed))
 
 
 def change_first(path: Path) -> None:
