@@ -1,13 +1,11 @@
 """A source that changes while it is looked at and read: what is published was there, whole, and in the end all of it.
 
-A client is stopped at chosen calls by strace, and changes are made before it goes on; or it races with writers.
+A client is stopped at chosen calls by strace, and changes are made before it goes on.
 """
 
 import mmap
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -16,90 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs.failure import PathFailure
-from dirsync.fs.root import Root
-from dirsync.fs.stable import read_small
-from dirsync.tree.path import RelPath
 from tests.support.content import random_bytes
 from tests.support.programs import Pair, Result
 from tests.support.syscalls import prefix, stop, wait_until_stopped
 from tests.support.trees import File, build, differences, equal, look
 from tests.support.waiting import until
-
-WRITER = """
-import os, random, sys, time
-path, size, truncates = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "truncate"
-versions = [bytes([letter]) * size for letter in range(65, 91)]
-descriptor = os.open(path, os.O_WRONLY)
-while True:
-    for version in versions:
-        if truncates:
-            os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, version, 0)
-        time.sleep(random.random() * 0.002)
-"""
-"""Writes versions of one letter each, every one by one call."""
-ROUNDS = 1000
-
-
-@contextmanager
-def writing(path: Path, size: int, how: str) -> Iterator[None]:
-    """Somebody writes one version after the other all the time."""
-    path.write_bytes(b"A" * size)
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(size), how])
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def is_whole(content: bytes, size: int) -> bool:
-    """Whether it is one version, or a file that was just emptied."""
-    return not content or content == content[:1] * size
-
-
-class TestWriters:
-    """A file that is written all the time."""
-
-    @pytest.mark.case("D01", "D02")
-    @pytest.mark.parametrize("how", ["rewrite", "truncate"])
-    @pytest.mark.parametrize("size", [5_000, 60_000])
-    def test_read(self, tmp_path: Path, how: str, size: int) -> None:
-        """In a thousand readings no mixture of two versions passes for a version."""
-        torn = taken = 0
-        with writing(tmp_path / "f", size, how), Root.open(tmp_path) as root:
-            end = time.monotonic() + 30
-            while taken < ROUNDS and time.monotonic() < end:
-                with suppress(PathFailure):
-                    content, _ = read_small(root, RelPath(b"f"))
-                    taken += 1
-                    torn += not is_whole(content, size)
-
-        assert taken > ROUNDS // 10
-        assert 0 == torn
-
-    @pytest.mark.case("D01", "D02")
-    @pytest.mark.parametrize("how", ["rewrite", "truncate"])
-    @pytest.mark.parametrize(
-        "seconds", [pytest.param(1.0, id="short"), pytest.param(60.0, id="long", marks=pytest.mark.faults)]
-    )
-    def test_publish(self, pair: Pair, how: str, seconds: float) -> None:
-        """Whatever a reader of the replica sees is one version; when the writer ends, it is the last one."""
-        size, seen = 50_000, set[bytes]()
-        pair.server()
-        (pair.source / "other").touch()
-        with writing(pair.source / "f", size, how):
-            client = pair.client(settle="1ms")
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
-                with suppress(FileNotFoundError):
-                    seen.add((pair.replica / "f").read_bytes())
-        until(lambda: equal(pair.source, pair.replica), "the last version")
-        client.stop()
-
-        assert not [content[:100] for content in seen if not is_whole(content, size)]
-        assert len(seen) > 2
 
 
 @contextmanager
@@ -187,6 +106,58 @@ class TestBetween:
         assert 0 == result.code
         assert [] == [event for event in result.events if event["level"] in ("warning", "error")]
         assert [] == differences(pair.source, pair.replica)
+
+
+def _rewrite(path: Path, content: bytes) -> None:
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.rename(path.with_name("kept"))
+    path.write_bytes(content)
+
+
+WRITES: dict[str, Callable[[Path, int], object]] = {
+    "rewritten": lambda path, size: path.write_bytes(b"b" * size),
+    "rewritten, mtime put back": lambda path, size: _rewrite(path, b"b" * size),
+    "the end rewritten": lambda path, size: _rewrite(path, b"a" * (size - 1) + b"b"),
+    "truncated": lambda path, size: os.truncate(path, size // 2),
+    "emptied": lambda path, _: os.truncate(path, 0),
+    "appended": lambda path, size: _append(path, b"b" * size),
+    "replaced": lambda path, size: _replace(path, b"b" * size),
+}
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.case("D01", "D02")
+@pytest.mark.parametrize("size", [50_000, 2_500_000])
+@pytest.mark.parametrize("write", WRITES)
+def test_written_while_read(pair: Pair, write: str, size: int) -> None:
+    """A file that changes after its first bytes were read is published as it was or as it is, never as a mixture."""
+    pair.server()
+    path = pair.source / "f"
+    path.write_bytes(b"a" * size)
+    states = [look(pair.source)["f"]]
+    with stopped(pair, "read", 1, path) as go_on:
+        assert go_on is not None
+        WRITES[write](path, size)
+        states.append(look(pair.source)["f"])
+        result = go_on()
+    found = look(pair.replica).get("f")
+    again = pair.once()
+
+    assert result.code in (0, 4)
+    assert found is None or found in states
+    assert 0 == again.code
+    assert [] == differences(pair.source, pair.replica)
 
 
 def _clear(path: Path) -> None:
