@@ -189,7 +189,7 @@ class Cycle:
             return
         if self._bulk is not None or self._refetch:
             return
-        if self._moves or (at_once and (self._dispatcher.hashing or self._dispatcher.again)):
+        if self._moves or (at_once and self._going_on):
             return
         if not self._removals.stale:
             return

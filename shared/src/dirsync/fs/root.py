@@ -26,7 +26,7 @@ import stat
 from collections import OrderedDict
 from typing import NamedTuple, Self
 
-from dirsync.errors import UsageError
+from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
@@ -79,8 +79,16 @@ class Root:
             raise UsageError(_unusable(absolute, error)) from error
 
     def clone(self) -> "Root":
-        """The same directory for another thread. It does not hold the lock."""
-        return Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
+        """The same directory for another thread. It does not hold the lock.
+
+        Raises:
+            Unavailable: we may not read it at present.
+        """
+        try:
+            return Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
+        except OSError as error:
+            msg = f"{escape(self.path)} cannot be opened by uid {os.geteuid()}: {error.strerror}"
+            raise Unavailable(msg) from error
 
     def close(self) -> None:
         """Close every descriptor and let go of the lock."""
