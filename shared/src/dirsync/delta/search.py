@@ -107,7 +107,8 @@ class Search:
             if offset >= end:
                 return None
             cost = self.failed_checks * (_CHECK_COST + size // _HASH_COST)
-            if cost > self._limits.failed_check_share * self.searched_bytes:
+            # A short search is allowed as much as a tile's: by chance a few fail at once.
+            if cost > self._limits.failed_check_share * max(self.searched_bytes, self._tile):
                 self._candidates, self._next = _NONE, 0
                 return None
             block = self._decide(offset, int(places[self._next]), near)
