@@ -79,9 +79,9 @@ def check(pair: Pair, size: int, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.case("D13")
-def test_half_a_gib(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
-    """512 MiB with 1 MiB in them travel as 1 MiB, stay holes at the replica, and change by a block."""
-    check(pair, GIB // 2, capsys)
+def test_quarter_of_a_gib(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
+    """256 MiB with 1 MiB in them travel as 1 MiB, stay holes at the replica, and change by a block."""
+    check(pair, GIB // 4, capsys)
 
 
 @pytest.mark.slow
