@@ -14,8 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.runtime.cli import ExitCode
+from dirsync.tree.guards import GuardPolicy
 from dirsync_client.commands.once import once
+from dirsync_client.commands.rehearsal import Rehearsal, Step
+from dirsync_client.connection import ServerConnection
+from dirsync_client.looking import looking_at_source
+from dirsync_client.remote import RemoteReplica
 from dirsync_client.settings import ClientSettings
+from dirsync_client.state import StateView
 from tests.property.edits import Edit, edits, empty, perform, renames
 from tests.support.metrics import scrape
 from tests.support.programs import Pair
@@ -56,6 +62,34 @@ class Mirror:
         """Sync as the command does, without the half second that starting a program takes."""
         return once(self._settings, Namespace(approve=None, json=False))
 
+    def rehearse(self) -> list[Step]:
+        """What a plan says that a sync would do now."""
+        with looking_at_source(self._settings) as source:
+            connection = ServerConnection(self._settings)
+            try:
+                remote = RemoteReplica(connection, "default")
+                status = remote.status()
+                source.count(status.options.attributes)
+                replica = remote.tree(source.tree.attributes, source.ignore)
+            finally:
+                connection.close()
+            rehearsal = Rehearsal(
+                source,
+                replica,
+                StateView(self._settings.state_dir),
+                status.replica_id,
+                block_size=self._settings.block_size,
+                deletes=True,
+                policy=GuardPolicy(max_delete_percent=100),
+            )
+            try:
+                steps = list(rehearsal.steps())
+            finally:
+                rehearsal.close()
+
+        assert rehearsal.hold is None
+        return steps
+
     @property
     def literal(self) -> int:
         """Bytes of content that the server was sent so far."""
@@ -88,14 +122,21 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
 @pytest.mark.needs("rsync")
 @given(st.lists(edits, max_size=12), st.lists(st.lists(edits, max_size=6), min_size=1, max_size=2))
 def test_ends_as_rsync_ends(mirror: Mirror, first: list[Edit], later: list[list[Edit]]) -> None:
-    """A tree and what becomes of it by edits, moves and removals ends as ``rsync -a --delete --checksum`` ends it."""
+    """A tree and what becomes of it by edits, moves and removals ends as ``rsync -a --delete --checksum`` ends it.
+
+    A plan that is made before says something exactly if there is something to do.
+    """
     mirror.start()
     for step in (first, *later):
         mirror.edit(step)
+        before = differences(mirror.source, mirror.replica)
+        planned = mirror.rehearse()
         code = mirror.once()
         mirror.rsync()
 
         assert ExitCode.DONE is code
+        assert bool(before) == bool(planned)
+        assert [] == mirror.rehearse()
         assert [] == differences(mirror.copy, mirror.replica)
         assert [] == differences(mirror.copy, mirror.source)
 
