@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dirsync.limits import KIB, LIMITS
+from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.v1 import agent_service_pb2 as apb
 from tests.support.content import random_bytes
 from tests.support.metrics import Samples
@@ -120,6 +120,19 @@ class TestAcross:
         did = synced(pair.once())
 
         assert sum(map(len, fresh.values())) == did.literal
+        prove_equal(pair)
+
+    @pytest.mark.parametrize("copy", ["a copy", "z copy"])
+    def test_copied_from_what_is_replaced_quickly(self, pair: Pair, copy: str) -> None:
+        """Reading the copy takes longer than replacing what it is a copy of: that waits."""
+        content = random_bytes(48 * MIB)
+        build(pair.source, {"over": content})
+        pair.server()
+        pair.once()
+        build(pair.source, {copy: content, "over": b"something small"})
+        did = synced(pair.once())
+
+        assert (len(b"something small"), "dedup") == (did.literal, did.strategies[copy])
         prove_equal(pair)
 
     def test_metadata_is_its_own(self, pair: Pair) -> None:

@@ -232,8 +232,7 @@ class Cycle:
 
     def hashed(self, hashed: Hashed) -> None:
         """A file was read that may be what the replica has."""
-        self._dispatcher.hashing -= 1
-        self._dispatcher.free(hashed.path)
+        self._dispatcher.was_read(hashed.path)
         if isinstance(hashed.result, Problem):
             self._unreadable(hashed.result)
             return

@@ -56,8 +56,6 @@ class Dispatcher:
         """Paths that something is on its way to or from, and what; ``None`` while a file is read."""
         self.again: set[RelPath] = set()
         """Paths to be compared again."""
-        self.hashing = 0
-        """Large files that are being read."""
         self._source = source
         self._outbox = outbox
         self._hasher = hasher
@@ -72,8 +70,21 @@ class Dispatcher:
         """Files that were moved at the replica by what their inode says, and have not been read since."""
         self._after: dict[RelPath, set[RelPath]] = {}
         """Paths that are not touched while another one is busy, because that one gets what they have now."""
+        self._reading: dict[RelPath, int | None] = {}
+        """Large files that are being read, because each may turn out to be what the replica has elsewhere. Those with a
+        size are likely to: they are new, or had another size before."""
         self._differs: set[RelPath] = set()
         """Large files that were seen to differ from what the replica has, though nobody knows their digest."""
+
+    @property
+    def hashing(self) -> int:
+        """How many large files are being read."""
+        return len(self._reading)
+
+    def was_read(self, path: RelPath) -> None:
+        """A large file was read, or could not be."""
+        del self._reading[path]
+        self.free(path)
 
     def differs(self, path: RelPath) -> None:
         """A large file was seen to have other content than the replica has at its path."""
@@ -97,6 +108,7 @@ class Dispatcher:
 
     def all(self, changes: Iterable[Change], since: float) -> None:
         """Dispatch changes, parents first: what is made from the content of another path before that is replaced."""
+        leaving: list[Change] = []
         first: list[Change] = []
         later: list[Change] = []
         replaced: set[RelPath] = set()
@@ -107,12 +119,18 @@ class Dispatcher:
             adds = new is not None and new.is_directory and old is None
             renamed = not adds and self._source.former(path) is not None
             renames |= renamed
-            if not apart and (adds or renamed):
+            if not apart and (adds or renamed or self._may_copy(old, new)):
                 first.append(change)
+                continue
+            if not apart and new is None:
+                leaving.append(change)
                 continue
             later.append(change)
             if new is not None and new.is_directory:
                 replaced.add(path)
+        # These are only noted: what is wanted elsewhere is moved from there.
+        for change in leaving:
+            self._dispatch(change, since)
         # Names that go round in a circle need each other's content: it must not be replaced before all have said so.
         with self._outbox.gathering() if renames else nullcontext():
             for change in first:
@@ -134,15 +152,34 @@ class Dispatcher:
 
         Not so if the server was told to take it: it does that when it is told, not when it is committed.
         """
+        there = self.replica.get(path)
+        if there is None:
+            return False
         went_to = self._source.whereabouts.went_to(path)
-        if went_to is None or went_to not in self.busy:
-            return False
-        ticket, there = self.busy[went_to], self.replica.get(path)
-        step = None if ticket is None else ticket.operation
-        if there is None or (isinstance(step, CopyContent) and step.entry.digest == there.digest):
-            return False
-        self._after.setdefault(went_to, set()).add(path)
-        return True
+        if went_to is not None and went_to in self.busy:
+            ticket = self.busy[went_to]
+            step = None if ticket is None else ticket.operation
+            if not (isinstance(step, CopyContent) and step.entry.digest == there.digest):
+                self._after.setdefault(went_to, set()).add(path)
+                return True
+        return path in self._source.tree and self._may_be_wanted(path, there)
+
+    def _may_be_wanted(self, path: RelPath, there: Entry) -> bool:
+        """Whether a new file that is being read may turn out to be a copy of this one, which is to be replaced.
+
+        Reading always ends: no circle. Many files of one size that are all rewritten do not wait for each other: they
+        are read while others are sent.
+        """
+        if there.kind is Kind.FILE and there.size > LIMITS.inline_file_bytes:
+            for wanting, size in self._reading.items():
+                if size == there.size:
+                    self._after.setdefault(wanting, set()).add(path)
+                    return True
+        return False
+
+    def _may_copy(self, old: Entry | None, new: Entry | None) -> bool:
+        """Whether a file may be made from what the replica has at another path, which may be replaced by this sync."""
+        return new is not None and self._router.may_copy(old, new, self.replica)
 
     def free(self, path: RelPath) -> None:
         """Nothing is on its way to or from ``path`` any more."""
@@ -203,7 +240,8 @@ class Dispatcher:
         """Find the digest of a file that may be known; false if that goes on beside us, or failed, or it is equal."""
         if new.size > LIMITS.inline_file_bytes:
             self.busy[path] = None
-            self.hashing += 1
+            in_place = old is not None and old.kind is Kind.FILE and old.size == new.size
+            self._reading[path] = None if in_place else new.size
             planned = self._source.tree.record(path)
             if old is not None and path not in self._moved and self._router.only_here(old, new):
                 self._router.compare(path, planned, old)

@@ -69,6 +69,13 @@ class Router:
         self.contents.fill(replica)
         return self._elsewhere(old, new) or (bool(self._large) and self._glance(path) in self._large)
 
+    def may_copy(self, old: Entry | None, new: Entry, replica: Tree) -> bool:
+        """Whether a large file may have content that the replica has elsewhere; told without reading it."""
+        if new.kind is not Kind.FILE or new.size <= LIMITS.inline_file_bytes or not self._dedups:
+            return False
+        self.contents.fill(replica)
+        return self._elsewhere(old, new) if new.digest == UNKNOWN else self.contents.has(new.digest)
+
     def _elsewhere(self, old: Entry | None, new: Entry) -> bool:
         """Whether a large file of the replica other than ``old`` has the size of ``new``."""
         itself = old is not None and old.kind is Kind.FILE and old.size == new.size
