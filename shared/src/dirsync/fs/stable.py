@@ -4,20 +4,28 @@ The status is taken before the first byte and again after the last, on the same 
 moved in between, what was read is thrown away (D01, D02). A file that is replaced by rename while we read is no
 trouble: the descriptor keeps the old version, whole.
 
+A write that is under way when we open shows no sign of that: the kernel sets the times first and copies after. So the
+first status is followed by a call that has to wait for it (:func:`_wait_for_writers`): what was under way has ended
+then, and what begins later sets new times.
+
 RACE: a write that leaves the size shows no other timestamp if it falls into the same clock tick as the last change that
-our first status saw (on kernels before 6.13), or if it was already under way then: the kernel sets the time first and
-copies after. The worst is that a mixture is read once: its fingerprint is racy, so the next scan reads the file again.
+our first status saw (on kernels before 6.13). The worst is that a mixture is read once: its fingerprint is racy, so the
+next scan reads the file again. Writes that lock nothing (by a mapping, past the page cache, over a network) are not
+waited for.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
-from typing import Self
+from typing import Final, Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, TooLarge, reading_failure, shown
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
+
+_SEEK_DATA: Final = getattr(os, "SEEK_DATA", None)
 
 
 class StableFile:
@@ -33,6 +41,7 @@ class StableFile:
         """The time for the fingerprint of what is read."""
         self._fd, self.status = root.open_file(path)
         """The status is as of before the first byte."""
+        _wait_for_writers(self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -132,3 +141,15 @@ def read_small(
 def changing(path: RelPath) -> Changing:
     """The failure of a file that was read as often as allowed and never held still."""
     return Changing(path, f"{shown(path)} changed each time while it was read; it is tried again later")
+
+
+def _wait_for_writers(descriptor: int) -> None:
+    """Return when no call of write that was under way can still be.
+
+    Looking for data takes the lock that ext4, btrfs and tmpfs hold while they write, and moves nothing; XFS lets nobody
+    read during a write anyway. Where a file system cannot look, nothing is lost but this.
+    """
+    if _SEEK_DATA is not None:
+        with contextlib.suppress(OSError):
+            if os.lseek(descriptor, 0, _SEEK_DATA):
+                os.lseek(descriptor, 0, os.SEEK_SET)
