@@ -77,15 +77,15 @@ def test_control(tmp_path: Path, *, truncates: bool) -> None:
 @pytest.mark.case("D01", "D02")
 @ways
 def test_published(pair: Pair, *, truncates: bool) -> None:
-    """Whatever is published, a thousand times, of files that are written all the time is one version; in the end it is the last."""
+    """What is published of files that are written all the time is one version, a thousand times, and then the last."""
     files = {pair.source / f"f{number}": SIZES[number % len(SIZES)] for number in range(9)}
     published, torn = set[tuple[str, int]](), list[str]()
     pair.server()
     (pair.source / "other").touch()
     with writing(files, truncates=truncates):
         client = pair.client(settle="1ms", synced=False)
-        end = time.monotonic() + 60 + rounds / 10
-        while len(published) < rounds and time.monotonic() < end:
+        end = time.monotonic() + SECONDS
+        while len(published) < PUBLICATIONS and time.monotonic() < end:
             for path, size in files.items():
                 with suppress(FileNotFoundError), (pair.replica / path.name).open("rb") as file:
                     content = file.read()
