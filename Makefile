@@ -8,6 +8,9 @@ MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
 PYTHON ?=
 ARGS ?=
+# Most tests wait for real processes. The tests of a file stay together, because they share what was set up for them;
+# the long files come first. ARGS=-n0 runs all of them in one process, in their order.
+PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 export PYTHON
 
@@ -62,7 +65,7 @@ proto-fresh: $(DEV_STAMP)
 
 .PHONY: test
 test: $(DEV_STAMP) ## the default suite; ARGS="--case A01", ARGS="-k scan" and so on narrow it
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 # pytest calls an empty selection exit status 5; a target that ran nothing must not look as if it had passed.
 define marked

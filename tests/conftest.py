@@ -29,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--cases", action="store_true", help="list all cases with the number of their tests; run nothing")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Listing the cases runs nothing, so it is done in one process: others would have nothing to report."""
+    if config.option.cases and hasattr(config.option, "numprocesses"):
+        config.option.numprocesses = config.option.maxprocesses = None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Put the rules in force."""
     config.pluginmanager.register(Suite(config), "dirsync-suite")

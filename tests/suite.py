@@ -4,6 +4,8 @@
   run says at its end how many and how to get them.
 - ``case`` markers name cases of cases.toml, ``needs`` markers capabilities of :mod:`tests.capabilities`; anything else
   ends the run before it starts.
+- The processes of a parallel run each collect everything, so what the collection showed is taken from any of them; what
+  became of the tests comes with the reports.
 - The rule about skipped case tests is that of :mod:`tests.cases`. A module that skips as a whole breaks it, because
   nobody can see which cases it holds.
 """
@@ -11,6 +13,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +27,8 @@ ON_DEMAND = {
     "soak": "make soak",
     "bench": "make bench",
 }
+
+_COLLECTED = "dirsync"
 
 
 class Suite:
@@ -100,9 +105,20 @@ class Suite:
         if marked and (report.skipped or report.when == "call"):
             self._outcomes[report.nodeid] = cases.Outcome(report.nodeid, marked, report.skipped, _reason(report))
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a process of a parallel run has collected; one that crashed has nothing to say."""
+        collected = getattr(node, "workeroutput", {}).get(_COLLECTED)
+        if collected is not None:
+            tests_of, left_out, complaints = collected
+            self._tests_of, self._left_out = Counter(tests_of), Counter(left_out)
+            self._complaints = complaints
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Judge the skips; a run that only lists has done what it was asked for."""
-        if hasattr(self._config, "workerinput"):
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_COLLECTED] = (dict(self._tests_of), dict(self._left_out), self._complaints)
             return
         self._complaints += cases.judge(self._outcomes.values(), self._expected, capabilities.has)
         if self._complaints and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
