@@ -7,6 +7,7 @@
     │   └── RootsOverlap          replica and source are one directory, or one is in the other
     ├── RemoteError           the peer
     │   ├── InvalidMessage        bytes that no correct peer would send
+    │   │   └── DeltaError            (dirsync.delta) checksums or pieces that fit no basis
     │   ├── OutOfTurn             a message that the protocol does not allow now
     │   └── LimitExceeded         more than one of our limits
     ├── SessionError          the session that the request names
