@@ -60,20 +60,31 @@ def _nobody(_direction: str, _size: int) -> None:
     """Nobody counts."""
 
 
+Admit = Callable[[grpc.ServicerContext], None]
+"""Looks at who calls, by the call's metadata, before anything of its request is looked at; raises an error of ours."""
+
+
+def _anybody(_context: grpc.ServicerContext) -> None:
+    """Everybody may call."""
+
+
 def generic_handler(
     service: str,
     handlers: Mapping[str, Handler],
     rejected: Rejected = lambda _error, _method: None,
     on_wire: OnWire = _nobody,
+    admit: Admit = _anybody,
 ) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
 
-    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses. Errors of ours
-    that it raises end the call with their status; anything else is a bug of ours and reaches the log through the
-    library.
+    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses; ``admit`` comes
+    before it, so that no request of somebody who may not call is decoded. Errors of ours that either raises end the
+    call with their status; anything else is a bug of ours and reaches the log through the library.
     """
     table = {
-        m.name: _method_handler(m, handlers[m.name], rejected, on_wire) for m in methods(service) if m.name in handlers
+        m.name: _method_handler(m, handlers[m.name], rejected, on_wire, admit)
+        for m in methods(service)
+        if m.name in handlers
     }
     return grpc.method_handlers_generic_handler(service, table)
 
@@ -85,7 +96,7 @@ def _counted(messages: Iterable[bytes], direction: str, on_wire: OnWire) -> Iter
 
 
 def _method_handler(
-    method: Method, handler: Handler, rejected: Rejected, on_wire: OnWire
+    method: Method, handler: Handler, rejected: Rejected, on_wire: OnWire, admit: Admit
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     def received(request: Any) -> Any:
         if method.client_streaming:
@@ -95,6 +106,7 @@ def _method_handler(
 
     def unary(request: Any, context: grpc.ServicerContext) -> Any:
         try:
+            admit(context)
             response = handler(received(request), context)
         except errors.DirsyncError as error:
             rejected(error, method.path)
@@ -104,6 +116,7 @@ def _method_handler(
 
     def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
+            admit(context)
             yield from _counted(handler(received(request), context), "sent", on_wire)
         except errors.DirsyncError as error:
             rejected(error, method.path)
