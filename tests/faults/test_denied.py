@@ -117,3 +117,22 @@ def test_immutable(pair: Pair) -> None:
 def look_of(content: bytes) -> str:
     """A file's content as :func:`tests.support.trees.look` shows it."""
     return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("fsync", ["batch", "always"])
+def test_modes_that_deny_the_owner(pair: Pair, fsync: str) -> None:
+    """Files that the server itself may not read are made, changed and made durable like any other."""
+    pair.server(prefix=without_override(), fsync=fsync)
+    modes = {"f000": 0o000, "f200": 0o200, "f111": 0o111, "framed": 0o000, "d/f": 0o077}
+    codes = []
+    for name, mode in modes.items():
+        build(pair.source, {name: File(FRAMED if name == "framed" else b"old", mode)})
+        codes.append(pair.once().code)
+    wrong = differences(pair.source, pair.replica)
+    for name, mode in modes.items():
+        build(pair.source, {name: File(name.encode(), mode)})
+    codes.append(pair.once().code)
+
+    assert {0} == set(codes)
+    assert [] == wrong + differences(pair.source, pair.replica)

@@ -84,7 +84,15 @@ def set_mode(root: Root, path: RelPath, mode: int) -> None:
         OSError: as chmod(2).
         PathFailure: the directory above cannot be opened.
     """
-    parent, name = root.parent(path)
+    set_mode_at(*root.parent(path), mode)
+
+
+def set_mode_at(parent: int, name: bytes, mode: int) -> None:
+    """As :func:`set_mode`, of a name in an open directory.
+
+    Raises:
+        OSError: as chmod(2).
+    """
     if not hasattr(os, "O_PATH"):
         os.chmod(name, mode, dir_fd=parent, follow_symlinks=False)
         return

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING, Final
 
+from dirsync.fs.access import set_mode_at
 from dirsync.fs.extents import extents
 from dirsync.fs.failure import BasisLost, StorageFailed, shown, writing_failure
 from dirsync.fs.root import Identity
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _copy_file_range: Final = getattr(os, "copy_file_range", None)
 """Linux only; elsewhere everything is copied by hand."""
+_REOPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StagedFile:
@@ -141,8 +144,22 @@ class StagedFile:
         self.identity = Identity(status.st_dev, status.st_ino)
 
     def reopen(self) -> int:
-        """A descriptor, the caller's to close, of a sealed file."""
-        return os.open(self.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.staging.descriptor)
+        """A descriptor, the caller's to close, of a sealed file, though its mode may not let us read it.
+
+        Raises:
+            OSError: as open(2).
+        """
+        staging = self.staging.descriptor
+        try:
+            return os.open(self.name, _REOPEN, dir_fd=staging)
+        except PermissionError:
+            mode = stat.S_IMODE(os.stat(self.name, dir_fd=staging, follow_symlinks=False).st_mode)
+        # Nobody else gets into staging. A crash in between leaves no more than a file that the next start removes.
+        set_mode_at(staging, self.name, mode | stat.S_IRUSR)
+        try:
+            return os.open(self.name, _REOPEN, dir_fd=staging)
+        finally:
+            set_mode_at(staging, self.name, mode)
 
     def discard(self) -> None:
         """Remove it; nothing happens if it was published or discarded before."""
