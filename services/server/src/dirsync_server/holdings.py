@@ -42,6 +42,8 @@ class Holdings:
         self.contents = Contents()
         self.ready = False
         """Whether the tree is known."""
+        self.rearranged = 0
+        """How often a directory went elsewhere, or away: a descriptor that was kept of one may be that of another."""
         self._index = index
         self._bytes: int | None = 0
         """Sum of the sizes of all files; ``None`` after a look that found changes: counted when somebody asks."""
@@ -72,14 +74,18 @@ class Holdings:
 
     def put(self, path: RelPath, record: Record) -> None:
         """Something was published at ``path``."""
-        self._leaves(path, self.tree.record(path))
+        before = self.tree.record(path)
+        self.rearranged += before is not None and before[0] == Kind.DIRECTORY != record[0]
+        self._leaves(path, before)
         self.tree.put(path, record)
         self._index.put(path, record)
         self._arrives(path, record)
 
     def remove(self, path: RelPath) -> None:
         """What was at ``path``, no directory with content, is gone."""
-        self._leaves(path, self.tree.record(path))
+        before = self.tree.record(path)
+        self.rearranged += before is not None and before[0] == Kind.DIRECTORY
+        self._leaves(path, before)
         self.tree.remove(path)
         self._index.remove(path)
 
@@ -88,6 +94,7 @@ class Holdings:
 
         ``record`` is the one that it has there.
         """
+        self.rearranged += 1
         self._leaves(path, self.tree.record(path))
         self.tree.move(source, path)
         self._index.move(source, path)
@@ -96,6 +103,7 @@ class Holdings:
 
     def exchange(self, first: RelPath, second: RelPath, first_record: Record, second_record: Record) -> Moved:
         """What was at the two paths changed places; the records are those that are there now."""
+        self.rearranged += 1
         self._relocate(first, first, _NOWHERE)
         self.tree.exchange(first, second)
         self._index.exchange(first, second)

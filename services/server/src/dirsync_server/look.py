@@ -97,8 +97,13 @@ class Look:
         with self._root.clone() as root:
             rules = self._agreement.scan_rules(keep_directories=keep_directories)
             steps = scan_steps(root, self._holdings.tree, rules, starts, deep=deep)
+            rearranged = self._holdings.rearranged
             while True:
                 with self._holdings.lock:
+                    if rearranged != self._holdings.rearranged:
+                        # A commit came between: what was kept open of a directory may be that of another by now.
+                        rearranged = self._holdings.rearranged
+                        root.forget_all()
                     step = next(steps, None)
                     if step is None:
                         break

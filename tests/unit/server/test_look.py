@@ -1,0 +1,88 @@
+"""Looking at a replica's files while commits change them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.fs.root import Root
+from dirsync.fs.walk import scan_tree
+from dirsync.tree.path import RelPath, escape
+from dirsync.tree.plan import Delete, Move, Operation
+from dirsync.tree.tree import Tree
+from dirsync.wire.results import Failure
+from dirsync_server.commit import Committer
+from dirsync_server.quota import Quota
+from dirsync_server.replica import Replica, ReplicaPolicy
+from dirsync_server.steps import Step
+
+BEFORE = ("a/below/in-a", "b/below/in-b", "c/below/in-c")
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Iterator[Replica]:
+    """A replica of three directories that are alike but for a name deep in each."""
+    for name in BEFORE:
+        path = tmp_path / "replica" / name
+        path.parent.mkdir(parents=True)
+        path.touch()
+    replica = Replica.open("default", tmp_path / "replica", tmp_path, ReplicaPolicy(Quota(1 << 20, 1 << 20, 100, 0)))
+    replica.scan()
+    yield replica
+    replica.close()
+
+
+def move(replica: Replica, source: str, path: str, *, exchange: bool = False) -> Operation:
+    """The move of what is there now."""
+    entries = [replica.tree.get(RelPath(name.encode())) for name in (path, source)]
+    assert entries[1] is not None
+    return Move(RelPath(path.encode()), entries[0], RelPath(source.encode()), entries[1], exchange)
+
+
+def moved_away(replica: Replica) -> Iterator[Operation]:
+    """One directory goes, another one comes to its place."""
+    yield move(replica, "a", "d")
+    yield move(replica, "b", "a")
+
+
+def exchanged(replica: Replica) -> Iterator[Operation]:
+    """Two directories change places."""
+    yield move(replica, "a", "b", exchange=True)
+
+
+def removed(replica: Replica) -> Iterator[Operation]:
+    """A directory is removed, and another one comes to its place."""
+    for name in (b"a/below/in-a", b"a/below", b"a"):
+        yield Delete(RelPath(name), replica.tree.get(RelPath(name)))
+    yield move(replica, "b", "a")
+
+
+@pytest.mark.parametrize("rearrange", [moved_away, exchanged, removed])
+def test_rearranged_meanwhile(
+    tmp_path: Path, replica: Replica, rearrange: Callable[[Replica], Iterator[Operation]]
+) -> None:
+    """Directories that commits rearrange between two steps of a look are looked at where they are by then."""
+    committer = Committer(replica, lambda: None)
+    failures: list[dict[int, Failure]] = []
+
+    def between(path: RelPath) -> None:
+        if path == b"a" and not failures:
+            for number, operation in enumerate(rearrange(replica), 1):
+                failures.append(committer.commit([Step(number, operation)]).failures)
+
+    replica.look.looked = lambda step: between(step.path)
+    replica.look.rescan()
+    committer.close()
+    with Root.open(tmp_path / "replica") as root:
+        there = scan_tree(root, Tree()).tree
+
+    assert failures
+    assert [] == [failure for failure in failures if failure]
+    assert names(there) == names(replica.tree)
+    assert names(there) == {os.path.relpath(path, tmp_path / "replica") for path in (tmp_path / "replica").rglob("*")}
+
+
+def names(tree: Tree) -> set[str]:
+    """Every path of a tree."""
+    return {escape(path) for path, _ in tree.walk()}
