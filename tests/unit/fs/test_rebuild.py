@@ -11,7 +11,7 @@ import pytest
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import BasisLost, StorageFailed
-from dirsync.fs.rebuild import Rebuild, copy_content
+from dirsync.fs.rebuild import Rebuild
 from dirsync.fs.root import Root
 from dirsync.fs.stable import StableFile
 from dirsync.fs.staged import StagedFile
@@ -175,47 +175,3 @@ def test_cancelled(file: StagedFile, basis: StableFile) -> None:
         rebuild.copy(0, SIZE)
     with pytest.raises(Unavailable):
         rebuild.zeros(SIZE)
-
-
-def test_copy_content(root: Root, file: StagedFile) -> None:
-    """The whole content, with its digest checked, under another name."""
-    assert copy_content(root, B, file, DIGEST, SIZE)
-    assert SEED == content(file)
-
-
-@pytest.mark.parametrize(
-    "words, name, digest, size",
-    [
-        ("", "basis", b"x" * 32, SIZE),
-        ("", "basis", DIGEST, SIZE - 1),
-        ("", "gone", DIGEST, SIZE),
-        ("", "gone/x", DIGEST, SIZE),
-        ("d/", "d", DIGEST, SIZE),
-        ("l->basis", "l", DIGEST, SIZE),
-        ("p|", "p", DIGEST, 0),
-    ],
-    ids=["digest", "size", "gone", "no-directory", "directory", "link", "fifo"],
-)
-def test_copy_of_what_is_not_that(
-    root: Root, disk: Path, file: StagedFile, words: str, name: str, digest: bytes, size: int
-) -> None:
-    """Other content, nothing, and what is no file are not what was wanted; a link is not followed."""
-    make(disk / "r", words)
-
-    assert not copy_content(root, path_of(name), file, digest, size)
-
-
-def test_copy_of_what_changes(root: Root, disk: Path, file: StagedFile) -> None:
-    """Content that is cut off while it is copied is not what was wanted."""
-
-    def cut() -> bool:
-        os.truncate(disk / "r/basis", 10)
-        return False
-
-    assert not copy_content(root, B, file, DIGEST, SIZE, cancelled=cut)
-
-
-def test_copy_to_a_full_disk(root: Root, file: StagedFile) -> None:
-    """Content that is there, but has no room, is a failure of storage."""
-    with disk_of(MIB), pytest.raises(StorageFailed, match="cannot stage f"):
-        copy_content(root, B, file, DIGEST, SIZE)

@@ -15,13 +15,11 @@ import os
 from typing import Final
 
 from dirsync.errors import Unavailable
-from dirsync.fs.failure import Changing, StorageFailed, Unreadable, Vanished, shown, writing_failure
+from dirsync.fs.failure import StorageFailed, shown, writing_failure
 from dirsync.fs.hashing import Cancelled
-from dirsync.fs.root import Root
 from dirsync.fs.stable import StableFile
 from dirsync.fs.staged import StagedFile
 from dirsync.limits import LIMITS
-from dirsync.tree.path import RelPath
 
 _ZEROS: Final = memoryview(bytes(LIMITS.inline_file_bytes))
 
@@ -110,25 +108,3 @@ class Rebuild:
     def _check(self) -> None:
         if self._cancelled is not None and self._cancelled():
             raise Unavailable("rebuilding was cancelled")
-
-
-def copy_content(
-    root: Root, path: RelPath, staged: StagedFile, digest: bytes, size: int, *, cancelled: Cancelled | None = None
-) -> bool:
-    """Fill an empty staged file with the content of the file at ``path``; whether that has this digest and size.
-
-    If it has not, or is gone, or cannot be read, what is staged is worth nothing.
-
-    Raises:
-        PathFailure: StorageFailed, for the path of the staged file.
-        Unavailable: cancelled.
-    """
-    try:
-        with StableFile(root, path) as basis:
-            if basis.size != size:
-                return False
-            rebuild = Rebuild(staged, basis, cancelled=cancelled)
-            rebuild.copy(0, size)
-    except (Vanished, Unreadable, Changing):
-        return False
-    return rebuild.digest() == digest
