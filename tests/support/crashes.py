@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.programs import Pair, Result, Server
-from tests.support.syscalls import MUTATING, Call, calls, kill, prefix, traced, was_killed
+from tests.support.syscalls import MUTATING, Call, Injection, calls, kill, prefix, traced, was_killed
 from tests.support.trees import differences, look
 from tests.support.turns import Turning, neither
 from tests.support.waiting import until
@@ -66,14 +66,17 @@ class Sweep:
 
     def server_points(self, names: Iterable[str] = MUTATING) -> list[Point]:
         """The calls of these names that a server makes in a turn, forth or back."""
-        made: list[Call] = []
-        for _ in range(2):
-            self._turning.turn()
-            with traced(self._server.pid, self._log, names=names):
-                assert self.pair.once().code == 0
-                until(lambda: not self._staging(), "the staging directory to be removed")
-            made += calls(self._log)
-        return points_of(made)
+        return points_of(call for _ in range(2) for call in self.turn(names)[1])
+
+    def turn(self, names: Iterable[str] = MUTATING, *injections: Injection) -> tuple[Result, list[Call]]:
+        """Turn the source and sync; how that ended, and the calls of these names that the server made for it."""
+        self._turning.turn()
+        with traced(self._server.pid, self._log, *injections, names=names):
+            result = self.pair.once()
+            until(lambda: not self._staging(), "the staging directory to be removed")
+
+        assert result.code == 0
+        return result, calls(self._log)
 
     def client_points(self, names: Iterable[str] = MUTATING) -> list[Point]:
         """The calls of these names that ``once`` makes for a turn, forth or back, from its start to its end."""
@@ -84,20 +87,23 @@ class Sweep:
             made += calls(self._log)
         return points_of(made)
 
-    def kill_server(self, point: Point) -> Crash | None:
-        """The server dies before that call of a plan; ``None`` if there is no such call this time."""
-        injection = kill(*point)
+    def kill_server(self, point: Point, *injections: Injection, absent: Iterable[str] = ()) -> Crash | None:
+        """The server dies before that call of a plan; ``None`` if there is no such call this time.
+
+        Other calls may be told to do something too; ``absent`` are paths that may be missing then.
+        """
         old = look(self.pair.replica)
         self._turning.turn()
         new = look(self.pair.source)
-        with traced(self._server.pid, self._log, injection):
+        with traced(self._server.pid, self._log, kill(*point), *injections):
             once = self._pool.submit(self.pair.once)
             until(lambda: self._server.ended or once.done(), "the server to die, or the sync to end", seconds=40)
             if not self._server.ended and not dies(self._server):
                 return None if once.result().code == 0 else Crash(point, [f"once ended with {once.result().code}"])
         self._server.excused = True
         self._server.wait()
-        wrong = neither(look(self.pair.replica), old, new)
+        left = {path: old[path] for path in absent} | look(self.pair.replica)
+        wrong = neither(left, old, new)
         self._server = self._start()
         return Crash(point, [*wrong, *self._converged(once)])
 
