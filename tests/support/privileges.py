@@ -32,10 +32,12 @@ def tmpfs(path: Path, *, size: str = "16m", inodes: int = 10_000) -> Iterator[Pa
 
 
 @contextmanager
-def bind_mount(what: Path, path: Path) -> Iterator[None]:
+def bind_mount(what: Path, path: Path, *, read_only: bool = False) -> Iterator[None]:
     """``what`` seen at ``path`` too."""
     _run("mount", "--bind", what, path)
     try:
+        if read_only:
+            _run("mount", "-o", "remount,bind,ro", path)
         yield
     finally:
         unmount(path)

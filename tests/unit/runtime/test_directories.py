@@ -37,7 +37,7 @@ def test_read_only(tmp_path: Path) -> None:
         tmp_path.chmod(0o500)
         target = tmp_path
 
-    with pytest.raises(UsageError, match="not writable"):
+    with pytest.raises(UsageError, match="cannot be written"):
         prepare_state_directory(target, "STATE_DIR")
 
 

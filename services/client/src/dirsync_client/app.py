@@ -1,13 +1,17 @@
 """The client's assembly: settings in, a running client out. Settings go no further than here and the commands."""
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 from dirsync.errors import DirsyncError, UsageError
+from dirsync.fs.failure import PathFailure
 from dirsync.fs.index import Index
 from dirsync.fs.root import Root
+from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
+from dirsync.runtime.directories import require_readable
 from dirsync.runtime.events import Event
 from dirsync.runtime.fields import variable_name
 from dirsync.runtime.health import HealthState
@@ -17,7 +21,7 @@ from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.secrets import SecretFile
 from dirsync.runtime.settings import effective
 from dirsync.tree.guards import GuardPolicy
-from dirsync.tree.path import ROOT
+from dirsync.tree.path import ROOT, escape
 from dirsync.tree.tree import Attributes
 from dirsync_client.connection import ServerConnection
 from dirsync_client.engine import Engine, EngineOptions
@@ -29,7 +33,6 @@ from dirsync_client.source import Source, SourceOptions
 from dirsync_client.state import StateDirectory
 from dirsync_client.status import Status, StatusBoard
 
-INDEX_NAME = "index.sqlite"
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
 POLL_STRETCH = LIMITS.rescan_cost_stretch
@@ -48,18 +51,35 @@ def source_options(settings: ClientSettings) -> SourceOptions:
     )
 
 
-def open_source_root(settings: ClientSettings, *, make: bool = False) -> Root:
+def open_source_root(settings: ClientSettings) -> Root:
     """The source's root.
 
     Raises:
         UsageError: it cannot be used.
     """
-    if make:
-        settings.source.mkdir(parents=True, exist_ok=True)
+    require_readable(settings.source, _name("source"))
     try:
         return Root.open(settings.source)
     except UsageError as error:
-        msg = f"{variable_name('client', 'source')}: {error}"
+        msg = f"{_name('source')}: {error}"
+        raise UsageError(msg) from None
+
+
+def open_source(
+    settings: ClientSettings, index: Index, looked: Callable[[DirectoryScan], None] = lambda _step: None
+) -> Source:
+    """The source with its ignore rules; ``looked`` is told what each listing of a directory found.
+
+    Raises:
+        UsageError: it, or its ignore file, cannot be read.
+    """
+    root = open_source_root(settings)
+    try:
+        return Source(root, index, source_options(settings), looked)
+    except PathFailure as failure:
+        root.close()
+        # What the rules leave out would be mirrored without them.
+        msg = f"{_name('ignore_file')}: {failure}; see to {escape(root.path)}: nothing is mirrored without its rules"
         raise UsageError(msg) from None
 
 
@@ -83,10 +103,9 @@ class Core:
             msg += "or have it sync with the method SyncNow of its agent"
             raise DirsyncError(msg, reason="STATE_DIR_BUSY")
         set_context(namespace=settings.namespace, session=None)
-        self.source = Source(
-            open_source_root(settings),
-            Index.open(settings.state_dir, INDEX_NAME),
-            source_options(settings),
+        self.source = open_source(
+            settings,
+            self.state.open_index(),
             lambda step: metrics.looked_up("index", hits=step.proved, misses=step.unknown, stale=step.stale),
         )
         self.board = StatusBoard()

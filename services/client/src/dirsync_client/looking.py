@@ -6,16 +6,16 @@ from contextlib import contextmanager
 from dirsync.fs.hashing import resolve, unknown_files
 from dirsync.fs.index import Index
 from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
-from dirsync_client.app import INDEX_NAME, open_source_root, source_options
+from dirsync_client.app import open_source
 from dirsync_client.settings import ClientSettings
 from dirsync_client.source import Source
+from dirsync_client.state import INDEX
 
 
 @contextmanager
 def looking_at_source(settings: ClientSettings) -> Iterator[Source]:
     """The source, scanned; files that the index does not prove have unknown digests."""
-    index = Index.open(settings.state_dir, INDEX_NAME, read_only=True)
-    source = Source(open_source_root(settings), index, source_options(settings))
+    source = open_source(settings, Index.open(settings.state_dir, INDEX, read_only=True))
     try:
         for _ in source.scan():
             pass

@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
+from dirsync.fs.index import Index
 from dirsync.fs.root import Identity
-from dirsync.runtime.directories import prepare_state_directory
+from dirsync.runtime.directories import prepare_state_directory, unusable
 from dirsync.runtime.fields import variable_name
 
 _STATE = "state.json"
 _APPROVALS = "approvals"
 _LOCK = "lock"
+INDEX = "index.sqlite"
 SIGNATURES = "signatures"
 """The directory of remembered signatures."""
+_SETTING = variable_name("client", "state_dir")
 _HOLD_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -41,22 +44,40 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError if it cannot be used."""
-        prepare_state_directory(path, variable_name("client", "state_dir"))
+        prepare_state_directory(path, _SETTING, (_LOCK, _STATE, INDEX, SIGNATURES, _APPROVALS))
         self.path = path
         self.signatures = path / SIGNATURES
         """Where remembered signatures are kept; made when there are any."""
         self._lock: int | None = None
 
     def try_lock(self) -> bool:
-        """Become the one client that uses this directory, until :meth:`close` or the end of the process."""
+        """Become the one client that uses this directory, until :meth:`close` or the end of the process.
+
+        Raises:
+            UsageError: the file system cannot tell.
+        """
         descriptor = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
-            return False
+            if isinstance(error, BlockingIOError):
+                return False
+            raise unusable(_SETTING, self.path, error) from None
         self._lock = descriptor
         return True
+
+    def open_index(self) -> Index:
+        """What is remembered of the source's files.
+
+        Raises:
+            UsageError: it cannot be kept here.
+        """
+        try:
+            return Index.open(self.path, INDEX)
+        except UsageError as error:
+            msg = f"{_SETTING}: {error}"
+            raise UsageError(msg, reason=error.reason) from None
 
     def close(self) -> None:
         """Let another client use this directory."""

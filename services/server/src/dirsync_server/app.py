@@ -8,11 +8,12 @@ import grpc
 
 from dirsync.clock import monotonic
 from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
+from dirsync.fs.index_file import STATE_REASONS
 from dirsync.fs.modes import ModePolicy
 from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.runtime.catalogue import rejection
-from dirsync.runtime.directories import prepare_state_directory
+from dirsync.runtime.directories import make_writable, prepare_state_directory, unusable
 from dirsync.runtime.events import Event
 from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
@@ -32,11 +33,11 @@ from dirsync.wire.service import REPLICA_SERVICE, SYNC_SERVICE, generic_handler,
 from dirsync_server.auth import Authority
 from dirsync_server.quota import Quota
 from dirsync_server.reader import ReplicaServicer
-from dirsync_server.replica import Replica, ReplicaPolicy
+from dirsync_server.replica import Replica, ReplicaPolicy, index_name
 from dirsync_server.servicer import SyncServicer
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
-from dirsync_server.tenants import DEFAULT_NAMESPACE, Tenant, read_tenants, single_tenant
+from dirsync_server.tenants import Tenant, read_tenants, single_tenant
 
 DISK_CHECK_SECONDS = 2.0
 """How often readiness looks at the disk."""
@@ -90,9 +91,15 @@ class Server:
         settings = self._settings
         fixed = settings.permissions is Permissions.FIXED
         modes = ModePolicy.fixed(settings.file_mode, settings.dir_mode) if fixed else ModePolicy.preserve()
-        prepare_state_directory(settings.state_dir, _name("state_dir"))
+        kept = [index_name(name) for name in self._tenants]
+        prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
         return {
-            name: _open_replica(tenant, settings.state_dir, ReplicaPolicy(tenant.quota, settings.fsync, modes))
+            name: _open_replica(
+                tenant,
+                f"{_name('tenants_file')}: [namespaces.{name}] root" if settings.tenants_file else _name("root"),
+                settings.state_dir,
+                ReplicaPolicy(tenant.quota, settings.fsync, modes),
+            )
             for name, tenant in self._tenants.items()
         }
 
@@ -218,13 +225,16 @@ def _tenants(settings: ServerSettings) -> dict[str, Tenant]:
     return single_tenant(Path(settings.root), quota, token)
 
 
-def _open_replica(tenant: Tenant, state_dir: Path, policy: ReplicaPolicy) -> Replica:
+def _open_replica(tenant: Tenant, setting: str, state_dir: Path, policy: ReplicaPolicy) -> Replica:
+    make_writable(tenant.root, setting)
     try:
         return Replica.open(tenant.namespace, tenant.root, state_dir, policy)
-    except (UsageError, OSError) as error:
-        where = _name("root") if tenant.namespace == DEFAULT_NAMESPACE else f"[namespaces.{tenant.namespace}] root"
-        msg = f"{where}: {error}"
-        raise UsageError(msg) from None
+    except OSError as error:
+        raise unusable(setting, tenant.root, error) from None
+    except UsageError as error:
+        blamed = _name("state_dir") if error.reason in STATE_REASONS else setting
+        msg = f"{blamed}: {error}"
+        raise UsageError(msg, reason=error.reason) from None
 
 
 def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:

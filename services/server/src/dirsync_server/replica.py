@@ -60,15 +60,15 @@ class Replica:
 
     @classmethod
     def open(cls, namespace: str, path: Path, state_dir: Path, policy: ReplicaPolicy) -> "Replica":
-        """Open the replica at ``path``; the directory is made when missing.
+        """Open the replica at ``path``, a directory.
 
         Raises:
-            UsageError: the directory cannot be used, or another process uses it.
+            UsageError: it cannot be used, or another process uses it; so too for the index, with one of its reasons.
+            OSError: it cannot be used either.
         """
-        path.mkdir(parents=True, exist_ok=True)
         root = Root.open(path)
         root.lock()
-        index = Index.open(state_dir, f"{namespace}.sqlite")
+        index = Index.open(state_dir, index_name(namespace))
         return cls(namespace, root, Staging.open(root), index, policy)
 
     def scan(self) -> None:
@@ -190,6 +190,11 @@ class Replica:
     def commit_done(self) -> None:
         """A commit ended: the time counts from now."""
         self.last_commit = monotonic()
+
+
+def index_name(namespace: str) -> str:
+    """The file in the state directory that remembers a replica."""
+    return f"{namespace}.sqlite"
 
 
 def _load_or_make_id(index: Index) -> str:

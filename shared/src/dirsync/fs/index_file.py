@@ -29,6 +29,10 @@ _UNUSABLE: Final = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
 )
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_STATE_BUSY: Final = "STATE_BUSY"
+_STATE_UNUSABLE: Final = "STATE_UNUSABLE"
+STATE_REASONS: Final = frozenset({_STATE_BUSY, _STATE_UNUSABLE})
+"""Reasons of errors that are about where the index is kept, and not about what it remembers."""
 _CRC_SIZE: Final = 4
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _TABLES: Final = """
@@ -92,7 +96,7 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if primary_code(error) in _BUSY:
             msg = f"{escape(bytes(path))} is in use by another process: stop it, or use another state directory"
-            raise UsageError(msg, reason="STATE_BUSY") from error
+            raise UsageError(msg, reason=_STATE_BUSY) from error
         if primary_code(error) in _UNUSABLE:
             raise _not_writable(path, error) from error
     except OSError as error:
@@ -166,4 +170,5 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
 
 def _not_writable(path: Path, error: Exception) -> UsageError:
     directory = escape(bytes(path.parent))
-    return UsageError(f"{directory} cannot hold our state as uid {os.geteuid()}: {error}; choose a writable directory")
+    msg = f"{directory} cannot hold our state as uid {os.geteuid()}: {error}; choose a writable directory"
+    return UsageError(msg, reason=_STATE_UNUSABLE)

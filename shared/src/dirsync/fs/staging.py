@@ -76,7 +76,10 @@ class Staging:
             staging.probe(root)
         except OSError as error:
             staging.close()
-            msg = f"{escape(root.path)} cannot be written by uid {os.geteuid()}: {error.strerror}"
+            msg = (
+                f"{escape(root.path)} cannot be written by uid {os.geteuid()}: {error.strerror}; "
+                "make it writable for that uid, or choose another directory"
+            )
             raise UsageError(msg) from error
         return staging
 
