@@ -97,6 +97,17 @@ class TestExposition:
         assert 0 < ours.value("dirsync_last_success_timestamp_seconds")
         assert 0 < theirs.value("grpc_server_handled_total", **_method("OpenSession", "unary"))
 
+    def test_sides(self, pair: Pair) -> None:
+        """A service shows no metric that only the other one could set."""
+        server, client = pair.server(), pair.client()
+        ours, theirs = client.metrics().names, server.metrics().names
+        own = {"dirsync_in_sync", "dirsync_pending_changes", "dirsync_problems", "dirsync_holds", "dirsync_watches"}
+
+        assert own < ours
+        assert not own & theirs
+        assert "dirsync_sessions" in theirs - ours
+        assert "dirsync_rejected_total" in theirs & ours
+
     @pytest.mark.case("L08")
     def test_index_lookups(self, pair: Pair) -> None:
         """A restart finds every unchanged file in its index; a changed one is stale, a new one is missed."""

@@ -316,6 +316,8 @@ class TestLimits:
         refused = client.command("approve", held["hold"], agent_token_file=wrong)
 
         assert 1 == refused.code
+        assert 1 == client.metrics().value("dirsync_rejected_total", reason="unauthenticated")
+        assert "guess" not in str(client.wait_for("auth.rejected"))
         assert set(FILES) <= look(pair.replica).keys()
         assert 0 == client.command("approve", held["hold"]).code
         wait_until_equal(pair)

@@ -1,6 +1,7 @@
 """The metrics, as values and as text."""
 
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -9,10 +10,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dirsync import errors
-from dirsync.runtime.catalogue import CATALOGUE, REJECTIONS, MetricType, rejection
+from dirsync.runtime.catalogue import (
+    CATALOGUE,
+    CLIENT_CATALOGUE,
+    REJECTIONS,
+    SERVER_CATALOGUE,
+    MetricType,
+    rejection,
+)
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.guards import Guard
 from dirsync.tree.path import InvalidPath
+from tests.support.manifests import REPOSITORY
 
 CONTRACT = {
     "dirsync_saved_bytes_total": ["reason"],
@@ -43,6 +52,29 @@ CONTRACT = {
 }
 
 
+ON_ONE_SIDE = {
+    "client": {
+        "dirsync_strategy_choices_total",
+        "dirsync_in_sync",
+        "dirsync_pending_changes",
+        "dirsync_problems",
+        "dirsync_holds",
+        "dirsync_last_success_timestamp_seconds",
+        "dirsync_change_lag_seconds",
+        "dirsync_cycle_duration_seconds",
+        "dirsync_watches",
+        "dirsync_watch_overflows_total",
+        "dirsync_guard_holds_total",
+        "dirsync_reconnects_total",
+    },
+    "server": {"dirsync_sessions"},
+}
+SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
+NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}
+SHARED_COUNTERS = ("metrics.py", "rejections.py")
+"""Modules of ``dirsync.runtime`` that count for both."""
+
+
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """What a scrape sees of ours, by name and labels; the process's own figures left out."""
     families = text_string_to_metric_families(metrics.render().decode())
@@ -70,6 +102,22 @@ def use(metrics: Metrics) -> None:
 def test_contract() -> None:
     """The catalogue has the contract's names and labels."""
     assert CONTRACT == {metric.name: list(metric.labels) for metric in CATALOGUE}
+
+
+@pytest.mark.parametrize("service", SIDES)
+def test_sides(service: str) -> None:
+    """A service shows what its code counts and nothing else: what nobody sets would be a lie, and not a zero."""
+    runtime = REPOSITORY / "shared" / "src" / "dirsync" / "runtime"
+    modules = [
+        *(REPOSITORY / "services" / service / "src").rglob("*.py"),
+        *(runtime / name for name in SHARED_COUNTERS),
+    ]
+    counted = {name for module in modules for name in re.findall(r'"(dirsync_\w+)"', module.read_text())}
+    others = set().union(*(names for side, names in ON_ONE_SIDE.items() if side != service))
+    shown = {metric.name for metric in SIDES[service]}
+
+    assert shown == counted - NOT_METRICS
+    assert shown == CONTRACT.keys() - others
 
 
 @pytest.mark.case("L08")

@@ -13,6 +13,7 @@ from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.reflection import add_reflection
+from dirsync.runtime.rejections import rejections
 from dirsync.runtime.tls import NamedFile, server_credentials
 from dirsync.wire.channel import server_options
 from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
@@ -47,7 +48,7 @@ def make_agent_server(  # the parts that the app joins
     """
     server = grpc.server(pool, interceptors=[GrpcMetricsInterceptor(metrics)], options=server_options(MAX_CALLERS))
     agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, token)
-    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers()),))
+    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejections(metrics)),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:
         add_reflection(server, (AGENT_SERVICE,))

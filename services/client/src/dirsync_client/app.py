@@ -11,6 +11,7 @@ from dirsync.fs.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
+from dirsync.runtime.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.directories import require_readable
 from dirsync.runtime.events import Event
 from dirsync.runtime.fields import variable_name
@@ -149,7 +150,7 @@ class Client:
 
         self._settings = settings
         self._log = get_logger()
-        self._core = Core(settings, Metrics(agent_metrics()))
+        self._core = Core(settings, Metrics(agent_metrics(), CLIENT_CATALOGUE))
         self._health = HealthState("the first sync is not done")
         core = self._core
         token = (

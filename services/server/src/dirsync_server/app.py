@@ -7,12 +7,12 @@ from pathlib import Path
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
+from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index_file import STATE_REASONS
 from dirsync.fs.modes import ModePolicy
 from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
-from dirsync.runtime.catalogue import rejection
+from dirsync.runtime.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.directories import make_writable, prepare_state_directory, unusable
 from dirsync.runtime.events import Event
 from dirsync.runtime.fields import variable_name
@@ -25,6 +25,7 @@ from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, Table
 from dirsync.runtime.reflection import add_reflection
+from dirsync.runtime.rejections import rejections
 from dirsync.runtime.secrets import SecretFile
 from dirsync.runtime.settings import effective
 from dirsync.runtime.tls import Identity, NamedFile, server_credentials
@@ -56,7 +57,7 @@ class Server:
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
         served = [*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE)]
-        self.metrics = Metrics(grpc_metrics(served))
+        self.metrics = Metrics(grpc_metrics(served), SERVER_CATALOGUE)
         self._tenants = _tenants(settings)
         self._replicas = self._open_replicas()
         self._sessions = Sessions(settings.max_sessions)
@@ -115,15 +116,15 @@ class Server:
         authority = Authority(self._tenants, self._replicas)
         sync = SyncServicer(authority, self._sessions, self.metrics)
         reader = ReplicaServicer(authority, self._sessions, self._not_ready_reason)
-        wire = self.metrics.family("dirsync_wire_bytes_total")
+        rejected, wire = rejections(self.metrics), self.metrics.family("dirsync_wire_bytes_total")
 
         def on_wire(direction: str, size: int) -> None:
             wire[(direction,)].inc(size)
 
         server.add_generic_rpc_handlers(
             (
-                generic_handler(SYNC_SERVICE, sync.handlers(), self._rejected, on_wire),
-                generic_handler(REPLICA_SERVICE, reader.handlers(), self._rejected, on_wire),
+                generic_handler(SYNC_SERVICE, sync.handlers(), rejected, on_wire),
+                generic_handler(REPLICA_SERVICE, reader.handlers(), rejected, on_wire),
             )
         )
         add_health_service(server, self.health, SYNC_SERVICE)
@@ -193,11 +194,6 @@ class Server:
             if reason:
                 return reason
         return ""
-
-    def _rejected(self, error: DirsyncError, method: str) -> None:
-        self.metrics.inc("dirsync_rejected_total", reason=rejection(error))
-        event = Event.AUTH_REJECTED if isinstance(error, AccessError) else Event.REQUEST_REJECTED
-        self._log.warning(event, method=method, reason=error.reason, problem=str(error))
 
     def _page(self) -> Page:
         rows = [

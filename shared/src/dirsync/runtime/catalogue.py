@@ -1,7 +1,8 @@
 """Every metric as data: name, type, help, label values. A contract that dashboards rely on; it changes only by adding.
 
 Label values are closed sets, so the number of time series is known before the first request: no path, no peer, nothing
-that comes from outside is ever a label. Both services have the whole catalogue; what one does not do stays zero.
+that comes from outside is ever a label. A service shows what it measures and nothing else: a gauge that nobody sets
+would say that nothing is pending where nobody knows.
 """
 
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
     return Metric(name, MetricType.HISTOGRAM, text, buckets=buckets)
 
 
-CATALOGUE: tuple[Metric, ...] = (
+_BOTH: tuple[Metric, ...] = (
     _counter(
         "dirsync_saved_bytes_total", "Bytes that did not have to be sent, by what made it so.", reason=REASONS_SAVED
     ),
@@ -101,6 +102,19 @@ CATALOGUE: tuple[Metric, ...] = (
     _counter("dirsync_literal_bytes_total", "Content that the replica did not have, before compression."),
     _counter("dirsync_wire_bytes_total", "Bytes of messages, by direction.", direction=("sent", "received")),
     _counter("dirsync_files_transferred_total", "Files brought to the replica's state.", strategy=STRATEGIES),
+    _counter(
+        "dirsync_changes_applied_total",
+        "Operations on the replica, by kind and what became of them.",
+        operation=OPERATIONS,
+        outcome=OUTCOMES,
+    ),
+    _gauge("dirsync_entries", "Entries in the tree."),
+    _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
+    _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
+    _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
+    _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
+)
+_CLIENT: tuple[Metric, ...] = (
     Metric(
         "dirsync_strategy_choices_total",
         MetricType.COUNTER,
@@ -108,29 +122,25 @@ CATALOGUE: tuple[Metric, ...] = (
         ("strategy", "reason"),
         tuple((choice.way.value, choice.reason.value) for choice in CHOICES),
     ),
-    _counter(
-        "dirsync_changes_applied_total",
-        "Operations on the replica, by kind and what became of them.",
-        operation=OPERATIONS,
-        outcome=OUTCOMES,
-    ),
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),
-    _gauge("dirsync_entries", "Entries in the tree."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
     _gauge("dirsync_holds", "Guards that hold operations until a person approves."),
     _gauge(
         "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
     ),
     _histogram("dirsync_change_lag_seconds", "From a change in the source to its acknowledgement.", FAST_SECONDS),
-    _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
     _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),
-    _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
     _gauge("dirsync_watches", "Directories watched for changes."),
     _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
-    _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
     _counter("dirsync_reconnects_total", "Connections to the server made anew."),
-    _gauge("dirsync_sessions", "Open sessions."),
-    _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
 )
+_SERVER: tuple[Metric, ...] = (_gauge("dirsync_sessions", "Open sessions."),)
+
+CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)
+"""What a client measures."""
+SERVER_CATALOGUE = (*_BOTH, *_SERVER)
+"""What a server measures."""
+CATALOGUE = (*_BOTH, *_CLIENT, *_SERVER)
+"""All there is."""

@@ -107,9 +107,9 @@ Series = Counter | Gauge | Histogram
 class Metrics:
     """All values of one process."""
 
-    def __init__(self, further: Iterable[Metric] = ()) -> None:
-        """``further`` metrics (those of the gRPC server) are added to the catalogue."""
-        self.catalogue: tuple[Metric, ...] = (*CATALOGUE, *further, _build_info())
+    def __init__(self, further: Iterable[Metric] = (), catalogue: Iterable[Metric] = CATALOGUE) -> None:
+        """``catalogue`` is what this service measures; ``further`` metrics (those of its gRPC server) are added."""
+        self.catalogue: tuple[Metric, ...] = (*catalogue, *further, _build_info())
         self._metrics = {metric.name: metric for metric in self.catalogue}
         self._series = {metric.name: {labels: _make(metric) for labels in metric.series} for metric in self.catalogue}
         self.gauge("dirsync_build_info", version=__version__).set(1)

@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import Any
 
+from dirsync.runtime.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.cli import ExitCode
 from dirsync.runtime.lifecycle import interruptible
 from dirsync.runtime.metrics import Metrics
@@ -20,7 +21,7 @@ PROBLEMS_TOLD = 20
 
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Sync, and say how it ended."""
-    core = Core(settings, Metrics())
+    core = Core(settings, Metrics(catalogue=CLIENT_CATALOGUE))
     try:
         if arguments.approve:
             core.state.approve(arguments.approve)

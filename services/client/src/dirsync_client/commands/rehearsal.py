@@ -22,6 +22,7 @@ from dirsync.fs.fingerprint import file_record
 from dirsync.fs.hashing import Digester
 from dirsync.fs.stable import StableFile
 from dirsync.limits import LIMITS
+from dirsync.runtime.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics import Metrics
 from dirsync.tree.entry import UNKNOWN, Kind, pack, unpack
 from dirsync.tree.guards import GuardPolicy, History, Hold
@@ -89,7 +90,7 @@ class Rehearsal:
         policy: GuardPolicy,
     ) -> None:
         """``replica`` becomes the source's equal; the source's files are not touched, nor is anything of ``state``."""
-        now, metrics = monotonic(), Metrics()
+        now, metrics = monotonic(), Metrics(catalogue=CLIENT_CATALOGUE)
         self._source = source
         self._there = replica.copy()
         """What the replica holds after what counts as done."""
