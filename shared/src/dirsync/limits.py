@@ -56,6 +56,16 @@ class Limits:
     max_watchers: int = 16
     """Streams that watch an agent's events."""
 
+    # Credentials.
+    auth_burst: int = 20
+    """Wrong credentials in a row that are looked at, from one network: a person who tries, or a rotation under way."""
+    auth_refill_seconds: float = 3.0
+    """After this another one is: what guessing comes down to is 28,800 a day, nothing against 128 random bits."""
+    auth_networks: int = 4096
+    """Networks whose failures are remembered; each costs some 300 bytes."""
+    auth_connections: int = 4096
+    """Connections that are known to have shown a valid token; more than can be open at a time."""
+
     # Work in flight.
     max_commit_operations: int = 2048
     """Operations that a commit may hold before the server commits by itself."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from dirsync.errors import UsageError
 from dirsync.runtime import logging
 from dirsync.runtime.follow import MAX_FILE_BYTES, read_file
-from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.secrets import SecretFile, TokenFile, digest_of
 from dirsync.runtime.settings import LogFormat, LogLevel
 
 SETTING = "DIRSYNC_CLIENT_TOKEN_FILE"
@@ -74,13 +75,64 @@ def test_bad_rotation(path: Path, log: io.StringIO, bad: bytes) -> None:
     assert ["config.rejected", "config.reloaded"] == [json.loads(line)["event"] for line in log.getvalue().splitlines()]
 
 
+def events(log: io.StringIO) -> list[str]:
+    """The names of what was logged."""
+    return [json.loads(line)["event"] for line in log.getvalue().splitlines()]
+
+
 def test_removed_file(path: Path, log: io.StringIO) -> None:
-    """A file that vanished leaves the last good secret."""
+    """A file with what we show that vanished leaves the last good secret, and is told once."""
     secret = SecretFile(path, SETTING)
     path.unlink()
 
-    assert CANARY == secret.get()
+    assert [CANARY] * 3 == [secret.get() for _ in range(3)]
     assert "No such file" in log.getvalue()
+    assert ["config.rejected"] == events(log)
+
+
+@pytest.mark.case("K12")
+def test_nobody_enters_without_the_file(path: Path, log: io.StringIO) -> None:
+    """While the file with what others must show is gone or no file, nothing is valid; it is told once, and mends."""
+    token = TokenFile(path, SETTING)
+    before = token.get()
+    path.rename(path.with_name("aside"))
+    gone = [token.get() for _ in range(3)]
+    path.mkdir()
+    no_file = token.get()
+    path.rmdir()
+    path.with_name("aside").rename(path)
+
+    assert {digest_of(CANARY)} == before
+    assert [frozenset()] * 4 == [*gone, no_file]
+    assert before == token.get()
+    assert ["config.rejected", "config.reloaded"] == events(log)
+    assert "nobody is let in" in log.getvalue()
+
+
+@pytest.mark.case("K07", "K12")
+def test_bad_content_closes_nothing(path: Path, log: io.StringIO) -> None:
+    """A file that is being written leaves the last good token valid: that is how some rotate it."""
+    token = TokenFile(path, SETTING)
+    path.write_text("")
+
+    assert {digest_of(CANARY)} == token.get()
+
+
+@pytest.mark.case("K12")
+def test_unreadable_without_a_change(path: Path, log: io.StringIO) -> None:
+    """What could not be read for a reason that is not the file's own is tried again without waiting for a change."""
+    token = TokenFile(path, SETTING)
+    replace(path, b"second")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        closed = token.get()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert frozenset() == closed
+    assert "Too many open files" in log.getvalue()
+    assert {digest_of("second")} == token.get()
 
 
 def test_swapped_link(tmp_path: Path) -> None:

@@ -10,23 +10,31 @@ from typing import Any
 
 import grpc
 
+Guard = Callable[[grpc.ServicerContext], None]
+"""Looks at who calls before anything of the request is; ends the call of whoever may not."""
+
+
+def anybody(_context: grpc.ServicerContext) -> None:
+    """Everybody may call."""
+
 
 class BlamingServer:
     """Stands in for a server where a library adds a service to it."""
 
-    def __init__(self, server: grpc.Server) -> None:
+    def __init__(self, server: grpc.Server, guard: Guard = anybody) -> None:
         self._server = server
+        self._guard = guard
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """The libraries add each service in two ways; the other one is taken."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add the service with handlers of raw bytes."""
-        blaming = {name: _blaming(handler) for name, handler in handlers.items()}
+        blaming = {name: _blaming(handler, self._guard) for name, handler in handlers.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, blaming),))
 
 
-def _blaming(handler: Any) -> Any:
+def _blaming(handler: Any, guard: Guard) -> Any:
     def parse(raw: bytes, context: grpc.ServicerContext) -> Any:
         try:
             return handler.request_deserializer(raw)
@@ -37,6 +45,7 @@ def _blaming(handler: Any) -> Any:
         # wraps: the health service marks its handler as one that keeps no thread.
         @wraps(behaviour)
         def handle(raw: bytes, context: grpc.ServicerContext, *callback: Any) -> Any:
+            guard(context)
             return behaviour(parse(raw, context), context, *callback)
 
         return handle
@@ -44,6 +53,7 @@ def _blaming(handler: Any) -> Any:
     def many(behaviour: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(behaviour)
         def handle(raw: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+            guard(context)
             return behaviour((parse(message, context) for message in raw), context)
 
         return handle

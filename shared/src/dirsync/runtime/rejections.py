@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from dirsync.errors import AccessError, DirsyncError
 from dirsync.runtime.catalogue import rejection
+from dirsync.runtime.door import Unheard
 from dirsync.runtime.events import Event
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
@@ -14,6 +15,10 @@ def rejections(metrics: Metrics) -> Callable[[DirsyncError, str], None]:
     log = get_logger()
 
     def rejected(error: DirsyncError, method: str) -> None:
+        if isinstance(error, Unheard):
+            # The caller must not see the difference; the door has logged it, once.
+            metrics.inc("dirsync_rejected_total", reason="rate_limited")
+            return
         metrics.inc("dirsync_rejected_total", reason=rejection(error))
         event = Event.AUTH_REJECTED if isinstance(error, AccessError) else Event.REQUEST_REJECTED
         log.warning(event, method=method, reason=error.reason, problem=str(error))

@@ -1,5 +1,6 @@
 """Secrets: read from files only, followed when the files change, and never shown."""
 
+import hashlib
 from pathlib import Path
 
 from dirsync.errors import UsageError
@@ -10,7 +11,7 @@ MAX_SECRET_CHARACTERS = 4096
 
 
 class SecretFile(Followed[str]):
-    """A token in a file, without the white space around it."""
+    """A token in a file, without the white space around it: ours, that we show. While the file is gone it stays."""
 
     def __init__(self, path: Path, setting: str) -> None:
         """Read ``path``; ``setting`` is the name that the person knows it by.
@@ -19,6 +20,23 @@ class SecretFile(Followed[str]):
             UsageError: unreadable, empty, or nothing that a call's metadata could carry.
         """
         super().__init__((setting,), (path,), lambda: _read_secret(path, setting))
+
+
+class TokenFile(Followed[frozenset[bytes]]):
+    """A token in a file that others have to show, as :func:`digest_of` it; none is valid while the file is gone."""
+
+    def __init__(self, path: Path, setting: str) -> None:
+        """As for :class:`SecretFile`."""
+
+        def load() -> frozenset[bytes]:
+            return frozenset((digest_of(_read_secret(path, setting)),))
+
+        super().__init__((setting,), (path,), load, without=frozenset())
+
+
+def digest_of(secret: str) -> bytes:
+    """The SHA-256 by which a secret is known."""
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
 
 
 def _read_secret(path: Path, setting: str) -> str:
