@@ -25,8 +25,7 @@ QUICK = (Kind.EXT4, "batch", 50)
 """Kind of disk, policy, and which of the calls: every so manieth."""
 THOROUGH = [
     pytest.param(kind, fsync, 1, marks=[pytest.mark.faults, pytest.mark.timeout(1800)])
-    for kind in (Kind.EXT4,)
-    for fsync in ("batch", "always")
+    for kind, fsync in ((Kind.EXT4, "batch"), (Kind.EXT4, "always"), (Kind.XFS, "batch"))
 ]
 
 pytestmark = [pytest.mark.needs("loop", "strace")]
@@ -142,7 +141,7 @@ def test_every_call(tmp_path: Path, pair: Pair, kind: Kind, fsync: str, share: i
 
 
 @pytest.mark.case("A03", "A04")
-@pytest.mark.parametrize("kind, fsync", [(Kind.EXT4, "batch"), (Kind.EXT4, "always")])
+@pytest.mark.parametrize("kind, fsync", [(Kind.EXT4, "batch"), (Kind.EXT4, "always"), (Kind.XFS, "batch")])
 def test_right_after_the_answer(tmp_path: Path, pair: Pair, kind: Kind, fsync: str) -> None:
     """A commit of any kind is on the disk when its answer arrives."""
     with disk(tmp_path, kind) as power:

@@ -430,7 +430,7 @@ def test_unwritable_directories(pair: Pair) -> None:
 
 @pytest.mark.needs("strace")
 def test_durable(pair: Pair) -> None:
-    """Both directories that held the names are made durable before the answer, and what was new in one that moved."""
+    """Both directories that held the names are made durable before the answer, and what is new, wherever it went."""
     trace = pair.place / "trace"
     prefix = ["strace", "-D", "-f", "-qq", "-y", "-e", "trace=fsync", "-o", str(trace)]
     server = pair.server(prefix=prefix, fsync="batch")
@@ -453,4 +453,4 @@ def test_durable(pair: Pair) -> None:
     server.kill()  # strace now and then forgets to pass a signal on; nothing is asked of the end here
 
     assert [] == list(failures)
-    assert {str(server.root / path) for path in ("a", "b", "b/d")} == synced
+    assert {str(server.root / path) for path in ("a", "b", "b/d", "b/d/new")} == synced

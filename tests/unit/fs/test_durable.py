@@ -14,7 +14,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.staging import StagedFile, Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT
-from tests.unit.fs.places import make, path_of
+from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of
 
 FEW, MANY = LIMITS.individual_fsyncs, LIMITS.individual_fsyncs + 1
 
@@ -81,9 +81,29 @@ def test_files(root: Root, staging: Staging, synced: list[str], policy: Fsync, c
 @pytest.mark.parametrize("policy, expected", [(Fsync.NEVER, 0), (Fsync.BATCH, 3), (Fsync.ALWAYS, 3)])
 def test_directories(root: Root, synced: list[str], policy: Fsync, expected: int) -> None:
     """Each touched directory once; one that is gone is passed over."""
-    Durability(policy, root).directories(map(path_of, ["", "d", "e", "d", "gone"]))
+    Durability(policy, root).entries(map(path_of, ["", "d", "e", "d", "gone"]))
 
     assert expected == synced.count("fsync")
+
+
+def test_metadata_of_files(tmp_path: Path, root: Root, synced: list[str]) -> None:
+    """What got another mode or mtime is synced itself; a link, or what is below a file, is passed over."""
+    make(tmp_path / "r", "f=1 d/g=1 l->f")
+    Durability(Fsync.BATCH, root).entries(map(path_of, ["f", "d/g", "l", "f/x"]))
+
+    assert ["fsync", "fsync"] == synced
+
+
+@pytest.mark.parametrize("closed", ["f", "e"])
+def test_what_may_not_be_opened(tmp_path: Path, root: Root, synced: list[str], closed: str) -> None:
+    """A file or directory that denies its owner is made durable with everything else."""
+    make(tmp_path / "r", "f=1")
+    owned_by_nobody(tmp_path / "r")
+    (tmp_path / "r" / closed).chmod(0)
+    with as_nobody(tmp_path / "r"):
+        Durability(Fsync.ALWAYS, root).entries([path_of(closed)])
+
+    assert ["syncfs"] == synced
 
 
 def test_without_syncfs(root: Root, staging: Staging, monkeypatch: pytest.MonkeyPatch, synced: list[str]) -> None:
@@ -122,7 +142,7 @@ try:
             file.seal(0, 0o644, None)
         durability.files(files)
     else:
-        durability.directories([ROOT])
+        durability.entries([ROOT])
 except StorageError as error:
     print(error)
 """
@@ -133,7 +153,7 @@ except StorageError as error:
     [
         ("fsync:error=EIO:when=1", ["files", "2"], "cannot make f0 durable: Input/output error\n"),
         ("syncfs:error=EIO", ["files", str(MANY)], f"cannot make {MANY} changes durable: Input/output error\n"),
-        ("fsync:error=EIO", ["directories"], "cannot make the directory the root directory durable: "),
+        ("fsync:error=EIO", ["directories"], "cannot make the root directory durable: Input/output error"),
         ("fsync:error=EINVAL", ["directories"], ""),
     ],
     ids=["file", "file-system", "directory", "directory-cannot"],
@@ -156,6 +176,6 @@ def test_failing_disk(tmp_path: Path, inject: str, arguments: list[str], expecte
 
 def test_root_directory_is_a_directory(root: Root, synced: list[str]) -> None:
     """The root itself can be made durable."""
-    Durability(Fsync.BATCH, root).directories([ROOT])
+    Durability(Fsync.BATCH, root).entries([ROOT])
 
     assert ["fsync"] == synced

@@ -5,7 +5,7 @@ The order is what makes an acknowledged change survive anything:
 1. the staged files are made durable;
 2. under the replica's lock, and only if the session is still the writer, each step is checked against what is at its
    path and then carried out, in order; tree and index follow;
-3. the directories that were touched are made durable.
+3. the directories that were touched are made durable, and whatever got other metadata.
 
 Only then is the commit answered. A crash before 2 leaves leftovers in staging; within 2 each path is old or new; after
 3 everything is there.
@@ -18,7 +18,7 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.durable import Durability, Fsync, NotDurable
 from dirsync.fs.publish import Publisher
 from dirsync.tree.path import RelPath, is_within, split
-from dirsync.tree.plan import Move
+from dirsync.tree.plan import MakeDirectory, Move, SetMetadata
 from dirsync.wire.results import Failure, Outcome
 from dirsync_server.act import Actor
 from dirsync_server.holdings import Moved
@@ -76,7 +76,7 @@ class Committer:
                     touched = _touched(touched, step)
                 else:
                     results.failures[step.number] = failure
-        self._make_directories_durable(touched)
+        self._make_entries_durable(touched)
         self._replica.commit_done()
         return results
 
@@ -95,9 +95,9 @@ class Committer:
             return {step.number: Failure(step.number, Outcome.STORAGE, None, error.reason, str(error)) for step in lost}
         return {}
 
-    def _make_directories_durable(self, touched: Iterable[RelPath]) -> None:
+    def _make_entries_durable(self, touched: Iterable[RelPath]) -> None:
         try:
-            self._durability.directories(touched)
+            self._durability.entries(touched)
         except NotDurable:
             self._replica.look.suspect = True
             raise
@@ -113,13 +113,16 @@ class Committer:
 
 
 def _touched(touched: dict[RelPath, None], step: Step) -> dict[RelPath, None]:
-    """The directories to be made durable after one more step, under the names that they have then."""
+    """What is to be made durable after one more step, under the names that it has then."""
     operation = step.operation
     if isinstance(operation, Move):
         # What was put into a directory before it was moved is not durable until that directory is, wherever it is now.
         touched = {_followed(path, operation): None for path in touched}
         touched[split(operation.source)[0]] = None
-    touched[split(operation.path)[0]] = None
+    if isinstance(operation, MakeDirectory | SetMetadata):
+        touched[operation.path] = None
+    if not isinstance(operation, SetMetadata):
+        touched[split(operation.path)[0]] = None
     return touched
 
 

@@ -1,8 +1,9 @@
 """Making what was written survive a power cut, by policy.
 
-The order that the server keeps: staged files, then their publication by rename, then the directories that were touched,
-then the ack. A rename is atomic but not durable by itself: without the first step a name may lead to an empty file
-after a crash, without the last one an acknowledged change may be gone (A03, A04).
+The order that the server keeps: staged files, then their publication by rename, then the directories that were touched
+and the files that got other metadata, then the ack. A rename is atomic but not durable by itself: without the first
+step a name may lead to an empty file after a crash, without the last one an acknowledged change may be gone (A03, A04).
+A new mode or mtime is in the file's inode, which its directory's fsync need not take along (XFS does not).
 
 An fsync that failed is never retried: the kernel marks the pages clean, so the next one would succeed and prove nothing
 (PostgreSQL's "fsyncgate"). The staged file is marked failed and has to be written again from the start (A05).
@@ -15,14 +16,15 @@ from enum import StrEnum
 from typing import Final
 
 from dirsync.errors import StorageError
-from dirsync.fs.failure import Vanished, shown
+from dirsync.fs.access import is_denied
+from dirsync.fs.failure import Changing, PathFailure, Vanished, shown
 from dirsync.fs.kernel import sync_file_system
 from dirsync.fs.root import Root
 from dirsync.fs.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
-_DIRECTORIES_CANNOT: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
+_CANNOT: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
 """What a file system answers that has no notion of a durable directory."""
 
 
@@ -78,11 +80,13 @@ class Durability:
             msg = f"cannot make {names} durable: {reason}"
             raise NotDurable(msg, failed)
 
-    def directories(self, paths: Iterable[RelPath]) -> None:
-        """Make durable what was created, renamed and removed in these directories. One that is gone is passed over.
+    def entries(self, paths: Iterable[RelPath]) -> None:
+        """Make durable what was created, renamed and removed in these directories, and the metadata of these files.
+
+        A directory that got another mode counts as well. What is gone, or is a link by now, is passed over.
 
         Raises:
-            NotDurable: nothing that was done in them may be acknowledged.
+            NotDurable: nothing that was done there may be acknowledged.
         """
         touched = list(dict.fromkeys(paths))
         if self.policy is Fsync.NEVER or not touched:
@@ -91,18 +95,37 @@ class Durability:
             return
         for path in touched:
             try:
-                full_sync(self._root.directory(path))
-            except Vanished:
+                self._sync_entry(path)
+            except (Vanished, Changing):
                 continue
+            except PathFailure as failure:
+                # What we may not open ourselves is made durable together with everything else. Where nobody can do
+                # that, the worst is that a power cut undoes a mode by which we could not even open it.
+                if not is_denied(failure):
+                    raise NotDurable(str(failure)) from failure
+                self._sync_all(1)
             except OSError as error:
-                if error.errno not in _DIRECTORIES_CANNOT:
-                    msg = f"cannot make the directory {shown(path)} durable: {error.strerror}"
+                if error.errno not in _CANNOT:
+                    msg = f"cannot make {shown(path)} durable: {error.strerror}"
                     raise NotDurable(msg) from error
+
+    def _sync_entry(self, path: RelPath) -> None:
+        try:
+            full_sync(self._root.directory(path))
+        except Vanished:
+            descriptor, _ = self._root.open_file(path)
+            try:
+                full_sync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _all_at_once(self, count: int, staged: Sequence[StagedFile] = ()) -> bool:
         """Whether one sync of the file system, cheaper for many, did it."""
         if self.policy is not Fsync.BATCH or count <= LIMITS.individual_fsyncs:
             return False
+        return self._sync_all(count, staged)
+
+    def _sync_all(self, count: int, staged: Sequence[StagedFile] = ()) -> bool:
         try:
             return sync_file_system(self._root.descriptor)
         except OSError as error:
