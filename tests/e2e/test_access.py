@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.authority import Authority
+from tests.support.ports import free_port
 from tests.support.programs import Pair, Result
 from tests.support.trees import build, differences
 
@@ -73,6 +74,31 @@ class TestTls:
         """A client with a certificate serves its agent encrypted, and ``status`` asks it so."""
         pair.server(**authority.issue("server", "127.0.0.1"))
         client = pair.client(tls_ca_file=authority.file, **authority.issue("agent", "127.0.0.1"))
+
+        assert 0 == client.command("status").code
+
+    @pytest.mark.parametrize("names", [("agent.test",), ("*.agent.test", "10.0.0.7"), ("2001:db8::7",)])
+    def test_agent_is_its_certificate(
+        self, pair: Pair, authority: Authority, stranger: Authority, names: tuple[str, ...]
+    ) -> None:
+        """``status`` knows the agent by its certificate: not by a name, not by the authority or name of the server."""
+        pair.server(**authority.issue("server", "mirror.test"))
+        own = stranger.issue("agent", *names)
+        port = free_port()
+        settings = {"listen": f"0.0.0.0:{port}", "tls_ca_file": authority.file, "tls_server_name": "mirror.test", **own}
+        client = pair.client(**settings)
+        other = client.command("status", **stranger.issue("other", *names))
+        unspecified = client.command("status")
+        loopback = client.command("status", listen=f"localhost:{port}")
+
+        assert [0, 0] == [unspecified.code, loopback.code]
+        assert refused(other, "no client answers at DIRSYNC_CLIENT_LISTEN=0.0.0.0:")
+
+    def test_agent_asks_for_certificates(self, pair: Pair, authority: Authority) -> None:
+        """An agent that lets in only whom its authority knows lets in the commands that have its own certificate."""
+        pair.server(**authority.issue("server", "127.0.0.1"))
+        own = authority.issue("agent", "agent.test")
+        client = pair.client(tls_ca_file=authority.file, tls_client_ca_file=authority.file, **own)
 
         assert 0 == client.command("status").code
 

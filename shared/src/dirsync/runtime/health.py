@@ -66,8 +66,7 @@ class HealthState:
 
 def probe(address: Address, path: str) -> bool:
     """Whether the service that listens on ``address`` answers 200 at ``path`` (``/livez``, ``/readyz``)."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104 - the unspecified address is asked on loopback
-    connection = http.client.HTTPConnection(host, address.port, timeout=PROBE_SECONDS)
+    connection = http.client.HTTPConnection(*address.from_here, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK

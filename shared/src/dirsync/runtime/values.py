@@ -104,6 +104,12 @@ class Address(NamedTuple):
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         return (mapped or address).is_loopback
 
+    @property
+    def from_here(self) -> "Address":
+        """Where this machine finds who listens here: the unspecified address stands for loopback too."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return Address(host, self.port)
+
 
 class Target(NamedTuple):
     """A server to connect to, in any form that gRPC resolves."""

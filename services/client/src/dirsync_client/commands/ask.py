@@ -14,9 +14,9 @@ from dirsync.runtime.fields import variable_name
 from dirsync.runtime.secrets import SecretFile
 from dirsync.tree.path import escape
 from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
-from dirsync.wire.channel import client_options
 from dirsync.wire.service import AGENT_SERVICE, Caller
-from dirsync_client.connection import bearer, channel_security
+from dirsync_client.agent_channel import agent_channel
+from dirsync_client.connection import bearer, own_identity
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateDirectory
 
@@ -63,11 +63,7 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
 
 
 def _channel(settings: ClientSettings) -> grpc.Channel:
-    target = str(settings.listen)
-    if not settings.serves_tls:
-        return grpc.insecure_channel(target, options=client_options())
-    security = channel_security(settings)
-    return grpc.secure_channel(target, security.credentials(), options=[*client_options(), *security.options])
+    return agent_channel(settings.listen, own_identity(settings) if settings.serves_tls else None)
 
 
 def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) -> bytes:
