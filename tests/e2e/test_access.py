@@ -10,7 +10,7 @@ from tests.support.ports import free_port
 from tests.support.programs import Pair, Result
 from tests.support.trees import build, differences
 
-TEXT = "no valid bearer token for this namespace"
+TEXT = "no valid credentials for what was asked; check the token, and the namespace"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import grpc
 from dirsync.clock import monotonic
 from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index_file import STATE_REASONS
-from dirsync.fs.modes import ModePolicy
 from dirsync.fs.scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.runtime.catalogue import SERVER_CATALOGUE
@@ -24,21 +23,25 @@ from dirsync.runtime.lifecycle import Lifetime, keep_message_memory, settle_memo
 from dirsync.runtime.logging import get_logger
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, Table
+from dirsync.runtime.reflection import METHOD as REFLECTION_METHOD
 from dirsync.runtime.reflection import add_reflection
 from dirsync.runtime.rejections import rejections
-from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.secrets import TokenFile
 from dirsync.runtime.settings import effective
 from dirsync.runtime.tls import Identity, NamedFile, server_credentials
+from dirsync.wire.admission import admission
 from dirsync.wire.channel import server_options
 from dirsync.wire.service import REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
 from dirsync_server.auth import Authority
+from dirsync_server.policies import Defaults
 from dirsync_server.quota import Quota
 from dirsync_server.reader import ReplicaServicer
-from dirsync_server.replica import Replica, ReplicaPolicy, index_name
+from dirsync_server.replica import Replica, index_name
+from dirsync_server.roster import Roster, followed, single
 from dirsync_server.servicer import SyncServicer
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
-from dirsync_server.tenants import Tenant, read_tenants, single_tenant
+from dirsync_server.tenants import Tenant, read_tenants
 
 DISK_CHECK_SECONDS = 2.0
 """How often readiness looks at the disk."""
@@ -58,7 +61,7 @@ class Server:
         self.health = HealthState("the replica is being read")
         served = [*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE)]
         self.metrics = Metrics(grpc_metrics(served), SERVER_CATALOGUE)
-        self._tenants = _tenants(settings)
+        self._roster = _roster(settings)
         self._replicas = self._open_replicas()
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
@@ -90,18 +93,16 @@ class Server:
 
     def _open_replicas(self) -> dict[str, Replica]:
         settings = self._settings
-        fixed = settings.permissions is Permissions.FIXED
-        modes = ModePolicy.fixed(settings.file_mode, settings.dir_mode) if fixed else ModePolicy.preserve()
-        kept = [index_name(name) for name in self._tenants]
+        tenants = self._roster()
+        kept = [index_name(name) for name in tenants]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
         return {
             name: _open_replica(
                 tenant,
                 f"{_name('tenants_file')}: [namespaces.{name}] root" if settings.tenants_file else _name("root"),
                 settings.state_dir,
-                ReplicaPolicy(tenant.quota, settings.fsync, modes),
             )
-            for name, tenant in self._tenants.items()
+            for name, tenant in tenants.items()
         }
 
     def _make_grpc(self) -> grpc.Server:
@@ -113,7 +114,8 @@ class Server:
             options=server_options(settings.max_sessions),
             maximum_concurrent_rpcs=workers,
         )
-        authority = Authority(self._tenants, self._replicas)
+        asks = settings.token_file is not None or settings.tenants_file is not None
+        authority = Authority(self._roster, self._replicas, asks=asks)
         sync = SyncServicer(authority, self._sessions, self.metrics)
         reader = ReplicaServicer(authority, self._sessions, self._not_ready_reason)
         rejected, wire = rejections(self.metrics), self.metrics.family("dirsync_wire_bytes_total")
@@ -123,13 +125,14 @@ class Server:
 
         server.add_generic_rpc_handlers(
             (
-                generic_handler(SYNC_SERVICE, sync.handlers(), rejected, on_wire),
-                generic_handler(REPLICA_SERVICE, reader.handlers(), rejected, on_wire),
+                generic_handler(SYNC_SERVICE, sync.handlers(), rejected, on_wire, authority.admit),
+                generic_handler(REPLICA_SERVICE, reader.handlers(), rejected, on_wire, authority.admit),
             )
         )
         add_health_service(server, self.health, SYNC_SERVICE)
         if settings.reflection:
-            add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE))
+            may_ask = admission(authority.admit, rejected, REFLECTION_METHOD)
+            add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE), may_ask)
         self._bind(server)
         return server
 
@@ -213,18 +216,22 @@ class Server:
         )
 
 
-def _tenants(settings: ServerSettings) -> dict[str, Tenant]:
+def _roster(settings: ServerSettings) -> Roster:
     quota = Quota(settings.max_file_size, settings.quota_bytes, settings.quota_entries, settings.min_free_bytes)
-    if settings.tenants_file is not None:
-        return read_tenants(settings.tenants_file, quota)
-    token = SecretFile(settings.token_file, _name("token_file")).get if settings.token_file else None
-    return single_tenant(Path(settings.root), quota, token)
+    fixed = settings.permissions is Permissions.FIXED
+    defaults = Defaults(quota, settings.fsync, fixed, settings.file_mode, settings.dir_mode)
+    file = settings.tenants_file
+    if file is not None:
+        certificates = settings.serves_tls and settings.tls_client_ca_file is not None
+        return followed(file, lambda: read_tenants(file, defaults, certificates=certificates))
+    token = TokenFile(settings.token_file, _name("token_file")) if settings.token_file else None
+    return single(Path(settings.root), defaults.policy, token)
 
 
-def _open_replica(tenant: Tenant, setting: str, state_dir: Path, policy: ReplicaPolicy) -> Replica:
+def _open_replica(tenant: Tenant, setting: str, state_dir: Path) -> Replica:
     make_writable(tenant.root, setting)
     try:
-        return Replica.open(tenant.namespace, tenant.root, state_dir, policy)
+        return Replica.open(tenant.namespace, tenant.root, state_dir, tenant.policy)
     except OSError as error:
         raise unusable(setting, tenant.root, error) from None
     except UsageError as error:

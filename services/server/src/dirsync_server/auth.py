@@ -1,68 +1,120 @@
-"""Who may call: bearer tokens, compared by digest and in constant time.
+"""Who may call: what a caller shows is judged by the tenants, before and after its request is known.
 
-A call names its namespace in its request, so authorization happens where the request is known; this class answers it.
-Unknown namespace, missing, wrong and other tenants' tokens get the same answer, so that nobody learns what exists.
-The answer to a valid one is the replica itself: there is no other way to one.
+Before anything of a request is looked at, a caller must be somebody (:meth:`Authority.admit`); which namespace it names
+is known only then (:meth:`Authority.authorize`). Unknown namespaces, missing, wrong, expired and other tenants' tokens
+get the same answer, in the same time, so that nobody learns what exists. The answer to a valid one is the replica
+itself: there is no other way to one.
 """
 
-import hashlib
-import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import grpc
 
-from dirsync.errors import NotFound, Unauthenticated
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.errors import NotFound, PermissionDenied
+from dirsync.runtime.bearer import Caller, caller_of
+from dirsync.runtime.door import Door, Refused
 from dirsync_server.replica import Replica
-from dirsync_server.tenants import Tenant
+from dirsync_server.roster import Roster
+from dirsync_server.tenants import Tenant, Verdict
 
-_PREFIX = "bearer "
-MAX_TOKEN_CHARACTERS = 4096
-"""Longest token that is looked at."""
-REFUSAL = "no valid bearer token for this namespace"
+BARRED = "the certificate of this client has no name that may use what the token is for; show another certificate"
+"""What is said to a valid token in the wrong hands."""
+_MAX_SHOWN = 128
 
 
 class Authority:
-    """Knows the tenants, their tokens and their replicas."""
+    """Knows the tenants, what opens them, and their replicas."""
 
-    def __init__(self, tenants: Mapping[str, Tenant], replicas: Mapping[str, Replica]) -> None:
-        """``replicas`` has one for each of the tenants."""
-        self._tenants = tenants
+    def __init__(
+        self,
+        roster: Roster,
+        replicas: Mapping[str, Replica],
+        *,
+        asks: bool,
+        door: Door | None = None,
+        wall: WallNanoseconds = wall_ns,
+    ) -> None:
+        """``replicas`` has one for each namespace that ``roster`` can name; ``asks``: credentials are asked for."""
+        self._roster = roster
         self._replicas = replicas
+        self._asks = asks
+        self._door = door or Door()
+        self._wall = wall
+
+    def admit(self, context: grpc.ServicerContext) -> None:
+        """Let in whoever may use some namespace.
+
+        Raises:
+            Refused: nothing valid was shown.
+            PermissionDenied: a valid token, with a certificate that may not use it.
+        """
+        if self._asks:
+            self._door.enter(context, self._require_somebody)
 
     def authorize(self, namespace: str, context: grpc.ServicerContext) -> Replica:
         """The replica of ``namespace`` if the caller may use it.
 
         Raises:
-            Unauthenticated: where tokens are used, whatever is wrong.
-            NotFound: where none are used and there is no such namespace.
+            Refused, PermissionDenied: as for :meth:`admit`.
+            NotFound: where no credentials are asked for and there is no such namespace.
         """
-        tenant = self._tenants.get(namespace)
-        if tenant is not None and tenant.tokens is None:
-            return self._replicas[namespace]
-        presented = hashlib.sha256(bearer_token(context).encode()).digest()
-        valid = tenant.tokens() if tenant is not None and tenant.tokens is not None else frozenset()
-        # Every digest is compared, so that the time does not tell which came close or how many there are.
-        matches = [hmac.compare_digest(presented, digest) for digest in valid]
-        if tenant is not None and any(matches):
-            return self._replicas[namespace]
-        if any(t.tokens is not None for t in self._tenants.values()):
-            raise Unauthenticated(REFUSAL)
-        msg = f"there is no namespace {namespace[:MAX_TOKEN_CHARACTERS]!r} here"
-        raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
+        if self._asks:
+            tenant = self._door.enter(context, lambda caller: self._require(namespace, caller))
+        else:
+            tenant = self._open(namespace)
+        return self._replica(tenant)
 
-    def any_token(self, context: grpc.ServicerContext) -> bool:
-        """Whether the caller has a valid token of any tenant, or none is asked for; for methods without a namespace."""
-        if all(tenant.tokens is None for tenant in self._tenants.values()):
-            return True
-        presented = hashlib.sha256(bearer_token(context).encode()).digest()
-        valid = [digest for tenant in self._tenants.values() if tenant.tokens for digest in tenant.tokens()]
-        matches = [hmac.compare_digest(presented, digest) for digest in valid]
-        return any(matches)
+    def keep(self, namespace: str, context: grpc.ServicerContext) -> Callable[[], None]:
+        """For a call that goes on: a check that the caller may still use what it was authorized for.
+
+        It raises as :meth:`authorize`, and is cheap enough to come before each message.
+        """
+        if not self._asks:
+            return lambda: None
+        caller = caller_of(context)
+
+        def check() -> None:
+            tenant = self._roster().get(namespace)
+            verdict = Verdict.STRANGER if tenant is None else tenant.judge(caller, self._wall())
+            _require_entry(verdict)
+            assert tenant is not None
+            self._replica(tenant)
+
+        return check
+
+    def _require_somebody(self, caller: Caller) -> None:
+        verdicts = set(self._verdicts(self._roster(), caller).values())
+        best = next((verdict for verdict in (Verdict.ENTER, Verdict.BARRED) if verdict in verdicts), Verdict.STRANGER)
+        _require_entry(best)
+
+    def _require(self, namespace: str, caller: Caller) -> Tenant:
+        roster = self._roster()
+        # All tenants are asked: one that is asked alone, or not at all, would take its own time.
+        _require_entry(self._verdicts(roster, caller).get(namespace, Verdict.STRANGER))
+        return roster[namespace]
+
+    def _verdicts(self, roster: Mapping[str, Tenant], caller: Caller) -> dict[str, Verdict]:
+        now = self._wall()
+        return {name: tenant.judge(caller, now) for name, tenant in roster.items()}
+
+    def _open(self, namespace: str) -> Tenant:
+        tenant = self._roster().get(namespace)
+        if tenant is None:
+            msg = f"there is no namespace {namespace[:_MAX_SHOWN]!r} here"
+            raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
+        return tenant
+
+    def _replica(self, tenant: Tenant) -> Replica:
+        """The tenant's replica, with the quota that it has now."""
+        replica = self._replicas[tenant.namespace]
+        if replica.policy.quota != tenant.policy.quota:
+            replica.policy = replica.policy._replace(quota=tenant.policy.quota)
+        return replica
 
 
-def bearer_token(context: grpc.ServicerContext) -> str:
-    """The token of the call's ``authorization`` header; empty if there is none."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str) and value[: len(_PREFIX)].lower() == _PREFIX:
-            return value[len(_PREFIX) : MAX_TOKEN_CHARACTERS]
-    return ""
+def _require_entry(verdict: Verdict) -> None:
+    if verdict is Verdict.BARRED:
+        raise PermissionDenied(BARRED)
+    if verdict is not Verdict.ENTER:
+        raise Refused

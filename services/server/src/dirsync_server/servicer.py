@@ -132,12 +132,19 @@ class SyncServicer:
         requests: Iterator[bytes],
         context: grpc.ServicerContext,
     ) -> Iterator[bytes]:
+        may_go_on = self._authority.keep(session.request.namespace, context)
+
+        def fence() -> None:
+            may_go_on()
+            self._sessions.check(session)
+
         with (
-            closing(Committer(replica, lambda: self._sessions.check(session))) as committer,
+            closing(Committer(replica, fence)) as committer,
             closing(Intake(replica, committer, self._metrics, lambda: not context.is_active())) as intake,
         ):
             intake.receive(first)
             for raw in requests:
+                may_go_on()
                 committed = intake.receive(decode_push(raw))
                 if committed is not None:
                     yield from encode_committed(committed)
@@ -160,5 +167,8 @@ class SyncServicer:
         )
 
     def _session(self, session_id: bytes, context: grpc.ServicerContext) -> tuple[Session, Replica]:
-        session = self._sessions.use(session_id)
-        return session, self._authority.authorize(session.request.namespace, context)
+        # Using a session keeps it alive, so whoever may not use its namespace must not get that far; where there is no
+        # session any more, it says what became of it.
+        known = self._sessions.find(session_id) or self._sessions.use(session_id)
+        replica = self._authority.authorize(known.request.namespace, context)
+        return self._sessions.use(session_id), replica

@@ -9,7 +9,7 @@ from dirsync.wire.service import Admit, Rejected
 from dirsync.wire.status import abort
 
 
-def guard(admit: Admit, rejected: Rejected, method: str) -> Callable[[grpc.ServicerContext], None]:
+def admission(admit: Admit, rejected: Rejected, method: str) -> Callable[[grpc.ServicerContext], None]:
     """``admit`` so that it ends the call itself, exactly as a call of one of our own methods ends."""
 
     def check(context: grpc.ServicerContext) -> None:
