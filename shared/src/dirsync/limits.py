@@ -52,7 +52,14 @@ class Limits:
     reserve_connections: int = 192
     """Connections beyond one for each session: people, probes, scrapers."""
     reserve_workers: int = 8
-    """Server threads beyond one for each session and watcher, so that health answers while every stream is held."""
+    """Server threads beyond everybody's share, for whoever is only there to be refused."""
+    max_calls_per_caller: int = 16
+    """Calls that one caller may have under way: an honest client has a push stream, a listing and few others. Each may
+    hold a thread."""
+    max_health_calls: int = 16
+    """Calls of health under way, whoever makes them: they need no credentials."""
+    max_health_watchers: int = 8
+    """Those of them that watch, so that there are others to ask once."""
     max_watchers: int = 16
     """Streams that watch an agent's events."""
 
@@ -154,6 +161,10 @@ class Limits:
     """A session without an open push stream and without a call is over after this, and another writer may come."""
     unary_deadline_seconds: float = 30.0
     """Deadline of a call that returns one message."""
+    request_seconds: float = 60.0
+    """How long a request may take to arrive once its call has begun: 1 MiB at 140 kbit/s."""
+    stalled_response_seconds: float = 60.0
+    """How long a peer may take to take one message: a page of 256 KiB at 35 kbit/s."""
     keepalive_seconds: float = 20.0
     """HTTP/2 ping interval of a client; a dead peer is noticed after this and the timeout below."""
     keepalive_timeout_seconds: float = 10.0

@@ -56,7 +56,7 @@ def act_each(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterat
 def a_server() -> Iterator[tuple[Metrics, grpc.Channel]]:
     """A server with all four kinds of methods, and a channel to it."""
     metrics = Metrics(grpc_metrics(METHODS))
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[GrpcMetricsInterceptor(metrics)])
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[GrpcMetricsInterceptor(metrics, METHODS)])
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Unary": grpc.unary_unary_rpc_method_handler(act),
         "Down": grpc.unary_stream_rpc_method_handler(lambda request, context: act_each([request], context)),

@@ -9,8 +9,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
+from dirsync.limits import LIMITS
 from dirsync.runtime.health import Health, HealthState
 from dirsync.runtime.health_service import add_health_service
+from tests.support.waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -55,7 +57,7 @@ def state() -> HealthState:
 @pytest.fixture
 def stub(state: HealthState) -> Iterator[health_pb2_grpc.HealthStub]:
     """A client of the health service."""
-    server = grpc.server(ThreadPoolExecutor(2))
+    server = grpc.server(ThreadPoolExecutor(LIMITS.max_health_watchers + 1))
     add_health_service(server, state, "dirsync.v1.SyncService")
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -82,18 +84,51 @@ def test_grpc_check(state: HealthState, stub: health_pb2_grpc.HealthStub) -> Non
         check(stub, "dirsync.v1.Other")
 
 
+def watch(stub: health_pb2_grpc.HealthStub) -> Iterator[health_pb2.HealthCheckResponse]:
+    """Watch readiness."""
+    responses: Iterator[health_pb2.HealthCheckResponse] = stub.Watch(
+        health_pb2.HealthCheckRequest(service="dirsync.v1.SyncService"), timeout=30
+    )
+    return responses
+
+
 def test_grpc_watch(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
-    """Whoever watches is told of each change, and many watchers hold no threads."""
-    watches = [
-        stub.Watch(health_pb2.HealthCheckRequest(service="dirsync.v1.SyncService"), timeout=10) for _ in range(8)
-    ]
-    assert [NOT_SERVING] * 8 == [next(watch).status for watch in watches]
+    """Whoever watches is told of each change, and beside as many as may watch there is room to ask."""
+    watches = [watch(stub) for _ in range(LIMITS.max_health_watchers)]
+    assert [NOT_SERVING] * len(watches) == [next(one).status for one in watches]
     state.ready()
 
-    assert [SERVING] * 8 == [next(watch).status for watch in watches]
+    assert [SERVING] * len(watches) == [next(one).status for one in watches]
     assert SERVING == check(stub, "")
-    for watch in watches:
-        watch.cancel()
+
+
+@pytest.mark.case("I16")
+def test_grpc_watchers_are_bounded(stub: health_pb2_grpc.HealthStub) -> None:
+    """One watcher too many is refused, and may come when another has gone."""
+    watches = [watch(stub) for _ in range(LIMITS.max_health_watchers)]
+    for one in watches:
+        next(one)
+    with pytest.raises(grpc.RpcError) as refused:
+        next(watch(stub))
+    watches[0].cancel()  # type: ignore[attr-defined]  # a call is an iterator that can be cancelled
+
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED == refused.value.code()
+
+    def comes() -> bool:
+        try:
+            return bool(next(watch(stub)).status == NOT_SERVING)
+        except grpc.RpcError:
+            return False
+
+    until(comes, "another watcher")
+
+
+def test_grpc_list(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
+    """Both services are listed with their status."""
+    state.ready()
+    listed = stub.List(health_pb2.HealthListRequest(), timeout=5).statuses
+
+    assert {"": SERVING, "dirsync.v1.SyncService": SERVING} == {name: one.status for name, one in listed.items()}
 
 
 def test_probe_imports_no_grpc() -> None:

@@ -6,17 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from dirsync.errors import UsageError
+from dirsync.limits import LIMITS
 from dirsync.runtime.catalogue import Metric
 from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
+from dirsync.runtime.holder import holder_of
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.reflection import add_reflection
 from dirsync.runtime.rejections import rejections
 from dirsync.runtime.tls import NamedFile, server_credentials
 from dirsync.wire.channel import server_options
 from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
+from dirsync.wire.turnstile import Turnstile
 from dirsync_client.agent import AgentServicer
 from dirsync_client.connection import own_identity
 from dirsync_client.inbox import Inbox
@@ -25,11 +28,16 @@ from dirsync_client.status import StatusBoard
 
 MAX_CALLERS = 8
 """Programs that may keep a connection to the agent beside the reserve."""
+SERVED = tuple(methods(AGENT_SERVICE))
+MAX_CALLS = LIMITS.max_watchers + LIMITS.max_calls_per_caller
+"""Calls of one caller: all watchers may be his, and he may still ask."""
+MAX_WORKERS = MAX_CALLS + LIMITS.max_health_calls + LIMITS.reserve_workers
+"""Threads that the pool has to have."""
 
 
 def agent_metrics() -> tuple[Metric, ...]:
     """The metrics of the agent's methods."""
-    return grpc_metrics(methods(AGENT_SERVICE))
+    return grpc_metrics(SERVED)
 
 
 def make_agent_server(  # the parts that the app joins
@@ -46,9 +54,15 @@ def make_agent_server(  # the parts that the app joins
     Raises:
         UsageError: the address cannot be listened on.
     """
-    server = grpc.server(pool, interceptors=[GrpcMetricsInterceptor(metrics)], options=server_options(MAX_CALLERS))
+    rejected = rejections(metrics)
+    server = grpc.server(
+        pool,
+        interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
+        options=server_options(MAX_CALLERS),
+        maximum_concurrent_rpcs=MAX_WORKERS,
+    )
     agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, token)
-    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejections(metrics)),))
+    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:
         add_reflection(server, (AGENT_SERVICE,))

@@ -144,7 +144,7 @@ class Client:
         """Open the source and bind the ports; raises as :class:`Core`."""
         # Imported late: `once` needs none of it.
         from dirsync.runtime.http import HttpServer  # noqa: PLC0415
-        from dirsync_client.agent_server import agent_metrics, make_agent_server  # noqa: PLC0415
+        from dirsync_client.agent_server import MAX_WORKERS, agent_metrics, make_agent_server  # noqa: PLC0415
         from dirsync_client.page import status_page  # noqa: PLC0415
         from dirsync_client.watch import Watcher, WatchMode  # noqa: PLC0415
 
@@ -156,7 +156,7 @@ class Client:
         token = (
             SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
         )
-        pool = ThreadPoolExecutor(LIMITS.max_watchers + LIMITS.reserve_workers, thread_name_prefix="dirsync-rpc")
+        pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc")
         self._agent = make_agent_server(
             settings, core.engine.inbox, core.board, self._health, core.metrics, token, pool
         )

@@ -18,6 +18,7 @@ from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
+from dirsync.runtime.holder import holder_of
 from dirsync.runtime.http import HttpServer
 from dirsync.runtime.lifecycle import Lifetime, keep_message_memory, settle_memory
 from dirsync.runtime.logging import get_logger
@@ -31,7 +32,8 @@ from dirsync.runtime.settings import effective
 from dirsync.runtime.tls import Identity, NamedFile, server_credentials
 from dirsync.wire.admission import admission
 from dirsync.wire.channel import server_options
-from dirsync.wire.service import REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
+from dirsync.wire.service import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
+from dirsync.wire.turnstile import Turnstile
 from dirsync_server.auth import Authority
 from dirsync_server.policies import Defaults
 from dirsync_server.quota import Quota
@@ -43,6 +45,9 @@ from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
 from dirsync_server.tenants import Tenant, read_tenants
 
+SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
+CALLERS = 2
+"""Shares of the threads for each namespace: that of its token, and of the next one while it is rotated."""
 DISK_CHECK_SECONDS = 2.0
 """How often readiness looks at the disk."""
 
@@ -59,8 +64,7 @@ class Server:
         self._settings = settings
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
-        served = [*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE)]
-        self.metrics = Metrics(grpc_metrics(served), SERVER_CATALOGUE)
+        self.metrics = Metrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
         self._roster = _roster(settings)
         self._replicas = self._open_replicas()
         self._sessions = Sessions(settings.max_sessions)
@@ -107,10 +111,15 @@ class Server:
 
     def _make_grpc(self) -> grpc.Server:
         settings = self._settings
-        workers = settings.max_sessions + LIMITS.max_watchers + LIMITS.reserve_workers
+        rejected = rejections(self.metrics)
+        calls = LIMITS.max_calls_per_caller
+        workers = len(self._replicas) * CALLERS * calls + LIMITS.max_health_calls + LIMITS.reserve_workers
         server = grpc.server(
             ThreadPoolExecutor(workers, thread_name_prefix="dirsync-rpc"),
-            interceptors=[GrpcMetricsInterceptor(self.metrics)],
+            interceptors=[
+                Turnstile(holder_of, calls, rejected, (PUSH_CHANGES,)),
+                GrpcMetricsInterceptor(self.metrics, SERVED),
+            ],
             options=server_options(settings.max_sessions),
             maximum_concurrent_rpcs=workers,
         )
@@ -118,7 +127,7 @@ class Server:
         authority = Authority(self._roster, self._replicas, asks=asks)
         sync = SyncServicer(authority, self._sessions, self.metrics)
         reader = ReplicaServicer(authority, self._sessions, self._not_ready_reason)
-        rejected, wire = rejections(self.metrics), self.metrics.family("dirsync_wire_bytes_total")
+        wire = self.metrics.family("dirsync_wire_bytes_total")
 
         def on_wire(direction: str, size: int) -> None:
             wire[(direction,)].inc(size)

@@ -54,8 +54,10 @@ def grpc_metrics(served: Iterable[Method]) -> tuple[Metric, Metric]:
 class GrpcMetricsInterceptor(grpc.ServerInterceptor):
     """Counts each call when it has ended, however it did."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, served: Iterable[Method]) -> None:
+        """``served`` says what kind each method is: its handler may be registered as another."""
         self._metrics = metrics
+        self._types = {(one.service, one.name): _type(one.client_streaming, one.server_streaming) for one in served}
 
     def intercept_service(
         self,
@@ -65,17 +67,11 @@ class GrpcMetricsInterceptor(grpc.ServerInterceptor):
         """Let the handler run inside a count."""
         handler = continuation(handler_call_details)
         service, _, method = handler_call_details.method.lstrip("/").partition("/")
-        if handler is None:
-            return None
-        labels = {
-            "grpc_type": _type(handler.request_streaming, handler.response_streaming),
-            "grpc_service": service,
-            "grpc_method": method,
-        }
-        try:
-            seconds = self._metrics.histogram(_SECONDS, **labels)
-        except KeyError:
+        kind = self._types.get((service, method))
+        if handler is None or kind is None:
             return handler
+        labels = {"grpc_type": kind, "grpc_service": service, "grpc_method": method}
+        seconds = self._metrics.histogram(_SECONDS, **labels)
 
         def ended(code: str, started: float) -> None:
             seconds.observe(time.monotonic() - started)

@@ -2,6 +2,9 @@
 
 The library would parse before and serialize after the handler; our handlers do both themselves (``dirsync.wire.parse``
 says why), so a service is a table of names, and both ends use the same table.
+
+All handlers are registered as taking many requests, also those that take one: a caller is looked at before his request
+is waited for, and the wait is one that :mod:`dirsync.wire.turnstile` can end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,10 +15,14 @@ import grpc
 from dirsync import errors
 from dirsync.v1 import agent_service_pb2, replica_service_pb2, sync_service_pb2
 from dirsync.wire.status import abort, from_rpc_error
+from dirsync.wire.turnstile import first
 
 SYNC_SERVICE: str = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
 REPLICA_SERVICE: str = replica_service_pb2.DESCRIPTOR.services_by_name["ReplicaService"].full_name
 AGENT_SERVICE: str = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
+
+PUSH_CHANGES = f"/{SYNC_SERVICE}/PushChanges"
+"""The one method whose requests go on for as long as a client lives."""
 
 _DESCRIPTORS = {
     service.full_name: service
@@ -98,39 +105,31 @@ def _counted(messages: Iterable[bytes], direction: str, on_wire: OnWire) -> Iter
 def _method_handler(
     method: Method, handler: Handler, rejected: Rejected, on_wire: OnWire, admit: Admit
 ) -> "grpc.RpcMethodHandler[Any, Any]":
-    def received(request: Any) -> Any:
-        if method.client_streaming:
-            return _counted(request, "received", on_wire)
-        on_wire("received", len(request))
-        return request
+    def received(requests: Iterator[bytes]) -> Any:
+        counted = _counted(requests, "received", on_wire)
+        return counted if method.client_streaming else first(counted)
 
-    def unary(request: Any, context: grpc.ServicerContext) -> Any:
+    def unary(requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         try:
             admit(context)
-            response = handler(received(request), context)
+            response: bytes = handler(received(requests), context)
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
         on_wire("sent", len(response))
         return response
 
-    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    def stream(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         try:
             admit(context)
-            yield from _counted(handler(received(request), context), "sent", on_wire)
+            yield from _counted(handler(received(requests), context), "sent", on_wire)
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
 
-    match method.client_streaming, method.server_streaming:
-        case False, False:
-            return grpc.unary_unary_rpc_method_handler(unary)
-        case False, True:
-            return grpc.unary_stream_rpc_method_handler(stream)
-        case True, False:
-            return grpc.stream_unary_rpc_method_handler(unary)
-        case _:
-            return grpc.stream_stream_rpc_method_handler(stream)
+    if method.server_streaming:
+        return grpc.stream_stream_rpc_method_handler(stream)
+    return grpc.stream_unary_rpc_method_handler(unary)
 
 
 class Caller:
