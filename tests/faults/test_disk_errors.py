@@ -126,6 +126,31 @@ def test_rename(pair: Pair, error: str) -> None:
 
 
 @pytest.mark.needs("strace")
+@pytest.mark.case("A07")
+def test_exchange(pair: Pair) -> None:
+    """Where an exchange fails, both stay as they were, and nothing is left in staging."""
+    server = pair.server()
+    build(pair.source, {"file": "f", "directory/": None, "left": "1", "right": "2"})
+    first, old = pair.once(), look(pair.replica)
+    (pair.source / "file").unlink()
+    (pair.source / "directory").rmdir()
+    (pair.source / "left").rename(pair.source / "aside")
+    (pair.source / "right").rename(pair.source / "left")
+    (pair.source / "aside").rename(pair.source / "right")
+    build(pair.source, {"file/inside": "f", "directory": "now a file"})
+    with traced(server.pid, pair.place / "log", fail("renameat2", "EIO", "1+")):
+        failed = pair.once("--json")
+        until(lambda: not list(pair.place.glob(".*staging")), "staging to be left")
+    wrong = neither(look(pair.replica), old, look(pair.source))
+    again = pair.once()
+
+    assert (0, 4, 0) == (first.code, failed.code, again.code)
+    assert {"file": "storage", "directory": "storage"}.items() <= problems(failed).items()
+    assert [] == wrong
+    assert [] == differences(pair.source, pair.replica)
+
+
+@pytest.mark.needs("strace")
 @pytest.mark.case("A17")
 @pytest.mark.parametrize("error", ["ENOSYS", "EINVAL"])
 def test_nothing_can_exchange(pair: Pair, error: str) -> None:
