@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.support.privileges import unmount
+from tests.support.waiting import until
 
 _FS_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = struct.pack("I", 2)
@@ -78,8 +79,10 @@ class Disk:
         self._run("mount", "-o", _OPTIONS[self.kind], self._device, self.path)
 
     def _detach(self) -> None:
-        # With the device goes what the kernel has cached of it, which no power cut would spare.
+        # With the device goes what the kernel has cached of it, which no power cut would spare. Whoever made himself a
+        # mount namespace meanwhile, as a container does, keeps a mount of ours for a while, and so the device.
         self._run("losetup", "--detach", self._device)
+        until(lambda: not self._run("losetup", "--associated", self._image), "the device to be let go", seconds=60)
 
     def _run(self, *command: str | Path) -> str:
         return subprocess.run(command, check=True, timeout=30, stdout=subprocess.PIPE, text=True).stdout
