@@ -1,24 +1,28 @@
 """The gRPC server of a running client: agent, health, reflection."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
+from dirsync.runtime.bearer import Caller, matches
 from dirsync.runtime.catalogue import Metric
+from dirsync.runtime.door import Door, Refused
 from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.health_service import add_health_service
 from dirsync.runtime.holder import holder_of
 from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.reflection import METHOD as REFLECTION_METHOD
 from dirsync.runtime.reflection import add_reflection
 from dirsync.runtime.rejections import rejections
+from dirsync.runtime.secrets import TokenFile
 from dirsync.runtime.tls import NamedFile, server_credentials
+from dirsync.wire.admission import admission
 from dirsync.wire.channel import server_options
-from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
+from dirsync.wire.service import AGENT_SERVICE, Admit, generic_handler, methods
 from dirsync.wire.turnstile import Turnstile
 from dirsync_client.agent import AgentServicer
 from dirsync_client.connection import own_identity
@@ -46,7 +50,7 @@ def make_agent_server(  # the parts that the app joins
     board: StatusBoard,
     health: HealthState,
     metrics: Metrics,
-    token: Callable[[], str] | None,
+    token: TokenFile | None,
     pool: ThreadPoolExecutor,
 ) -> grpc.Server:
     """The server, bound and not yet started.
@@ -61,13 +65,27 @@ def make_agent_server(  # the parts that the app joins
         options=server_options(MAX_CALLERS),
         maximum_concurrent_rpcs=MAX_WORKERS,
     )
-    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, token)
-    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected),))
+    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace)
+    admit = _admit(token)
+    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=admit),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:
-        add_reflection(server, (AGENT_SERVICE,))
+        add_reflection(server, (AGENT_SERVICE,), admission(admit, rejected, REFLECTION_METHOD))
     _bind(server, settings)
     return server
+
+
+def _admit(token: TokenFile | None) -> Admit:
+    """Lets in whoever shows the token, or everybody where there is none."""
+    if token is None:
+        return lambda _context: None
+    door = Door()
+
+    def check(caller: Caller) -> None:
+        if not any(matches(caller.token, token.get())):
+            raise Refused
+
+    return lambda context: door.enter(context, check)
 
 
 def _bind(server: grpc.Server, settings: ClientSettings) -> None:

@@ -19,7 +19,7 @@ from dirsync.runtime.health import HealthState
 from dirsync.runtime.lifecycle import Lifetime, settle_memory
 from dirsync.runtime.logging import get_logger, set_context
 from dirsync.runtime.metrics import Metrics
-from dirsync.runtime.secrets import SecretFile
+from dirsync.runtime.secrets import TokenFile
 from dirsync.runtime.settings import effective
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.path import ROOT, escape
@@ -153,12 +153,11 @@ class Client:
         self._core = Core(settings, Metrics(agent_metrics(), CLIENT_CATALOGUE))
         self._health = HealthState("the first sync is not done")
         core = self._core
-        token = (
-            SecretFile(settings.agent_token_file, _name("agent_token_file")).get if settings.agent_token_file else None
-        )
+        token = settings.agent_token_file
+        asked = TokenFile(token, _name("agent_token_file")) if token else None
         pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc")
         self._agent = make_agent_server(
-            settings, core.engine.inbox, core.board, self._health, core.metrics, token, pool
+            settings, core.engine.inbox, core.board, self._health, core.metrics, asked, pool
         )
         self._http = HttpServer(
             settings.metrics_listen,

@@ -111,7 +111,7 @@ class ClientSettings(ServiceSettings):
     namespace: Name = Field("default", description="which replica at the server")
     client_id: OptionalName = Field(None, description="who this writer is; otherwise made once and kept in STATE_DIR")
     token_file: SecretFilePath = Field(None, description="bearer token for the server; read again when it changes")
-    agent_token_file: SecretFilePath = Field(None, description="token that the agent's changing methods ask for")
+    agent_token_file: SecretFilePath = Field(None, description="token that the agent's methods ask for")
     block_size: ByteSize = Field(
         4 * KIB,
         ge=LIMITS.min_block_size,

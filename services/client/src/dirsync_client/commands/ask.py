@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -14,7 +15,7 @@ from dirsync.runtime.fields import variable_name
 from dirsync.runtime.secrets import SecretFile
 from dirsync.tree.path import escape
 from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
-from dirsync.wire.service import AGENT_SERVICE, Caller
+from dirsync.wire.service import AGENT_SERVICE, Caller, Metadata
 from dirsync_client.agent_channel import agent_channel
 from dirsync_client.connection import bearer, own_identity
 from dirsync_client.settings import ClientSettings
@@ -27,7 +28,7 @@ ASK_SECONDS = 5.0
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what the running client says of itself."""
     with _channel(settings) as channel:
-        caller = Caller(channel, AGENT_SERVICE)
+        caller = Caller(channel, AGENT_SERVICE, _credentials(settings))
         found = decode_agent_status(_ask(settings, caller, "GetStatus", b""))
         problems = list(decode_problems(caller.stream("ListProblems", b"", timeout=ASK_SECONDS)))
     if arguments.json:
@@ -45,10 +46,8 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
 
 def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Release a hold: through the agent, or for the next run."""
-    token = settings.agent_token_file
-    secret = SecretFile(token, variable_name("client", "agent_token_file")) if token else None
     with _channel(settings) as channel:
-        caller = Caller(channel, AGENT_SERVICE, lambda: bearer(secret.get if secret else None))
+        caller = Caller(channel, AGENT_SERVICE, _credentials(settings))
         try:
             raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)
         except Unavailable:
@@ -64,6 +63,13 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
 
 def _channel(settings: ClientSettings) -> grpc.Channel:
     return agent_channel(settings.listen, own_identity(settings) if settings.serves_tls else None)
+
+
+def _credentials(settings: ClientSettings) -> Callable[[], Metadata]:
+    """The headers of a call to the agent."""
+    file = settings.agent_token_file
+    secret = SecretFile(file, variable_name("client", "agent_token_file")) if file else None
+    return lambda: bearer(secret.get if secret else None)
 
 
 def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) -> bytes:
