@@ -1,5 +1,6 @@
 """Certificates for loopback: an authority of our own, as files that settings can name."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,18 @@ class Authority:
         """Whom to trust."""
         self._authority.cert_pem.write_to_path(self.file)
 
-    def issue(self, name: str, *identities: str) -> dict[str, Any]:
+    def issue(
+        self,
+        name: str,
+        *identities: str,
+        common_name: str | None = None,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> dict[str, Any]:
         """A certificate for these identities (host names, addresses), as the settings that name its files."""
-        issued = self._authority.issue_cert(*identities)
+        issued = self._authority.issue_cert(
+            *identities, common_name=common_name, not_before=not_before, not_after=not_after
+        )
         certificate, key = self._place / f"{name}.crt", self._place / f"{name}.key"
         for number, part in enumerate(issued.cert_chain_pems):
             part.write_to_path(certificate, append=number > 0)

@@ -13,10 +13,11 @@ _PIECE = 1 << 16
 class Proxy:
     """Relays connections to one address; use as a context manager."""
 
-    def __init__(self, target: str) -> None:
-        """``target`` is ``host:port``; nobody needs to listen there yet."""
+    def __init__(self, target: str, *, source: str = "127.0.0.1") -> None:
+        """``target`` is ``host:port``; nobody needs to listen there yet. It sees its callers come from ``source``."""
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
+        self._source = (source, 0)
         self._listener = socket.create_server(("127.0.0.1", free_port()))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.sent = 0
@@ -66,7 +67,7 @@ class Proxy:
             while True:
                 near, _ = self._listener.accept()
                 try:
-                    far = socket.create_connection(self._target)
+                    far = socket.create_connection(self._target, source_address=self._source)
                 except OSError:
                     near.close()
                     continue

@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from dirsync import errors
 from dirsync.tree.path import escape
+from dirsync.wire.handshake import explain
 
 DOMAIN = "dirsync"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -92,7 +93,7 @@ def from_rpc_error(error: grpc.RpcError) -> errors.DirsyncError:
     text = escape((call.details() or "").encode()[:_MAX_TEXT])
     reason = _reason(call.trailing_metadata() or ())
     cls = _BY_REASON.get(reason) or _BY_CODE.get(code)
-    message = text or f"the call ended with {code.name}"
+    message = explain(text) or f"the call ended with {code.name}"
     if cls is None:
         return errors.RemoteError(f"{code.name}: {message}", reason=reason or code.name)
     return cls(message, reason=reason or None)

@@ -1,0 +1,225 @@
+"""The tenants file: what it may say, what it says when it is wrong, and what a running server takes over of it."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dirsync.errors import UsageError
+from dirsync.fs.durable import Fsync
+from dirsync.fs.modes import ModePolicy
+from dirsync.runtime import logging
+from dirsync.runtime.bearer import Caller
+from dirsync.runtime.secrets import TokenFile, digest_of
+from dirsync.runtime.settings import LogFormat, LogLevel
+from dirsync_server.policies import Defaults
+from dirsync_server.quota import Quota
+from dirsync_server.roster import followed, single
+from dirsync_server.tenants import Tenant, Verdict, read_tenants
+
+DEFAULTS = Defaults(Quota(1000, 2000, 30, 4), Fsync.BATCH, fixed=False, file_mode=0o600, dir_mode=0o700)
+RED, BLUE = (hashlib.sha256(word).hexdigest() for word in (b"red", b"blue"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A tenants file; roots lie beside it."""
+    return tmp_path / "tenants.toml"
+
+
+@pytest.fixture
+def log() -> Iterator[Callable[[], list[dict[str, str]]]]:
+    """The events of a test so far."""
+    stream = io.StringIO()
+    logging.configure("server", LogLevel.DEBUG, LogFormat.JSON, stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    logging.configure("dirsync")
+
+
+def table(file: Path, name: str, *lines: str, root: str | None = None, token: str | None = RED) -> str:
+    """A namespace as the file has it."""
+    tokens = [] if token is None else [f'tokens_sha256 = ["{token}"]']
+    return "\n".join([f"[namespaces.{name}]", f'root = "{file.parent / (root or name)}"', *tokens, *lines, ""])
+
+
+def write(file: Path, *tables: str) -> None:
+    """Swap the file as an orchestrator does."""
+    fresh = file.with_name("fresh")
+    fresh.write_text("\n".join(tables))
+    fresh.rename(file)
+
+
+def read(file: Path, *, certificates: bool = True) -> dict[str, Tenant]:
+    """What the file says."""
+    return read_tenants(file, DEFAULTS, certificates=certificates)
+
+
+def caller(token: str | None = None, *names: str) -> Caller:
+    """Somebody who shows these."""
+    return Caller("ipv4:192.0.2.1:1", "192.0.2.1", None if token is None else digest_of(token), frozenset(names))
+
+
+def test_policy(file: Path) -> None:
+    """What a namespace says of how it is kept counts for it alone; what it leaves out is as in the settings."""
+    own = (
+        'quota_bytes = "4KiB"',
+        "quota_entries = 7",
+        'permissions = "fixed"',
+        'file_mode = "0640"',
+        'fsync = "always"',
+    )
+    write(file, table(file, "own", *own), table(file, "plain"))
+    found = read(file)
+
+    assert (Quota(1000, 4096, 7, 4), Fsync.ALWAYS, ModePolicy.fixed(0o640, 0o700)) == found["own"].policy
+    assert DEFAULTS.policy == found["plain"].policy
+    assert (DEFAULTS.quota, Fsync.BATCH, ModePolicy.preserve()) == found["plain"].policy
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ('quota_bytes = "1TiB"', "quota_bytes: a size is"),
+        ("quota_bytes = 0", "quota_bytes: must be at least 1"),
+        ("quota_entries = 1.5", "quota_entries: a size is"),
+        ('permissions = "none"', "permissions: is preserve or fixed"),
+        ('permissions = "fixed"\nfile_mode = 640', "file_mode: a mode is three octal digits"),
+        ('permissions = "fixed"\nfile_mode = "4755"', "file_mode: a mode is three octal digits"),
+        ('file_mode = "0640"', 'are for permissions = "fixed"'),
+        ('fsync = "sometimes"', "fsync: is always, batch, never"),
+        ("fsync = 1", "fsync: is always, batch, never"),
+        ("client_names = []", "client_names is a list of names"),
+        ('client_name = "x"', "unknown key 'client_name'"),
+        ("tokens_sha256 = []", "Cannot overwrite a value"),
+        ("= =", "Invalid"),
+    ],
+)
+def test_wrong_lines(file: Path, line: str, said: str) -> None:
+    """A wrong line is refused with the file, the namespace, the key and what is allowed."""
+    write(file, table(file, "own", line))
+    with pytest.raises(UsageError) as refused:
+        read(file)
+
+    assert str(refused.value).startswith(f"DIRSYNC_SERVER_TENANTS_FILE={file}: ")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "must have tables"),
+        ("[other]\n", "must have tables"),
+        ('[namespaces.x]\ntokens_sha256 = ["00"]\n', "needs root"),
+        ('[namespaces."a/b"]\nroot = "r"\n', "a namespace has 1 to 63"),
+        ('[namespaces.x]\nroot = "r"\n', "needs tokens_sha256"),
+        ('[namespaces.x]\nroot = "r"\ntokens_sha256 = ["s3cret-token"]\n', "64 hexadecimal digits"),
+    ],
+)
+def test_wrong_files(file: Path, text: str, said: str) -> None:
+    """So is a file that is wrong as a whole; what may be a token is never repeated."""
+    file.write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read(file)
+
+    assert said in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_roots_must_not_overlap(file: Path) -> None:
+    """A namespace never lies in another one."""
+    write(file, table(file, "outer", root="a"), table(file, "inner", root="a/b"))
+    with pytest.raises(UsageError, match="overlap"):
+        read(file)
+
+
+@pytest.mark.case("K03")
+def test_names_need_certificates(file: Path) -> None:
+    """Names of clients are refused where no client is asked for a certificate: nobody could enter, or everybody."""
+    write(file, table(file, "own", 'client_names = ["a"]', token=None))
+    with pytest.raises(UsageError, match="DIRSYNC_SERVER_TLS_CLIENT_CA_FILE"):
+        read(file, certificates=False)
+
+    assert {"own"} == set(read(file))
+
+
+@pytest.mark.case("K03", "K04")
+def test_verdicts(file: Path) -> None:
+    """Who has the token and a name enters; who has the token alone is barred; to all others it is as if not there."""
+    both = table(file, "both", 'client_names = ["a", "b"]')
+    write(file, both, table(file, "named", 'client_names = ["a"]', token=None), table(file, "plain"))
+    found = read(file)
+
+    def verdicts(who: Caller) -> list[Verdict]:
+        return [found[name].judge(who, 0) for name in ("both", "named", "plain")]
+
+    enter, barred, stranger = Verdict.ENTER, Verdict.BARRED, Verdict.STRANGER
+
+    assert [enter, enter, enter] == verdicts(caller("red", "x", "a"))
+    assert [enter, stranger, enter] == verdicts(caller("red", "b"))
+    assert [barred, stranger, enter] == verdicts(caller("red", "x"))
+    assert [barred, stranger, enter] == verdicts(caller("red"))
+    assert [stranger, enter, stranger] == verdicts(caller("blue", "a"))
+    assert [stranger, stranger, stranger] == verdicts(caller())
+
+
+@pytest.mark.case("K07")
+def test_followed(file: Path, log: Callable[[], list[dict[str, str]]]) -> None:
+    """Tokens and quotas of a namespace are taken over at once; its root and policy, and new namespaces, are not."""
+    write(file, table(file, "red"), table(file, "blue", token=BLUE))
+    roster = followed(file, lambda: read(file))
+    started = dict(roster())
+    write(
+        file,
+        table(file, "red", 'quota_bytes = "1KiB"', 'fsync = "never"', token=BLUE),
+        table(file, "blue", root="elsewhere", token=BLUE),
+        table(file, "green"),
+    )
+    now = roster()
+
+    assert {"red", "blue"} == set(now)
+    assert started["red"].policy._replace(quota=DEFAULTS.quota._replace(max_bytes=1024)) == now["red"].policy
+    assert started["blue"] == now["blue"]
+    assert (Verdict.STRANGER, Verdict.ENTER) == tuple(now["red"].judge(caller(word), 0) for word in ("red", "blue"))
+    restart = [event["problem"] for event in log() if event.get("kind") == "restart"]
+
+    assert ["is new, or has another root or policy, and needs a restart: blue, green, red"] == restart
+
+
+@pytest.mark.case("K07", "K12")
+def test_namespaces_that_go(file: Path, log: Callable[[], list[dict[str, str]]]) -> None:
+    """A namespace that is gone from the file is gone, a bad file changes nothing, without a file there is none."""
+    both = table(file, "red"), table(file, "blue", token=BLUE)
+    write(file, *both)
+    roster = followed(file, lambda: read(file))
+    write(file, both[0])
+    without_blue = set(roster())
+    write(file, "garbage")
+    kept = set(roster())
+    file.unlink()
+    gone = [set(roster()) for _ in range(3)]
+    write(file, *both)
+    back = set(roster())
+
+    assert ({"red"}, {"red"}, {"red", "blue"}) == (without_blue, kept, back)
+    assert [set()] * 3 == gone
+    assert ["config.reloaded", "config.rejected", "config.rejected", "config.reloaded"] == [
+        event["event"] for event in log()
+    ]
+
+
+@pytest.mark.case("K12")
+def test_one_token(tmp_path: Path, log: Callable[[], list[dict[str, str]]]) -> None:
+    """The default namespace with TOKEN_FILE lets nobody in while the file is gone; without the setting, everybody."""
+    path = tmp_path / "token"
+    path.write_text("red\n")
+    roster = single(tmp_path / "root", DEFAULTS.policy, TokenFile(path, "DIRSYNC_SERVER_TOKEN_FILE"))
+    before = roster()["default"].judge(caller("red"), 0)
+    path.unlink()
+    after = {roster()["default"].judge(caller(word), 0) for word in ("red", None)}
+
+    assert Verdict.ENTER is before
+    assert {Verdict.STRANGER} == after
+    assert Verdict.ENTER is single(tmp_path / "root", DEFAULTS.policy, None)()["default"].judge(caller(), 0)
