@@ -24,7 +24,7 @@ _LOOKS = 8
 class Wait:
     """What one call waits for. Its own thread says so, the thread that looks reads it; neither needs a lock."""
 
-    __slots__ = ("_now", "end", "method", "until", "what")
+    __slots__ = ("_now", "end", "ended", "method", "until", "what")
 
     def __init__(self, method: str, end: Callable[[], object], now: Monotonic) -> None:
         self.method = method
@@ -32,21 +32,26 @@ class Wait:
         self.what = ""
         """The limit that applies, by its name."""
         self.until = math.inf
+        self.ended: DirsyncError | None = None
+        """Why it was ended, if it was."""
         self._now = now
 
     def request(self) -> None:
         """It waits for a request from now on."""
-        self.what = "request_seconds"
-        self.until = self._now() + LIMITS.request_seconds
+        self._begin("request_seconds", LIMITS.request_seconds)
 
     def response(self) -> None:
         """It waits for its peer to take a response from now on."""
-        self.what = "stalled_response_seconds"
-        self.until = self._now() + LIMITS.stalled_response_seconds
+        self._begin("stalled_response_seconds", LIMITS.stalled_response_seconds)
 
     def over(self) -> None:
         """It works, or its peer may be silent for as long as it likes."""
         self.until = math.inf
+
+    def _begin(self, what: str, seconds: float) -> None:
+        if self.ended is None:
+            self.what = what
+            self.until = self._now() + seconds
 
 
 class Stalls:
@@ -83,9 +88,10 @@ class Stalls:
         with self._changed:
             overdue = [wait for wait in self._waits if wait.until <= now]
         for wait in overdue:
+            wait.ended = LimitExceeded(wait.what, _complaint(wait.what))
             wait.over()
             wait.end()
-            self._ended(LimitExceeded(wait.what, _complaint(wait.what)), wait.method)
+            self._ended(wait.ended, wait.method)
 
     def _look(self) -> None:
         pause = min(LIMITS.request_seconds, LIMITS.stalled_response_seconds) / _LOOKS

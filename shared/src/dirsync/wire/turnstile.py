@@ -56,14 +56,14 @@ class Turnstile(grpc.ServerInterceptor):
         def once(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
             wait = self._begin(path, context)
             try:
-                return behaviour(self._arriving(requests, path, wait), context)
+                return behaviour(self._arriving(requests, path, wait, context), context)
             finally:
                 wait.response()
 
         def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             wait = self._begin(path, context)
             try:
-                for response in behaviour(self._arriving(requests, path, wait), context):
+                for response in behaviour(self._arriving(requests, path, wait, context), context):
                     wait.response()
                     yield response
                     wait.over()
@@ -100,13 +100,16 @@ class Turnstile(grpc.ServerInterceptor):
             return Share("", LIMITS.max_health_calls, "max_health_calls")
         return Share(self._holder_of(context), self._calls, "max_calls_per_caller")
 
-    def _arriving(self, requests: Iterator[Any], path: str, wait: Wait) -> Iterator[Any]:
+    def _arriving(self, requests: Iterator[Any], path: str, wait: Wait, context: grpc.ServicerContext) -> Iterator[Any]:
         wait.request()
         for request in requests:
             wait.over()
             yield request
             if path not in self._patient:
                 wait.request()
+        if wait.ended is not None:
+            # The library may say that the requests are at their end, where it was we who ended them.
+            abort(context, wait.ended)
         wait.over()
 
 
