@@ -66,7 +66,7 @@ class Sweep:
 
     def server_points(self, names: Iterable[str] = MUTATING) -> list[Point]:
         """The calls of these names that a server makes in a turn, forth or back."""
-        return points_of(call for _ in range(2) for call in self.turn(names)[1])
+        return points_of(*(self.turn(names)[1] for _ in range(2)))
 
     def turn(self, names: Iterable[str] = MUTATING, *injections: Injection) -> tuple[Result, list[Call]]:
         """Turn the source and sync; how that ended, and the calls of these names that the server made for it."""
@@ -80,12 +80,12 @@ class Sweep:
 
     def client_points(self, names: Iterable[str] = MUTATING) -> list[Point]:
         """The calls of these names that ``once`` makes for a turn, forth or back, from its start to its end."""
-        made: list[Call] = []
+        made: list[list[Call]] = []
         for _ in range(2):
             self._turning.turn()
             assert self.pair.once(prefix=prefix(self._log, names=names)).code == 0
-            made += calls(self._log)
-        return points_of(made)
+            made.append(calls(self._log))
+        return points_of(*made)
 
     def kill_server(self, point: Point, *injections: Injection, absent: Iterable[str] = ()) -> Crash | None:
         """The server dies before that call of a plan; ``None`` if there is no such call this time.
@@ -155,12 +155,12 @@ def dies(server: Server) -> bool:
     return server.ended
 
 
-def points_of(made: Iterable[Call]) -> list[Point]:
-    """The points of these calls: each name as often as the thread that made it most often did."""
-    by_thread = Counter((call.thread, call.name) for call in made)
+def points_of(*runs: Iterable[Call]) -> list[Point]:
+    """The points of these calls: each name as often as any thread made it in any run."""
     most = Counter[str]()
-    for (_, name), number in by_thread.items():
-        most[name] = max(most[name], number)
+    for run in runs:
+        for (_, name), number in Counter((call.thread, call.name) for call in run).items():
+            most[name] = max(most[name], number)
     return [Point(name, number) for name in sorted(most) for number in range(1, most[name] + 1)]
 
 
