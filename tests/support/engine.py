@@ -7,17 +7,27 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from tests.support.waiting import until
+from typing import Any, NamedTuple, TypeVar
 
 LABEL = "org.dirsync.test"
 SECONDS = 60.0
 """How long a command of the engine may take, save for building."""
 STOP_SECONDS = 10
 """How long a container may take to stop before it is killed: what engines give."""
+AT_ONCE = 6
+"""How many things are asked of the engine at the same time: most of each is waiting."""
+
+T = TypeVar("T")
+
+
+def together(*works: Callable[[], T]) -> list[T]:
+    """Do all of them at the same time; what they gave, in their order. The first error, once all have ended."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(work) for work in works]
+    return [future.result() for future in futures]
 
 
 def docker(
@@ -79,9 +89,14 @@ class Container(NamedTuple):
         parsed = (json.loads(line) for line in self.lines() if line.startswith("{"))
         return [event for event in parsed if event["event"] == name]
 
+    def ports(self) -> dict[int, int]:
+        """Its published ports by their numbers in it: those of this machine's loopback."""
+        found = self.inspect()["NetworkSettings"]["Ports"]
+        return {int(name.partition("/")[0]): int(bound[0]["HostPort"]) for name, bound in found.items() if bound}
+
     def port(self, number: int) -> int:
         """The port of this machine's loopback at which its port is published."""
-        return int(docker("port", self.name, f"{number}/tcp").splitlines()[0].rpartition(":")[2])
+        return self.ports()[number]
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in it."""
@@ -89,8 +104,11 @@ class Container(NamedTuple):
 
     def wait(self, seconds: float = 20.0) -> int:
         """Its exit status, once it has ended by itself."""
-        until(lambda: not self.state["Running"], f"{self.name} ends; it said: {self.lines()[-5:]}", seconds=seconds)
-        return int(self.state["ExitCode"])
+        try:
+            return int(docker("wait", self.name, seconds=seconds))
+        except subprocess.TimeoutExpired:
+            msg = f"{self.name} does not end; it said: {self.lines()[-5:]}"
+            raise AssertionError(msg) from None
 
     def stop(self, signal: str = "TERM") -> tuple[int, float]:
         """Stop it as an engine does; its exit status, and the seconds that it took."""
@@ -118,11 +136,32 @@ def start(
     entrypoint: Sequence[str] = (),
 ) -> Container:
     """Start a container in the background; it has ended or runs on when this returns."""
+    given = _arguments(session, image, command, options, environment, entrypoint)
+    return Container(docker("run", "--detach", *given).strip())
+
+
+def run(
+    session: str,
+    image: str,
+    *command: str,
+    options: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a container that ends by itself; it is gone when this returns."""
+    return try_docker("run", "--rm", *_arguments(session, image, command, options, environment, ()))
+
+
+def _arguments(
+    session: str,
+    image: str,
+    command: Iterable[str],
+    options: Iterable[str],
+    environment: Mapping[str, str] | None,
+    entrypoint: Sequence[str],
+) -> list[str]:
     variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
     program = [f"--entrypoint={entrypoint[0]}"] if entrypoint else []
-    arguments = [*entrypoint[1:], *command]
-    labels = [f"--label={LABEL}={session}"]
-    return Container(docker("run", "--detach", *labels, *options, *variables, *program, image, *arguments).strip())
+    return [f"--label={LABEL}={session}", *options, *variables, *program, image, *entrypoint[1:], *command]
 
 
 def clean_up(session: str) -> None:

@@ -5,6 +5,7 @@ share a network, Services are names in it, init containers run in their order, s
 from outside as a kubelet makes them. Policies, budgets and claims' sizes are not looked at.
 """
 
+import http.client
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from tests.support.engine import LABEL, Container, docker, hardened, start
 from tests.support.manifests import Manifest, Pod
 from tests.support.metrics import get
 from tests.support.waiting import until
+
+PROBE_SECONDS = 30.0
+"""How long a probe may fail before the pod has failed."""
 
 Secret = Mapping[str, bytes]
 
@@ -101,6 +105,8 @@ class RunningPod:
             ],
             entrypoint=["sleep", "infinity"],
         )
+        self.ports = self.sandbox.ports() if ports else {}
+        """Where the pod's ports are to be found on this machine, by their numbers."""
         self.containers: dict[str, Container] = {}
 
     def start(self) -> None:
@@ -135,23 +141,21 @@ class RunningPod:
         if probe is None:
             return
         container = self.containers[spec["name"]]
-        until(
-            lambda: self._probe(spec, probe) or not container.state["Running"],
-            f"the {kind} probe of {spec['name']} succeeds; it said: {container.lines()[-3:]}",
-            seconds=30,
-        )
-
-        assert container.state["Running"], container.lines()
+        try:
+            until(lambda: self._probe(spec, probe), f"the {kind} probe succeeds", seconds=PROBE_SECONDS)
+        except AssertionError as error:
+            error.add_note(f"{spec['name']} of {self.pod.name} said: {container.lines()[-5:]}")
+            raise
 
     def _probe(self, spec: Manifest, probe: Manifest) -> bool:
         if probe.get("grpc"):
-            return _serving(self.sandbox.port(probe["grpc"]["port"]), probe["grpc"].get("service", ""))
+            return _serving(self.ports[probe["grpc"]["port"]], probe["grpc"].get("service", ""))
         named = {port["name"]: port["containerPort"] for port in spec.get("ports", ())}
         asked = probe["httpGet"]["port"]
         try:
-            return get(self.sandbox.port(named.get(asked, asked)), probe["httpGet"]["path"]).status < 400
-        except OSError:
-            return False
+            return get(self.ports[named.get(asked, asked)], probe["httpGet"]["path"]).status < 400
+        except (OSError, http.client.HTTPException):
+            return False  # before the program listens, the engine takes the connection and drops it
 
     def _run(self, spec: Manifest) -> Container:
         context = {**self.pod.spec.get("securityContext", {}), **spec["securityContext"]}

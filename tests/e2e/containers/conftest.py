@@ -1,4 +1,7 @@
-"""One build of both images for all tests here; whatever they start is gone at the end."""
+"""One build of both images for all tests here, and one project that runs; whatever they start is gone at the end.
+
+Processes of a parallel run each ask for a build: the engine does the work of equal ones once.
+"""
 
 import os
 import secrets
@@ -73,9 +76,11 @@ def project(clones: Clones) -> Iterator[Project]:
         yield project
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(clones: Clones) -> Iterator[Project]:
-    """A compose project that is up, for tests that only look."""
+    """A compose project that is up: for tests that look, add files of their own, or leave it as they found it."""
     with clones() as project:
+        if os.geteuid() != 0:  # whoever runs this may read what the containers write
+            project.environment |= {"PUID": str(os.geteuid()), "PGID": str(os.getegid())}
         project.up()
         yield project

@@ -58,6 +58,11 @@ class Project:
         """``docker compose down``, whatever runs."""
         self.compose("--profile=*", "down", "--remove-orphans", *arguments)
 
+    @property
+    def user(self) -> str:
+        """Whom the services run as."""
+        return f"{self.environment.get('PUID', 65532)}:{self.environment.get('PGID', 65532)}"
+
     def override(self, service: str, **environment: str) -> None:
         """Give a service these variables, and none but them, by a file of one's own, as people do."""
         text = json.dumps({"services": {service: {"environment": environment}}})
@@ -65,8 +70,15 @@ class Project:
 
     def container(self, service: str) -> Container:
         """The container of a service, running or not."""
-        (name,) = self.compose("--profile=*", "ps", "--all", "--quiet", service).split()
-        return Container(name)
+        (container,) = self.containers(service)
+        return container
+
+    def containers(self, service: str) -> list[Container]:
+        """All containers of a service, running or not."""
+        project = self.environment["COMPOSE_PROJECT_NAME"]
+        labels = {"project": project, "service": service}
+        filters = [f"--filter=label=com.docker.compose.{name}={value}" for name, value in labels.items()]
+        return [Container(name) for name in docker("ps", "--all", "--quiet", "--no-trunc", *filters).split()]
 
     def port(self, service: str, number: int) -> int:
         """Where a port of a service is published on this machine's loopback."""

@@ -2,6 +2,9 @@
 
 import os
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -11,9 +14,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # ty
 )
 
 from dirsync.limits import KIB, MIB
+from tests.e2e.containers.conftest import Clones
 from tests.e2e.containers.project import Project
 from tests.support.content import random_bytes
-from tests.support.engine import Container
+from tests.support.engine import docker, together
 from tests.support.metrics import get, scrape
 from tests.support.trees import File, Link, Spec, build, differences, look
 from tests.support.waiting import until
@@ -27,35 +31,36 @@ TREE: Spec = {
     "empty/": None,
 }
 USER = os.geteuid()
+OWNER = 4321 if USER == 0 else USER
+"""Whose clone the project is."""
+NOBODY = 100_000
+Arrange = Callable[[Project], None]
+Owned = dict[Arrange, Project]
 as_root = pytest.mark.needs("privileged")
 
 
 class TestFirstTry:
     """A fresh clone."""
 
+    @pytest.mark.case("L05")
     def test_mirror(self, project: Project) -> None:
-        """After ``up --wait``, what is put into the source is in the replica at once; and again after ``down``."""
-        project.up()
-        build(project.source, TREE)
-        project.until_equal()
-        build(project.source, {"late": "later"})
-        until((project.replica / "late").exists, "a new file is there at once", seconds=AT_ONCE_SECONDS)
-        project.down()
-        project.up()
-        build(project.source, {"later": "still"})
-        project.until_equal(AT_ONCE_SECONDS)
-
-    def test_nothing_is_uploaded_twice(self, project: Project) -> None:
-        """Neither a restart nor a new pair of containers sends again what is there; not even with all state lost."""
+        """What is put into the source is in the replica at once; after each way to end, nothing is uploaded again."""
         project.up()
         build(project.source, {**TREE, "large": random_bytes(5 * MIB)})
         project.until_equal()
-        for again in (lambda: project.compose("restart"), project.down, lambda: project.down("--volumes")):
-            again()
+        project.compose("stop")
+        codes = {service: project.container(service).state["ExitCode"] for service in ("server", "client")}
+        for end in ([], ["down"], ["down", "--volumes"]):
+            if end:
+                project.compose(*end)
             project.up()
             sent = scrape(project.port("client", 9102)).value("dirsync_wire_bytes_total", direction="sent")
 
             assert sent < 4 * KIB
+        build(project.source, {"late": "later"})
+        until((project.replica / "late").exists, "a new file is there at once", seconds=AT_ONCE_SECONDS)
+
+        assert {"server": 0, "client": 0} == codes
         assert [] == differences(project.source, project.replica)
 
 
@@ -70,13 +75,14 @@ class TestRunning:
         }
         for service, (grpc_port, http_port, names) in services.items():
             container = running.container(service)
-            listed = set(list_services(container.port(grpc_port)))
+            ports = container.ports()
+            listed = set(list_services(ports[grpc_port]))
             bindings = [b for found in container.inspect()["NetworkSettings"]["Ports"].values() for b in found or ()]
 
             assert names | {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"} == listed
-            assert 200 == get(container.port(http_port), "/readyz").status
+            assert 200 == get(ports[http_port], "/readyz").status
             assert {"127.0.0.1"} == {binding["HostIp"] for binding in bindings}
-            assert "dirsync_build_info" in scrape(container.port(http_port)).names
+            assert "dirsync_build_info" in scrape(ports[http_port]).names
 
     @pytest.mark.needs("prometheus")
     @pytest.mark.parametrize("service, port", [("server", 9101), ("client", 9102)])
@@ -108,7 +114,7 @@ class TestRunning:
             found = running.container(service).inspect()
             host = found["HostConfig"]
 
-            assert "65532:65532" == found["Config"]["User"]
+            assert running.user == found["Config"]["User"]
             assert host["ReadonlyRootfs"] is True
             assert ["ALL"] == host["CapDrop"]
             assert not host["CapAdd"]
@@ -118,45 +124,74 @@ class TestRunning:
             assert "CapEff:\t0000000000000000" in running.container(service).execute("cat", "/proc/1/status").stdout
 
 
+def made_by_the_engine(project: Project) -> None:
+    """Nobody has made the mount points; the project is somebody's."""
+    if USER == 0:
+        os.chown(project.place / "docker-compose.yml", OWNER, OWNER)
+
+
+def foreign(project: Project) -> None:
+    """Empty mount points of somebody whom nobody knows, and services that run as anybody."""
+    project.environment |= {"PUID": "12345", "PGID": "54321"}
+    for path in (project.source, project.replica):
+        path.mkdir(parents=True)
+        os.chown(path, NOBODY, NOBODY)
+
+
+def own(project: Project) -> None:
+    """Both made by a person, for himself alone, who runs the services as himself."""
+    project.environment |= {"PUID": "1000", "PGID": "1000"}
+    for path in (project.source, project.replica):
+        path.mkdir(parents=True)
+        path.chmod(0o700)
+        os.chown(path, 1000, 1000)
+
+
+def not_empty(project: Project) -> None:
+    """A replica of somebody else with something in it."""
+    build(project.replica, {"precious": "data"})
+    os.chown(project.replica, NOBODY, NOBODY)
+
+
+@pytest.fixture(scope="module")
+def owned(clones: Clones) -> Iterator[Owned]:
+    """A project for each way in which mount points can be; all were told to start, some cannot."""
+    arranged: list[Arrange] = [made_by_the_engine, *([foreign, own, not_empty] if USER == 0 else [])]
+    with ExitStack() as stack:
+        projects = {arrange: stack.enter_context(clones()) for arrange in arranged}
+        for arrange, project in projects.items():
+            arrange(project)
+        together(*(partial(project.try_compose, "up", "--detach", "--wait") for project in projects.values()))
+        yield projects
+        together(*(partial(project.down, "--volumes", "--timeout=3") for project in projects.values()))
+
+
 class TestOwners:
     """Mount points, whoever made them."""
 
-    def test_made_by_the_engine(self, project: Project) -> None:
+    def test_made_by_the_engine(self, owned: Owned) -> None:
         """Missing mount points are made; the replica becomes the services', the source the project's owner's."""
-        owner = USER
-        if USER == 0:
-            owner = 4321
-            os.chown(project.place / "docker-compose.yml", owner, owner)
-        project.up()
+        project = owned[made_by_the_engine]
         build(project.source, TREE)
         project.until_equal()
 
-        assert (owner, 65532) == (project.source.stat().st_uid, project.replica.stat().st_uid)
+        assert (OWNER, 65532) == (project.source.stat().st_uid, project.replica.stat().st_uid)
 
     @as_root
-    def test_foreign(self, project: Project) -> None:
-        """Empty mount points of somebody whom nobody knows work, for services that run as anybody."""
-        project.environment |= {"PUID": "12345", "PGID": "54321"}
-        for path in (project.source, project.replica):
-            path.mkdir(parents=True)
-            os.chown(path, 100_000, 100_000)
+    def test_foreign(self, owned: Owned) -> None:
+        """Empty mount points of somebody else work: the services get the replica, the source stays whose it is."""
+        project = owned[foreign]
         build(project.source, TREE)
-        project.up()
         project.until_equal()
         owners = {(p.lstat().st_uid, p.lstat().st_gid) for p in [project.replica, *project.replica.rglob("*")]}
 
         assert {(12345, 54321)} == owners
-        assert 100_000 == project.source.stat().st_uid
+        assert NOBODY == project.source.stat().st_uid
 
     @as_root
-    def test_own(self, project: Project) -> None:
+    def test_own(self, owned: Owned) -> None:
         """A person who has made both, and runs the services as himself, keeps both, and the replica's files are his."""
-        project.environment |= {"PUID": "1000", "PGID": "1000"}
-        for path in (project.source, project.replica):
-            path.mkdir(parents=True)
-            path.chmod(0o700)
-            os.chown(path, 1000, 1000)
-        project.up()
+        project = owned[own]
         build(project.source, {"private": File(b"x", mode=0o644)})
         project.until_equal()
 
@@ -164,18 +199,16 @@ class TestOwners:
         assert 1000 == (project.replica / "private").stat().st_uid
 
     @as_root
-    def test_not_empty(self, project: Project) -> None:
+    def test_not_empty(self, owned: Owned) -> None:
         """What holds something is left alone: nothing starts, and one line says whose it is and what to do."""
-        build(project.replica, {"precious": "data"})
-        os.chown(project.replica, 100_000, 100_000)
-        done = project.try_compose("up", "--detach", "--wait")
+        project = owned[not_empty]
         (line,) = [line for line in project.container("prepare").lines() if "replica" in line]
 
-        assert 0 != done.returncode
-        assert "./data/replica (owner 100000:100000, mode 0755) cannot be written by uid 65532" in line
-        assert "PUID=100000" in line
+        assert 1 == project.container("prepare").state["ExitCode"]
+        assert f"./data/replica (owner {NOBODY}:{NOBODY}, mode 0755) cannot be written by uid 65532" in line
+        assert f"PUID={NOBODY}" in line
         assert "sudo chown -R 65532:65532 ./data/replica" in line
-        assert 100_000 == project.replica.stat().st_uid
+        assert NOBODY == project.replica.stat().st_uid
         assert {"precious"} == set(look(project.replica))
         assert "created" == project.container("server").state["Status"]
 
@@ -188,17 +221,16 @@ class TestKilled:
         """A server killed while it takes files leaves whole ones only, and goes on with its volume where it was."""
         spec = {f"d{n % 7}/{n}": random_bytes(64 * KIB, seed=n) for n in range(200)}
         project.override("client", DIRSYNC_CLIENT_BANDWIDTH_LIMIT="8MiB")
-        project.up("server")
         build(project.source, {**spec, "large": random_bytes(12 * MIB)})
-        project.compose("up", "--detach", "client")
+        project.compose("up", "--detach")
+        server = project.container("server")
         until(lambda: len(replica_files(project)) > 20, "files arrive")
-        project.compose("kill", "--signal=KILL", "server")
+        docker("kill", server.name)
         source, left = look(project.source), look(project.replica)
         whole = {path: seen for path, seen in left.items() if seen.kind == "file" and ".dirsync-staging" not in path}
         torn = [path for path, seen in whole.items() if seen.content != source[path].content]
-        killed = project.container("server").state["ExitCode"]
-        project.override("client")
-        project.up()
+        killed = server.state["ExitCode"]
+        docker("start", server.name)
         project.until_equal(60)
 
         assert 137 == killed
@@ -206,19 +238,20 @@ class TestKilled:
         assert [] == torn
 
     @pytest.mark.case("A18")
-    def test_client(self, project: Project) -> None:
+    def test_client(self, running: Project) -> None:
         """A client that is killed is who it was when it returns, and what changed meanwhile follows."""
-        project.up()
-        build(project.source, TREE)
-        project.until_equal()
-        project.compose("kill", "--signal=KILL", "client")
-        build(project.source, {"a.txt": "changed while nobody looked", "new": "file"})
-        (project.source / "run").unlink()
-        project.up()
-        project.until_equal()
-        sessions = project.container("server").events("session.opened")
+        server, client = running.container("server"), running.container("client")
+        build(running.source, TREE)
+        running.until_equal()
+        before = len(server.events("session.opened"))
+        docker("kill", client.name)
+        build(running.source, {"a.txt": "changed while nobody looked", "new": "file"})
+        (running.source / "run").unlink()
+        docker("start", client.name)
+        running.until_equal()
+        sessions = server.events("session.opened")
 
-        assert 2 == len(sessions)
+        assert before + 1 == len(sessions)
         assert 1 == len({event["client"] for event in sessions})
 
 
@@ -228,32 +261,18 @@ class TestScale:
     @pytest.mark.parametrize(
         "service, word", [("server", "in use by another process"), ("client", "another client is running")]
     )
-    def test_second(self, project: Project, service: str, word: str) -> None:
+    def test_second(self, running: Project, service: str, word: str) -> None:
         """The second refuses to share the first's volume and says so; the mirror goes on, and lives without it."""
-        project.up()
-        project.compose("up", "--detach", "--no-deps", "--no-recreate", f"--scale={service}=2", service)
-        names = project.compose("ps", "--all", "--quiet", service).split()
+        running.compose("up", "--detach", "--no-deps", "--no-recreate", f"--scale={service}=2", service)
+        both = running.containers(service)
 
-        assert 2 == len(names)
-        until(lambda: any(word in line for name in names for line in Container(name).lines()), "the second refuses")
-        build(project.source, TREE)
-        project.until_equal()
-        project.compose("up", "--detach", "--no-deps", "--no-recreate", f"--scale={service}=1", service)
-        build(project.source, {"afterwards": "too"})
-        project.until_equal()
-
-
-class TestStopping:
-    """The end of both."""
-
-    @pytest.mark.case("L05")
-    def test_stop(self, project: Project) -> None:
-        """Both end by themselves within the time that compose gives, with status 0."""
-        project.up()
-        project.compose("stop")
-        codes = {service: project.container(service).state["ExitCode"] for service in ("server", "client")}
-
-        assert {"server": 0, "client": 0} == codes
+        assert 2 == len(both)
+        until(lambda: any(word in line for one in both for line in one.lines()), "the second refuses")
+        build(running.source, {f"{service} twice": "yes"})
+        running.until_equal()
+        running.compose("up", "--detach", "--no-deps", "--no-recreate", f"--scale={service}=1", service)
+        build(running.source, {f"{service} afterwards": "too"})
+        running.until_equal()
 
 
 def list_services(port: int) -> list[str]:

@@ -1,15 +1,20 @@
 """Both images by themselves: what is in them and what is not, and the programs in them as process 1 of anybody."""
 
+import http.client
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 import dirsync
 from dirsync.limits import MIB
-from tests.support.engine import Container, docker, hardened, start
+from tests.support.engine import Container, docker, hardened, run, start, together
+from tests.support.metrics import get
 from tests.support.waiting import until
 
 SERVICES = ("server", "client")
@@ -18,7 +23,11 @@ MAX_OWN_BYTES = 160 * MIB
 GRACE_SECONDS = 8.0
 INSECURE = {"DIRSYNC_SERVER_INSECURE": "true"}
 
+HTTP_PORTS = {"server": 9101, "client": 9102}
+STATELESS = ("--tmpfs=/state:mode=1777", "--tmpfs=/replica:mode=1777")
+
 Start = Callable[..., Container]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 each = pytest.mark.parametrize("service", SERVICES)
 
 
@@ -30,14 +39,25 @@ def start_one(session: str, images: dict[str, str]) -> Iterator[Start]:
     def start_one(service: str, *command: str, user: str = "12345:12345", **more: Any) -> Container:
         options = [
             *hardened(user=user),
-            *more.pop("options", ["--tmpfs=/state:mode=1777", "--tmpfs=/replica:mode=1777"]),
+            f"--publish=127.0.0.1:0:{HTTP_PORTS[service]}",
+            *more.pop("options", STATELESS),
         ]
         started.append(start(session, images[service], *command, options=options, **more))
         return started[-1]
 
     yield start_one
-    for container in started:
-        container.remove()
+    docker("rm", "--force", "--volumes", *(container.name for container in started))
+
+
+@pytest.fixture
+def run_one(session: str, images: dict[str, str]) -> Run:
+    """Runs containers that end by themselves, as somebody whom nobody knows, hardened."""
+
+    def run_one(service: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        options = [*hardened(user="12345:12345"), "--network=none", *more.pop("options", ())]
+        return run(session, images[service], options=options, **more)
+
+    return run_one
 
 
 def inspect(image: str) -> dict[str, Any]:
@@ -130,64 +150,116 @@ class TestProcess:
     def test_ends(self, start_one: Start, service: str, signal: str) -> None:
         """It lives by its own word, and ends well within the grace on either signal."""
         container = start_one(service, environment=INSECURE)
-        until(lambda: container.execute(f"dirsync-{service}", "health").returncode == 0, "it is alive")
+        until_it_answers(container, service, "/livez")
         code, seconds = container.stop(signal)
 
         assert 0 == code, container.lines()
         assert seconds < GRACE_SECONDS
 
     @pytest.mark.case("L06")
-    @pytest.mark.parametrize("user", ["12345:54321", "1000:1000", "0:0"])
-    def test_any_user(self, start_one: Start, user: str) -> None:
+    def test_any_user(self, start_one: Start) -> None:
         """Whoever it runs as, known to the image or not, the server becomes ready and the image stays as it was."""
-        container = start_one("server", user=user, environment=INSECURE)
-        until(lambda: container.execute("dirsync-server", "health", "--ready").returncode == 0, "it is ready")
 
-        assert "" == docker("diff", container.name)
+        def changes(user: str) -> str:
+            container = start_one("server", user=user, environment=INSECURE)
+            until_it_answers(container, "server", "/readyz")
+            return docker("diff", container.name)
 
-    def test_fails_closed(self, start_one: Start) -> None:
+        users = ["12345:54321", "1000:1000", "0:0"]
+
+        assert [""] * 3 == together(*(partial(changes, user) for user in users))
+
+    def test_fails_closed(self, run_one: Run) -> None:
         """As it comes, the server refuses to serve others in plain text, in one line that says what to do."""
-        container = start_one("server")
-        code = container.wait()
-        (line,) = container.lines()
+        done = run_one("server")
+        (line,) = done.stderr.splitlines()
 
-        assert 2 == code
+        assert (2, "") == (done.returncode, done.stdout)
         assert "DIRSYNC_SERVER_TLS_CERT_FILE" in line
         assert "DIRSYNC_SERVER_INSECURE=true" in line
 
-    @each
-    def test_health_of_the_image(self, start_one: Start, service: str) -> None:
-        """The engine learns by the image's own health check that it is healthy."""
-        options = ["--health-interval=1s", "--tmpfs=/state:mode=1777", "--tmpfs=/replica:mode=1777"]
-        container = start_one(service, options=options, environment=INSECURE)
-        until(lambda: container.state["Health"]["Status"] == "healthy", "it is healthy", seconds=30)
+    def test_health_of_the_image(self, start_one: Start) -> None:
+        """The engine learns by the images' own health checks that they are healthy."""
+
+        def healthy(service: str) -> bool:
+            options = ["--health-interval=1s", *STATELESS]
+            container = start_one(service, options=options, environment=INSECURE)
+            until(lambda: container.state["Health"]["Status"] == "healthy", "it is healthy", seconds=30)
+            return True
+
+        assert all(together(*(partial(healthy, service) for service in SERVICES)))
 
 
-class TestMounts:
-    """Mounts that cannot be used stop the service at its start."""
+DENIED = "{setting}={path}: cannot be {done} by uid 12345: "
+FOREIGN = "Permission denied (owner {owner}, mode {mode}); {fix}, or run as uid {uid}"
+READ_ONLY = "Read-only file system; mount it writable, or set {setting} to another"
 
-    @pytest.mark.parametrize(
-        "service, mounts, path",
-        [
-            ("server", ["--volume={place}:/replica", "--tmpfs=/state:mode=1777"], "/replica"),
-            ("server", ["--volume={place}:/replica:ro", "--tmpfs=/state:mode=1777"], "/replica"),
-            ("server", ["--volume={place}:/state", "--tmpfs=/replica:mode=1777"], "/state"),
-            ("server", ["--tmpfs=/replica:mode=1777"], "/state"),
-            ("client", ["--volume={place}/closed:/source", "--tmpfs=/state:mode=1777"], "/source"),
-            ("client", ["--volume={place}:/state"], "/state"),
-        ],
+
+class Unusable(NamedTuple):
+    """A mount that cannot be used, and the line that says so."""
+
+    service: str
+    mounts: tuple[str, ...]
+    line: str
+
+
+def unusable(
+    service: str, variable: str, path: str, *mounts: str, why: str = FOREIGN, done: str = "written", mode: str = "0755"
+) -> Unusable:
+    """What is expected of a mount at ``path``; ``{place}`` in a mount is a directory of whoever runs this."""
+    uid, gid = os.geteuid(), os.getegid()
+    fix = f"chmod a+rx {path}" if done == "read" else f"chown 12345 {path}"
+    line = (DENIED + why).format(
+        setting=f"DIRSYNC_{service.upper()}_{variable}",
+        path=path,
+        done=done,
+        owner=f"{uid}:{gid}",
+        mode=mode,
+        fix=fix,
+        uid=uid,
     )
-    def test_unusable(self, start_one: Start, tmp_path: Path, service: str, mounts: list[str], path: str) -> None:
-        """One line names the path and the user, and the exit status is that of a wrong setting."""
-        place = tmp_path / "mount"
-        (place / "closed").mkdir(parents=True)
-        place.chmod(0o755)
-        (place / "closed").chmod(0o700)
-        options = [option.format(place=place) for option in mounts]
-        container = start_one(service, options=options, environment=INSECURE)
-        code = container.wait()
-        (line,) = container.lines()
+    return Unusable(service, mounts, f"dirsync-{service}: {line}")
 
-        assert 2 == code
-        assert path in line
-        assert "uid 12345" in line
+
+STATE, REPLICA = STATELESS
+CASES = [
+    unusable("server", "ROOT", "/replica", "--volume={place}/open:/replica", STATE),
+    unusable("server", "ROOT", "/replica", "--volume={place}/open:/replica:ro", STATE, why=READ_ONLY),
+    unusable("server", "STATE_DIR", "/state", "--volume={place}/open:/state", REPLICA),
+    unusable("server", "STATE_DIR", "/state", REPLICA, why=READ_ONLY),
+    unusable("client", "SOURCE", "/source", "--volume={place}/closed:/source", STATE, done="read", mode="0700"),
+    unusable("client", "SOURCE", "/source", "--volume={place}/flat:/source", STATE, done="read", mode="0744"),
+    unusable("client", "STATE_DIR", "/state", "--volume={place}/open:/state"),
+    unusable("client", "STATE_DIR", "/state", why=READ_ONLY),
+]
+
+
+def test_mounts(run_one: Run, tmp_path: Path) -> None:
+    """A mount that cannot be used ends the service with status 2 and one line: setting, path, user, and what to do."""
+    for name, mode in (("open", 0o755), ("closed", 0o700), ("flat", 0o744)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    tmp_path.chmod(0o755)
+
+    def ending(case: Unusable) -> tuple[int, str, str]:
+        options = [mount.format(place=tmp_path) for mount in case.mounts]
+        done = run_one(case.service, options=options, environment=INSECURE)
+        return done.returncode, done.stdout, done.stderr
+
+    endings = together(*(partial(ending, case) for case in CASES))
+
+    assert [(2, "", f"{case.line}\n") for case in CASES] == endings
+
+
+def until_it_answers(container: Container, service: str, path: str) -> None:
+    """Wait until a service says at its published HTTP port that it is well."""
+    port = container.port(HTTP_PORTS[service])
+    until(lambda: answers(port, path), f"{path} of the {service} says so; it said: {container.lines()[-3:]}")
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether it does now; before the program listens, the engine takes the connection and drops it."""
+    try:
+        return get(port, path).status == 200
+    except (OSError, http.client.HTTPException):
+        return False

@@ -1,5 +1,6 @@
 """The profile ``monitoring``: a Prometheus that sees both."""
 
+import http.client
 import json
 import shutil
 from pathlib import Path
@@ -36,14 +37,17 @@ def prometheus_image(session: str, python_image: str, tmp_path: Path) -> str:
     return image
 
 
-def test_targets(project: Project, prometheus_image: str) -> None:
+def test_targets(running: Project, prometheus_image: str) -> None:
     """It finds the server and the client by their names, and both answer; services that do not run are no targets."""
-    project.environment["PROMETHEUS_IMAGE"] = prometheus_image
-    project.up(profile="monitoring")
-    port = project.port("prometheus", 9090)
+    running.environment["PROMETHEUS_IMAGE"] = prometheus_image
+    running.compose("--profile=monitoring", "up", "--detach", "prometheus")
+    port = running.port("prometheus", 9090)
 
     def ask(path: str) -> Any:
-        answer = get(port, f"/api/v1/{path}")
+        try:
+            answer = get(port, f"/api/v1/{path}")
+        except (OSError, http.client.HTTPException):
+            return None  # it does not listen yet
         return json.loads(answer.body)["data"] if answer.status == 200 else None
 
     def health() -> dict[str, str]:
@@ -52,6 +56,10 @@ def test_targets(project: Project, prometheus_image: str) -> None:
 
     expected = {"dirsync-server": "up", "dirsync-client": "up"}
     until(lambda: health() == expected, "both are scraped", seconds=40)
-    until(lambda: ask("query?query=dirsync_in_sync==1")["result"], "the client says that it is in sync", seconds=40)
+    until(
+        lambda: (ask("query?query=dirsync_in_sync==1") or {}).get("result"),
+        "the client says that it is in sync",
+        seconds=40,
+    )
 
     assert expected == health()

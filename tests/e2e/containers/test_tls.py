@@ -1,9 +1,7 @@
 """The profile ``tls``: a second pair with certificates on both sides and a token, beside the plain one."""
 
-import os
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,8 @@ import grpc
 import pytest
 
 from dirsync.v1 import replica_service_pb2 as pb
-from tests.e2e.containers.conftest import Clones
 from tests.e2e.containers.project import Project
+from tests.support.engine import docker
 from tests.support.trees import build, equal
 from tests.support.waiting import until
 
@@ -21,13 +19,10 @@ NAMES = ("server-tls", "client-tls")
 
 
 @pytest.fixture(scope="module")
-def tls(clones: Clones) -> Iterator[Project]:
-    """Both pairs, up; whoever runs this may read the keys."""
-    with clones() as project:
-        if os.geteuid() != 0:
-            project.environment |= {"PUID": str(os.geteuid()), "PGID": str(os.getegid())}
-        project.up(profile="tls")
-        yield project
+def tls(running: Project) -> Project:
+    """Both pairs, up."""
+    running.up(profile="tls")
+    return running
 
 
 def certificates(project: Project) -> Path:
@@ -89,7 +84,9 @@ def test_renewal(tls: Project) -> None:
     before = serial(tls)
     tls.compose("run", "--rm", "--no-deps", "certificates", "--renew", "/certificates", *NAMES)
     until(lambda: serial(tls) != before, "the server shows its new certificate")
-    tls.compose("restart", "--no-deps", "client-tls")
+    client = tls.container("client-tls")
+    client.stop()
+    docker("start", client.name)
     build(tls.source, {"renewed": "yes"})
     until((tls.place / "data" / "replica-tls" / "renewed").exists, "a client with its new certificate is let in")
 
