@@ -50,6 +50,8 @@ OLD_NS = 1_000_000_000_123_456_789
 """A modification time long before any sync."""
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
 """Nothing but events tells the client of changes."""
+REWRITTEN_SECONDS = 15.0
+"""For 8 MiB on a machine that is busy. It takes a tenth of a second, and took the original 85."""
 _numbers = itertools.count()
 
 
@@ -214,7 +216,7 @@ class TestLarge:
         with capsys.disabled():
             print("\n  8 MiB rewritten: " + ", ".join(f"{what} {lag:.2f} s" for what, lag in lags.items()))
 
-        assert max(lags.values()) < 2
+        assert max(lags.values()) < REWRITTEN_SECONDS
 
 
 class TestMany:
