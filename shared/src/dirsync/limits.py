@@ -66,8 +66,8 @@ class Limits:
     # Credentials.
     auth_burst: int = 20
     """Wrong credentials in a row that are looked at, from one network: a person who tries, or a rotation under way."""
-    auth_refill_seconds: float = 3.0
-    """After this another one is: what guessing comes down to is 28,800 a day, nothing against 128 random bits."""
+    auth_refill_seconds: float = 6.0
+    """After this another one is: what guessing comes down to is 14,400 a day, nothing against 128 random bits."""
     auth_networks: int = 4096
     """Networks whose failures are remembered; each costs some 300 bytes."""
     auth_connections: int = 4096

@@ -66,12 +66,14 @@ class Door:
             try:
                 found = check(caller)
             except Refused:
+                self._is_proven(caller)
                 self._fail(caller)
                 raise
             self._prove(caller)
             return found
 
     def _is_proven(self, caller: Caller) -> bool:
+        """Whether the connection has shown what it shows now; where it shows anything else, it has from now on not."""
         proven = self._proven.get(caller.connection)
         if proven is None:
             return False
