@@ -101,12 +101,15 @@ class Peer:
         """Streams that the other side has ended or reset."""
         self.closed = threading.Event()
         """Whether the connection is over."""
+        self._greeted = threading.Event()
         self._streams = 1
         self._lock = threading.Lock()
         self._sends = True
         self.send(PREFACE + settings({_WINDOW_SETTING: window}))
         if reads:
             threading.Thread(target=self._read, daemon=True).start()
+            # Before its greeting is answered, the other side holds us to the windows that HTTP/2 begins with.
+            self._greeted.wait(_CONNECT_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -156,6 +159,7 @@ class Peer:
                     self._take(bytes(buffer[: _HEAD + size]))
                     del buffer[: _HEAD + size]
         self.closed.set()
+        self._greeted.set()
 
     def _take(self, raw: bytes) -> None:
         kind, flags, stream, payload = raw[3], raw[4], int.from_bytes(raw[5:_HEAD]), raw[_HEAD:]
@@ -163,6 +167,7 @@ class Peer:
             self.ended.add(stream)
         if kind == Kind.SETTINGS and not flags & ACK:
             self.send(frame(Kind.SETTINGS, flags=ACK))
+            self._greeted.set()
         if kind == Kind.PING and not flags & ACK:
             self.send(frame(Kind.PING, payload, flags=ACK))
         if kind in Kind.__members__.values():
