@@ -35,3 +35,11 @@ class Authority:
         issued.private_key_pem.write_to_path(key)
         key.chmod(0o600)
         return {"tls_cert_file": certificate, "tls_key_file": key}
+
+    def itself(self, name: str) -> dict[str, Any]:
+        """The authority's own certificate, which nobody else has signed, as the settings that name its files."""
+        certificate, key = self._place / f"{name}.crt", self._place / f"{name}.key"
+        self._authority.cert_pem.write_to_path(certificate)
+        self._authority.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        return {"tls_cert_file": certificate, "tls_key_file": key}
