@@ -3,7 +3,6 @@
 The kernel is made to answer so by strace, or the replica lies on a file system that does wrong on demand.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from tests.support.content import random_bytes
 from tests.support.faultfs import Faults, FaultyFs, faulty
 from tests.support.operations import batch, commit, put
-from tests.support.privileges import tmpfs
 from tests.support.programs import Pair, Result
 from tests.support.syscalls import Call, fail, traced
 from tests.support.trees import File, build, differences, equal, look
@@ -238,81 +236,3 @@ def test_largest_file(pair: Pair) -> None:
     assert 4 == result.code
     assert {"large": "storage"} == problems(result)
     assert "x" == (pair.replica / "small").read_text()
-
-
-@pytest.mark.privileged
-class TestFull:
-    """A small file system that fills up, and has room again."""
-
-    @pytest.mark.case("B01")
-    def test_no_space(self, pair: Pair) -> None:
-        """However little room there is, nothing that was there is harmed, and the rest follows when there is space."""
-        with tmpfs(pair.replica, size="2m"):
-            server = pair.server(min_free_bytes=0)
-            filler = pair.replica / "lost+found" / "filler"  # no part of a mounted root's replica
-            filler.parent.mkdir()
-            outcomes = []
-            for number, room in enumerate((0, 4 * KIB, 64 * KIB, 200 * KIB)):
-                build(pair.source, {"large": f"old {number}", **{f"f{n}": f"old {number}" for n in range(30)}})
-                assert pair.once().code == 0
-                old = look(pair.source)
-                build(pair.source, {"large": File(LARGE), **{f"f{n}": File(random_bytes(9000, n)) for n in range(30)}})
-                filler.write_bytes(bytes(room_in(pair.replica) - room))
-                full = pair.once("--json")
-                filler.unlink()
-                found = {path: entry for path, entry in look(pair.replica).items() if path != "lost+found"}
-                again = pair.once()
-                outcomes.append((full.code, set(problems(full).values()), again.code))
-                wrong = neither(found, old, look(pair.source))
-                wrong += [line for line in differences(pair.source, pair.replica) if "lost+found" not in line]
-
-                assert [] == wrong
-            server.stop()
-
-        assert [(4, {"storage"}, 0)] * 4 == outcomes
-
-    @pytest.mark.case("B01", "B02")
-    def test_live(self, pair: Pair) -> None:
-        """A client that lives brings the rest by itself."""
-        with tmpfs(pair.replica, inodes=20):
-            server = pair.server(min_free_bytes=0)
-            client = pair.client()
-            others = [pair.replica / f"lost+found/{number}" for number in range(10)]
-            (pair.replica / "lost+found").mkdir()
-            for other in others:
-                other.touch()
-            build(pair.source, {f"f{number:02}": str(number) for number in range(15)})
-            problem = client.wait_for("file.problem", kind="storage")
-            for other in others:
-                other.unlink()
-            (pair.replica / "lost+found").rmdir()
-            until(lambda: equal(pair.source, pair.replica), "the rest to arrive", seconds=40)
-            client.stop()
-            server.stop()
-
-        assert problem["path"].startswith("f")
-
-    @pytest.mark.case("B02")
-    def test_no_inodes(self, pair: Pair) -> None:
-        """What finds no inode is a Problem; what was there is as it was or as it should be."""
-        with tmpfs(pair.replica, inodes=30):
-            server = pair.server(min_free_bytes=0)
-            build(pair.source, {"kept": "old"})
-            first = pair.once()
-            old = look(pair.source)
-            build(pair.source, {"kept": "new", **{f"f{number:02}": str(number) for number in range(60)}})
-            failed = pair.once("--json")
-            found = look(pair.replica)
-            server.stop()
-        wanted = look(pair.source)
-
-        assert (0, 4) == (first.code, failed.code)
-        assert {"storage"} == set(problems(failed).values())
-        assert [] == neither(found, old, wanted)
-        assert problems(failed).keys() == {path for path in wanted if wanted[path] != found.get(path)}
-
-
-def room_in(path: Path) -> int:
-    """Bytes that are left on a file system."""
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize
