@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.privileges import bind_mount, without_override
+from tests.support.privileges import bind_mount, tmpfs, without_override
 from tests.support.programs import Pair, Result, Service, Setting, run_command
-from tests.support.trees import build
+from tests.support.trees import build, differences
+from tests.support.waiting import until
 
 OTHER = 4321
 UID = os.geteuid()
@@ -200,3 +201,30 @@ class TestClient:
         )
 
         assert [expected] * 3 == lines
+
+    @as_root
+    def test_state_that_fills_up(self, pair: Pair) -> None:
+        """A disk that fills up under STATE_DIR does not end the mirror; what was agreed is kept once there is room."""
+        build(pair.source, {"a": "1"})
+        with tmpfs(pair.place / "client-state", size="2m") as state:
+            client = pair.client(synced=False)
+            client.wait_for("connection.lost")
+            fill(state / "ballast")
+            pair.server()
+            client.wait_for("sync.completed", seconds=45)
+            build(pair.source, {"b": "2"})
+            until(lambda: not differences(pair.source, pair.replica), "the mirror goes on")
+            before = (state / "state.json").read_text()
+            (state / "ballast").unlink()
+            client.stop()
+            after = (state / "state.json").read_text()
+
+        assert "adopted" not in before
+        assert "adopted" in after
+
+
+def fill(path: Path) -> None:
+    """Write a file until the disk is full."""
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while file.write(bytes(4096)):
+            pass

@@ -49,6 +49,8 @@ class StateDirectory:
         self.signatures = path / SIGNATURES
         """Where remembered signatures are kept; made when there are any."""
         self._lock: int | None = None
+        self._unsaved: dict[str, Any] | None = None
+        """What could not be written; only a restart before it is written misses it."""
 
     def try_lock(self) -> bool:
         """Become the one client that uses this directory, until :meth:`close` or the end of the process.
@@ -81,17 +83,27 @@ class StateDirectory:
 
     def close(self) -> None:
         """Let another client use this directory."""
+        if self._unsaved is not None:
+            with contextlib.suppress(OSError):
+                self._store(self._unsaved)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def client_id(self) -> str:
-        """The id that this client keeps; made at the first call."""
+        """The id that this client keeps; made at the first call.
+
+        Raises:
+            UsageError: it cannot be kept.
+        """
         state = self._load()
         client_id = state.get("client_id")
         if not isinstance(client_id, str) or not client_id:
             client_id = state["client_id"] = uuid.uuid4().hex
-            self._store(state)
+            try:
+                self._store(state)
+            except OSError as error:
+                raise unusable(_SETTING, self.path, error) from None
         return client_id
 
     def agreement(self, replica_id: str) -> Agreement:
@@ -99,23 +111,36 @@ class StateDirectory:
         return _agreement(self._load(), replica_id)
 
     def agree(self, replica_id: str, agreement: Agreement) -> None:
-        """Remember what was agreed with this replica; other replicas are kept."""
+        """Remember what was agreed with this replica; other replicas are kept.
+
+        A disk that is full does not end the mirror: it costs what a lost state does, and only if the client ends first.
+        """
         state = self._load()
         replicas = state.setdefault("replicas", {})
         if not isinstance(replicas, dict):
             replicas = state["replicas"] = {}
         device, inode = agreement.identity or (None, None)
         replicas[replica_id] = {"adopted": agreement.adopted, "device": device, "inode": inode}
-        self._store(state)
+        try:
+            self._store(state)
+        except OSError:
+            self._unsaved = state
 
     def approve(self, hold_id: str) -> None:
-        """Note an approval for the next run."""
+        """Note an approval for the next run.
+
+        Raises:
+            UsageError: it is no hold's id, or cannot be kept.
+        """
         if not _HOLD_ID.fullmatch(hold_id):
             msg = f"{hold_id!r} is no hold's id: those have 16 hexadecimal digits, as `plan` and `status` show them"
             raise UsageError(msg)
         directory = self.path / _APPROVALS
-        directory.mkdir(mode=0o700, exist_ok=True)
-        (directory / hold_id).touch()
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            (directory / hold_id).touch()
+        except OSError as error:
+            raise unusable(_SETTING, directory, error) from None
 
     def approvals(self) -> set[str]:
         """Approvals that no run has used yet."""
@@ -127,11 +152,12 @@ class StateDirectory:
             (self.path / _APPROVALS / hold_id).unlink()
 
     def _load(self) -> dict[str, Any]:
-        return _load(self.path)
+        return _load(self.path) if self._unsaved is None else self._unsaved
 
     def _store(self, state: dict[str, Any]) -> None:
         with _replacing(self.path / _STATE) as file:
             file.write(json.dumps(state, indent=1).encode())
+        self._unsaved = None
 
 
 class StateView:
