@@ -47,7 +47,7 @@ class Door:
     """Lets callers in. Thread-safe."""
 
     def __init__(self, attempts: Attempts | None = None) -> None:
-        self._attempts = attempts or Attempts()
+        self._attempts = Attempts() if attempts is None else attempts
         self._lock = Lock()
         self._proven: OrderedDict[str, bytes] = OrderedDict()
 

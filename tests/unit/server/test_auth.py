@@ -1,0 +1,185 @@
+"""The server's door with clocks that are moved by hand: real calls to real servicers, in this process."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from dirsync.clock import Monotonic
+from dirsync.fs.durable import Fsync
+from dirsync.limits import LIMITS
+from dirsync.runtime.attempts import Attempts
+from dirsync.runtime.catalogue import SERVER_CATALOGUE
+from dirsync.runtime.door import REFUSAL, Door
+from dirsync.runtime.metrics import Metrics
+from dirsync.tree.location import Location
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import ROOT
+from dirsync.wire.service import SYNC_SERVICE, generic_handler
+from dirsync.wire.session import OpenRequest, encode_close, encode_list
+from dirsync_server.auth import Authority
+from dirsync_server.policies import Defaults
+from dirsync_server.quota import Quota
+from dirsync_server.replica import Replica
+from dirsync_server.servicer import SyncServicer
+from dirsync_server.sessions import Session, Sessions
+from dirsync_server.tenants import Tenant
+from dirsync_server.tokens import Token
+from tests.support.callers import Caller, End, bearer
+from tests.support.wire import SYNC
+
+POLICY = Defaults(Quota(1 << 20, 1 << 20, 100, 0), Fsync.NEVER, fixed=False, file_mode=0o600, dir_mode=0o700).policy
+NAMES = ("red", "blue")
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def wall(self) -> int:
+        """Nanoseconds."""
+        return round(self.now * 10**9)
+
+
+class Desk:
+    """A server of two tenants, each with one token that counts until the hundredth second from the start."""
+
+    def __init__(self, place: Path) -> None:
+        self.clock = Clock()
+        end = self.clock.wall() + 100 * 10**9
+        self.looks = 0
+        """How often somebody's credentials were looked at."""
+        self._tenants = {
+            name: Tenant(name, place / name, POLICY, (Token(hashlib.sha256(name.encode()).digest(), None, end),))
+            for name in NAMES
+        }
+        for name in NAMES:
+            (place / name).mkdir()
+        self.replicas = {name: Replica.open(name, place / name, place, POLICY) for name in NAMES}
+        for replica in self.replicas.values():
+            replica.scan()
+        self.sessions = Sessions(4, self.clock)
+        authority = Authority(
+            self._roster, self.replicas, asks=True, door=Door(_attempts(self.clock)), wall=self.clock.wall
+        )
+        servicer = SyncServicer(authority, self.sessions, Metrics(catalogue=SERVER_CATALOGUE))
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        handler = generic_handler(SYNC_SERVICE, servicer.handlers(), admit=authority.admit)
+        self._server.add_generic_rpc_handlers((handler,))
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.stop(None).wait()
+        for replica in self.replicas.values():
+            replica.close()
+
+    def _roster(self) -> dict[str, Tenant]:
+        self.looks += 1
+        return self._tenants
+
+    def open(self, name: str) -> Session:
+        """A session of a tenant."""
+        return self.sessions.open(OpenRequest(name, "client", "1", TreeOptions(), Location("", ())), 1)
+
+    def call(self, method: str, request: bytes, token: str) -> End:
+        """One call, on a connection of its own."""
+        with Caller(self.address, bearer(token)) as caller:
+            return caller.call(SYNC + method, request)
+
+    def list(self, session: Session, token: str) -> str:
+        """List the root in a session; how that ends."""
+        return self.call("ListDirectories", encode_list(session.id, [ROOT]), token).code
+
+
+def _attempts(clock: Monotonic) -> Attempts:
+    return Attempts(burst=5, refill_seconds=10, clock=clock)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """The server of a test."""
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+@pytest.mark.case("K04", "H05")
+def test_another_s_session_is_not_kept_alive(desk: Desk) -> None:
+    """Who names another tenant's session neither uses nor ends it: it lives as long as its owner uses it."""
+    session = desk.open("red")
+    desk.clock.now += LIMITS.session_idle_seconds - 1
+    stolen = desk.list(session, "blue")
+    closed = desk.call("CloseSession", encode_close(session.id), "blue").code
+    living = desk.sessions.writer("red")
+    desk.clock.now += 2
+    idle = desk.sessions.writer("red")
+    own = desk.list(session, "red")
+    used = desk.sessions.writer("red")
+
+    assert ("UNAUTHENTICATED", "UNAUTHENTICATED") == (stolen, closed)
+    assert (session, None, session) == (living, idle, used)
+    assert "OK" == own
+
+
+@pytest.mark.case("K04", "K06")
+def test_sessions_that_are_not_there(desk: Desk) -> None:
+    """Whether a session exists is told to those who may ask, and to nobody else."""
+    session = desk.open("red")
+    unknown = encode_list(bytes(range(16)), [ROOT])
+    ends = {desk.call("ListDirectories", unknown, "green"), desk.call("ListDirectories", b"\xff", "green")}
+    ends |= {desk.call("ListDirectories", encode_list(session.id, [ROOT]), token) for token in ("green", "blue")}
+    known = desk.call("ListDirectories", unknown, "red")
+
+    assert {("UNAUTHENTICATED", REFUSAL)} == {end[:2] for end in ends}
+    assert 1 == len(ends)
+    assert "FAILED_PRECONDITION" == known.code
+
+
+@pytest.mark.case("K04", "K07")
+def test_a_token_s_time_ends(desk: Desk) -> None:
+    """A token stops to count at its time, while the server runs and nothing else changes."""
+    session = desk.open("red")
+    codes = []
+    for _ in range(2):
+        codes.append(desk.list(session, "red"))
+        desk.clock.now += 101
+
+    assert ["OK", "UNAUTHENTICATED"] == codes
+
+
+@pytest.mark.case("K11")
+def test_attempts_come_back(desk: Desk) -> None:
+    """A network that failed too often is not heard, with the right token either, until an attempt has come back."""
+    session = desk.open("red")
+    guesses = {desk.list(session, f"guess-{number}") for number in range(8)}
+    unheard = desk.list(session, "red")
+    desk.clock.now += 9
+    too_early = desk.list(session, "red")
+    desk.clock.now += 2
+    heard = [desk.list(session, "red") for _ in range(10)]
+
+    assert {"UNAUTHENTICATED"} == guesses
+    assert ("UNAUTHENTICATED", "UNAUTHENTICATED") == (unheard, too_early)
+    assert ["OK"] * 10 == heard
+
+
+@pytest.mark.case("K11")
+def test_guesses_side_by_side(desk: Desk) -> None:
+    """However many guess at a time, no more are looked at than there are attempts."""
+    session = desk.open("red")
+    with ThreadPoolExecutor(8) as pool:
+        codes = set(pool.map(lambda number: desk.list(session, f"guess-{number}"), range(40)))
+
+    assert {"UNAUTHENTICATED"} == codes
+    assert 5 == desk.looks
