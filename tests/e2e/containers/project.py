@@ -3,7 +3,9 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support.engine import Container, docker, try_docker
 from tests.support.manifests import REPOSITORY
@@ -63,9 +65,9 @@ class Project:
         """Whom the services run as."""
         return f"{self.environment.get('PUID', 65532)}:{self.environment.get('PGID', 65532)}"
 
-    def override(self, service: str, **environment: str) -> None:
-        """Give a service these variables, and none but them, by a file of one's own, as people do."""
-        text = json.dumps({"services": {service: {"environment": environment}}})
+    def override(self, service: str, definition: Mapping[str, Any]) -> None:
+        """Add to the definition of a service by a file of one's own, as people do."""
+        text = json.dumps({"services": {service: definition}})
         (self.place / "docker-compose.override.yml").write_text(text)
 
     def container(self, service: str) -> Container:

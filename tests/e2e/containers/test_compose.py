@@ -220,7 +220,7 @@ class TestKilled:
     def test_server(self, project: Project) -> None:
         """A server killed while it takes files leaves whole ones only, and goes on with its volume where it was."""
         spec = {f"d{n % 7}/{n}": random_bytes(64 * KIB, seed=n) for n in range(200)}
-        project.override("client", DIRSYNC_CLIENT_BANDWIDTH_LIMIT="8MiB")
+        project.override("client", {"environment": {"DIRSYNC_CLIENT_BANDWIDTH_LIMIT": "8MiB"}})
         build(project.source, {**spec, "large": random_bytes(12 * MIB)})
         project.compose("up", "--detach")
         server = project.container("server")

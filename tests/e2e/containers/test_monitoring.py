@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from tests.support.waiting import until
 
 STAND_IN = """
 FROM {python_image}
-COPY prometheus /bin/prometheus
 RUN install --directory --owner=65534 --group=65534 /prometheus
 ENTRYPOINT ["/bin/prometheus"]
 """
@@ -24,22 +24,20 @@ pytestmark = pytest.mark.needs("prometheus")
 
 
 @pytest.fixture
-def prometheus_image(session: str, python_image: str, tmp_path: Path) -> str:
-    """An image with this machine's Prometheus, in the place of the published one: nothing is fetched for a test."""
-    program = shutil.which("prometheus")
-    assert program is not None, "promtool is here, prometheus is not"
-    context = tmp_path / "prometheus"
-    context.mkdir()
-    shutil.copy2(program, context)
-    (context / "Dockerfile").write_text(STAND_IN.format(python_image=python_image))
+def stand_in(session: str, python_image: str, tmp_path: Path) -> str:
+    """An image in the place of the published one, for this machine's Prometheus: nothing is fetched for a test."""
+    (tmp_path / "Dockerfile").write_text(STAND_IN.format(python_image=python_image))
     image = f"prometheus:{session}"
-    docker("build", "--tag", image, context, seconds=120)
+    docker("build", "--tag", image, tmp_path, seconds=120)
     return image
 
 
-def test_targets(running: Project, prometheus_image: str) -> None:
+def test_targets(running: Project, stand_in: str) -> None:
     """It finds the server and the client by their names, and both answer; services that do not run are no targets."""
-    running.environment["PROMETHEUS_IMAGE"] = prometheus_image
+    program = shutil.which("prometheus")
+    assert program is not None, "promtool is here, prometheus is not"
+    running.override("prometheus", {"volumes": [f"{os.path.realpath(program)}:/bin/prometheus:ro"]})
+    running.environment["PROMETHEUS_IMAGE"] = stand_in
     running.compose("--profile=monitoring", "up", "--detach", "prometheus")
     port = running.port("prometheus", 9090)
 
