@@ -171,8 +171,8 @@ class Limits:
     """How long a ping may stay unanswered."""
     handshake_seconds: float = 10.0
     """How long a connection may take to say who it is."""
-    connection_idle_seconds: float = 300.0
-    """A connection without calls is closed after this."""
+    connection_idle_seconds: float = 20.0
+    """A connection without calls is closed after this, so that others get its place; gRPC opens another when needed."""
     backoff_initial_seconds: float = 0.2
     """First pause before connecting again; each next one up to doubles, with full jitter."""
     backoff_max_seconds: float = 30.0

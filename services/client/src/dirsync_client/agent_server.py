@@ -63,7 +63,6 @@ def make_agent_server(  # the parts that the app joins
         pool,
         interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
         options=server_options(MAX_CALLERS),
-        maximum_concurrent_rpcs=MAX_WORKERS,
     )
     agent = AgentServicer(inbox, board, str(settings.server), settings.namespace)
     admit = _admit(token)

@@ -120,8 +120,9 @@ class Server:
                 Turnstile(holder_of, calls, rejected, (PUSH_CHANGES,)),
                 GrpcMetricsInterceptor(self.metrics, SERVED),
             ],
+            # No maximum_concurrent_rpcs: that would refuse whoever comes while others, who are over their share, wait
+            # for their refusal. How many can wait is bounded by the connections and the streams of each.
             options=server_options(settings.max_sessions),
-            maximum_concurrent_rpcs=workers,
         )
         asks = settings.token_file is not None or settings.tenants_file is not None
         authority = Authority(self._roster, self._replicas, asks=asks)
