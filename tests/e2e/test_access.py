@@ -33,6 +33,7 @@ def refused(result: Result, *words: str) -> bool:
 class TestTls:
     """Encrypted connections."""
 
+    @pytest.mark.case("K01", "K02")
     def test_server_certificate(self, pair: Pair, authority: Authority, stranger: Authority) -> None:
         """The server's certificate is checked against the given authority and name; plaintext is refused both ways."""
         pair.server(**authority.issue("server", "127.0.0.1", "mirror.test"))
@@ -52,12 +53,14 @@ class TestTls:
         assert ["", "", ""] == [result.stdout for result in wrong]
         assert [1, 1, 1] == [len(result.messages) for result in wrong]
 
+    @pytest.mark.case("K01")
     def test_plaintext_server(self, pair: Pair, authority: Authority) -> None:
         """A client that was told to encrypt does not talk to a server that does not."""
         pair.server()
 
         assert 1 == pair.command("plan", tls_ca_file=authority.file).code
 
+    @pytest.mark.case("K03")
     def test_mutual(self, pair: Pair, authority: Authority, stranger: Authority) -> None:
         """With TLS_CLIENT_CA_FILE only clients with a certificate of that authority get in."""
         pair.server(**authority.issue("server", "127.0.0.1"), tls_client_ca_file=authority.file)
@@ -106,6 +109,7 @@ class TestTls:
 class TestTokens:
     """Bearer tokens."""
 
+    @pytest.mark.case("K04", "K09")
     def test_one_token(self, pair: Pair) -> None:
         """The right token gets in; none and a wrong one are refused with one and the same text, which names neither."""
         build(pair.source, {"a": "1"})
@@ -123,6 +127,7 @@ class TestTokens:
         assert "s3cret-token" not in logged
         assert "other-token" not in logged
 
+    @pytest.mark.case("K04", "H05")
     def test_tenants(self, pair: Pair) -> None:
         """Each namespace has its own root and tokens; another's token opens neither it nor what does not exist."""
         roots = {name: pair.place / name for name in ("red", "blue")}

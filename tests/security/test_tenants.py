@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from dirsync.runtime.secrets import MAX_SECRET_CHARACTERS
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.callers import REFLECTION, Caller, End, bearer
@@ -22,6 +23,7 @@ from tests.support.wire import REPLICA, SYNC, Push, Status, Wire
 
 SECRET = random_bytes(8192)
 NOBODYS = random_bytes(8192)
+LONGEST = "x" * MAX_SECRET_CHARACTERS
 ROUNDS = 60
 
 
@@ -116,12 +118,12 @@ def test_rotation(world: World) -> None:
     server, file = world.server, world.file
     with Wire(server.address, "red") as old:
         _, push = open_push(old, "red")
-        file.say("red", tokens=("red", "scarlet"))
-        both = [status(server, "red", token).code for token in ("red", "scarlet")]
+        file.say("red", tokens=("red", LONGEST))
+        both = [status(server, "red", token).code for token in ("red", LONGEST)]
         push.send(commit()).receive()
-        file.say("red", tokens=("scarlet",))
+        file.say("red", tokens=(LONGEST,))
         ended = push.send(commit()).drain()[1]
-    now = [status(server, "red", token).code for token in ("red", "scarlet")]
+    now = [status(server, "red", token).code for token in ("red", LONGEST)]
 
     assert (["OK", "OK"], ["UNAUTHENTICATED", "OK"]) == (both, now)
     assert refused(ended), ended

@@ -155,10 +155,14 @@ def test_secrets_are_not_shown(path: Path, log: io.StringIO) -> None:
     secret = SecretFile(path, SETTING)
     replace(path, f"{CANARY}\n{CANARY}".encode())
     secret.get()
+    path.with_name("second").write_text(CANARY)
     with pytest.raises(UsageError) as missing:
         SecretFile(Path(CANARY), SETTING)
 
-    assert CANARY not in f"{secret!r} {secret} {missing.value!r} {missing.value} {log.getvalue()}"
+    token = TokenFile(path.with_name("second"), SETTING)
+    shown = f"{secret!r} {secret} {token!r} {token} {token.get()} {missing.value!r} {missing.value} {log.getvalue()}"
+
+    assert CANARY not in shown
     assert SETTING in str(missing.value)
     assert f"uid {os.geteuid()}" in str(missing.value)
 

@@ -3,6 +3,9 @@
 TLS 1.2 is the least (gRPC's own default, which no setting lowers). A server asks for its certificate at each handshake,
 so a rotated one serves the next connection and those that exist go on. A client reads again what it trusts whenever it
 connects anew (:meth:`ChannelSecurity.credentials`).
+
+Files that are bad or gone leave the last good ones in force, the authority of clients too: a port cannot listen without
+its certificate, and all of them are one reading. To trust somebody no longer, replace the file.
 """
 
 import ssl
