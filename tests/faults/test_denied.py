@@ -114,6 +114,27 @@ def test_immutable(pair: Pair) -> None:
     assert [] == differences(pair.source, pair.replica)
 
 
+@pytest.mark.privileged
+@pytest.mark.case("B08")
+@pytest.mark.parametrize("content", [b"small", FRAMED], ids=["small", "framed"])
+def test_moved_into_what_is_immutable(pair: Pair, content: bytes) -> None:
+    """A file that was renamed to where the replica takes nothing is a Problem, and the sync comes to its end."""
+    pair.server()
+    build(pair.source, {"f": File(content), "d/inside": "x"})
+    first = pair.once()
+    (pair.source / "f").rename(pair.source / "d/f")
+    try:
+        subprocess.run(["chattr", "+i", pair.replica / "d"], check=True)
+        failed = pair.once("--json")
+    finally:
+        subprocess.run(["chattr", "-i", pair.replica / "d"], check=True)
+    again = pair.once()
+
+    assert (0, 4, 0) == (first.code, failed.code, again.code)
+    assert {"d/f": "refused"} == problems(failed)
+    assert [] == differences(pair.source, pair.replica)
+
+
 def look_of(content: bytes) -> str:
     """A file's content as :func:`tests.support.trees.look` shows it."""
     return hashlib.sha256(content).hexdigest()

@@ -211,7 +211,8 @@ class Dispatcher:
         if isinstance(step, PutFile):
             # The path is not planned again while it waits for another file: that one settles first.
             self.busy[path] = ticket
-            if not self._router.send(ticket, self.replica, self._leaving, self._origin(path)):
+            leaving = _nobody if self._moves.was_refused(path) else self._leaving
+            if not self._router.send(ticket, self.replica, leaving, self._origin(path)):
                 del self.busy[path]
             elif isinstance(ticket.operation, Move):
                 self.busy[ticket.operation.source] = ticket
@@ -300,3 +301,8 @@ class Dispatcher:
         """Whether the source has a file at ``path`` of which nobody knows the digest."""
         entry = self._source.tree.get(path)
         return entry is not None and entry.kind is Kind.FILE and entry.digest == UNKNOWN
+
+
+def _nobody(_digest: bytes) -> RelPath | None:
+    """Nothing that is about to be removed is moved instead."""
+    return None

@@ -122,6 +122,10 @@ class Moves:
         """What the server would not bring to ``path`` gets there in another way."""
         self._refused.add(path)
 
+    def was_refused(self, path: RelPath) -> bool:
+        """Whether the server did not move something to ``path``: it is not asked again."""
+        return path in self._refused
+
     def give_up(self) -> None:
         """What waits for something that will not happen is brought over in other ways."""
         moved = self._source.whereabouts.moved
