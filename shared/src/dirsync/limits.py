@@ -63,6 +63,16 @@ class Limits:
     max_watchers: int = 16
     """Streams that watch an agent's events."""
 
+    # The HTTP door.
+    http_connections: int = 16
+    """Connections served at a time, each by a thread; further ones are closed at once."""
+    http_connections_per_address: int = 8
+    """Those of one address, so that it cannot keep probes out."""
+    http_seconds: float = 5.0
+    """How long a request may take to arrive, and an answer to be taken."""
+    http_request_bytes: int = 16 * KIB
+    """A request's first line and headers, in bytes."""
+
     # Credentials.
     auth_burst: int = 20
     """Wrong credentials in a row that are looked at, from one network: a person who tries, or a rotation under way."""

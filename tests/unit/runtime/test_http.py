@@ -4,16 +4,19 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.runtime import http as door
+from dirsync.limits import LIMITS
 from dirsync.runtime.health import HealthState, probe
-from dirsync.runtime.http import MAX_CONNECTIONS, HttpServer
+from dirsync.runtime.http import HttpServer
 from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, Table
 from dirsync.runtime.values import Address
+from tests.support.waiting import until
 
 LOOPBACK = Address("127.0.0.1", 0)
 
@@ -127,9 +130,11 @@ def test_unknown_host() -> None:
         HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", Metrics(), HealthState(), page)
 
 
-def test_slow_requests_are_cut(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.case("I15")
+def test_slow_requests_are_cut(health: HealthState) -> None:
     """Who sends a byte now and then is cut off in time, however often he sends one."""
-    monkeypatch.setattr(door, "REQUEST_SECONDS", 0.3)
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", Metrics(), health, page, replace(LIMITS, http_seconds=0.3))
+    server.start()
     began = time.monotonic()
     with socket.create_connection(server.address, timeout=5) as client:
         try:
@@ -139,11 +144,13 @@ def test_slow_requests_are_cut(server: HttpServer, monkeypatch: pytest.MonkeyPat
             answer = client.recv(100)
         except OSError:
             answer = b""
+    server.stop()
 
     assert b"" == answer
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.case("I27")
 def test_large_requests_are_cut(server: HttpServer) -> None:
     """Headers without end are not read to an end."""
     with socket.create_connection(server.address, timeout=5) as client:
@@ -157,19 +164,29 @@ def test_large_requests_are_cut(server: HttpServer) -> None:
     assert 200 == ask(server, "/livez")[0]
 
 
+@pytest.mark.case("I16")
 def test_connections_are_bounded(server: HttpServer) -> None:
-    """While too many connections are open further ones are closed at once, and later all is well again."""
-    idle = [socket.create_connection(server.address, timeout=5) for _ in range(MAX_CONNECTIONS)]
-    time.sleep(0.1)
-    with socket.create_connection(server.address, timeout=5) as further:
-        assert b"" == further.recv(1)
-    for connection in idle:
-        connection.close()
-    ends = time.monotonic() + 5
-    while not probe(server.address, "/livez") and time.monotonic() < ends:
-        time.sleep(0.02)
+    """Of one address's connections, and of all together, those above the bound are closed at once."""
+    first, second, third = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+    each = LIMITS.http_connections_per_address
+    with ExitStack() as stack:
 
-    assert probe(server.address, "/livez")
+        def connect(address: str) -> socket.socket:
+            return stack.enter_context(socket.create_connection(server.address, 5, (address, 0)))
+
+        def is_refused(address: str) -> bool:
+            try:
+                return connect(address).recv(1) == b""
+            except ConnectionResetError:
+                return True
+
+        for _ in range(each):
+            connect(first)
+        assert is_refused(first)
+        for _ in range(LIMITS.http_connections - each):
+            connect(second)
+        assert is_refused(third)
+    until(lambda: probe(server.address, "/livez"), "an answer after they have gone")
 
 
 def test_broken_page(health: HealthState) -> None:

@@ -8,14 +8,16 @@ import errno
 import io
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
-from threading import BoundedSemaphore, Thread
+from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
+from dirsync.limits import LIMITS, Limits
 from dirsync.runtime.events import Event
 from dirsync.runtime.health import HealthState
 from dirsync.runtime.logging import get_logger
@@ -23,14 +25,8 @@ from dirsync.runtime.metrics import Metrics
 from dirsync.runtime.page import Page, render_page
 from dirsync.runtime.values import Address
 
-MAX_CONNECTIONS = 16
-"""Connections served at a time; further ones are closed at once."""
-REQUEST_SECONDS = 5.0
-"""How long a request may take to arrive, and an answer to be taken."""
 STOP_SECONDS = 0.1
 """How often the door looks whether it is to close."""
-MAX_REQUEST_BYTES = 16 * 1024
-"""A request's first line and headers."""
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
@@ -47,8 +43,14 @@ class Answer(NamedTuple):
 class HttpServer:
     """Serves one process's metrics, health and status page from :meth:`start` to :meth:`stop`."""
 
-    def __init__(
-        self, address: Address, setting: str, metrics: Metrics, health: HealthState, page: Callable[[], Page]
+    def __init__(  # the parts that a service joins
+        self,
+        address: Address,
+        setting: str,
+        metrics: Metrics,
+        health: HealthState,
+        page: Callable[[], Page],
+        limits: Limits = LIMITS,
     ) -> None:
         """Listen on ``address``; ``setting`` is the name that the person knows it by.
 
@@ -62,7 +64,7 @@ class HttpServer:
             "/": lambda: Answer(HTTPStatus.OK, _HTML, render_page(page()).encode()),
         }
         try:
-            self._server = _Server(address, self._answer)
+            self._server = _Server(address, self._answer, limits)
         except OSError as error:
             advice = "; stop the other process or set another address" if error.errno == errno.EADDRINUSE else ""
             msg = f"{setting}={address}: cannot listen there: {error.strerror or error}{advice}"
@@ -114,16 +116,18 @@ class _Server(TCPServer):
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, address: Address, answer: Callable[[str], Answer]) -> None:
+    def __init__(self, address: Address, answer: Callable[[str], Answer], limits: Limits) -> None:
         self.answer = answer
-        self._free = BoundedSemaphore(MAX_CONNECTIONS)
+        self.limits = limits
+        self._lock = Lock()
+        self._served = Counter[str]()
         family, _, _, _, resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self.address_family = family
         super().__init__((str(resolved[0]), address.port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve in a thread of its own, or not at all while too many are served."""
-        if not self._free.acquire(blocking=False):
+        if not self._enter(client_address[0]):
             self.shutdown_request(request)
             return
         Thread(target=self._serve, args=(request, client_address), name="http-request", daemon=True).start()
@@ -138,7 +142,21 @@ class _Server(TCPServer):
             self.handle_error(request, client_address)
         finally:
             self.shutdown_request(request)
-            self._free.release()
+            self._leave(client_address[0])
+
+    def _enter(self, address: str) -> bool:
+        with self._lock:
+            full = self._served.total() >= self.limits.http_connections
+            if full or self._served[address] >= self.limits.http_connections_per_address:
+                return False
+            self._served[address] += 1
+            return True
+
+    def _leave(self, address: str) -> None:
+        with self._lock:
+            self._served[address] -= 1
+            if not self._served[address]:
+                del self._served[address]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -149,9 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Read through a deadline instead of a timeout for each byte."""
         super().setup()
-        self.connection.settimeout(REQUEST_SECONDS)
+        self.connection.settimeout(self.server.limits.http_seconds)
         self.rfile.close()
-        self.rfile = io.BufferedReader(_Deadline(self.connection))
+        self.rfile = io.BufferedReader(_Deadline(self.connection, self.server.limits))
 
     def do_GET(self) -> None:
         """Answer with the body."""
@@ -167,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Scrapes and probes are no events."""
 
     def _head(self, answer: Answer) -> None:
-        self.connection.settimeout(REQUEST_SECONDS)
+        self.connection.settimeout(self.server.limits.http_seconds)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -180,10 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
 class _Deadline(io.RawIOBase):
     """A socket's incoming bytes until a moment and a number, whichever is reached first."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self._connection = connection
-        self._ends = time.monotonic() + REQUEST_SECONDS
-        self._left = MAX_REQUEST_BYTES
+        self._ends = time.monotonic() + limits.http_seconds
+        self._left = limits.http_request_bytes
 
     def readable(self) -> bool:
         """Always."""
