@@ -1,5 +1,6 @@
-"""The module's server and a bench on it."""
+"""The module's server and a bench on it; the module's server of two tenants."""
 
 from tests.support.serving import bench, open_bench, server, wire
+from tests.support.tenants import lasting_world, world
 
-__all__ = ["bench", "open_bench", "server", "wire"]
+__all__ = ["bench", "lasting_world", "open_bench", "server", "wire", "world"]

@@ -1,25 +1,24 @@
 """Tenants of one server while it runs: what the file says counts at once, and nobody learns of anybody else."""
 
+import contextlib
 import hashlib
+import itertools
 import stat
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+import threading
+from typing import Any
 
+import grpc
 import pytest
 
 from dirsync.runtime.secrets import MAX_SECRET_CHARACTERS
 from dirsync.v1 import replica_service_pb2 as rpb
-from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.callers import REFLECTION, Caller, End, bearer
 from tests.support.content import random_bytes
-from tests.support.operations import batch, begin, commit, data, digest, end, make_directory, put
+from tests.support.operations import batch, commit, make_directory, put
 from tests.support.programs import Pair, Server
-from tests.support.proxy import Proxy
-from tests.support.savings import copy_content, signature
-from tests.support.wire import REPLICA, SYNC, Push, Status, Wire
+from tests.support.tenants import World, open_push
+from tests.support.waiting import until
+from tests.support.wire import REPLICA, SECONDS, Status, Wire
 
 SECRET = random_bytes(8192)
 NOBODYS = random_bytes(8192)
@@ -27,84 +26,11 @@ LONGEST = "x" * MAX_SECRET_CHARACTERS
 ROUNDS = 60
 
 
-class File:
-    """The tenants file; every change of it is a swap, as an orchestrator makes it."""
-
-    def __init__(self, place: Path) -> None:
-        self.path = place / "tenants.toml"
-        self._place = place
-        self._tables: dict[str, str] = {}
-
-    def say(self, name: str, *lines: str, tokens: tuple[str, ...] | None = None) -> "File":
-        """Set the table of a namespace, with its own name as its token unless others are given."""
-        digests = ", ".join(f'"{hashlib.sha256(token.encode()).hexdigest()}"' for token in tokens or (name,))
-        head = [f"[namespaces.{name}]", f'root = "{self._place / name}"', f"tokens_sha256 = [{digests}]"]
-        self._tables[name] = "\n".join([*head, *lines, ""])
-        return self.write()
-
-    def drop(self, name: str) -> "File":
-        """Leave a namespace out."""
-        del self._tables[name]
-        return self.write()
-
-    def write(self, text: str | None = None) -> "File":
-        """Write what was said, or something else."""
-        fresh = self.path.with_name("fresh")
-        fresh.write_text("".join(self._tables.values()) if text is None else text)
-        fresh.rename(self.path)
-        return self
-
-
-class World(NamedTuple):
-    """A server with the tenants ``red`` and ``blue``."""
-
-    server: Server
-    file: File
-    place: Path
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The server of this module."""
-    pair = Pair(tmp_path_factory.mktemp("pair"))
-    file = File(pair.place).say("red").say("blue", 'permissions = "fixed"', 'file_mode = "0640"', 'dir_mode = "0750"')
-    server = pair.server(tenants_file=file.path, min_free_bytes=0)
-    until_ready(server)
-    yield World(server, file, pair.place)
-    wrong = pair.end()
-
-    assert wrong == []
-
-
-@pytest.fixture(autouse=True)
-def restored(world: World) -> Iterator[None]:
-    """Each test leaves the tenants file as it was."""
-    before = world.file.path.read_text()
-    tables = dict(world.file._tables)
-    yield
-    world.file._tables = tables
-    world.file.write(before)
-
-
-def until_ready(server: Server) -> None:
-    """Return when both replicas are read."""
-    for name in ("red", "blue"):
-        server.log.wait_for("rescan.completed", namespace=name)
-
-
 def status(server: Server, namespace: str, token: str) -> End:
     """How asking for the status of a replica ends."""
     request = rpb.ReplicaServiceGetStatusRequest(namespace=namespace).SerializeToString()
     with Caller(server.address, bearer(token)) as caller:
         return caller.call(REPLICA + "GetStatus", request)
-
-
-def open_push(wire: Wire, namespace: str) -> tuple[bytes, Push]:
-    """A session and its push stream, which has had an answer."""
-    session_id = wire.open_session(namespace=namespace).session_id
-    push = wire.push(session_id)
-    push.send(commit()).receive()
-    return session_id, push
 
 
 def refused(ended: Status | End) -> bool:
@@ -225,6 +151,39 @@ def test_one_token_gone(pair: Pair) -> None:
     assert (["UNAUTHENTICATED"] * 2, ["OK"] * 2) == (gone, back)
 
 
+@pytest.mark.case("K07")
+def test_an_agent_s_watch_ends(pair: Pair) -> None:
+    """Who watches an agent's events sees none that come after his token was replaced."""
+    token = pair.place / "token"
+    token.write_text("first")
+    pair.server()
+    client = pair.client(agent_token_file=token)
+    messages: list[bytes] = []
+    numbers = itertools.count()
+
+    def write() -> bool:
+        (pair.source / f"file-{next(numbers)}").write_bytes(b"x")
+        return bool(messages)
+
+    with grpc.insecure_channel(client.address) as channel:
+        stub: Any = channel.unary_stream("/dirsync.v1.AgentService/WatchEvents")
+        call = stub(b"", metadata=[bearer("first")], timeout=SECONDS)
+
+        def read() -> None:
+            with contextlib.suppress(grpc.RpcError):
+                for message in call:
+                    messages.append(message)  # noqa: PERF402 - they are seen as they come
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        until(write, "the watch shows something")
+        token.write_text("second")
+        write()
+        reading.join(SECONDS)
+
+    assert grpc.StatusCode.UNAUTHENTICATED is call.code()
+
+
 def test_policy(world: World) -> None:
     """Each namespace's entries get the permission bits that its table says."""
     modes = {}
@@ -258,55 +217,3 @@ def test_quota_is_followed(world: World) -> None:
         push.finish()
 
     assert (["QUOTA_BYTES"], []) == (small, large)
-
-
-@pytest.mark.case("I19", "H05")
-def test_answers_take_their_time(world: World) -> None:
-    """What another tenant has takes as long to be refused as what nobody has: medians of calls that take turns."""
-    address = world.server.address
-    # From an address of its own: so many refusals would be held against the other tests.
-    with (
-        Proxy(address, source="127.0.8.1") as proxy,
-        Wire(proxy.address, "red") as red,
-        Wire(proxy.address, "blue") as blue,
-    ):
-        _, push = open_push(red, "red")
-        push.send(begin(1, b"secret", len(SECRET)), data(1, SECRET), end(1, digest(SECRET)), commit()).receive()
-        push.finish()
-        session_id, stream = open_push(blue, "blue")
-        numbers = iter(range(1, 1_000_000))
-
-        def described(content: bytes) -> object:
-            return signature(blue, session_id, digest(content))
-
-        def copied(content: bytes) -> object:
-            number = next(numbers)
-            answer = stream.send(batch(copy_content(number, b"copy", content)), commit()).receive()
-            return [(failure.outcome, failure.reason, failure.message) for failure in answer.failures]
-
-        def opened(name: str) -> object:
-            request = pb.OpenSessionRequest(protocol_version=1, namespace=name, client_id="c", instance_id="i")
-            return blue.call(SYNC + "OpenSession", request).status
-
-        pairs = [
-            _compare(described, SECRET, NOBODYS),
-            _compare(copied, SECRET, NOBODYS),
-            _compare(opened, "red", "gray"),
-        ]
-        stream.finish()
-
-    assert [True] * 3 == [same for same, _ in pairs]
-    assert [] == [ratio for _, ratio in pairs if not 1 / 3 < ratio < 3]
-
-
-def _compare(ask: Callable[..., object], one: object, other: object) -> tuple[bool, float]:
-    """Whether both are answered alike, and how many times longer one takes than the other."""
-    answers: list[set[str]] = [set(), set()]
-    seconds: list[list[float]] = [[], []]
-    for turn in range(2 * ROUNDS):
-        which = turn % 2
-        started = time.perf_counter()
-        answer = ask(other if which else one)
-        seconds[which].append(time.perf_counter() - started)
-        answers[which].add(repr(answer))
-    return answers[0] == answers[1], statistics.median(seconds[0]) / statistics.median(seconds[1])

@@ -71,6 +71,9 @@ class Proxy:
                 except OSError:
                     near.close()
                     continue
+                for end in (near, far):
+                    # What is relayed was meant to go at once; nothing waits for what may follow.
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with self._lock:
                     self._open |= {near, far}
                 threading.Thread(target=self._relay, args=(near, far, True), daemon=True).start()

@@ -28,6 +28,7 @@ from dirsync.wire.agent import (
     encode_sync_result,
     view_hold,
 )
+from dirsync_client.agent_door import AgentDoor
 from dirsync_client.inbox import Inbox
 from dirsync_client.status import Status, StatusBoard
 
@@ -41,11 +42,12 @@ EVENTS_KEPT = 1000
 class AgentServicer:
     """Handlers of ``AgentService``; each takes raw bytes."""
 
-    def __init__(self, inbox: Inbox, board: StatusBoard, server: str, namespace: str) -> None:
+    def __init__(self, inbox: Inbox, board: StatusBoard, server: str, namespace: str, door: AgentDoor) -> None:
         self._inbox = inbox
         self._board = board
         self._server = server
         self._namespace = namespace
+        self._door = door
         self._watchers = threading.BoundedSemaphore(LIMITS.max_watchers)
 
     def get_status(self, _raw: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -105,12 +107,15 @@ class AgentServicer:
         """Events as they happen."""
         if not self._watchers.acquire(blocking=False):
             raise LimitExceeded("max_watchers", f"{LIMITS.max_watchers} watch already; ask one of them to stop")
+        may_go_on = self._door.keep(context)
         feed = _Feed()
         unsubscribe = subscribe(feed.put)
         try:
             # The callback ends the feed, so that a stream that was cancelled holds no thread.
             if context.add_callback(feed.end):
-                yield from feed.messages()
+                for message in feed.messages():
+                    may_go_on()
+                    yield message
         finally:
             unsubscribe()
             self._watchers.release()

@@ -6,9 +6,7 @@ import grpc
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
-from dirsync.runtime.bearer import Caller, matches
 from dirsync.runtime.catalogue import Metric
-from dirsync.runtime.door import Door, Refused
 from dirsync.runtime.fields import variable_name
 from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.health import HealthState
@@ -22,9 +20,10 @@ from dirsync.runtime.secrets import TokenFile
 from dirsync.runtime.tls import NamedFile, server_credentials
 from dirsync.wire.admission import admission
 from dirsync.wire.channel import server_options
-from dirsync.wire.service import AGENT_SERVICE, Admit, generic_handler, methods
+from dirsync.wire.service import AGENT_SERVICE, generic_handler, methods
 from dirsync.wire.turnstile import Turnstile
 from dirsync_client.agent import AgentServicer
+from dirsync_client.agent_door import AgentDoor
 from dirsync_client.connection import own_identity
 from dirsync_client.inbox import Inbox
 from dirsync_client.settings import ClientSettings
@@ -64,27 +63,14 @@ def make_agent_server(  # the parts that the app joins
         interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
         options=server_options(MAX_CALLERS),
     )
-    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace)
-    admit = _admit(token)
-    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=admit),))
+    door = AgentDoor(token)
+    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, door)
+    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=door.admit),))
     add_health_service(server, health, AGENT_SERVICE)
     if settings.reflection:
-        add_reflection(server, (AGENT_SERVICE,), admission(admit, rejected, REFLECTION_METHOD))
+        add_reflection(server, (AGENT_SERVICE,), admission(door.admit, rejected, REFLECTION_METHOD))
     _bind(server, settings)
     return server
-
-
-def _admit(token: TokenFile | None) -> Admit:
-    """Lets in whoever shows the token, or everybody where there is none."""
-    if token is None:
-        return lambda _context: None
-    door = Door()
-
-    def check(caller: Caller) -> None:
-        if not any(matches(caller.token, token.get())):
-            raise Refused
-
-    return lambda context: door.enter(context, check)
 
 
 def _bind(server: grpc.Server, settings: ClientSettings) -> None:

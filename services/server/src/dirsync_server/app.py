@@ -127,7 +127,7 @@ class Server:
         asks = settings.token_file is not None or settings.tenants_file is not None
         authority = Authority(self._roster, self._replicas, asks=asks)
         sync = SyncServicer(authority, self._sessions, self.metrics)
-        reader = ReplicaServicer(authority, self._sessions, self._not_ready_reason)
+        reader = ReplicaServicer(authority, self._sessions)
         wire = self.metrics.family("dirsync_wire_bytes_total")
 
         def on_wire(direction: str, size: int) -> None:

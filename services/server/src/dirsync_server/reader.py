@@ -1,6 +1,6 @@
 """``ReplicaService``: the reader's door."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -28,15 +28,9 @@ from dirsync_server.verify import verify
 class ReplicaServicer:
     """Handlers of ``ReplicaService``; each takes raw bytes."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        sessions: Sessions,
-        not_ready_reason: Callable[[], str],
-    ) -> None:
+    def __init__(self, authority: Authority, sessions: Sessions) -> None:
         self._authority = authority
         self._sessions = sessions
-        self._not_ready_reason = not_ready_reason
 
     def get_status(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Whether a replica can be used, and what it holds."""
@@ -55,7 +49,7 @@ class ReplicaServicer:
                 generation=replica.generation,
                 server_version=__version__,
                 seconds_since_commit=since,
-                not_ready_reason=self._not_ready_reason(),
+                not_ready_reason=replica.trouble(),
             )
         return encode_status(status)
 
