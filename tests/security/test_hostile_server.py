@@ -1,6 +1,7 @@
 """A server that lies to its client: the client says so and ends, and its source is as it was."""
 
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.hostile import Say, hostile_server, once, opened
+from tests.support.limited import limited
 from tests.support.operations import directory, file
 from tests.support.programs import Pair, Result
 from tests.support.trees import build, look
@@ -42,11 +44,11 @@ def source(tmp_path: Path) -> Iterable[Pair]:
     assert wrong == []
 
 
-def command(pair: Pair, name: str, answers: dict[str, Say]) -> Result:
+def command(pair: Pair, name: str, answers: dict[str, Say], *prefix: str) -> Result:
     """Run a command against a server that answers like this; the source must stay as it was."""
     before = look(pair.source)
     with hostile_server(answers) as address:
-        result = pair.command(name, server=address)
+        result = pair.command(name, prefix=prefix, server=address)
 
     assert before == look(pair.source)
     return result
@@ -175,3 +177,45 @@ def test_order_is_not_too_strict(source: Pair) -> None:
     }
 
     assert 0 == command(source, "plan", answers).code
+
+
+def wide(_: Iterable[bytes]) -> Iterable[bytes]:
+    """A directory without end."""
+    return (page(0, [(b"%09d" % number, file(b""))], last=False) for number in count())
+
+
+def wide_below(_: Iterable[bytes]) -> Iterable[bytes]:
+    """The same as entries."""
+    return (entries((b"%09d" % number, file(b""))) for number in count())
+
+
+def deep(asked: Iterable[bytes]) -> Iterable[bytes]:
+    """A directory in each directory."""
+    paths = pb.ListDirectoriesRequest.FromString(next(iter(asked))).paths
+    return (page(number, [(b"d", DIRECTORY)]) for number in range(len(paths)))
+
+
+ENDLESS: dict[str, tuple[str, Say, Say]] = {
+    "wide once": ("once", wide, wide_below),
+    "deep once": ("once", deep, wide_below),
+    "wide plan": ("plan", wide, wide_below),
+    "wide verify": ("verify", wide, wide_below),
+}
+
+
+@pytest.mark.case("J05", "J09")
+@pytest.mark.parametrize("name, listing, below", ENDLESS.values(), ids=ENDLESS)
+def test_endless(source: Pair, name: str, listing: Say, below: Say) -> None:
+    """A listing that goes on for ever, in width or depth, ends the command by the limit's name."""
+    answers: dict[str, Say] = {
+        "SyncService/OpenSession": once(opened()),
+        "SyncService/ListDirectories": listing,
+        "SyncService/CloseSession": once(pb.CloseSessionResponse()),
+        "ReplicaService/GetStatus": once(STATUS),
+        "ReplicaService/ListEntries": below,
+        "ReplicaService/VerifyContent": below,
+    }
+    result = command(source, name, answers, *limited(max_listed_entries=1000, max_path_bytes=100))
+
+    assert 1 == result.code
+    assert "the server lists" in "".join([*result.messages, *(str(event) for event in result.events)])

@@ -35,6 +35,9 @@ class Limits:
     """What a batch of small operations aims at, in bytes."""
     inline_file_bytes: int = 64 * KIB
     """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
+    max_listed_entries: int = 20_000_000
+    """Entries that a client takes from its server's listings: twice what a server takes unless it is told otherwise.
+    Each costs the client some 300 bytes."""
     listing_bytes: int = 256 * KIB
     """What one page of a listing aims at, in bytes."""
     max_frame_pieces: int = 16_384

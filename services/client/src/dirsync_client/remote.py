@@ -22,6 +22,7 @@ from dirsync.wire.replica import (
     encode_verify,
 )
 from dirsync.wire.service import REPLICA_SERVICE, Caller
+from dirsync_client.allowance import Allowance
 from dirsync_client.connection import ServerConnection
 
 
@@ -75,13 +76,15 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
     So are directories that live only through ignored content: a session with these rules would not see them.
 
     Raises:
-        RemoteError: they come in another order, twice, or without the directories that they are in.
+        RemoteError: they come in another order, twice, without the directories that they are in, or without end.
     """
     tree = Tree(attributes)
     left_out: RelPath | None = None
     holders: list[RelPath] = []
     last: list[bytes] = []
+    allowance = Allowance()
     for path, entry in entries:
+        allowance.take(path)
         names = components(path)
         if names <= last:
             msg = f"the server listed {abbreviate(path)} out of order or twice"

@@ -12,6 +12,7 @@ from dirsync.tree.entry import Entry, Record, covered, directory_entry, pack
 from dirsync.tree.path import ROOT, RelPath, join, split
 from dirsync.tree.tree import Tree
 from dirsync.wire.session import Page
+from dirsync_client.allowance import Allowance
 
 DIRECTORIES_PER_CALL = 1000
 """Directories that one listing call asks for."""
@@ -31,15 +32,16 @@ def fetch(base: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath
         moved: directories of ``base`` that the replica may have elsewhere: path in ``base`` to path there.
 
     Raises:
-        RemoteError: what was listed does not have that digest.
+        RemoteError: what was listed does not have that digest, or has no end.
     """
     tree = base.copy()
+    allowance = Allowance()
     for path, there in moved.items():
         _expect(tree, base, path, there)
     due = [ROOT] if tree.digest() != root_digest else []
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
-        due.extend(_take_listing(tree, batch, lister(batch)))
+        due.extend(_take_listing(tree, batch, lister(batch), allowance))
     if tree.digest() != root_digest:
         msg = "the server's listing does not have the root digest that the server named"
         raise RemoteError(msg, reason="LISTING_INCONSISTENT")
@@ -56,13 +58,16 @@ def _expect(tree: Tree, base: Tree, path: RelPath, there: RelPath) -> None:
         tree.put(RelPath(there + below[len(path) :]), record)
 
 
-def _take_listing(tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page]) -> Iterator[RelPath]:
+def _take_listing(
+    tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page], allowance: Allowance
+) -> Iterator[RelPath]:
     """Put what was listed into the tree; yields the subdirectories that have to be listed as well."""
     seen: set[bytes] = set()
     for page in pages:
         path = paths[page.directory]
         for name, entry in page.children:
             child = join(path, name)
+            allowance.take(child)
             if entry.is_directory:
                 if _take_directory(tree, child, entry):
                     yield child
