@@ -13,15 +13,17 @@ class Event(StrEnum):
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
     CONFIG_RELOADED = "config.reloaded"
-    """A file that we watch (certificate, token) changed and was taken: ``path``."""
+    """A file that we watch (certificate, token, tenants) changed and was taken: ``setting``."""
     CONFIG_REJECTED = "config.rejected"
-    """A file that we watch changed into something unusable; the last good one stays: ``path``, ``problem``."""
+    """A file that we watch is gone, or has something that cannot be used (now): ``setting``, ``problem``. The last good
+    one stays, save that nobody is let in without the files that say who may enter."""
 
     SESSION_OPENED = "session.opened"
     SESSION_CLOSED = "session.closed"
     CONNECTION_LOST = "connection.lost"
     CONNECTION_RESTORED = "connection.restored"
     AUTH_REJECTED = "auth.rejected"
+    """``method``, ``reason``, ``problem``; with the reason ``RATE_LIMITED`` the network instead (``peer``), once."""
     REQUEST_REJECTED = "request.rejected"
 
     SYNC_STARTED = "sync.started"
