@@ -212,7 +212,7 @@ def test_health_and_what_does_not_exist(world: World) -> None:
 @pytest.mark.case("K04")
 @pytest.mark.parametrize("size", [20_000, 1 << 20])
 def test_large_header(world: World, size: int) -> None:
-    """A header that is larger than all headers may be ends the call by gRPC's own rule, and opens nothing; others go on."""
+    """A header larger than all may be together ends the call by gRPC's own rule, and opens nothing; others go on."""
     address = world.server.address
     with Caller(address, bearer("x" * size)) as caller:
         ended = caller.call(REPLICA + "GetStatus", world.proper[REPLICA + "GetStatus"])
