@@ -16,9 +16,9 @@ class InvalidList(Exception):
 
 
 class ExpectedSkip(NamedTuple):
-    """A skip that is right on a machine without a capability."""
+    """A skip that is right on a machine without one of these capabilities."""
 
-    without: Capability
+    without: tuple[Capability, ...]
     reason: str
 
 
@@ -52,7 +52,9 @@ def _expected_skip(key: str, entry: object, cases: set[str]) -> ExpectedSkip:
         raise InvalidList(msg)
     match entry:
         case {"without": str(word), "reason": str(reason), **rest} if reason and not rest:
-            return ExpectedSkip(capability(word), reason)
+            return ExpectedSkip((capability(word),), reason)
+        case {"without": [_, *_] as words, "reason": str(reason), **rest} if reason and not rest:
+            return ExpectedSkip(tuple(map(capability, words)), reason)
     msg = f"expected_skips.toml: {key} needs exactly `without` and `reason`"
     raise InvalidList(msg)
 
@@ -70,7 +72,7 @@ def judge(
     outcomes: Iterable[Outcome], expected: Mapping[str, ExpectedSkip], has: Callable[[Capability], bool]
 ) -> Iterator[str]:
     """One line for each skip that nobody expected, and for each expected one that did not happen."""
-    in_force = {key for key, skip in expected.items() if not has(skip.without)}
+    in_force = {key for key, skip in expected.items() if not all(map(has, skip.without))}
     ran: set[str] = set()
     skipped: set[str] = set()
     for outcome in outcomes:
@@ -82,4 +84,5 @@ def judge(
                 f"expect on this machine: {outcome.reason}"
             )
     for key in sorted(ran - skipped):
-        yield f"expected_skips.toml: {key} no longer skips without {expected[key].without.value}; remove it"
+        lacking = ", ".join(capability.value for capability in expected[key].without if not has(capability))
+        yield f"expected_skips.toml: {key} no longer skips without {lacking}; remove it"

@@ -81,7 +81,7 @@ def test_log_stays_in_line(pair: Pair) -> None:
     } == synced
 
 
-@pytest.mark.case("E04", "E10")
+@pytest.mark.case("D17", "E04", "E10")
 def test_longest_names(pair: Pair) -> None:
     """Names of 255 bytes, of files small and large, directories and links, arrive; so does a path of 100,000 bytes."""
     pair.server()

@@ -8,8 +8,8 @@ from tests.cases import ExpectedSkip, InvalidList, Outcome, judge, parse_cases, 
 A18 = frozenset({"A18"})
 RAN = Outcome("t.py::ran", A18, skipped=False)
 SKIPPED = Outcome("t.py::skipped", A18, skipped=True, reason="no engine")
-BY_CASE = {"A18": ExpectedSkip(Capability.DOCKER, "needs an engine")}
-BY_TEST = {"t.py::skipped": ExpectedSkip(Capability.DOCKER, "needs an engine")}
+BY_CASE = {"A18": ExpectedSkip((Capability.DOCKER,), "needs an engine")}
+BY_TEST = {"t.py::skipped": ExpectedSkip((Capability.DOCKER,), "needs an engine")}
 
 
 def has_all(_: Capability) -> bool:
@@ -60,6 +60,14 @@ def test_an_entry_without_a_test_in_this_run_is_not_judged() -> None:
     assert [] == complaints
 
 
+def test_one_lacking_capability_of_several_is_enough() -> None:
+    """A test that needs two things skips without either."""
+    expected = parse_expected_skips('A18 = { without = ["docker", "loop"], reason = "needs both" }', {"A18"})
+
+    assert [] == list(judge([SKIPPED], expected, lambda capability: capability is not Capability.LOOP))
+    assert [] != list(judge([SKIPPED], expected, has_all))
+
+
 def test_an_entry_not_in_force_is_not_stale() -> None:
     """On a machine that has everything, the list for poorer ones stays."""
     complaints = list(judge([RAN], BY_CASE, has_all))
@@ -85,6 +93,8 @@ def test_the_list_is_read() -> None:
         ('Z99 = { without = "docker", reason = "x" }', "Z99"),
         ('A18 = { without = "luck", reason = "x" }', "luck"),
         ('A18 = { without = "docker", reason = "" }', "A18"),
+        ('A18 = { without = [], reason = "x" }', "A18"),
+        ('A18 = { without = ["docker", "luck"], reason = "x" }', "luck"),
         ('A18 = { without = "docker" }', "A18"),
         ('A18 = { without = "docker", reason = "x", until = "later" }', "A18"),
         ('A18 = "docker"', "A18"),
