@@ -274,7 +274,7 @@ class TestLimits:
 
         client.wait_for("guard.released", hold=held["hold"])
         wait_until_equal(pair)
-        assert 7 == len(client.log.all("file.deleted"))
+        until(lambda: 7 == len(client.log.all("file.deleted")), "seven deletes in the log")
 
     @pytest.mark.case("G06")
     def test_over_seconds(self, pair: Pair) -> None:
