@@ -15,10 +15,10 @@ from tests.support.programs import Pair
 from tests.support.trees import build, differences
 from tests.support.wire import OK, Wire
 
-OURS = (b".nfs", b".dirsync")
+RESERVED = (b".nfs", b".dirsync")
 """How the names begin that mean something to us; constants of the code are what hypothesis likes to try."""
 names = st.binary(min_size=1, max_size=60).filter(
-    lambda name: name not in (b".", b"..") and not {0, 47} & set(name) and not name.startswith(OURS)
+    lambda name: name not in (b".", b"..") and not {0, 47} & set(name) and not name.startswith(RESERVED)
 )
 
 
