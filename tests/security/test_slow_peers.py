@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
@@ -22,7 +23,7 @@ from tests.support.limited import limited
 from tests.support.operations import batch, commit, make_directory, put
 from tests.support.programs import Pair, Server
 from tests.support.waiting import SECONDS, until
-from tests.support.wire import OK, REPLICA, SYNC, Status, Wire, stream_open
+from tests.support.wire import AGENT, OK, REPLICA, SYNC, Status, Wire, stream_open
 
 PAUSE = 0.05
 """Between two bytes of a peer that sends one at a time."""
@@ -248,3 +249,21 @@ def test_share(server: Server) -> None:
 
         assert ("RESOURCE_EXHAUSTED", "MAX_CALLS_PER_CALLER") == statuses[-1][:2]
         until(lambda: wire.call(REPLICA + "GetStatus", request).status == OK, "an answer")
+
+
+@pytest.mark.case("I15")
+def test_agent(tmp_path: Path) -> None:
+    """A running client's agent lets go of slow peers in the same way."""
+    pair = Pair(tmp_path / "pair")
+    pair.server()
+    client = pair.client(prefix=limited(**LIMITS))
+    methods = [AGENT + name for name in ("GetStatus", "SyncNow", "ListProblems", "ApproveHold", "WatchEvents")]
+    with Peer(client.address) as silent, Peer(client.address, window=0) as deaf:
+        unsaid = {silent.headers(method) for method in methods}
+        untaken = {deaf.call(AGENT + name, b"") for name in ("GetStatus", "SyncNow")}
+        until(lambda: unsaid <= silent.ended and untaken <= deaf.ended, "the end of all calls")
+
+        assert len(unsaid) + len(untaken) == client.metrics().value("dirsync_rejected_total", reason="limit")
+    wrong = pair.end()
+
+    assert wrong == []

@@ -90,8 +90,8 @@ class Stalls:
         for wait in overdue:
             wait.ended = LimitExceeded(wait.what, _complaint(wait.what))
             wait.over()
-            wait.end()
             self._ended(wait.ended, wait.method)
+            wait.end()
 
     def _look(self) -> None:
         pause = min(LIMITS.request_seconds, LIMITS.stalled_response_seconds) / _LOOKS
