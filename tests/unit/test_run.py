@@ -12,12 +12,13 @@ import pytest
 RUN = Path(__file__).resolve().parents[2] / "scripts" / "run.py"
 
 SERVICE = """
-import os, signal, sys, time
+import os, signal, sys
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(int(os.environ.get("{name}_STOPS", "0"))))
+# Waited for, not handled: a signal that comes just before a sleep begins would be handled after it.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("{name}.started", file=sys.stderr)
-time.sleep(float(os.environ.get("{name}_SECONDS", "60")))
-sys.exit(int(os.environ.get("{name}_ENDS", "0")))
+stopped = signal.sigtimedwait([signal.SIGTERM], float(os.environ.get("{name}_SECONDS", "60")))
+sys.exit(int(os.environ.get("{name}_STOPS" if stopped else "{name}_ENDS", "0")))
 """
 
 Start = Callable[..., subprocess.Popen[str]]
