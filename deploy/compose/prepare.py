@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Let services that are not root use bind mounts, whoever made them. Run as root, once, before they start.
+"""Let services that are not root use their mounts, whoever made them. Run as root, once, before they start.
 
 Docker makes a missing mount point as root, and nobody but root can write there. So, for each directory:
 
@@ -8,7 +8,9 @@ Docker makes a missing mount point as root, and nobody but root can write there.
 - an empty one of root that he need only read is given to whoever owns the project, who is to put files into it;
 - one that holds something is nobody's to give: this says who lacks what, and fails, which keeps the services down.
 
-Nothing else is touched, and nothing below a directory ever. It needs Python alone, so any image with one will do.
+Nothing else is touched, and nothing below such a directory ever. A volume of the services' own holds what they remember
+and nothing of anybody else: it is given to their user with all that is in it, so that a change of user forgets nothing.
+It needs Python alone, so any image with one will do.
 """
 
 import argparse
@@ -25,11 +27,13 @@ class Access(StrEnum):
 
     READ = "read"
     WRITE = "write"
+    OWN = "own"
+    """Write, and nobody else has anything there."""
 
     @property
     def mode(self) -> int:
         """As ``access(2)`` takes it."""
-        return os.R_OK | os.X_OK | (os.W_OK if self is Access.WRITE else 0)
+        return os.R_OK | os.X_OK | (0 if self is Access.READ else os.W_OK)
 
 
 class Owner(NamedTuple):
@@ -67,7 +71,7 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """From ``read:PATH=NAME`` or ``write:PATH=NAME``."""
+        """From ``read:PATH=NAME``, ``write:PATH=NAME`` or ``own:PATH=NAME``."""
         access, _, rest = text.partition(":")
         path, _, shown = rest.partition("=")
         return cls(Access(access), Path(path), shown or path)
@@ -104,6 +108,8 @@ def usable(place: Place, user: Owner) -> bool:
 
 def prepare(place: Place, user: Owner, project: Owner) -> str | None:
     """Give the directory away if it is to be given; a line for people if its user still cannot use it."""
+    if place.access is Access.OWN:
+        return take_over(place, user)
     owner = Owner.of(place.path)
     can = usable(place, user)
     empty = not any(place.path.iterdir())
@@ -118,6 +124,40 @@ def prepare(place: Place, user: Owner, project: Owner) -> str | None:
     if can or usable(place, user):
         return None
     return f"prepare: {refusal(place, user, Owner.of(place.path), place.path.stat().st_mode)}"
+
+
+def take_over(place: Place, user: Owner) -> str | None:
+    """Give the directory to the user with all that is in it; a line for people if that cannot be done.
+
+    A service that runs already may remove files meanwhile.
+    """
+    taken = False
+    try:
+        for _, directories, files, descriptor in os.fwalk(place.path, onerror=_unless_gone):
+            for name in (".", *directories, *files):
+                taken |= _give(name, descriptor, user)
+    except OSError as error:
+        return f"prepare: {place.shown}: {user} cannot become the owner of all of it: {error.strerror}"
+    if taken:
+        print(f"prepare: {place.shown} is {user}'s now")
+    return None
+
+
+def _give(name: str, directory: int, user: Owner) -> bool:
+    """Give one name in an open directory to the user; whether it was somebody else's."""
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if Owner(status.st_uid, status.st_gid) == user:
+            return False
+        os.chown(name, *user, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def refusal(place: Place, user: Owner, owner: Owner, mode: int) -> str:
@@ -136,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="prepare", description=__doc__.partition("\n")[0])
     parser.add_argument("--user", type=Owner.parse, required=True, metavar="UID:GID", help="whom the services run as")
     parser.add_argument("--project", type=Path, required=True, metavar="FILE", help="its owner owns the project")
-    parser.add_argument("places", type=Place.parse, nargs="+", metavar="read|write:DIRECTORY=NAME")
+    parser.add_argument("places", type=Place.parse, nargs="+", metavar="read|write|own:DIRECTORY=NAME")
     arguments = parser.parse_args(argv)
     project = Owner.of(arguments.project)
     problems = [problem for place in arguments.places if (problem := prepare(place, arguments.user, project))]

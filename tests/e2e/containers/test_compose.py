@@ -212,6 +212,22 @@ class TestOwners:
         assert {"precious"} == set(look(project.replica))
         assert "created" == project.container("server").state["Status"]
 
+    @as_root
+    def test_another_user(self, project: Project) -> None:
+        """Services that run as somebody else from now on know what they knew: nothing is read or sent again."""
+        build(project.source, {"large": random_bytes(MIB), "small": "s"})
+        project.up()
+        project.until_equal()
+        project.down("--timeout=3")
+        project.environment |= {"PUID": "12345", "PGID": "12345"}
+        for path in (project.replica, *project.replica.rglob("*")):
+            os.chown(path, 12345, 12345)
+        project.up()
+        project.until_equal()
+        client = scrape(project.port("client", 9102))
+
+        assert (0, 0) == tuple(client.value(f"dirsync_{name}_bytes_total") for name in ("hashed", "literal"))
+
 
 class TestKilled:
     """Containers that end without notice."""

@@ -2,11 +2,13 @@
 
 import importlib.util
 import itertools
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tests.support.manifests import REPOSITORY
+from tests.support.trees import Link, build
 
 
 def _load() -> ModuleType:
@@ -56,6 +58,22 @@ def test_not_empty(place: object, usable: bool, owner: object) -> None:
 def test_project_of_root() -> None:
     """Where root cloned the project, the source stays root's."""
     assert None is prepare.new_owner(READ, usable=True, empty=True, owner=ROOT, user=USER, project=ROOT)
+
+
+@pytest.mark.privileged
+def test_own(tmp_path: Path) -> None:
+    """A volume of the services' own follows them with all that is in it; a link there leads nowhere else."""
+    outside = tmp_path / "outside"
+    outside.write_text("somebody else's")
+    volume = tmp_path / "volume"
+    build(volume, {"index": "", "signatures/deep/one": "", "link": Link(str(outside))})
+    place = prepare.Place.parse(f"own:{volume}=server-state")
+    said = [prepare.prepare(place, USER, PERSON) for _ in range(2)]
+    owners = {path.relative_to(tmp_path).parts[0]: path.lstat().st_uid for path in tmp_path.rglob("*")}
+
+    assert [None, None] == said
+    assert {"outside": 0, "volume": 65532} == owners
+    assert {65532} == {path.lstat().st_uid for path in (volume, *volume.rglob("*"))}
 
 
 @pytest.mark.parametrize(
