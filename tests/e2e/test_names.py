@@ -164,7 +164,7 @@ def test_names_like_ours(pair: Pair) -> None:
     assert not (pair.replica / ".dirsync-staging-2").exists()
 
 
-@pytest.mark.case("E07")
+@pytest.mark.case("A07", "E07")
 @pytest.mark.privileged
 def test_names_like_ours_in_a_mount(pair: Pair) -> None:
     """Where staging must be in the root, what was there under its name stays, and a source's is a Problem by name."""

@@ -231,6 +231,7 @@ class TestTimes:
 
 
 @pytest.mark.case("D19")
+@pytest.mark.privileged
 def test_modes(pair: Pair) -> None:
     """Permission bits are kept, the one to execute above all; setuid, setgid and sticky never are."""
     modes = [0o644, 0o755, 0o700, 0o400, 0o000, 0o111, 0o4755, 0o2755, 0o6777, 0o1777]

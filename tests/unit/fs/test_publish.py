@@ -247,7 +247,7 @@ def test_parent_is_gone(replica: Replica, act: str) -> None:
     assert [] == replica.names()
 
 
-@pytest.mark.parametrize("mode", [0o555, 0o000, 0o311])
+@pytest.mark.parametrize("mode", [0o555, pytest.param(0o000, marks=pytest.mark.privileged), 0o311])
 @pytest.mark.parametrize("act", ["file", "directory", "link", "remove"])
 def test_own_directory_without_permission(tmp_path: Path, act: str, mode: int) -> None:
     """Directories of ours that we made unwritable are opened up for the act, and have their mode again after it."""

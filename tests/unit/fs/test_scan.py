@@ -154,6 +154,7 @@ def test_unreadable_directory_keeps_what_was_known(tmp_path: Path) -> None:
         assert {path_of("d"): ProblemKind.UNREADABLE} == {path: p.kind for path, p in found.problems.items()}
 
 
+@pytest.mark.privileged
 def test_unreadable_entries_keep_what_was_known(tmp_path: Path) -> None:
     """Where names can be listed but not looked at, each is a problem and none is gone."""
     make(tmp_path, "d/a=1 d/e/b=2")

@@ -47,6 +47,7 @@ def test_sibling(base: Path, root: Root) -> None:
         assert ["r"] == listing(base)
 
 
+@pytest.mark.privileged
 def test_in_root(base: Path, root: Root) -> None:
     """Where the parent cannot be written, staging is in the root and its name is reserved."""
     owned_by_nobody(base / "r")
@@ -69,6 +70,7 @@ def test_root_with_a_long_name(tmp_path: Path) -> None:
         assert frozenset({STAGING_NAME}) == staging.reserved_names
 
 
+@pytest.mark.privileged
 def test_read_only_root(base: Path, root: Root) -> None:
     """A root that cannot be written at all is refused with the user that cannot."""
     with as_nobody(base), pytest.raises(UsageError, match=r"r cannot be written by uid \d+: Permission denied"):
