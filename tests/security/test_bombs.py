@@ -18,6 +18,7 @@ from tests.support.hostile import hostile_server
 from tests.support.http2 import END_STREAM, Kind, Peer, frame, message
 from tests.support.operations import batch, digest, make_directory
 from tests.support.programs import Pair, Process, Server
+from tests.support.serving import faultless
 from tests.support.waiting import until
 from tests.support.wire import OK, REPLICA, SYNC, Wire, stream_open
 
@@ -48,11 +49,8 @@ REFUSED = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "NOT
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of its own, because what it costs is measured."""
-    pair = Pair(tmp_path_factory.mktemp("pair"))
-    yield pair.server(min_free_bytes=0)
-    wrong = pair.end()
-
-    assert wrong == []
+    with faultless(tmp_path_factory.mktemp("pair")) as server:
+        yield server
 
 
 def peak_kib(process: Process) -> int:

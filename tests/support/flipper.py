@@ -9,29 +9,24 @@ makes the race as hard as one by an attacker, and dies with its parent.
 
 import ctypes
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_AT_FDCWD, _EXCHANGE, _PR_SET_PDEATHSIG = -100, 2, 1
+from tests.support.beside import begin, beside
+
+_AT_FDCWD, _EXCHANGE = -100, 2
 
 
 @contextmanager
 def flipping(path: Path, link: Path) -> Iterator[None]:
     """While this lasts, what is at these two paths changes places all the time; after it everything is back."""
     inode = path.lstat().st_ino
-    process = subprocess.Popen([sys.executable, __file__, str(path), str(link)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
     try:
-        yield
+        with beside("tests.support.flipper", path, link):
+            yield
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
         if path.lstat().st_ino != inode:
             exchange(path, link)
 
@@ -64,8 +59,7 @@ def _exchange(library: ctypes.CDLL, first: bytes, second: bytes) -> None:
 
 def _flip(first: bytes, second: bytes) -> None:
     library = _library()
-    library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.write(1, b"ready\n")
+    begin()
     while True:
         with suppress(FileNotFoundError):
             _exchange(library, first, second)

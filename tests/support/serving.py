@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,14 +48,21 @@ class Bench(NamedTuple):
         assert OK == status
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def faultless(place: Path) -> Iterator[Server]:
     """A server; it must live to the end and have nothing to complain of."""
-    pair = Pair(tmp_path_factory.mktemp("pair"))
+    pair = Pair(place)
     yield pair.server(min_free_bytes=0)
     wrong = pair.end()
 
     assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for the module."""
+    with faultless(tmp_path_factory.mktemp("pair")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,17 @@ Every version is of one letter, so whoever reads two letters has read a mixture.
 that makes the race as hard as it can be, and dies with its parent.
 """
 
-import ctypes
 import itertools
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
+from tests.support.beside import begin, beside
+
 _LONGEST_PAUSE = 0.002
 """Seconds between two writes."""
 
@@ -27,16 +25,8 @@ def writing(files: Mapping[Path, int], *, truncates: bool) -> Iterator[None]:
     for path, size in files.items():
         path.write_bytes(b"A" * size)
     named = [argument for path, size in files.items() for argument in (str(path), str(size))]
-    command = [sys.executable, __file__, str(int(truncates)), *named]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    try:
+    with beside("tests.support.writer", str(int(truncates)), *named):
         yield
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def is_whole(content: bytes, size: int) -> bool:
@@ -45,9 +35,8 @@ def is_whole(content: bytes, size: int) -> bool:
 
 
 def _write(files: list[tuple[str, int]], *, truncates: bool) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     opened = [(os.open(path, os.O_WRONLY), size) for path, size in files]
-    os.write(1, b"ready\n")
+    begin()
     for letter in itertools.cycle(range(65, 91)):
         for descriptor, size in opened:
             version = bytes([letter]) * size

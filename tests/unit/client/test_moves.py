@@ -72,6 +72,16 @@ class Bench:
             self.replica.move(step.source, step.path)
         self.moves.done(step, applied=True)
 
+    def follow(self) -> list[tuple[str, str, bool]]:
+        """Let the server make what can go, as long as more may follow; the ways of all moves, in order."""
+        made: list[tuple[str, str, bool]] = []
+        for _ in range(5):
+            steps = self.directories()
+            made += ways(steps)
+            for step in steps:
+                self.apply(step)
+        return made
+
 
 def path(name: str) -> RelPath:
     """A path."""
@@ -116,12 +126,7 @@ class TestDirectories:
         (bench.place / "b").rename(bench.place / "e/b")
         (bench.place / "e/in").rename(bench.place / "out")
         bench.look()
-        made: list[tuple[str, str, bool]] = []
-        for _ in range(5):
-            steps = bench.directories()
-            made += ways(steps)
-            for step in steps:
-                bench.apply(step)
+        made = bench.follow()
 
         assert {"e", "e/b", "out"} == {new for _, new, _ in made}
         assert 3 == len(made)
@@ -160,12 +165,7 @@ class TestDirectories:
         for old, new in (("v3", "v4"), ("v2", "v3"), ("v1", "v2")):
             (bench.place / old).rename(bench.place / new)
         bench.look()
-        made: list[tuple[str, str, bool]] = []
-        for _ in range(5):
-            steps = bench.directories()
-            made += ways(steps)
-            for step in steps:
-                bench.apply(step)
+        made = bench.follow()
 
         assert 3 == len(made)
         assert bench.is_followed
