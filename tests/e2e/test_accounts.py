@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dirsync.delta.strategy import CHOICES
 from dirsync.limits import KIB, MIB
+from dirsync.tree.strategy import CHOICES
 from dirsync.v1 import agent_service_pb2 as apb
 from tests.support.content import random_bytes, text
 from tests.support.edits import blank, insert, scatter

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.limits import KIB, MIB
 from dirsync.v1 import agent_service_pb2 as apb
 from tests.support.content import random_bytes, text

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.hashing import Digester
+from dirsync.fs.read.hashing import Digester
+from dirsync.fs.read.stable import read_small
 from dirsync.fs.root import Root
-from dirsync.fs.stable import read_small
 from dirsync.tree.path import RelPath
 from tests.support.programs import Pair
 from tests.support.trees import equal

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.runtime.cli import ExitCode
+from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import GuardPolicy
+from dirsync_client.commands.dry_run import Rehearsal, Step
+from dirsync_client.commands.looking import looking_at_source
 from dirsync_client.commands.once import once
-from dirsync_client.commands.rehearsal import Rehearsal, Step
-from dirsync_client.connection import ServerConnection
-from dirsync_client.looking import looking_at_source
-from dirsync_client.remote import RemoteReplica
+from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateView
 from tests.property.edits import Edit, edits, empty, perform, renames

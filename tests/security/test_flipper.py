@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.hashing import Digester
-from dirsync.fs.publish import Publisher
+from dirsync.fs.read.hashing import Digester
+from dirsync.fs.read.stable import read_small
 from dirsync.fs.root import Root
-from dirsync.fs.stable import read_small
-from dirsync.fs.staging import Staging
-from dirsync.fs.walk import scan_tree
+from dirsync.fs.scan.walk import scan_tree
+from dirsync.fs.write.publish import Publisher
+from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Kind, directory_entry, file_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree

@@ -6,8 +6,8 @@ import pytest
 
 from dirsync.errors import DirsyncError, LimitExceeded, OutOfTurn
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.push import PushMessage, decode_push
-from dirsync_server.push_state import Phase, PushState
+from dirsync.wire.push.messages import PushMessage, decode_push
+from dirsync_server.ingest.protocol import Phase, PushState
 from tests.support.operations import abort, batch, begin, commit, data, digest, end, put
 from tests.support.wire import OK, SYNC, Status, Wire, stream_open
 

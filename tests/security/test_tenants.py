@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from dirsync.runtime.secrets import MAX_SECRET_CHARACTERS
+from dirsync.runtime.files.secrets import MAX_SECRET_CHARACTERS
 from dirsync.v1 import replica_service_pb2 as rpb
 from tests.support.callers import REFLECTION, Caller, End, bearer
 from tests.support.content import random_bytes

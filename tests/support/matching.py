@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.match import Effort, Matcher
-from dirsync.delta.packed import pack_checksums
+from dirsync.delta.match.matcher import Effort, Matcher
 from dirsync.delta.pieces import Copy, Piece, Zeros
-from dirsync.delta.received import received_signature
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.packed import pack_checksums
+from dirsync.delta.signature.received import received_signature
+from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import XXH3, Strong
 from dirsync.limits import LIMITS, Limits
 

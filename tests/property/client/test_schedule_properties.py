@@ -7,10 +7,10 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
-from dirsync_client.hint import Hint, HintKind
-from dirsync_client.schedule import Due, Schedule
 
 SETTLE = 1.0
 PATHS = [RelPath(name) for name in (b"a", b"b", b"c", b"d", b"e")]

@@ -8,9 +8,9 @@ import random
 
 from hypothesis import strategies as st
 
-from dirsync.delta.builder import SignatureBuilder
 from dirsync.delta.pieces import Copy
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256, XXH3
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import fetched, signed

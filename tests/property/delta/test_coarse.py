@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dirsync.delta.blocks import block_count
-from dirsync.delta.coarse import Found, Gap, Outline, Span, wanted_blocks
-from dirsync.delta.match import Matcher
+from dirsync.delta.match.coarse import Found, Gap, Outline, Span, wanted_blocks
+from dirsync.delta.match.matcher import Matcher
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Copy, Piece
 from dirsync.limits import Limits

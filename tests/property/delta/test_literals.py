@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.delta.literals import split_zeros, trailing_zeros
+from dirsync.delta.match.literals import split_zeros, trailing_zeros
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Zeros
 from tests.support.matching import merged

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.delta.sample import sample_blocks, similarity
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.signature import Signature
 from tests.property.delta import edited
 from tests.support.matching import signed
 

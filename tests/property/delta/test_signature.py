@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.delta.blocks import block_count
-from dirsync.delta.packed import ROW_BYTES, pack_checksums
 from dirsync.delta.pieces import Copy, DeltaError
-from dirsync.delta.received import received_signature
-from dirsync.delta.signature import Signature
-from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.delta.signature.packed import ROW_BYTES, pack_checksums
+from dirsync.delta.signature.received import received_signature
+from dirsync.delta.signature.signature import Signature
+from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import SHA256, XXH3
 from tests.property.delta import edited
 from tests.support.matching import fetched, signed

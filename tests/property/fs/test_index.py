@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.fs.index import Index
+from dirsync.fs.index.index import Index
 from dirsync.tree.entry import Kind, Record, directory_entry, file_entry, pack
 from dirsync.tree.path import ROOT, RelPath, ancestors, is_within
 from dirsync.tree.tree import Tree

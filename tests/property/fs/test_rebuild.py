@@ -8,11 +8,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.fs.extents import extents
-from dirsync.fs.rebuild import Rebuild
+from dirsync.fs.read.extents import extents
+from dirsync.fs.read.stable import StableFile
 from dirsync.fs.root import Root
-from dirsync.fs.stable import StableFile
-from dirsync.fs.staging import Staging
+from dirsync.fs.write.rebuild import Rebuild
+from dirsync.fs.write.staging import Staging
 from dirsync.tree.path import RelPath
 
 PAGE = 4096

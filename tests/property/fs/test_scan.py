@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.fs.root import Root
-from dirsync.fs.rules import ScanRules
-from dirsync.fs.scan import DirectoryScan
-from dirsync.fs.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.directory import DirectoryScan
+from dirsync.fs.scan.rules import ScanRules
+from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
 from tests.unit.fs.places import entries

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.fs.hashing import resolve, unknown_files
+from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
-from dirsync.fs.walk import look_at, scan_steps, scan_tree
-from dirsync.fs.whereabouts import Whereabouts
+from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.whereabouts import Whereabouts
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dirsync.tree.ignore import IgnoreRules, parse
+from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.path import RelPath, ancestors
 from tests.unit.tree.git import Repository
 

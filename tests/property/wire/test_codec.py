@@ -13,8 +13,10 @@ from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire import agent, push, replica, results, session, signature
+from dirsync.wire import agent, replica, session, signature
 from dirsync.wire.compression import Compression
+from dirsync.wire.push import messages as push
+from dirsync.wire.push import results
 from tests.property.wire.values import (
     agent_statuses,
     begins,

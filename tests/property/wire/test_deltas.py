@@ -11,7 +11,7 @@ from dirsync.errors import InvalidMessage
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import MAX_SIZE
-from dirsync.wire.push import FileDelta, decode_push, delta_frames, encode_delta
+from dirsync.wire.push.messages import FileDelta, decode_push, delta_frames, encode_delta
 from tests.property.wire.values import pieces
 
 uint64 = st.integers(0, (1 << 64) - 1) | st.sampled_from((0, 1, MAX_SIZE - 1, MAX_SIZE, MAX_SIZE + 1, (1 << 64) - 1))

@@ -9,7 +9,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Move
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.push import Batch, decode_push
+from dirsync.wire.push.messages import Batch, decode_push
 
 FILE, DIRECTORY, LINK = entry_pb2.KIND_FILE, entry_pb2.KIND_DIRECTORY, entry_pb2.KIND_SYMLINK
 DIGEST = b"d" * 32

@@ -12,9 +12,11 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.tree import Attributes
-from dirsync.wire import agent, push, replica, results, session
+from dirsync.wire import agent, replica, session
 from dirsync.wire.compression import Compression
 from dirsync.wire.entries import MAX_SIZE
+from dirsync.wire.push import messages as push
+from dirsync.wire.push import results
 from dirsync.wire.signature import CHECKSUMS_SIZE, BlockRange, SignaturePage, SignatureRequest
 
 names = st.binary(min_size=1, max_size=12).filter(lambda name: name not in (b".", b"..") and not {0, 47} & set(name))

@@ -10,7 +10,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from dirsync_client.contents import Contents
+from dirsync_client.reconcile.contents import Contents
 
 LARGE = LIMITS.inline_file_bytes + 1
 

@@ -2,27 +2,27 @@
 
 from pathlib import Path
 
-from dirsync.fs.index import Index
+from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.watch.schedule import Schedule
+from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
-from dirsync_client.accounting import Accounting
-from dirsync_client.contents import Contents
-from dirsync_client.cycle import Cycle
-from dirsync_client.hasher import Hasher
-from dirsync_client.moves import Moves
-from dirsync_client.outbox import Outbox
-from dirsync_client.preparer import Preparer
-from dirsync_client.removals import Removals
-from dirsync_client.router import Router
-from dirsync_client.schedule import Schedule
-from dirsync_client.signatures import RememberedSignatures
-from dirsync_client.source import Source, SourceOptions
+from dirsync_client.reconcile.contents import Contents
+from dirsync_client.reconcile.cycle import Cycle
+from dirsync_client.reconcile.moves import Moves
+from dirsync_client.reconcile.removals import Removals
+from dirsync_client.reconcile.router import Router
+from dirsync_client.reconcile.ticket import Unsent
+from dirsync_client.report.transfer_metrics import Accounting
 from dirsync_client.state import StateDirectory
-from dirsync_client.ticket import Unsent
+from dirsync_client.transfer.delta_planner import Preparer
+from dirsync_client.transfer.hasher import Hasher
+from dirsync_client.transfer.send_queue import Outbox
+from dirsync_client.transfer.signature_store import RememberedSignatures
 
 PATH = RelPath(b"a")
 

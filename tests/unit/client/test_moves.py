@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs.hashing import resolve, unknown_files
-from dirsync.fs.index import Index
+from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.fs.index.index import Index
+from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move
 from dirsync.tree.tree import Tree
-from dirsync_client.moves import Moves
-from dirsync_client.source import Source, SourceOptions
+from dirsync_client.reconcile.moves import Moves
 from tests.support.renames import aside, contents, exchange
 from tests.support.trees import build
 

@@ -7,28 +7,28 @@ from pathlib import Path
 import pytest
 
 from dirsync.delta.blocks import block_count
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.packed import pack_checksums
 from dirsync.delta.pieces import Copy
-from dirsync.delta.strategy import Choice, Reason, Way
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.packed import pack_checksums
+from dirsync.endpoint.source import Source, SourceOptions
 from dirsync.errors import NotFound
-from dirsync.fs.index import Index
+from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.limits import KIB, LIMITS
-from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import UNKNOWN, Entry, file_entry, pack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
+from dirsync.tree.strategy import Choice, Reason, Way
 from dirsync.tree.tree import Tree
 from dirsync.wire.strategy import Strategy
-from dirsync_client.contents import Contents
-from dirsync_client.hasher import Hasher
-from dirsync_client.outbox import MAX_UNSETTLED, Outbox, Turn
-from dirsync_client.preparer import Preparer
-from dirsync_client.router import Router
-from dirsync_client.signatures import RememberedSignatures
-from dirsync_client.source import Source, SourceOptions
-from dirsync_client.ticket import Basis, Ticket
+from dirsync_client.reconcile.contents import Contents
+from dirsync_client.reconcile.router import Router
+from dirsync_client.reconcile.ticket import Basis, Ticket
+from dirsync_client.transfer.delta_planner import Preparer
+from dirsync_client.transfer.hasher import Hasher
+from dirsync_client.transfer.send_queue import MAX_UNSETTLED, Outbox, Turn
+from dirsync_client.transfer.signature_store import RememberedSignatures
 from tests.support.content import random_bytes
 from tests.support.trees import build
 from tests.support.waiting import until

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
-from dirsync_client.hint import Hint, HintKind
-from dirsync_client.schedule import Due, Schedule
 
 CHANGED, WRITING, DIRECTORY, LOST = HintKind.CHANGED, HintKind.WRITING, HintKind.DIRECTORY, HintKind.LOST
 A, B, D = RelPath(b"a"), RelPath(b"b"), RelPath(b"d")

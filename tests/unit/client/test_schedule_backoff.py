@@ -3,7 +3,7 @@
 import pytest
 
 from dirsync.limits import LIMITS
-from dirsync_client.backoff import Backoff
+from dirsync_client.session.backoff import Backoff
 
 
 def test_ceilings_double() -> None:

@@ -1,6 +1,6 @@
 """Keys with a time each."""
 
-from dirsync_client.deadlines import Deadlines
+from dirsync.endpoint.watch.deadlines import Deadlines
 
 
 def test_order() -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.signature import Signature
-from dirsync.delta.stored import dump_signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.signature import Signature
+from dirsync.delta.signature.stored import dump_signature
 from dirsync.limits import KIB, LIMITS, MIB
-from dirsync.runtime.metrics import Metrics
-from dirsync_client.signatures import RememberedSignatures, SignatureStore, builder_for
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync_client.transfer.signature_store import RememberedSignatures, SignatureStore, builder_for
 from tests.support.content import random_bytes
 
 BLOCK = 4 * KIB

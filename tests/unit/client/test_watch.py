@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 from dirsync.errors import UsageError
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, join, split
-from dirsync_client.hint import Hint, HintKind
-from dirsync_client.watch import Watcher, WatchMode
 
 CHANGED, WRITING, DIRECTORY, LOST = HintKind.CHANGED, HintKind.WRITING, HintKind.DIRECTORY, HintKind.LOST
 
@@ -645,7 +645,7 @@ def somewhere(source: Path, dice: random.Random) -> Path:
 CHILD = """
 import os, sys, threading, time
 from dirsync.fs.root import Root
-from dirsync_client.watch import Watcher, WatchMode
+from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 source, setup, change, check = sys.argv[1:]
 hints, condition = set(), threading.Condition()
 def sink(hint):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dirsync_client.mounts import Mount, parse_mount_id, parse_mounts, silent_mount
+from dirsync.endpoint.watch.mounts import Mount, parse_mount_id, parse_mounts, silent_mount
 
 TABLE = rb"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
 24 22 0:21 / /proc rw,nosuid - proc proc rw

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.delta.coarse import Found, Gap, Outline, wanted_blocks
+from dirsync.delta.match.coarse import Found, Gap, Outline, wanted_blocks
 from dirsync.delta.pieces import Copy, Piece, Zeros
 from dirsync.limits import Limits
 

@@ -7,7 +7,7 @@ import pytest
 
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Copy, Zeros
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.signature import Signature
 from dirsync.limits import LIMITS
 from tests.support.matching import Delta, collide_blocks, delta_of, fetched, signed
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dirsync.delta.lookup import Lookup
+from dirsync.delta.match.lookup import Lookup
 
 
 def lookup_of(weak: list[int]) -> Lookup:

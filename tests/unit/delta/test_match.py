@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.match import Matcher
+from dirsync.delta.match.matcher import Matcher
 from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Copy, Zeros
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed

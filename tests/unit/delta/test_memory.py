@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.match import Matcher
-from dirsync.delta.packed import ROW_BYTES
-from dirsync.delta.received import received_signature
-from dirsync.delta.signature import Signature
-from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.delta.match.matcher import Matcher
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.packed import ROW_BYTES
+from dirsync.delta.signature.received import received_signature
+from dirsync.delta.signature.signature import Signature
+from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.limits import LIMITS
 from tests.support.matching import signed
 

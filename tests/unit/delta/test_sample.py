@@ -7,7 +7,7 @@ import pytest
 
 from dirsync.delta.pieces import Copy
 from dirsync.delta.sample import sample_blocks, similarity
-from dirsync.delta.signature import Signature, sums_dtype
+from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import SHA256, XXH3
 from dirsync.limits import LIMITS
 from tests.support.matching import fetched, signed

@@ -6,11 +6,11 @@ import zlib
 import numpy as np
 import pytest
 
-from dirsync.delta.builder import SignatureBuilder
-from dirsync.delta.packed import ROW_BYTES, pack_checksums
 from dirsync.delta.pieces import Copy
-from dirsync.delta.signature import Signature, stride_for
-from dirsync.delta.stored import dump_signature, load_signature
+from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.packed import ROW_BYTES, pack_checksums
+from dirsync.delta.signature.signature import Signature, stride_for
+from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import XXH3
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import fetched, signed

@@ -4,7 +4,7 @@ import os
 import re
 from unittest import mock
 
-from dirsync.runtime.settings import ServiceSettings
+from dirsync.runtime.config.settings import ServiceSettings
 from dirsync_client.settings import ClientSettings
 from dirsync_server.settings import ServerSettings
 from tests.support.manifests import REPOSITORY

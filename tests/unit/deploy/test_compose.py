@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dirsync.limits import MIB
-from dirsync.runtime.values import parse_size
+from dirsync.runtime.config.values import parse_size
 from tests.support.manifests import REPOSITORY
 from tests.unit.deploy.settings_of import load_settings
 

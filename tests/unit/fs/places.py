@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dirsync.fs.root import Root
-from dirsync.fs.rules import DEFAULT_RULES, ScanRules
-from dirsync.fs.walk import scan_tree
+from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
+from dirsync.fs.scan.walk import scan_tree
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree

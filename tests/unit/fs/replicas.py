@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from dirsync.fs.modes import ModePolicy
-from dirsync.fs.publish import Publisher
 from dirsync.fs.root import Root
-from dirsync.fs.staged import StagedFile
-from dirsync.fs.staging import Staging
+from dirsync.fs.write.modes import ModePolicy
+from dirsync.fs.write.publish import Publisher
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, file_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import Unavailable
-from dirsync.fs.checksums import block_checksums
 from dirsync.fs.failure import Changing
+from dirsync.fs.read.checksums import block_checksums
+from dirsync.fs.read.stable import StableFile
 from dirsync.fs.root import Root
-from dirsync.fs.stable import StableFile
 from dirsync.limits import LIMITS, MIB
 from tests.unit.fs.places import path_of
 

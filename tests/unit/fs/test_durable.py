@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs import durable, kernel
-from dirsync.fs.durable import Durability, Fsync, NotDurable
+from dirsync.fs import kernel
 from dirsync.fs.root import Root
-from dirsync.fs.staging import StagedFile, Staging
+from dirsync.fs.write import durable
+from dirsync.fs.write.durable import Durability, Fsync, NotDurable
+from dirsync.fs.write.staging import StagedFile, Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT
 from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of
@@ -128,9 +129,9 @@ def test_failure_names_the_files(root: Root, staging: Staging) -> None:
 SYNCING = """
 import sys
 from dirsync.errors import StorageError
-from dirsync.fs.durable import Durability, Fsync
+from dirsync.fs.write.durable import Durability, Fsync
 from dirsync.fs.root import Root
-from dirsync.fs.staging import Staging
+from dirsync.fs.write.staging import Staging
 from dirsync.tree.path import RelPath, ROOT
 root = Root.open(sys.argv[1])
 staging = Staging.open(root)

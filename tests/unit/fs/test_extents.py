@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs.extents import Extent, extents
+from dirsync.fs.read.extents import Extent, extents
 from dirsync.limits import KIB, MIB
 
 

@@ -10,7 +10,7 @@ import pytest
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import Vanished
 from dirsync.fs.fingerprint import matches
-from dirsync.fs.hashing import digest_file, resolve, unknown_files
+from dirsync.fs.read.hashing import digest_file, resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, pack, unpack

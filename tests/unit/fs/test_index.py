@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.fs.index import Index
-from dirsync.fs.index_file import SCHEMA_VERSION
+from dirsync.fs.index.index import Index
+from dirsync.fs.index.index_file import SCHEMA_VERSION
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record, directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.path import ROOT, RelPath
@@ -299,7 +299,7 @@ def test_read_only_beside_a_writer(tmp_path: Path) -> None:
 def test_second_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An index that somebody else uses is never taken for a damaged one."""
     filled(tmp_path)
-    monkeypatch.setattr("dirsync.fs.index_file.LIMITS", type(LIMITS)(index_busy_seconds=0.05))
+    monkeypatch.setattr("dirsync.fs.index.index_file.LIMITS", type(LIMITS)(index_busy_seconds=0.05))
     with Index.open(tmp_path, "index"), pytest.raises(UsageError, match="index is in use by another process"):
         Index.open(tmp_path, "index")
 

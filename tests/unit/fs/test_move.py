@@ -14,11 +14,11 @@ from dirsync.clock import wall_ns
 from dirsync.fs import kernel
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, Refused, Vanished
 from dirsync.fs.fingerprint import identity_of, pack_status, parse
-from dirsync.fs.index import Index
-from dirsync.fs.publish import Publisher
+from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.fs.staging import Staging
-from dirsync.fs.walk import scan_steps, scan_tree
+from dirsync.fs.scan.walk import scan_steps, scan_tree
+from dirsync.fs.write.publish import Publisher
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, directory_entry, pack
 from dirsync.tree.tree import Tree

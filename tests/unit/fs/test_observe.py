@@ -8,8 +8,8 @@ import pytest
 
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import MOUNT, file_record, flags_of, with_flags
-from dirsync.fs.observe import Untracked, observe
 from dirsync.fs.root import Root
+from dirsync.fs.scan.observe import Untracked, observe
 from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import ROOT
 from dirsync.tree.problem import Problem, ProblemKind

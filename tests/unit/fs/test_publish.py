@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs import publish
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, Refused, StorageFailed, Vanished
 from dirsync.fs.fingerprint import RACY, parse
-from dirsync.fs.modes import ModePolicy
-from dirsync.fs.publish import Publisher
 from dirsync.fs.root import Root
-from dirsync.fs.staging import Staging
+from dirsync.fs.write import publish
+from dirsync.fs.write.modes import ModePolicy
+from dirsync.fs.write.publish import Publisher
+from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, Kind, directory_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes

@@ -11,11 +11,11 @@ import pytest
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import BasisLost, StorageFailed
-from dirsync.fs.rebuild import Rebuild
+from dirsync.fs.read.stable import StableFile
 from dirsync.fs.root import Root
-from dirsync.fs.stable import StableFile
-from dirsync.fs.staged import StagedFile
-from dirsync.fs.staging import Staging
+from dirsync.fs.write.rebuild import Rebuild
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS, MIB
 from tests.unit.fs.places import disk_of, make, path_of
 
@@ -155,7 +155,7 @@ def test_basis_that_is_written_all_the_time(disk: Path, root: Root) -> None:
 @pytest.mark.case("A09")
 def test_copy_that_never_reached_the_disk(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that says it copied and did not is found out when the copy is read back."""
-    monkeypatch.setattr("dirsync.fs.staged._copy_file_range", lambda _source, _target, length, _offset: length)
+    monkeypatch.setattr("dirsync.fs.write.staged._copy_file_range", lambda _source, _target, length, _offset: length)
     with pytest.raises(StorageFailed, match="cannot stage f: 10 bytes were written, 0 are there"):
         Rebuild(file, basis).copy(0, 10)
 

@@ -7,9 +7,9 @@ import pytest
 
 from dirsync.fs.fingerprint import MOUNT, flags_of, with_flags
 from dirsync.fs.root import Root
-from dirsync.fs.rules import ScanRules
-from dirsync.fs.scan import accept_mounts
-from dirsync.fs.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.directory import accept_mounts
+from dirsync.fs.scan.rules import ScanRules
+from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.problem import ProblemKind, Snapshot

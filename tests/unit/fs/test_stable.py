@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dirsync.fs.failure import Changing, TooLarge, Vanished
+from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
-from dirsync.fs.stable import StableFile, read_small
 from dirsync.limits import LIMITS
 from tests.unit.fs.places import make, path_of
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.fs import staged
 from dirsync.fs.failure import BasisLost, StorageFailed
 from dirsync.fs.root import Root
-from dirsync.fs.staged import StagedFile
-from dirsync.fs.staging import Staging
+from dirsync.fs.write import staged
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import GIB, KIB, LIMITS, MIB
 from tests.unit.fs.places import disk_of, make, path_of
 

@@ -9,7 +9,7 @@ import pytest
 from dirsync.errors import UsageError
 from dirsync.fs.failure import StorageFailed, Vanished
 from dirsync.fs.root import Root
-from dirsync.fs.staging import STAGING_NAME, Staging
+from dirsync.fs.write.staging import STAGING_NAME, Staging
 from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of
 
 F = path_of("f")

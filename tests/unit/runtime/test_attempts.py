@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.runtime.attempts import Attempts
+from dirsync.rpc.auth.throttle import Attempts
 
 
 class Clock:

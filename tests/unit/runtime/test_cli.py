@@ -11,7 +11,7 @@ import pytest
 
 from dirsync import __version__
 from dirsync.errors import Unavailable
-from dirsync.runtime.cli import Command, ExitCode, run_program
+from dirsync.runtime.process.cli import Command, ExitCode, run_program
 from dirsync_client.settings import ClientSettings
 
 seen: list[tuple[str, object, argparse.Namespace]] = []
@@ -151,7 +151,7 @@ READER_GONE = """
 import time
 import sys
 from dirsync_client.settings import ClientSettings
-from dirsync.runtime.cli import *
+from dirsync.runtime.process.cli import *
 def chatter(settings, arguments):
     for _ in range(int(sys.argv[1])): print("x" * 100)
     time.sleep(0.2)

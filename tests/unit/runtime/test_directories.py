@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.runtime.directories import lies_within, prepare_state_directory
+from dirsync.runtime.files.directories import lies_within, prepare_state_directory
 
 
 def test_made_when_missing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.runtime.environment import unknown_variables
+from dirsync.runtime.config.environment import unknown_variables
 
 KNOWN = ["DIRSYNC_CLIENT_SOURCE", "DIRSYNC_CLIENT_BLOCK_SIZE", "DIRSYNC_CLIENT_TOKEN_FILE"]
 PREFIX = "DIRSYNC_CLIENT_"

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.runtime import logging
-from dirsync.runtime.follow import MAX_FILE_BYTES, read_file
-from dirsync.runtime.secrets import SecretFile, TokenFile, digest_of
-from dirsync.runtime.settings import LogFormat, LogLevel
+from dirsync.runtime.config.settings import LogFormat, LogLevel
+from dirsync.runtime.files.reloading_file import MAX_FILE_BYTES, read_file
+from dirsync.runtime.files.secrets import SecretFile, TokenFile, digest_of
+from dirsync.runtime.log import logging
 
 SETTING = "DIRSYNC_CLIENT_TOKEN_FILE"
 CANARY = "canary-9f8e7d"

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import grpc
 import pytest
 
-from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
-from dirsync.runtime.metrics import Metrics
+from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
+from dirsync.runtime.metrics.metrics import Metrics
 
 
 class Method(NamedTuple):

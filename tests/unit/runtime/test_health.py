@@ -10,8 +10,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from dirsync.limits import LIMITS
-from dirsync.runtime.health import Health, HealthState
-from dirsync.runtime.health_service import add_health_service
+from dirsync.rpc.health_service import add_health_service
+from dirsync.runtime.http.health import Health, HealthState
 from tests.support.waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -133,8 +133,7 @@ def test_grpc_list(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None
 
 def test_probe_imports_no_grpc() -> None:
     """What a container's health check runs does not load the heavy libraries."""
-    code = (
-        "import sys, dirsync.runtime.health; print([m for m in ('grpc', 'pydantic', 'structlog') if m in sys.modules])"
-    )
+    imported = "import sys, dirsync.runtime.http.health"
+    code = f"{imported}; print([m for m in ('grpc', 'pydantic', 'structlog') if m in sys.modules])"
 
     assert b"[]\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

@@ -11,11 +11,11 @@ import pytest
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
-from dirsync.runtime.health import HealthState, probe
-from dirsync.runtime.http import HttpServer
-from dirsync.runtime.metrics import Metrics
-from dirsync.runtime.page import Page, Table
-from dirsync.runtime.values import Address
+from dirsync.runtime.config.values import Address
+from dirsync.runtime.http.health import HealthState, probe
+from dirsync.runtime.http.page import Page, Table
+from dirsync.runtime.http.server import HttpServer
+from dirsync.runtime.metrics.metrics import Metrics
 from tests.support.waiting import until
 
 LOOPBACK = Address("127.0.0.1", 0)

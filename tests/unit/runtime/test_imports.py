@@ -12,9 +12,15 @@ WITHOUT_GRPC = [*HEAVY, "grpc", "structlog"]
 @pytest.mark.parametrize(
     "modules, heavy",
     [
-        ("dirsync.runtime.cli, dirsync.runtime.logging, dirsync.runtime.metrics, dirsync_client.settings", HEAVY),
-        ("dirsync.runtime.cli, dirsync.runtime.health, dirsync_client.settings", WITHOUT_GRPC),
-        ("dirsync.runtime.cli, dirsync.runtime.health, dirsync_server.settings", WITHOUT_GRPC),
+        (
+            (
+                "dirsync.runtime.process.cli, dirsync.runtime.log.logging, dirsync.runtime.metrics.metrics, "
+                "dirsync_client.settings"
+            ),
+            HEAVY,
+        ),
+        ("dirsync.runtime.process.cli, dirsync.runtime.http.health, dirsync_client.settings", WITHOUT_GRPC),
+        ("dirsync.runtime.process.cli, dirsync.runtime.http.health, dirsync_server.settings", WITHOUT_GRPC),
     ],
 )
 def test_start_is_light(modules: str, heavy: list[str]) -> None:
@@ -26,6 +32,6 @@ def test_start_is_light(modules: str, heavy: list[str]) -> None:
 
 def test_hidden_modules_come_back() -> None:
     """What is hidden from structlog can be imported by us afterwards."""
-    code = "import dirsync.runtime.logging, rich.progress; print(rich.progress.Progress.__name__)"
+    code = "import dirsync.runtime.log.logging, rich.progress; print(rich.progress.Progress.__name__)"
 
     assert b"Progress\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from dirsync.runtime.lifecycle import Lifetime, interruptible
+from dirsync.runtime.process.lifecycle import Lifetime, interruptible
 
 SERVICE = """
 import sys, threading, time
-from dirsync.runtime.lifecycle import run_until_stopped
+from dirsync.runtime.process.lifecycle import run_until_stopped
 def start(lifetime):
     print("started", flush=True)
 def stop(reason):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dirsync.runtime import limiter
-from dirsync.runtime.limiter import Key, Limiter
+from dirsync.runtime.log import limiter
+from dirsync.runtime.log.limiter import Key, Limiter
 
 KEY: Key = ("warning", "file.problem", "unreadable")
 OTHER: Key = ("warning", "file.problem", "storage")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from dirsync import __version__
-from dirsync.runtime import logging
-from dirsync.runtime.events import Event
-from dirsync.runtime.limiter import Limiter
-from dirsync.runtime.settings import LogFormat, LogLevel
+from dirsync.runtime.config.settings import LogFormat, LogLevel
+from dirsync.runtime.log import logging
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.limiter import Limiter
 
 
 @pytest.fixture
@@ -237,8 +237,8 @@ def test_threads_do_not_mix_lines(stream: io.StringIO) -> None:
 
 LIBRARIES = """
 import logging, threading, warnings, sys
-from dirsync.runtime import logging as ours
-from dirsync.runtime.settings import LogFormat, LogLevel
+from dirsync.runtime.log import logging as ours
+from dirsync.runtime.config.settings import LogFormat, LogLevel
 ours.configure("server", LogLevel.INFO, LogFormat.AUTO)
 ours.capture_libraries()
 logging.getLogger("lib").info("quiet")

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dirsync import errors
-from dirsync.runtime.catalogue import (
+from dirsync.runtime.metrics.catalogue import (
     CATALOGUE,
     CLIENT_CATALOGUE,
     REJECTIONS,
@@ -18,7 +18,7 @@ from dirsync.runtime.catalogue import (
     MetricType,
     rejection,
 )
-from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.guards import Guard
 from dirsync.tree.path import InvalidPath
 from tests.support.manifests import REPOSITORY
@@ -71,8 +71,8 @@ ON_ONE_SIDE = {
 }
 SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
 NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}
-SHARED_COUNTERS = ("metrics.py", "rejections.py")
-"""Modules of ``dirsync.runtime`` that count for both."""
+SHARED_COUNTERS = ("runtime/metrics/metrics.py", "rpc/interceptors/rejections.py", "endpoint/finder.py")
+"""Modules of ``dirsync`` that count for both."""
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -107,10 +107,10 @@ def test_contract() -> None:
 @pytest.mark.parametrize("service", SIDES)
 def test_sides(service: str) -> None:
     """A service shows what its code counts and nothing else: what nobody sets would be a lie, and not a zero."""
-    runtime = REPOSITORY / "shared" / "src" / "dirsync" / "runtime"
+    shared = REPOSITORY / "shared" / "src" / "dirsync"
     modules = [
         *(REPOSITORY / "services" / service / "src").rglob("*.py"),
-        *(runtime / name for name in SHARED_COUNTERS),
+        *(shared / name for name in SHARED_COUNTERS),
     ]
     counted = {name for module in modules for name in re.findall(r'"(dirsync_\w+)"', module.read_text())}
     others = set().union(*(names for side, names in ON_ONE_SIDE.items() if side != service))
@@ -270,8 +270,7 @@ def test_rejection(error: errors.DirsyncError, label: str) -> None:
 
 def test_short_runs_do_not_pay() -> None:
     """Counting does not import the library that formats."""
-    code = (
-        "import sys; from dirsync.runtime.metrics import Metrics; Metrics(); print('prometheus_client' in sys.modules)"
-    )
+    used = "import sys; from dirsync.runtime.metrics.metrics import Metrics; Metrics()"
+    code = f"{used}; print('prometheus_client' in sys.modules)"
 
     assert b"False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout

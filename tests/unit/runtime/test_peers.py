@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.runtime.peers import ELSEWHERE, network_of
+from dirsync.rpc.auth.peers import ELSEWHERE, network_of
 
 
 @pytest.mark.case("K11")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.runtime.pinned import pinned
-from dirsync.runtime.tls import Identity, NamedFile
+from dirsync.rpc.auth.pinned import pinned
+from dirsync.rpc.auth.tls import Identity, NamedFile
 from tests.support.authority import Authority
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.runtime.events import Event
-from dirsync.runtime.render import MAX_TEXT, clean, clean_exception, to_json
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.render import MAX_TEXT, clean, clean_exception, to_json
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.characters(categories=["Cs"])

@@ -13,9 +13,9 @@ import pytest
 import trustme
 
 from dirsync.errors import UsageError
-from dirsync.runtime import logging
-from dirsync.runtime.settings import LogFormat, LogLevel
-from dirsync.runtime.tls import ChannelSecurity, Identity, NamedFile, server_credentials
+from dirsync.rpc.auth.tls import ChannelSecurity, Identity, NamedFile, server_credentials
+from dirsync.runtime.config.settings import LogFormat, LogLevel
+from dirsync.runtime.log import logging
 
 CA = trustme.CA()
 OTHER_CA = trustme.CA()

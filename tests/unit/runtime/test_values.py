@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.runtime.values import (
+from dirsync.runtime.config.values import (
     Address,
     Target,
     parse_duration,

@@ -9,25 +9,25 @@ import grpc
 import pytest
 
 from dirsync.clock import Monotonic
-from dirsync.fs.durable import Fsync
+from dirsync.endpoint.quota import Quota
+from dirsync.endpoint.replica import Replica
+from dirsync.fs.write.durable import Fsync
 from dirsync.limits import LIMITS
-from dirsync.runtime.attempts import Attempts
-from dirsync.runtime.catalogue import SERVER_CATALOGUE
-from dirsync.runtime.door import REFUSAL, Door
-from dirsync.runtime.metrics import Metrics
+from dirsync.rpc.auth.gate import REFUSAL, Door
+from dirsync.rpc.auth.throttle import Attempts
+from dirsync.rpc.service import SYNC_SERVICE, generic_handler
+from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
-from dirsync.wire.service import SYNC_SERVICE, generic_handler
 from dirsync.wire.session import OpenRequest, encode_close, encode_list
-from dirsync_server.auth import Authority
-from dirsync_server.policies import Defaults
-from dirsync_server.quota import Quota
-from dirsync_server.replica import Replica
-from dirsync_server.servicer import SyncServicer
+from dirsync_server.services.sync import SyncServicer
 from dirsync_server.sessions import Session, Sessions
-from dirsync_server.tenants import Tenant
-from dirsync_server.tokens import Token
+from dirsync_server.tenancy.authority import Authority
+from dirsync_server.tenancy.policies import Defaults
+from dirsync_server.tenancy.tenants import Tenant
+from dirsync_server.tenancy.tokens import Token
 from tests.support.callers import Caller, End, bearer
 from tests.support.wire import SYNC
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.fs.index import Index
+from dirsync.endpoint.content_index import Contents
+from dirsync.endpoint.replica_state import Holdings
+from dirsync.fs.index.index import Index
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Record, directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes, Tree
-from dirsync_server.contents import Contents
-from dirsync_server.holdings import Holdings
 
 A, B, C = (RelPath(name) for name in (b"a", b"b", b"d/c"))
 

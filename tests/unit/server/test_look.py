@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from dirsync.endpoint.apply.commit import Committer
+from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.quota import Quota
+from dirsync.endpoint.replica import Replica, ReplicaPolicy
 from dirsync.fs.root import Root
-from dirsync.fs.walk import scan_tree
+from dirsync.fs.scan.walk import scan_tree
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.tree import Tree
-from dirsync_server.commit import Committer
-from dirsync_server.quota import Quota
-from dirsync_server.replica import Replica, ReplicaPolicy
-from dirsync_server.steps import Step
 
 BEFORE = ("a/below/in-a", "b/below/in-b", "c/below/in-c")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
-from dirsync.fs.durable import Fsync
-from dirsync.runtime.settings import effective
-from dirsync.runtime.values import Address
+from dirsync.fs.write.durable import Fsync
+from dirsync.runtime.config.settings import effective
+from dirsync.runtime.config.values import Address
 from dirsync_server.settings import Permissions, ServerSettings
 
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from dirsync.endpoint.quota import Quota
 from dirsync.errors import UsageError
-from dirsync.fs.durable import Fsync
-from dirsync.fs.modes import ModePolicy
-from dirsync.runtime import logging
-from dirsync.runtime.bearer import Caller
-from dirsync.runtime.secrets import TokenFile, digest_of
-from dirsync.runtime.settings import LogFormat, LogLevel
-from dirsync_server.policies import Defaults
-from dirsync_server.quota import Quota
-from dirsync_server.roster import followed, single
-from dirsync_server.tenants import Tenant, Verdict, read_tenants
+from dirsync.fs.write.durable import Fsync
+from dirsync.fs.write.modes import ModePolicy
+from dirsync.rpc.auth.bearer import Caller
+from dirsync.runtime.config.settings import LogFormat, LogLevel
+from dirsync.runtime.files.secrets import TokenFile, digest_of
+from dirsync.runtime.log import logging
+from dirsync_server.tenancy.policies import Defaults
+from dirsync_server.tenancy.registry import followed, single
+from dirsync_server.tenancy.tenants import Tenant, Verdict, read_tenants
 
 DEFAULTS = Defaults(Quota(1000, 2000, 30, 4), Fsync.BATCH, fixed=False, file_mode=0o600, dir_mode=0o700)
 RED, BLUE = (hashlib.sha256(word).hexdigest() for word in (b"red", b"blue"))

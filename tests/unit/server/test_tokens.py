@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.runtime import bearer, door
-from dirsync_server import auth, tenants, tokens
-from dirsync_server.tokens import Token, is_valid, parse_tokens
+from dirsync.rpc.auth import bearer
+from dirsync.rpc.auth import gate as door
+from dirsync_server.tenancy import authority as auth
+from dirsync_server.tenancy import tenants, tokens
+from dirsync_server.tenancy.tokens import Token, is_valid, parse_tokens
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DIGESTS = [hashlib.sha256(word).digest() for word in (b"one", b"two", b"three")]

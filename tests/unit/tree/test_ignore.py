@@ -11,7 +11,7 @@ import pytest
 
 from dirsync.errors import LimitExceeded
 from dirsync.limits import LIMITS
-from dirsync.tree.ignore import IgnoreRules, parse
+from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.path import RelPath, ancestors
 from tests.unit.tree.git import Repository
 
@@ -250,7 +250,7 @@ def test_pathological_rule_takes_linear_time(rule: bytes) -> None:
 def test_no_rules_cost_nothing() -> None:
     """Without rules the matching engine is never imported; with one it is."""
     program = (
-        "import sys\nfrom dirsync.tree.ignore import IgnoreRules\n"
+        "import sys\nfrom dirsync.tree.ignore.rules import IgnoreRules\n"
         "for lines in ([], [b'a']):\n    IgnoreRules(lines).matches(b'a', False)\n    print('re2' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.errors import LimitExceeded
-from dirsync.wire.crowd import Crowd, Share
+from dirsync.rpc.interceptors.concurrency import Crowd, Share
 
 HOLDERS = ("a", "b", "c")
 MOST = 3

@@ -12,7 +12,7 @@ from dirsync.tree.plan import PutFile
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression
-from dirsync.wire.push import FileBegin, FileDelta, decode_push, encode_begin, encode_delta
+from dirsync.wire.push.messages import FileBegin, FileDelta, decode_push, encode_begin, encode_delta
 
 Request = pb.PushChangesRequest
 BASIS = b"b" * 32

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.wire.handshake import explain
+from dirsync.rpc.handshake import explain
 
 BEGIN = "failed to connect to all addresses; last error: UNKNOWN: ipv4:192.0.2.1:50051: "
 TLS = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:"

@@ -6,7 +6,7 @@ import pytest
 
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
-from dirsync.wire.stalls import Stalls, Wait
+from dirsync.rpc.interceptors.stall_watchdog import Stalls, Wait
 
 
 class Bench:

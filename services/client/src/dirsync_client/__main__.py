@@ -12,8 +12,8 @@ gc.disable()
 # gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from dirsync.runtime.cli import Command, ExitCode, run_program  # noqa: E402
-from dirsync.runtime.lifecycle import collect_from_now_on  # noqa: E402
+from dirsync.runtime.process.cli import Command, ExitCode, run_program  # noqa: E402
+from dirsync.runtime.process.lifecycle import collect_from_now_on  # noqa: E402
 from dirsync_client.settings import ClientSettings  # noqa: E402
 
 PROGRAM = "dirsync-client"
@@ -32,7 +32,7 @@ def _command(module: str, name: str) -> Callable[[ClientSettings, argparse.Names
 
 
 def _health(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
-    from dirsync.runtime.health import probe  # noqa: PLC0415
+    from dirsync.runtime.http.health import probe  # noqa: PLC0415
 
     good = probe(settings.metrics_listen, "/readyz" if arguments.ready else "/livez")
     return ExitCode.DONE if good else ExitCode.FAILED

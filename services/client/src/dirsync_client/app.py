@@ -5,34 +5,34 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
+from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.errors import DirsyncError, UsageError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.index import Index
+from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.fs.scan import DirectoryScan
+from dirsync.fs.scan.directory import DirectoryScan
 from dirsync.limits import LIMITS
-from dirsync.runtime.catalogue import CLIENT_CATALOGUE
-from dirsync.runtime.directories import require_readable
-from dirsync.runtime.events import Event
-from dirsync.runtime.fields import variable_name
-from dirsync.runtime.health import HealthState
-from dirsync.runtime.lifecycle import Lifetime, settle_memory
-from dirsync.runtime.logging import get_logger, set_context
-from dirsync.runtime.metrics import Metrics
-from dirsync.runtime.secrets import TokenFile
-from dirsync.runtime.settings import effective
+from dirsync.runtime.config.fields import variable_name
+from dirsync.runtime.config.settings import effective
+from dirsync.runtime.files.directories import require_readable
+from dirsync.runtime.files.secrets import TokenFile
+from dirsync.runtime.http.health import HealthState
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger, set_context
+from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.process.lifecycle import Lifetime, settle_memory
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.path import ROOT, escape
 from dirsync.tree.tree import Attributes
-from dirsync_client.connection import ServerConnection
 from dirsync_client.engine import Engine, EngineOptions
-from dirsync_client.hint import Hint, HintKind
-from dirsync_client.link import Identity
-from dirsync_client.schedule import Schedule
+from dirsync_client.report.status import Status, StatusBoard
+from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.link import Identity
 from dirsync_client.settings import ClientSettings, Delete, Symlinks
-from dirsync_client.source import Source, SourceOptions
 from dirsync_client.state import StateDirectory
-from dirsync_client.status import Status, StatusBoard
 
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
@@ -143,10 +143,10 @@ class Client:
     def __init__(self, settings: ClientSettings) -> None:
         """Open the source and bind the ports; raises as :class:`Core`."""
         # Imported late: `once` needs none of it.
-        from dirsync.runtime.http import HttpServer  # noqa: PLC0415
-        from dirsync_client.agent_server import MAX_WORKERS, agent_metrics, make_agent_server  # noqa: PLC0415
-        from dirsync_client.page import status_page  # noqa: PLC0415
-        from dirsync_client.watch import Watcher, WatchMode  # noqa: PLC0415
+        from dirsync.endpoint.watch.watcher import Watcher, WatchMode  # noqa: PLC0415
+        from dirsync.runtime.http.server import HttpServer  # noqa: PLC0415
+        from dirsync_client.agent.server import MAX_WORKERS, agent_metrics, make_agent_server  # noqa: PLC0415
+        from dirsync_client.report.page import status_page  # noqa: PLC0415
 
         self._settings = settings
         self._log = get_logger()

@@ -11,42 +11,42 @@ from typing import NamedTuple
 import grpc
 
 from dirsync.clock import Monotonic, monotonic
+from dirsync.endpoint.sliced_scan import SlicedScan
+from dirsync.endpoint.source import Source
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.fs.root import RootState
 from dirsync.limits import LIMITS
-from dirsync.runtime.logging import set_context
-from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.log.logging import set_context
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.diff import diff
 from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
 from dirsync.tree.tree import Tree
 from dirsync.wire.strategy import Strategy
-from dirsync_client.accounting import Accounting
-from dirsync_client.backoff import Backoff
-from dirsync_client.bandwidth import TokenBucket
-from dirsync_client.contents import Contents
-from dirsync_client.cycle import Cycle
-from dirsync_client.hasher import Hashed, Hasher
-from dirsync_client.hint import Hint, HintKind
-from dirsync_client.inbox import Inbox, Mail, Post
-from dirsync_client.link import Identity, Link, MetadataSource
-from dirsync_client.moves import Moves
-from dirsync_client.preparer import Preparer
-from dirsync_client.push import Compressor, PushStream
-from dirsync_client.removals import Removals
-from dirsync_client.replica_view import fetch
-from dirsync_client.reporter import Reporter
-from dirsync_client.router import Router
-from dirsync_client.schedule import Due, Schedule
-from dirsync_client.session import Session
-from dirsync_client.signatures import RememberedSignatures
-from dirsync_client.sliced_scan import SlicedScan
-from dirsync_client.source import Source
+from dirsync_client.mailbox import Inbox, Mail, Post
+from dirsync_client.reconcile.contents import Contents
+from dirsync_client.reconcile.cycle import Cycle
+from dirsync_client.reconcile.moves import Moves
+from dirsync_client.reconcile.removals import Removals
+from dirsync_client.reconcile.router import Router
+from dirsync_client.reconcile.ticket import Settled, StreamEnded, Unsent
+from dirsync_client.report.reporter import Reporter
+from dirsync_client.report.status import State, StatusBoard
+from dirsync_client.report.transfer_metrics import Accounting
+from dirsync_client.session.backoff import Backoff
+from dirsync_client.session.link import Identity, Link, MetadataSource
+from dirsync_client.session.listing import fetch
+from dirsync_client.session.session import Session
 from dirsync_client.state import StateDirectory
-from dirsync_client.status import State, StatusBoard
-from dirsync_client.ticket import Settled, StreamEnded, Unsent
+from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.delta_planner import Preparer
+from dirsync_client.transfer.hasher import Hashed, Hasher
+from dirsync_client.transfer.signature_store import RememberedSignatures
+from dirsync_client.transfer.stream import Compressor, PushStream
 
 ONCE_RETRY_SECONDS = 30.0
 """How long ``once`` tries again without a commit that the server answers before it gives up."""

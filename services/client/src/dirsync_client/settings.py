@@ -9,8 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from dirsync.limits import KIB, LIMITS
-from dirsync.runtime.directories import lies_within
-from dirsync.runtime.fields import (
+from dirsync.runtime.config.fields import (
     ByteSize,
     Count,
     Directory,
@@ -20,8 +19,9 @@ from dirsync.runtime.fields import (
     SecretFilePath,
     Server,
 )
-from dirsync.runtime.settings import ServiceSettings
-from dirsync.runtime.values import Address, Target
+from dirsync.runtime.config.settings import ServiceSettings
+from dirsync.runtime.config.values import Address, Target
+from dirsync.runtime.files.directories import lies_within
 
 
 class Compression(StrEnum):

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
-from dirsync.fs.index import Index
+from dirsync.fs.index.index import Index
 from dirsync.fs.root import Identity
-from dirsync.runtime.directories import prepare_state_directory, unusable
-from dirsync.runtime.fields import variable_name
+from dirsync.runtime.config.fields import variable_name
+from dirsync.runtime.files.directories import prepare_state_directory, unusable
 
 _STATE = "state.json"
 _APPROVALS = "approvals"

@@ -11,7 +11,7 @@ gc.disable()
 # gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from dirsync.runtime.cli import Command, ExitCode, run_program  # noqa: E402
+from dirsync.runtime.process.cli import Command, ExitCode, run_program  # noqa: E402
 from dirsync_server.settings import ServerSettings  # noqa: E402
 
 PROGRAM = "dirsync-server"
@@ -20,7 +20,7 @@ PROGRAM = "dirsync-server"
 def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
     """Serve until told to stop."""
     # Imported late: `health` has to be quick and needs none of it.
-    from dirsync.runtime.lifecycle import collect_from_now_on, run_until_stopped  # noqa: PLC0415
+    from dirsync.runtime.process.lifecycle import collect_from_now_on, run_until_stopped  # noqa: PLC0415
     from dirsync_server.app import Server  # noqa: PLC0415
 
     collect_from_now_on()
@@ -31,7 +31,7 @@ def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
 
 def health(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
     """Ask the running server."""
-    from dirsync.runtime.health import probe  # noqa: PLC0415
+    from dirsync.runtime.http.health import probe  # noqa: PLC0415
 
     good = probe(settings.metrics_listen, "/readyz" if arguments.ready else "/livez")
     return ExitCode.DONE if good else ExitCode.FAILED

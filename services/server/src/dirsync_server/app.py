@@ -7,43 +7,43 @@ from pathlib import Path
 import grpc
 
 from dirsync.clock import monotonic
+from dirsync.endpoint.quota import Quota
+from dirsync.endpoint.replica import Replica, index_name
 from dirsync.errors import DirsyncError, Unavailable, UsageError
-from dirsync.fs.index_file import STATE_REASONS
-from dirsync.fs.scan import DirectoryScan
+from dirsync.fs.index.index_file import STATE_REASONS
+from dirsync.fs.scan.directory import DirectoryScan
 from dirsync.limits import LIMITS
-from dirsync.runtime.catalogue import SERVER_CATALOGUE
-from dirsync.runtime.directories import make_writable, prepare_state_directory, unusable
-from dirsync.runtime.events import Event
-from dirsync.runtime.fields import variable_name
-from dirsync.runtime.grpc_metrics import GrpcMetricsInterceptor, grpc_metrics
-from dirsync.runtime.health import HealthState
-from dirsync.runtime.health_service import add_health_service
-from dirsync.runtime.holder import holder_of
-from dirsync.runtime.http import HttpServer
-from dirsync.runtime.lifecycle import Lifetime, keep_message_memory, settle_memory
-from dirsync.runtime.logging import get_logger
-from dirsync.runtime.metrics import Metrics
-from dirsync.runtime.page import Page, Table
-from dirsync.runtime.reflection import METHOD as REFLECTION_METHOD
-from dirsync.runtime.reflection import add_reflection
-from dirsync.runtime.rejections import rejections
-from dirsync.runtime.secrets import TokenFile
-from dirsync.runtime.settings import effective
-from dirsync.runtime.tls import Identity, NamedFile, server_credentials
-from dirsync.wire.admission import admission
-from dirsync.wire.channel import server_options
-from dirsync.wire.service import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
-from dirsync.wire.turnstile import Turnstile
-from dirsync_server.auth import Authority
-from dirsync_server.policies import Defaults
-from dirsync_server.quota import Quota
-from dirsync_server.reader import ReplicaServicer
-from dirsync_server.replica import Replica, index_name
-from dirsync_server.roster import Roster, followed, single
-from dirsync_server.servicer import SyncServicer
+from dirsync.rpc.auth.caller_key import holder_of
+from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials
+from dirsync.rpc.channel import server_options
+from dirsync.rpc.health_service import add_health_service
+from dirsync.rpc.interceptors.admission import admission
+from dirsync.rpc.interceptors.call_limit import Turnstile
+from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
+from dirsync.rpc.interceptors.rejections import rejections
+from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
+from dirsync.rpc.reflection import add_reflection
+from dirsync.rpc.service import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
+from dirsync.runtime.config.fields import variable_name
+from dirsync.runtime.config.settings import effective
+from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
+from dirsync.runtime.files.secrets import TokenFile
+from dirsync.runtime.http.health import HealthState
+from dirsync.runtime.http.page import Page, Table
+from dirsync.runtime.http.server import HttpServer
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
+from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.process.lifecycle import Lifetime, keep_message_memory, settle_memory
+from dirsync_server.services.replica import ReplicaServicer
+from dirsync_server.services.sync import SyncServicer
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
-from dirsync_server.tenants import Tenant, read_tenants
+from dirsync_server.tenancy.authority import Authority
+from dirsync_server.tenancy.policies import Defaults
+from dirsync_server.tenancy.registry import Roster, followed, single
+from dirsync_server.tenancy.tenants import Tenant, read_tenants
 
 SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
 CALLERS = 2

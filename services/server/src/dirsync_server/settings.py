@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from dirsync.fs.durable import Fsync
+from dirsync.fs.write.durable import Fsync
 from dirsync.limits import GIB, MIB
-from dirsync.runtime.directories import lies_within
-from dirsync.runtime.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath
-from dirsync.runtime.settings import ServiceSettings
-from dirsync.runtime.values import Address
+from dirsync.runtime.config.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath
+from dirsync.runtime.config.settings import ServiceSettings
+from dirsync.runtime.config.values import Address
+from dirsync.runtime.files.directories import lies_within
 
 
 class Permissions(StrEnum):

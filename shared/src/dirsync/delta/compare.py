@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from dirsync.delta.signature import Signature
+from dirsync.delta.signature.signature import Signature
 
 
 def differs(signature: Signature, frames: Iterable[bytes]) -> bool:

@@ -6,9 +6,9 @@ or taken out before them, and some in windows at all offsets. That takes some mi
 
 from collections.abc import Callable
 
-from dirsync.delta.search import Search
-from dirsync.delta.signature import Signature
-from dirsync.delta.tape import Tape
+from dirsync.delta.match.search import Search
+from dirsync.delta.match.target_buffer import Tape
+from dirsync.delta.signature.signature import Signature
 from dirsync.limits import LIMITS, Limits
 
 Read = Callable[[int, int], bytes]

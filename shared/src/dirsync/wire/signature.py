@@ -12,8 +12,8 @@ from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import MAX_SIZE
-from dirsync.wire.frames import check_block_size, check_content_digest
 from dirsync.wire.parse import parse
+from dirsync.wire.push.frames import check_block_size, check_content_digest
 from dirsync.wire.session import check_session_id
 
 CHECKSUMS_SIZE = 36

@@ -4,16 +4,16 @@ import argparse
 import json
 from typing import Any
 
-from dirsync.runtime.catalogue import CLIENT_CATALOGUE
-from dirsync.runtime.cli import ExitCode
-from dirsync.runtime.lifecycle import interruptible
-from dirsync.runtime.metrics import Metrics
+from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.process.cli import ExitCode
+from dirsync.runtime.process.lifecycle import interruptible
 from dirsync.tree.path import escape
 from dirsync.wire.agent import view_hold
 from dirsync_client.app import Core
-from dirsync_client.progress import showing_progress
+from dirsync_client.report.progress import showing_progress
+from dirsync_client.report.status import Status
 from dirsync_client.settings import ClientSettings
-from dirsync_client.status import Status
 
 PROBLEMS_TOLD = 20
 """Problems that are listed one by one; the log and ``--json`` have all."""

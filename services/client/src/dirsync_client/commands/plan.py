@@ -4,20 +4,20 @@ import argparse
 import json
 from typing import Any, NamedTuple
 
-from dirsync.runtime.cli import ExitCode
-from dirsync.runtime.logging import configure
-from dirsync.runtime.settings import LogLevel
+from dirsync.runtime.config.settings import LogLevel
+from dirsync.runtime.log.logging import configure
+from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import GuardPolicy, Hold
 from dirsync.tree.path import escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Attributes
 from dirsync.wire.agent import view_hold
-from dirsync_client.accounting import OPERATION_NAMES
-from dirsync_client.commands.rehearsal import Rehearsal, Step
-from dirsync_client.connection import ServerConnection
-from dirsync_client.looking import looking_at_source
-from dirsync_client.remote import RemoteReplica
+from dirsync_client.commands.dry_run import Rehearsal, Step
+from dirsync_client.commands.looking import looking_at_source
+from dirsync_client.report.transfer_metrics import OPERATION_NAMES
+from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 from dirsync_client.settings import Delete as DeleteSetting
 from dirsync_client.state import StateView

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dirsync.runtime.cli import ExitCode
+from dirsync.runtime.process.cli import ExitCode
 from dirsync_client.settings import ClientSettings
 
 

@@ -3,14 +3,14 @@
 import argparse
 import json
 
-from dirsync.runtime.cli import ExitCode
+from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.diff import Change, diff
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import escape
 from dirsync.tree.tree import Attributes
-from dirsync_client.connection import ServerConnection
-from dirsync_client.looking import looking_at_source, read_all
-from dirsync_client.remote import RemoteReplica
+from dirsync_client.commands.looking import looking_at_source, read_all
+from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 
 

@@ -1,0 +1,1 @@
+"""The agent: the gRPC service of a running client."""

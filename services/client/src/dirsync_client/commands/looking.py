@@ -1,0 +1,35 @@
+"""The source as `plan` and `verify` look at it: nothing is locked, nothing is written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dirsync.endpoint.source import Source
+from dirsync.fs.index.index import Index
+from dirsync.fs.read.hashing import resolve, unknown_files
+from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
+from dirsync_client.app import open_source
+from dirsync_client.settings import ClientSettings
+from dirsync_client.state import INDEX
+
+
+@contextmanager
+def looking_at_source(settings: ClientSettings) -> Iterator[Source]:
+    """The source, scanned; files that the index does not prove have unknown digests."""
+    source = open_source(settings, Index.open(settings.state_dir, INDEX, read_only=True))
+    try:
+        for _ in source.scan():
+            pass
+        yield source
+    finally:
+        source.close()
+
+
+def read_all(source: Source, *, again: bool) -> None:
+    """Find every unknown digest; with ``again`` read all files, whatever the index says."""
+    tree = source.tree
+    if again:
+        for path, record in list(tree.walk()):
+            if record[0] == Kind.FILE:
+                tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
+    for problem in resolve(source.root, tree, list(unknown_files(tree))):
+        source.fail(problem)

@@ -1,0 +1,1 @@
+"""Deciding what happens to each path."""

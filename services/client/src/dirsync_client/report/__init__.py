@@ -1,0 +1,1 @@
+"""Status, metrics and log of a sync."""

@@ -1,0 +1,144 @@
+"""Telling the world how a sync stands: the status board, the gauges, and the log at the end of a cycle.
+
+A cycle is the time from the first sign of a difference to the next quiet moment, when everything that is known to
+differ was settled, held, or found to be a problem.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+
+from dirsync.clock import Monotonic, monotonic, wall_ns
+from dirsync.endpoint.source import Source
+from dirsync.errors import DirsyncError
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.path import RelPath
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.report.status import State, StatusBoard
+from dirsync_client.report.transfer_metrics import Accounting
+from dirsync_client.session.session import Session
+
+PUBLISH_SECONDS = 0.1
+"""How often the status is brought up to date while work goes on."""
+MAX_SHOWN_PROBLEMS = 10_000
+"""Problems that the status lists; the metrics count all."""
+
+
+class Reporter:
+    """The engine's thread only."""
+
+    def __init__(
+        self, source: Source, board: StatusBoard, accounting: Accounting, metrics: Metrics, now: Monotonic = monotonic
+    ) -> None:
+        self._source = source
+        self._board = board
+        self._accounting = accounting
+        self._metrics = metrics
+        self._now = now
+        self._log = get_logger()
+        self._active_since: float | None = None
+        """Since when something differs or is under way; ``None`` while all is quiet."""
+        self._published = 0.0
+        self._told: dict[RelPath, ProblemKind] = {}
+        self._waiting: list[Callable[[], None]] = []
+
+    def state(self, state: State) -> None:
+        """The client is somewhere else now."""
+        self._board.update(state=state, in_sync=False)
+
+    def lost(self, error: DirsyncError) -> None:
+        """There is no session any more."""
+        self._log.warning(Event.CONNECTION_LOST, reason=error.reason, problem=str(error))
+        self._board.update(state=State.CONNECTING, in_sync=False, last_error=str(error))
+        self._metrics.set("dirsync_in_sync", 0)
+
+    def opened(self, generation: int, replica_id: str) -> None:
+        """There is a session."""
+        self._log.info(Event.SESSION_OPENED, generation=generation, replica=replica_id)
+        if self._board.status.last_error:
+            self._log.info(Event.CONNECTION_RESTORED)
+        self._board.update(state=State.SYNCING, last_error="")
+        self.active(self._now())
+
+    def closed(self) -> None:
+        """The session is over."""
+        self._log.info(Event.SESSION_CLOSED)
+
+    def active(self, since: float) -> None:
+        """Something differs, or may: a cycle goes on, or begins."""
+        if self._active_since is None:
+            self._active_since = since
+            self._log.info(Event.SYNC_STARTED)
+
+    def when_quiet(self, answer: Callable[[], None]) -> None:
+        """Call ``answer`` at the end of the cycle."""
+        self._waiting.append(answer)
+
+    def publish(self, session: Session, *, quiet: bool) -> None:
+        """Bring the status up to date; a quiet moment ends the cycle."""
+        now = self._now()
+        ended = quiet and self._active_since is not None
+        if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
+            return  # whoever only looks knows nothing new yet
+        self._published = now
+        cycle, source = session.cycle, self._source
+        equal = quiet and cycle.equal
+        if equal:
+            session.removals.settled()
+        problems = {**cycle.problems, **source.problems}
+        status = self._board.status
+        self._board.update(
+            state=State.LIVE if quiet else State.SYNCING,
+            in_sync=equal,
+            pending=cycle.pending,
+            oldest_change=None if equal else self._active_since or status.oldest_change,
+            last_success=now if equal else status.last_success,
+            entries=len(source.tree),
+            source_digest=source.tree.digest(),
+            replica_digest=cycle.replica.digest(),
+            hold=session.removals.hold,
+            problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
+            untracked=source.untracked,
+            cycles=status.cycles + ended,
+        )
+        self._measure(problems.values())
+        if ended:
+            self._end_cycle(cycle.replica.digest(), problems, now)
+
+    def scanned(self, cost: float, found: int, started: float) -> None:
+        """The whole source was looked at: ``cost`` seconds of work, since ``started``."""
+        elapsed = self._now() - started
+        self._metrics.observe("dirsync_scan_duration_seconds", elapsed)
+        self._log.info(
+            Event.RESCAN_COMPLETED,
+            entries=len(self._source.tree),
+            found=found,
+            duration_ms=round(elapsed * 1000, 1),
+            cost_ms=round(cost * 1000, 1),
+        )
+
+    def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:
+        assert self._active_since is not None
+        self._accounting.completed(root_digest, now - self._active_since)
+        self._active_since = None
+        for path, problem in problems.items():
+            if self._told.get(path) is not problem.kind:
+                self._log.warning(Event.FILE_PROBLEM, path=path, kind=problem.kind, problem=problem.message)
+        self._told = {path: problem.kind for path, problem in problems.items()}
+        waiting, self._waiting = self._waiting, []
+        for answer in waiting:
+            answer()
+
+    def _measure(self, problems: Iterable[Problem]) -> None:
+        status, metrics = self._board.status, self._metrics
+        metrics.set("dirsync_in_sync", status.in_sync)
+        metrics.set("dirsync_pending_changes", status.pending)
+        metrics.set("dirsync_entries", status.entries)
+        metrics.set("dirsync_holds", status.hold is not None)
+        counts = Counter(problem.kind for problem in problems)
+        for kind in ProblemKind:
+            metrics.set("dirsync_problems", counts[kind], kind=kind)
+        if status.in_sync:
+            metrics.set("dirsync_last_success_timestamp_seconds", wall_ns() / 1e9)

@@ -1,0 +1,186 @@
+"""What was moved and what was saved: counted for the metrics, summed for ``sync.completed``, told in the log.
+
+Identities, which the tests check: logical = literal + saved by delta, dedup, rename and unchanged; literal = payload
+sent + saved by compression.
+"""
+
+from dataclasses import dataclass, fields
+
+from dirsync.clock import Monotonic, monotonic
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger, info_each
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.entry import Kind, unpack
+from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.wire.push.results import Failure, Outcome
+from dirsync_client.reconcile.ticket import Ticket
+
+OPERATION_NAMES: dict[type, str] = {
+    PutFile: "put_file",
+    PutSymlink: "put_symlink",
+    MakeDirectory: "make_directory",
+    SetMetadata: "set_metadata",
+    Delete: "delete",
+    Move: "move",
+    CopyContent: "copy_content",
+}
+_MILLISECONDS = 1000
+METADATA = Choice(Way.METADATA, Reason.SAME_CONTENT)
+
+
+@dataclass
+class Totals:
+    """Sums since the last quiet moment; sizes in bytes."""
+
+    files: int = 0
+    deletes: int = 0
+    logical_bytes: int = 0
+    literal_bytes: int = 0
+    saved_bytes: int = 0
+    wire_bytes: int = 0
+
+    @property
+    def moved(self) -> bool:
+        """Whether anything was changed."""
+        return bool(self.files or self.deletes)
+
+
+class Accounting:
+    """Counts what the engine tells it. The engine's thread only, but for :meth:`wire`."""
+
+    def __init__(self, metrics: Metrics, now: Monotonic = monotonic) -> None:
+        self._metrics = metrics
+        self._now = now
+        self._log = get_logger()
+        self.totals = Totals()
+        self._wire = {
+            direction: metrics.counter("dirsync_wire_bytes_total", direction=direction)
+            for direction in ("sent", "received")
+        }
+        self._wire_before = 0
+        self._synced: list[dict[str, object]] = []
+        self._deleted: list[dict[str, object]] = []
+        self._changes = metrics.family("dirsync_changes_applied_total")
+        self._strategies = metrics.family("dirsync_files_transferred_total")
+        self._choices = metrics.family("dirsync_strategy_choices_total")
+        self._content_lookups = metrics.family("dirsync_cache_lookups_total")
+        self._saved = metrics.family("dirsync_saved_bytes_total")
+        self._logical = metrics.counter("dirsync_logical_bytes_total")
+        self._literal = metrics.counter("dirsync_literal_bytes_total")
+        self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+        self._lag = metrics.histogram("dirsync_change_lag_seconds")
+
+    def wire(self, direction: str, size: int) -> None:
+        """A message of ``size`` bytes was ``sent`` or ``received``; from any thread."""
+        self._wire[direction].inc(size)
+
+    def _wire_bytes(self) -> int:
+        return int(sum(counter.read() for counter in self._wire.values()))
+
+    def applied(self, ticket: Ticket) -> None:
+        """The server applied an operation."""
+        operation = ticket.operation
+        self._changes[OPERATION_NAMES[type(operation)], "applied"].inc()
+        self._lag.observe(self._now() - ticket.since)
+        if isinstance(operation, Delete):
+            self.totals.deletes += 1
+            self._deleted.append({"path": operation.path})
+            return
+        self.totals.files += 1
+        match operation:
+            case PutFile():
+                self._content(ticket, ticket.choice, ticket.literal_bytes)
+            case CopyContent():
+                self._content(ticket, ticket.choice, 0)
+            case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
+                self._told(ticket, METADATA, entry.size, 0)
+
+    def moved(self, ticket: Ticket, files: int, size: int) -> None:
+        """The server moved so many files, of ``size`` bytes in all, with one operation."""
+        self._changes[OPERATION_NAMES[Move], "applied"].inc()
+        self._lag.observe(self._now() - ticket.since)
+        self.totals.files += max(files, 1)
+        self._logical.inc(size)
+        self._saved[("rename",)].inc(size)
+        self.totals.logical_bytes += size
+        self.totals.saved_bytes += size
+        self._told(ticket, ticket.choice, size, size, files)
+
+    def tell(self) -> None:
+        """Log what was applied since the last time."""
+        synced, self._synced = self._synced, []
+        deleted, self._deleted = self._deleted, []
+        info_each(Event.FILE_SYNCED, synced)
+        info_each(Event.FILE_DELETED, deleted)
+
+    def failed(self, ticket: Ticket, failure: Failure) -> None:
+        """The server did not apply an operation."""
+        outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
+        self._changes[OPERATION_NAMES[type(ticket.operation)], outcome].inc()
+        if failure.outcome is Outcome.MISMATCH and ticket.choice.way in (Way.DEDUP, Way.DELTA):
+            self._content_lookups["content", "stale"].inc()
+            self._log.warning(
+                Event.FILE_PROBLEM,
+                path=ticket.path,
+                kind="mismatch",
+                strategy=ticket.choice.way.value,
+                problem=f"{failure.message}; the file is sent whole",
+            )
+
+    def proved(self, size: int) -> None:
+        """A file of ``size`` bytes that was moved by its inode was read, and is what the replica has."""
+        self._hashed.inc(size)
+
+    def unchanged(self, size: int) -> None:
+        """A file of ``size`` bytes was read again and found equal to the replica's."""
+        self._saved[("unchanged",)].inc(size)
+        self._logical.inc(size)
+        self._hashed.inc(size)
+        self.totals.logical_bytes += size
+        self.totals.saved_bytes += size
+
+    def completed(self, root_digest: bytes, duration: float) -> None:
+        """Everything that was known to differ was settled; the sums start again."""
+        totals, self.totals = self.totals, Totals()
+        wire = self._wire_bytes()
+        totals.wire_bytes, self._wire_before = wire - self._wire_before, wire
+        self._metrics.observe("dirsync_cycle_duration_seconds", duration)
+        sums = {field.name: getattr(totals, field.name) for field in fields(totals)}
+        self._log.info(
+            Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
+        )
+
+    def _content(self, ticket: Ticket, choice: Choice, literal: int) -> None:
+        """A file was made: ``literal`` bytes of it were sent, the rest the replica had."""
+        size = unpack(ticket.sent).size if ticket.sent is not None else literal
+        had = max(0, size - literal)
+        self._logical.inc(literal + had)
+        self._literal.inc(literal)
+        if had:
+            self._saved[(choice.way.value,)].inc(had)
+        if choice.reason is not Reason.SAME_FILE:
+            self._hashed.inc(size)
+        self._saved[("compression",)].inc(ticket.compressed_bytes)
+        self._content_lookups["content", "hit" if choice.way is Way.DEDUP else "miss"].inc()
+        self.totals.logical_bytes += literal + had
+        self.totals.literal_bytes += literal
+        self.totals.saved_bytes += had + ticket.compressed_bytes
+        self._told(ticket, choice, size, had + ticket.compressed_bytes)
+
+    def _told(self, ticket: Ticket, choice: Choice, size: int, saved: int, files: int = 1) -> None:
+        way, reason = choice.way.value, choice.reason.value
+        self._strategies[(way,)].inc(files)
+        self._choices[way, reason].inc(files)
+        fields: dict[str, object] = {
+            "path": ticket.path,
+            "strategy": way,
+            "reason": reason,
+            "size": size,
+            "literal_bytes": ticket.literal_bytes,
+            "saved_bytes": saved,
+            "duration_ms": round((self._now() - (ticket.started or ticket.since)) * _MILLISECONDS, 1),
+        }
+        if isinstance(ticket.operation, Move):
+            fields |= {"source": ticket.operation.source, "files": files}
+        self._synced.append(fields)

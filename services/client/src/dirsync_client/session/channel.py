@@ -1,0 +1,72 @@
+"""Channels to other processes of dirsync: the server, or a running client's agent."""
+
+from collections.abc import Callable
+
+import grpc
+
+from dirsync.rpc.auth.tls import ChannelSecurity, Identity, NamedFile
+from dirsync.rpc.channel import client_options
+from dirsync.rpc.service import Metadata
+from dirsync.runtime.config.fields import variable_name
+from dirsync.runtime.files.secrets import SecretFile
+from dirsync_client.settings import ClientSettings
+
+
+class ServerConnection:
+    """Makes channels to the server as the settings say, and the headers that go with each call."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        """Read the files that the settings name.
+
+        Raises:
+            UsageError: one of them cannot be used.
+        """
+        self._target = str(settings.server)
+        self._security = channel_security(settings) if settings.connects_tls else None
+        self._token = SecretFile(settings.token_file, _name("token_file")) if settings.token_file else None
+        self._channel: grpc.Channel | None = None
+
+    def channel(self) -> grpc.Channel:
+        """A new channel; the one before is closed, so that certificates that changed are used."""
+        self.close()
+        if self._security is None:
+            self._channel = grpc.insecure_channel(self._target, options=client_options())
+        else:
+            options = [*client_options(), *self._security.options]
+            self._channel = grpc.secure_channel(self._target, self._security.credentials(), options=options)
+        return self._channel
+
+    def metadata(self) -> Metadata:
+        """The headers of a call: the token as it is now."""
+        return bearer(self._token.get if self._token else None)
+
+    def close(self) -> None:
+        """Close the channel, if there is one."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+
+def bearer(token: Callable[[], str] | None) -> Metadata:
+    """The header for a token; none if there is no token."""
+    return () if token is None else (("authorization", f"Bearer {token()}"),)
+
+
+def channel_security(settings: ClientSettings) -> ChannelSecurity:
+    """Whom the client trusts, and who it is."""
+    authority = NamedFile(settings.tls_ca_file, _name("tls_ca_file")) if settings.tls_ca_file else None
+    return ChannelSecurity(authority, own_identity(settings), settings.tls_server_name)
+
+
+def own_identity(settings: ClientSettings) -> Identity | None:
+    """The client's own certificate, if it has one."""
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return Identity(
+        NamedFile(settings.tls_cert_file, _name("tls_cert_file")),
+        NamedFile(settings.tls_key_file, _name("tls_key_file")),
+    )
+
+
+def _name(field: str) -> str:
+    return variable_name("client", field)

@@ -1,0 +1,102 @@
+"""A connection to the server, and the session on it."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+import grpc
+
+from dirsync import __version__
+from dirsync.delta.pieces import Copy
+from dirsync.errors import DirsyncError
+from dirsync.limits import LIMITS
+from dirsync.rpc.service import SYNC_SERVICE, Caller, Metadata, OnWire
+from dirsync.tree.location import Location
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import RelPath
+from dirsync.wire.session import (
+    Opened,
+    OpenRequest,
+    Page,
+    check_pages,
+    decode_opened,
+    decode_page,
+    encode_close,
+    encode_list,
+    encode_open,
+)
+from dirsync.wire.signature import (
+    BlockRange,
+    SignatureRequest,
+    check_signature_pages,
+    decode_signature_page,
+    encode_signature_request,
+)
+
+LIST_SECONDS = 600.0
+"""Deadline of a listing: its pages flow as the client reads them."""
+SIGNATURE_SECONDS = 600.0
+"""Deadline of asking for a signature: the server reads the whole file for it."""
+CLOSE_SECONDS = 2.0
+
+MetadataSource = Callable[[], Metadata]
+"""Gives the headers of a call: the token as it is now."""
+
+
+class Identity:
+    """Who this client is at the server."""
+
+    def __init__(self, namespace: str, client_id: str) -> None:
+        self.namespace = namespace
+        self.client_id = client_id
+        self.instance_id = uuid.uuid4().hex
+
+
+class Link:
+    """One session. Closing it tells the server, if it can be told."""
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        metadata: MetadataSource,
+        identity: Identity,
+        options: TreeOptions,
+        location: Location,
+        on_wire: OnWire,
+    ) -> None:
+        """Open a session.
+
+        Raises:
+            DirsyncError: the server cannot be reached, or refuses.
+        """
+        self.caller = Caller(channel, SYNC_SERVICE, metadata, on_wire)
+        request = OpenRequest(
+            identity.namespace, identity.client_id, identity.instance_id, options, location, __version__
+        )
+        raw = self.caller.unary("OpenSession", encode_open(request), timeout=LIMITS.unary_deadline_seconds)
+        self.opened: Opened = decode_opened(raw)
+
+    def list(self, paths: Sequence[RelPath]) -> Iterable[Page]:
+        """The listing of directories of the replica."""
+        request = encode_list(self.opened.session_id, paths)
+        raw = self.caller.stream("ListDirectories", request, timeout=LIST_SECONDS)
+        return check_pages((decode_page(page) for page in raw), paths)
+
+    def checksums(self, digest: bytes, block_size: int, ranges: Sequence[Copy]) -> Iterator[bytes]:
+        """The checksums of ranges of blocks of content that the replica has, packed, one range after the other.
+
+        They come in pages, as the server reads the content.
+
+        Raises:
+            DirsyncError: it does not have it, or cannot be reached.
+        """
+        wanted = tuple(BlockRange(first, count) for first, count in ranges)
+        request = encode_signature_request(SignatureRequest(self.opened.session_id, digest, block_size, wanted))
+        raw = self.caller.stream("GetSignature", request, timeout=SIGNATURE_SECONDS)
+        for page in check_signature_pages((decode_signature_page(page) for page in raw), wanted):
+            yield page.checksums
+
+    def close(self) -> None:
+        """Give the replica up."""
+        with suppress(DirsyncError):
+            self.caller.unary("CloseSession", encode_close(self.opened.session_id), timeout=CLOSE_SECONDS)

@@ -1,0 +1,98 @@
+"""The replica's tree as the client knows it: fetched where it differs from a tree at hand.
+
+Levels are listed from the root down, and a directory whose digest agrees with the one at hand is taken over whole, so
+the listing costs what the difference costs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from dirsync.errors import RemoteError
+from dirsync.tree.entry import Entry, Record, covered, directory_entry, pack
+from dirsync.tree.path import ROOT, RelPath, join, split
+from dirsync.tree.tree import Tree
+from dirsync.wire.session import Page
+from dirsync_client.session.listing_limit import Allowance
+
+DIRECTORIES_PER_CALL = 1000
+"""Directories that one listing call asks for."""
+
+_NOTHING: Mapping[RelPath, RelPath] = MappingProxyType({})
+
+Lister = Callable[[Sequence[RelPath]], Iterable[Page]]
+
+
+def fetch(base: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath, RelPath] = _NOTHING) -> Tree:
+    """The replica's tree.
+
+    Args:
+        base: a tree that is likely to be similar; it is not changed, but its records are shared.
+        root_digest: what the server says that the replica's root digest is.
+        lister: lists directories of the replica.
+        moved: directories of ``base`` that the replica may have elsewhere: path in ``base`` to path there.
+
+    Raises:
+        RemoteError: what was listed does not have that digest, or has no end.
+    """
+    tree = base.copy()
+    allowance = Allowance()
+    for path, there in moved.items():
+        _expect(tree, base, path, there)
+    due = [ROOT] if tree.digest() != root_digest else []
+    while due:
+        batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
+        due.extend(_take_listing(tree, batch, lister(batch), allowance))
+    if tree.digest() != root_digest:
+        msg = "the server's listing does not have the root digest that the server named"
+        raise RemoteError(msg, reason="LISTING_INCONSISTENT")
+    return tree
+
+
+def _expect(tree: Tree, base: Tree, path: RelPath, there: RelPath) -> None:
+    """Take it that the replica has at ``there`` what ``base`` has at ``path``: if so, nothing of it is listed."""
+    known = base.record(path)
+    if known is None or base.directory(path) is None or tree.directory(split(there)[0]) is None or there in tree:
+        return
+    tree.put(there, known)
+    for below, record in base.walk(path):
+        tree.put(RelPath(there + below[len(path) :]), record)
+
+
+def _take_listing(
+    tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page], allowance: Allowance
+) -> Iterator[RelPath]:
+    """Put what was listed into the tree; yields the subdirectories that have to be listed as well."""
+    seen: set[bytes] = set()
+    for page in pages:
+        path = paths[page.directory]
+        for name, entry in page.children:
+            child = join(path, name)
+            allowance.take(child)
+            if entry.is_directory:
+                if _take_directory(tree, child, entry):
+                    yield child
+            else:
+                _take_leaf(tree, child, entry)
+            seen.add(name)
+        if page.last:
+            directory = tree.directory(path)
+            for name in set(directory.children if directory else ()) - seen:
+                tree.remove(join(path, name))
+            seen.clear()
+
+
+def _take_directory(tree: Tree, path: RelPath, entry: Entry) -> bool:
+    known = tree.directory(path)
+    tree.put(path, _similar(known.record if known else None, directory_entry(entry.mode)))
+    return tree.digest(path) != entry.digest
+
+
+def _take_leaf(tree: Tree, path: RelPath, entry: Entry) -> None:
+    known = None if tree.directory(path) else tree.record(path)
+    tree.put(path, _similar(known, entry))
+
+
+def _similar(known: Record | None, entry: Entry) -> Record:
+    """The record at hand if it says the same, so that both trees share it."""
+    record = pack(entry)
+    return known if known is not None and covered(known) == covered(record) else record

@@ -1,0 +1,1 @@
+"""Sending content: the push stream and what prepares it."""

@@ -1,0 +1,1 @@
+"""What comes in on a push stream until it is committed."""

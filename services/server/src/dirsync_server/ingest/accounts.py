@@ -1,0 +1,73 @@
+"""What the server counts of the operations that it was asked for.
+
+Two identities hold at any time: logical = literal + saved by delta, dedup and rename; literal = payload received +
+saved by compression, where a run of zeros counts as a literal that compression saved.
+"""
+
+from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.replica_state import Moved
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.entry import Kind
+from dirsync.tree.plan import (
+    CopyContent,
+    Delete,
+    MakeDirectory,
+    Move,
+    PutFile,
+    PutSymlink,
+    SetMetadata,
+)
+from dirsync.wire.push.results import Failure
+
+_OPERATION_NAMES: dict[type, str] = {
+    PutFile: "put_file",
+    PutSymlink: "put_symlink",
+    MakeDirectory: "make_directory",
+    SetMetadata: "set_metadata",
+    Delete: "delete",
+    Move: "move",
+    CopyContent: "copy_content",
+}
+
+
+class Accounts:
+    """Counts settled steps."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._changes = metrics.family("dirsync_changes_applied_total")
+        self._files = metrics.family("dirsync_files_transferred_total")
+        self._saved = metrics.family("dirsync_saved_bytes_total")
+        self._literal = metrics.counter("dirsync_literal_bytes_total")
+        self._logical = metrics.counter("dirsync_logical_bytes_total")
+
+    def settled(self, step: Step, failure: Failure | None, moved: Moved | None) -> None:
+        """A step was applied, or not; ``moved`` is what it brought to its place, if it is a move."""
+        name = _OPERATION_NAMES.get(type(step.operation))
+        if name is not None:
+            self._changes[name, "applied" if failure is None else failure.outcome.name.lower()].inc()
+        if failure is not None:
+            return
+        match step.operation:
+            case PutFile(entry=entry):
+                self._put(step, entry.size)
+            case CopyContent(entry=entry):
+                self._elsewhere("dedup", 1, entry.size)
+            case Move() if moved is not None:
+                self._elsewhere("rename", moved.files, moved.bytes)
+            case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
+                self._files[("metadata",)].inc()
+            case _:
+                pass
+
+    def _put(self, step: Step, size: int) -> None:
+        self._files["delta" if step.is_delta else "whole",].inc()
+        self._logical.inc(size)
+        self._literal.inc(step.literal)
+        self._saved["compression",].inc(step.saved)
+        self._saved["delta",].inc(size - step.literal)
+
+    def _elsewhere(self, reason: str, files: int, size: int) -> None:
+        """Content of which nothing had to come: the replica had it elsewhere."""
+        self._files[reason,].inc(files)
+        self._logical.inc(size)
+        self._saved[reason,].inc(size)

@@ -1,0 +1,173 @@
+"""One large file that is coming in: its frames are put together and hashed as they arrive.
+
+A file that cannot be taken (over a limit, disk full, no such basis) is noted as failed, and the rest of its frames is
+read and dropped. What no correct client sends ends the stream.
+"""
+
+from typing import assert_never
+
+from dirsync.delta.blocks import block_count
+from dirsync.delta.patch import copy_span
+from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
+from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.finder import Finder
+from dirsync.errors import DirsyncError, InvalidMessage, Unavailable
+from dirsync.fs.failure import BasisLost
+from dirsync.fs.read.hashing import Cancelled
+from dirsync.fs.read.stable import StableFile
+from dirsync.fs.write.rebuild import Rebuild
+from dirsync.fs.write.staging import StagedFile, Staging
+from dirsync.limits import LIMITS
+from dirsync.tree.path import escape
+from dirsync.wire.push.messages import FileBegin, FileData, FileDelta
+from dirsync_server.ingest.budget import Room
+
+
+class Upload:
+    """A file between its begin and its end. One thread."""
+
+    def __init__(self, begin: FileBegin) -> None:
+        self.number = begin.number
+        self.operation = begin.operation
+        self.error: DirsyncError | None = None
+        """Why it cannot be taken, if it cannot."""
+        self._digest_of_basis = begin.basis
+        self._block_size = begin.block_size
+        self._finder: Finder | None = None
+        self._basis: StableFile | None = None
+        self._staged: StagedFile | None = None
+        self._rebuild: Rebuild | None = None
+        self._literal = 0
+        self._saved = 0
+
+    @property
+    def announced(self) -> int:
+        """Bytes that it will have; 0 if it cannot be taken."""
+        return 0 if self._rebuild is None else self.operation.entry.size
+
+    @property
+    def arrived(self) -> int:
+        """Bytes that are staged."""
+        return 0 if self._rebuild is None else self._rebuild.size
+
+    def open(self, room: Room, finder: Finder, staging: Staging, cancelled: Cancelled) -> None:
+        """Make ready for its frames.
+
+        Raises:
+            InvalidMessage: no file may have so many blocks.
+        """
+        path = self.operation.path
+        try:
+            room.admit(path, self.operation.entry.size)
+            if self._digest_of_basis:
+                self._finder = finder
+                self._basis = self._open_basis(finder)
+            self._staged = staging.create(path)
+            self._rebuild = Rebuild(self._staged, self._basis, cancelled=cancelled)
+        except InvalidMessage:
+            raise
+        except DirsyncError as error:
+            self._fail(error)
+
+    def add(self, frame: FileData | FileDelta) -> None:
+        """Append what a frame has.
+
+        Raises:
+            InvalidMessage: it copies what the basis has not got.
+            Unavailable: cancelled.
+        """
+        if self._rebuild is None:
+            return
+        try:
+            if isinstance(frame, FileData):
+                self._write(self._rebuild, frame.literal)
+            else:
+                for piece in frame.pieces:
+                    self._apply(self._rebuild, piece)
+        except (InvalidMessage, Unavailable):
+            raise
+        except BasisLost:
+            self._doubt_basis()
+            self._fail(ContentNotFound(self.operation.path))
+        except DirsyncError as error:
+            self._fail(error)
+        # Of a delta compression may save more than its literals are: what it saved on the copies counts for nothing.
+        self._saved = min(self._saved + frame.saved, self._literal)
+
+    def end(self, digest: bytes) -> Step:
+        """The step that publishes it; with :attr:`error` set, one without content."""
+        operation = self.operation._replace(entry=self.operation.entry._replace(digest=digest))
+        step = Step(self.number, operation)
+        if self._rebuild is None:
+            return step
+        if self._rebuild.size != operation.entry.size or self._rebuild.digest() != digest:
+            if self._basis is not None and self._basis.settled() is None:
+                self._doubt_basis()
+            self._fail(Mismatch(operation.path))
+            return step
+        staged, self._staged = self._staged, None
+        self.discard()
+        return step._replace(
+            staged=staged, literal=self._literal, saved=self._saved, is_delta=bool(self._digest_of_basis)
+        )
+
+    def discard(self) -> None:
+        """Drop what is staged, and let go of the basis."""
+        self._rebuild = None
+        if self._staged is not None:
+            self._staged.discard()
+            self._staged = None
+        if self._basis is not None:
+            self._basis.close()
+            self._basis = None
+
+    def _fail(self, error: DirsyncError) -> None:
+        self.error = error
+        self.discard()
+
+    def _doubt_basis(self) -> None:
+        assert self._finder is not None
+        assert self._basis is not None
+        self._finder.refute(self._basis.path, self._digest_of_basis)
+
+    def _open_basis(self, finder: Finder) -> StableFile:
+        path = self.operation.path
+        basis = finder.open(self._digest_of_basis, near=path)
+        if basis is None:
+            raise ContentNotFound(path)
+        finder.confirm()
+        if block_count(basis.size, self._block_size) > LIMITS.max_blocks:
+            basis.close()
+            msg = f"the basis of {escape(path)!r} has more than {LIMITS.max_blocks} blocks of {self._block_size} bytes"
+            raise InvalidMessage(msg, reason="INVALID_BLOCK_SIZE")
+        return basis
+
+    def _apply(self, rebuild: Rebuild, piece: Piece) -> None:
+        match piece:
+            case Copy():
+                if self._basis is None:
+                    msg = f"a frame of {escape(self.operation.path)!r} copies, but the file has no basis"
+                    raise InvalidMessage(msg, reason="INVALID_DELTA")
+                offset, length = copy_span(piece, self._block_size, self._basis.size)
+                self._require_room(rebuild, length)
+                rebuild.copy(offset, length)
+            case Zeros(length=length):
+                self._require_room(rebuild, length)
+                rebuild.zeros(length)
+                self._literal += length
+                self._saved += length
+            case bytes() | memoryview():
+                self._write(rebuild, piece)
+            case _:
+                assert_never(piece)
+
+    def _write(self, rebuild: Rebuild, literal: bytes | memoryview) -> None:
+        self._require_room(rebuild, len(literal))
+        rebuild.write(literal)
+        self._literal += len(literal)
+
+    def _require_room(self, rebuild: Rebuild, length: int) -> None:
+        """More than was announced is neither written nor hashed (I09, I11)."""
+        if length > self.operation.entry.size - rebuild.size:
+            raise Mismatch(self.operation.path)

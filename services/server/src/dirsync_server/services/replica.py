@@ -1,0 +1,90 @@
+"""``ReplicaService``: the reader's door."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+
+from dirsync import __version__
+from dirsync.clock import monotonic
+from dirsync.endpoint.verify import verify
+from dirsync.errors import NotFound
+from dirsync.tree.path import escape
+from dirsync.wire.replica import (
+    ReplicaStatus,
+    decode_list_entries,
+    decode_stat_entry,
+    decode_status_request,
+    decode_verify,
+    encode_entries,
+    encode_stat_entry,
+    encode_status,
+    encode_verified,
+)
+from dirsync_server.sessions import Sessions
+from dirsync_server.tenancy.authority import Authority
+
+
+class ReplicaServicer:
+    """Handlers of ``ReplicaService``; each takes raw bytes."""
+
+    def __init__(self, authority: Authority, sessions: Sessions) -> None:
+        self._authority = authority
+        self._sessions = sessions
+
+    def get_status(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """Whether a replica can be used, and what it holds."""
+        replica = self._authority.authorize(decode_status_request(raw), context)
+        writer = self._sessions.writer(replica.namespace)
+        with replica.lock:
+            since = None if replica.last_commit is None else monotonic() - replica.last_commit
+            status = ReplicaStatus(
+                ready=replica.ready,
+                root_digest=replica.tree.digest() if replica.ready else b"",
+                entries=len(replica.tree),
+                bytes=replica.holdings.bytes,
+                options=replica.options,
+                replica_id=replica.id,
+                writer=writer.request.client_id if writer else "",
+                generation=replica.generation,
+                server_version=__version__,
+                seconds_since_commit=since,
+                not_ready_reason=replica.trouble(),
+            )
+        return encode_status(status)
+
+    def list_entries(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """The entries of a directory, or of everything below it."""
+        request = decode_list_entries(raw)
+        replica = self._authority.authorize(request.namespace, context)
+        yield from encode_entries(replica.walk(request.path, recursive=request.recursive))
+
+    def stat_entry(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
+        """One entry."""
+        namespace, path = decode_stat_entry(raw)
+        replica = self._authority.authorize(namespace, context)
+        replica.require_ready()
+        with replica.lock:
+            entry = replica.tree.get(path)
+        if entry is None:
+            msg = f"the replica has nothing at {escape(path)!r}"
+            raise NotFound(msg, reason="PATH_NOT_FOUND")
+        return encode_stat_entry(path, entry)
+
+    def verify_content(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """What is really there."""
+        request = decode_verify(raw)
+        replica = self._authority.authorize(request.namespace, context)
+        replica.require_ready()
+        tree, summary = verify(replica, request.options, deep=request.deep, cancelled=lambda: not context.is_active())
+        equal = summary.root_digest == request.root_digest
+        yield from encode_verified(() if equal else tree.entries(), summary)
+
+    def handlers(self) -> dict[str, Any]:
+        """The handlers by method name."""
+        return {
+            "GetStatus": self.get_status,
+            "ListEntries": self.list_entries,
+            "StatEntry": self.stat_entry,
+            "VerifyContent": self.verify_content,
+        }

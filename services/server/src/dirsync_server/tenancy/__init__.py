@@ -1,0 +1,1 @@
+"""Tenants: namespaces, their tokens, policies and limits."""

@@ -1,0 +1,1 @@
+"""Matching: finding in a target what the basis has."""

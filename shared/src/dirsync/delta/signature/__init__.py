@@ -1,0 +1,1 @@
+"""Signatures: the checksums of a basis, made, stored, and received."""

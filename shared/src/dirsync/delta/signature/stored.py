@@ -1,0 +1,71 @@
+"""A Signature as bytes for a file of our own, and back.
+
+The file is a cache. Whatever is wrong with it (cut short, damaged, of another version, or not ours at all) means that
+there is no signature, never an error. The checksum at its end guards against damage, not against a forger: who can
+write into the state directory can only make deltas larger, or make a transfer fail its digest and be repeated.
+"""
+
+import struct
+import zlib
+from typing import Final
+
+import numpy as np
+
+from dirsync.delta.blocks import block_count
+from dirsync.delta.signature.signature import Signature, sums_dtype
+from dirsync.delta.strong import SHA256, XXH3, Strong
+from dirsync.limits import LIMITS, Limits
+
+_MAGIC: Final = b"dirsyncS"
+_VERSION: Final = 1
+_HEADER: Final = struct.Struct("<8sHBIIQ")
+"""Magic, version, strong checksum, stride, block size, size of the basis."""
+_TRAILER: Final = struct.Struct("<I")
+"""CRC-32 of everything before it."""
+_CODES: Final[dict[Strong, int]] = {SHA256: 1, XXH3: 2}
+_STRONG: Final = {code: strong for strong, code in _CODES.items()}
+
+
+def dump_signature(signature: Signature) -> bytes:
+    """The signature as bytes.
+
+    Raises:
+        ValueError: it is partial.
+    """
+    if not signature.complete:
+        raise ValueError("a partial signature is not worth a file")
+    body = b"".join(
+        (
+            _HEADER.pack(
+                _MAGIC,
+                _VERSION,
+                _CODES[signature.strong],
+                signature.stride,
+                signature.block_size,
+                signature.size,
+            ),
+            signature.weak_sums.astype("<u4", copy=False).tobytes(),
+            signature.strong_sums.tobytes(),
+        )
+    )
+    return body + _TRAILER.pack(zlib.crc32(body))
+
+
+def load_signature(data: bytes, limits: Limits = LIMITS) -> Signature | None:
+    """The signature that bytes hold, or None if they hold none. It keeps ``data`` and copies nothing."""
+    if len(data) < _HEADER.size + _TRAILER.size:
+        return None
+    magic, version, code, stride, block_size, size = _HEADER.unpack_from(data)
+    strong = _STRONG.get(code)
+    if (magic, version) != (_MAGIC, _VERSION) or strong is None or not (stride and block_size):
+        return None
+    blocks = block_count(size, block_size)
+    weak = -(-blocks // stride)
+    end = _HEADER.size + 4 * weak + strong.size * blocks
+    if blocks > limits.max_blocks or len(data) != end + _TRAILER.size:
+        return None
+    if _TRAILER.unpack_from(data, end) != (zlib.crc32(memoryview(data)[:end]),):
+        return None
+    weak_sums = np.frombuffer(data, "<u4", weak, _HEADER.size).astype(np.uint32, copy=False)
+    strong_sums = np.frombuffer(data, sums_dtype(strong), blocks, _HEADER.size + 4 * weak)
+    return Signature(block_size, size, strong, strong_sums, weak_sums, stride=stride)

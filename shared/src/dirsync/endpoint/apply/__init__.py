@@ -1,0 +1,1 @@
+"""Applying operations to a directory, each checked against what its planner saw."""

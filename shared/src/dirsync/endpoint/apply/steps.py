@@ -1,0 +1,24 @@
+"""Steps of a commit: operations whose content, if they have any, is staged and proved whole."""
+
+from typing import NamedTuple
+
+from dirsync.fs.write.staging import StagedFile
+from dirsync.tree.plan import Operation
+from dirsync.wire.push.messages import Unsupported
+from dirsync.wire.push.results import Failure
+
+
+class Step(NamedTuple):
+    """One operation of a commit."""
+
+    number: int
+    operation: Operation | Unsupported
+    staged: StagedFile | None = None
+    failure: Failure | None = None
+    """Why it cannot be applied, if that is known before the commit."""
+    literal: int = 0
+    """Bytes of its content that came with it, runs of zeros included."""
+    saved: int = 0
+    """Bytes of those that compression saved on the way here."""
+    is_delta: bool = False
+    """Its content was rebuilt from a basis."""

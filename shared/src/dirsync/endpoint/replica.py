@@ -1,0 +1,206 @@
+"""A replica: one namespace's directory on this server, and all that belongs to it."""
+
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from threading import RLock
+from typing import NamedTuple
+
+from dirsync.clock import monotonic
+from dirsync.endpoint.quota import Quota, Usage
+from dirsync.endpoint.replica_state import Holdings
+from dirsync.endpoint.scanner import Look
+from dirsync.endpoint.session_options import Agreement
+from dirsync.errors import NotFound, StorageError, Unavailable
+from dirsync.fs.index.index import Index
+from dirsync.fs.locate import locate
+from dirsync.fs.root import Root, RootState
+from dirsync.fs.write.durable import Fsync
+from dirsync.fs.write.modes import ModePolicy
+from dirsync.fs.write.staging import Staging
+from dirsync.tree.entry import Entry
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import RelPath, escape, join
+from dirsync.tree.tree import Attributes, Tree
+
+_REPLICA_ID = "replica_id"
+_GENERATION = "generation"
+
+
+class ReplicaPolicy(NamedTuple):
+    """How a replica is kept."""
+
+    quota: Quota
+    fsync: Fsync = Fsync.BATCH
+    modes: ModePolicy = ModePolicy()
+
+    @property
+    def preserves_mode(self) -> bool:
+        """Whether permission bits of the source are kept."""
+        return self.modes == ModePolicy.preserve()
+
+
+class Replica:
+    """One namespace's replica."""
+
+    def __init__(self, namespace: str, root: Root, staging: Staging, index: Index, policy: ReplicaPolicy) -> None:
+        """Takes over ``root`` (locked), ``staging`` and ``index``; :meth:`scan` has to come before any use."""
+        self.namespace = namespace
+        self.root = root
+        self.staging = staging
+        self.policy = policy
+        self.location = locate(root)
+        self._index = index
+        self.agreement = Agreement(index, staging.reserved_names)
+        self.holdings = Holdings(index, self.agreement.options.attributes)
+        self.look = Look(root, self.holdings, self.agreement, self.require_root)
+        self.last_commit: float | None = None
+        self.id = _load_or_make_id(index)
+        self.generation = int(index.get_meta(_GENERATION) or b"0")
+
+    @classmethod
+    def open(cls, namespace: str, path: Path, state_dir: Path, policy: ReplicaPolicy) -> "Replica":
+        """Open the replica at ``path``, a directory.
+
+        Raises:
+            UsageError: it cannot be used, or another process uses it; so too for the index, with one of its reasons.
+            OSError: it cannot be used either.
+        """
+        root = Root.open(path)
+        root.lock()
+        index = Index.open(state_dir, index_name(namespace))
+        return cls(namespace, root, Staging.open(root), index, policy)
+
+    def scan(self) -> None:
+        """Learn what the replica holds: the index first, then the files that it does not prove; may take long.
+
+        Raises:
+            Unavailable: :meth:`close` was called meanwhile.
+        """
+        tree = Tree(self.options.attributes)
+        self._index.load(tree)
+        self.look.first(tree)
+
+    def close(self) -> None:
+        """Write the index and let go of everything."""
+        self.look.stop()
+        with self.lock:
+            self.holdings.ready = False
+            self._index.close()
+            self.staging.close()
+            self.root.close()
+
+    # Reading.
+
+    @property
+    def lock(self) -> RLock:
+        """Guards what the replica holds and every act on its files."""
+        return self.holdings.lock
+
+    @property
+    def tree(self) -> Tree:
+        """What the replica holds. For whoever holds the lock; another one may take its place when a session opens."""
+        return self.holdings.tree
+
+    @property
+    def options(self) -> TreeOptions:
+        """What counts as the tree."""
+        return self.agreement.options
+
+    @property
+    def ready(self) -> bool:
+        """Whether the tree is known."""
+        return self.holdings.ready
+
+    def require_ready(self) -> None:
+        """Raise Unavailable while the replica is being read."""
+        if not self.ready:
+            msg = "the replica is being read; try again soon"
+            raise Unavailable(msg, reason="SCANNING")
+
+    def children(self, path: RelPath) -> list[tuple[bytes, Entry]]:
+        """Names and entries in a directory, in byte order.
+
+        Raises:
+            NotFound: there is no such directory.
+        """
+        with self.lock:
+            self.require_ready()
+            if self.tree.directory(path) is None:
+                msg = f"the replica has no directory {escape(path)!r}"
+                raise NotFound(msg, reason="PATH_NOT_FOUND")
+            return list(self.tree.children(path))
+
+    def walk(self, path: RelPath, *, recursive: bool) -> Iterable[tuple[RelPath, Entry]]:
+        """Entries below a directory, parents before children; consistent for each directory, not across them."""
+        stack = [(path, iter(self.children(path)))]
+        while stack:
+            parent, children = stack[-1]
+            child = next(children, None)
+            if child is None:
+                stack.pop()
+                continue
+            name, entry = child
+            child_path = join(parent, name)
+            yield child_path, entry
+            if recursive and entry.is_directory:
+                try:
+                    stack.append((child_path, iter(self.children(child_path))))
+                except NotFound:
+                    continue
+
+    def usage(self) -> Usage:
+        """What the replica holds."""
+        return Usage(self.holdings.bytes, self.root.free_bytes())
+
+    def require_root(self) -> None:
+        """Raise StorageError where the root's name leads elsewhere: what we hold open is nobody's replica any more."""
+        if self.root.state() is not RootState.SAME:
+            msg = f"the replica's directory is gone or was replaced; restart the server of {self.namespace!r}"
+            raise StorageError(msg, reason="ROOT_CHANGED")
+
+    def trouble(self) -> str:
+        """Why the replica cannot be written at present; empty if it can."""
+        if self.root.state() is not RootState.SAME:
+            return f"the directory of {self.namespace!r} is gone or was replaced"
+        if self.root.free_bytes() < self.policy.quota.min_free_bytes:
+            return f"the disk of {self.namespace!r} is full: less than MIN_FREE_BYTES is left"
+        return ""
+
+    # Sessions. They hold the lock.
+
+    def agree(self, asked: TreeOptions) -> TreeOptions:
+        """Take over a session's options as far as the policy allows; gives what holds from now on."""
+        mode = asked.attributes.mode and self.policy.preserves_mode
+        options = asked._replace(attributes=Attributes(mode, asked.attributes.mtime))
+        before = self.options
+        if options != before:
+            self.holdings.preserve(options.attributes)
+            self.agreement.change(options)
+            if options.ignore_rules != before.ignore_rules:
+                self.look.rescan(keep_directories=False)
+        return options
+
+    def next_generation(self) -> int:
+        """A new fencing number."""
+        self.generation += 1
+        self._index.set_meta(_GENERATION, str(self.generation).encode())
+        return self.generation
+
+    def commit_done(self) -> None:
+        """A commit ended: the time counts from now."""
+        self.last_commit = monotonic()
+
+
+def index_name(namespace: str) -> str:
+    """The file in the state directory that remembers a replica."""
+    return f"{namespace}.sqlite"
+
+
+def _load_or_make_id(index: Index) -> str:
+    kept = index.get_meta(_REPLICA_ID)
+    if kept is not None and kept.isalnum():
+        return kept.decode()
+    made = uuid.uuid4().hex
+    index.set_meta(_REPLICA_ID, made.encode())
+    return made

@@ -1,0 +1,228 @@
+"""The source as the client knows it: the tree, brought up to date by looking, and what could not be looked at.
+
+Only the engine's thread uses it. Files are not read here; a new or changed one has an unknown digest until the push
+stream or the hasher has read it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.fingerprint import file_record
+from dirsync.fs.index.index import Index
+from dirsync.fs.read.hashing import Digester
+from dirsync.fs.read.stable import StableFile, read_small
+from dirsync.fs.root import Root
+from dirsync.fs.scan.directory import DirectoryScan, accept_mounts
+from dirsync.fs.scan.rules import ScanRules
+from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.whereabouts import Whereabouts
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
+from dirsync.tree.ignore.rules import IgnoreRules, parse
+from dirsync.tree.path import ROOT, RelPath, is_within, join, split
+from dirsync.tree.problem import Problem
+from dirsync.tree.tree import Attributes, Tree
+
+MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
+"""Largest ignore file that is read, in bytes."""
+
+
+_GLANCE = 4096
+"""Bytes at the start and at the end of a large file by which it is told from others of its size."""
+
+
+class SourceOptions(NamedTuple):
+    """What of the source is mirrored."""
+
+    ignore_file: bytes
+    ignore_rules: tuple[bytes, ...] = ()
+    symlinks: bool = True
+    attributes: Attributes = Attributes()
+
+
+def _nobody(_step: DirectoryScan) -> None:
+    """Nobody counts."""
+
+
+class Source:
+    """The source's tree and its problems."""
+
+    def __init__(
+        self, root: Root, index: Index, options: SourceOptions, looked: Callable[[DirectoryScan], None] = _nobody
+    ) -> None:
+        """``looked`` is told what each listing of a directory found."""
+        self.root = root
+        self._looked = looked
+        self.options = options
+        self.tree = Tree(options.attributes)
+        self.problems: dict[RelPath, Problem] = {}
+        self.mounts_lost: set[RelPath] = set()
+        self.whereabouts = Whereabouts()
+        """Where what is at a path now seems to have been before."""
+        self._untracked: dict[RelPath, int] = {}
+        self._index = index
+        self._reserved: frozenset[bytes] = frozenset()
+        self.ignore = self._read_ignore_rules()
+        index.load(self.tree)
+
+    @property
+    def untracked(self) -> int:
+        """Sockets, FIFOs and devices, which are left alone."""
+        return sum(self._untracked.values())
+
+    @property
+    def ignore_path(self) -> RelPath:
+        """Where the ignore file is."""
+        return join(ROOT, self.options.ignore_file)
+
+    @property
+    def rules(self) -> ScanRules:
+        """What a scan lists at present."""
+        return ScanRules(
+            ignores=self.ignore.matches if self.ignore.lines else None,
+            reserved=self._reserved,
+            report_reserved=True,
+            symlinks=self.options.symlinks,
+        )
+
+    def reserve(self, names: frozenset[bytes]) -> list[RelPath]:
+        """Leave out the names that the server keeps for itself; gives the paths that this changed."""
+        if names == self._reserved:
+            return []
+        self._reserved = names
+        return [path for step in self.scan((ROOT,), deep=False) for path in step]
+
+    def count(self, attributes: Attributes) -> None:
+        """Count these attributes, those that the session agreed on, as part of the tree."""
+        if attributes != self.tree.attributes:
+            self.tree = self.tree.copy(attributes)
+            # What is remembered was hashed under the other attributes.
+            self.whereabouts = Whereabouts()
+
+    def reopen(self) -> None:
+        """Follow the root's name to the directory that has it now; nothing changes if there is none."""
+        try:
+            root = Root.open(self.root.path)
+        except DirsyncError:
+            return
+        self.root.close()
+        self.root = root
+
+    def refresh_ignore_rules(self) -> bool:
+        """Read the ignore file again; true if the rules changed. A new session has to agree on them then."""
+        rules = self._read_ignore_rules()
+        if rules == self.ignore:
+            return False
+        self.ignore = rules
+        return True
+
+    def scan(self, starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
+        """Look at directories, one at a step; yields the paths that turned out to be different."""
+        for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep, whereabouts=self.whereabouts):
+            self._note(step)
+            yield step.changed
+
+    def former(self, path: RelPath) -> Entry | None:
+        """What the file at ``path`` was when it was at another one, if it was."""
+        record = self.tree.record(path)
+        return self.whereabouts.former(record) if record is not None and record[0] == Kind.FILE else None
+
+    def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
+        looked = list(paths)
+        for path in looked:
+            self.solve(path)
+        changed: list[RelPath] = []
+        for step in look_at(self.root, self.tree, looked, self.rules, whereabouts=self.whereabouts):
+            self._note(step)
+            changed += step.changed
+        return changed
+
+    def sent(self, path: RelPath, planned: Record | None, record: Record) -> None:
+        """A file was read as ``record``; take that over unless the source is known to have changed since."""
+        if self.tree.record(path) == planned:
+            self.tree.put(path, record)
+            self._index.put(path, record)
+
+    def read(self, path: RelPath) -> None:
+        """Find the digest of a file; for small ones, as the caller waits.
+
+        Raises:
+            PathError: it could not be read as it was.
+        """
+        digest, status, looked_at_ns = Digester(self.root).digest(path)
+        self._put(path, file_record(status, looked_at_ns, digest))
+
+    def glance(self, path: RelPath) -> bytes:
+        """A few bytes of the file at ``path``, and its size; one that cannot be read looks like no other."""
+        try:
+            with StableFile(self.root, path) as file:
+                size = file.size
+                return size.to_bytes(8, "little") + file.read_at(0, _GLANCE) + file.read_at(size - _GLANCE, _GLANCE)
+        except (PathFailure, OSError):
+            return path
+
+    def solve(self, path: RelPath) -> None:
+        """The path has no problem any more."""
+        self.problems.pop(path, None)
+
+    def fail(self, problem: Problem) -> None:
+        """The path has a problem that reading it showed."""
+        self._problem(problem)
+
+    def accept_mounts(self) -> None:
+        """Take what used to be mount points as what they are now."""
+        accept_mounts(self.tree, self.mounts_lost)
+        for path in self.mounts_lost:
+            self._store(path)
+        self.mounts_lost.clear()
+
+    def flush(self) -> None:
+        """Have the index written."""
+        self._index.flush()
+
+    def close(self) -> None:
+        """Write the index and let go of the source."""
+        self._index.close()
+        self.root.close()
+
+    def _note(self, step: DirectoryScan) -> None:
+        self._looked(step)
+        if self.problems:
+            for path in [p for p in self.problems if p == step.path or split(p)[0] == step.path]:
+                del self.problems[path]
+        for problem in step.problems:
+            self._problem(problem)
+        if step.untracked:
+            self._untracked[step.path] = step.untracked
+        else:
+            self._untracked.pop(step.path, None)
+        self.mounts_lost = {p for p in self.mounts_lost if split(p)[0] != step.path} | set(step.mounts_lost)
+        for path in step.changed:
+            self._store(path)
+
+    def _problem(self, problem: Problem) -> None:
+        self.problems[problem.path] = problem
+
+    def _put(self, path: RelPath, record: Record) -> None:
+        self.tree.put(path, record)
+        self._store(path)
+
+    def _store(self, path: RelPath) -> None:
+        record = self.tree.record(path)
+        if record is None:
+            self._index.remove(path)
+            for gone in [p for p in self.problems if p != path and is_within(p, path)]:
+                del self.problems[gone]
+        elif record[0] != Kind.FILE or unpack(record).digest != UNKNOWN:
+            self._index.put(path, record)
+
+    def _read_ignore_rules(self) -> IgnoreRules:
+        lines: list[bytes] = []
+        path = self.ignore_path
+        if self.root.lstat(path) is not None:
+            text, _ = read_small(self.root, path, MAX_IGNORE_FILE_BYTES)
+            lines = parse(text)
+        return IgnoreRules((*lines, *self.options.ignore_rules))

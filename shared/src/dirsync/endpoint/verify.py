@@ -1,0 +1,69 @@
+"""What is really in a replica: its files looked at again, and, deep, all of their content read again.
+
+Nothing is changed and nothing of the replica's own knowledge is believed but what a fingerprint proves; deep, not even
+that. Pushes go on meanwhile: what a push publishes during the verification is looked at again, once.
+"""
+
+from collections.abc import Callable
+
+from dirsync.endpoint.replica import Replica
+from dirsync.endpoint.session_options import scan_rules
+from dirsync.fs.read.hashing import resolve
+from dirsync.fs.scan.walk import scan_steps
+from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
+from dirsync.tree.ignore.rules import IgnoreRules
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import ROOT, RelPath
+from dirsync.tree.tree import Tree
+from dirsync.wire.replica import Summary
+
+
+def verify(
+    replica: Replica, options: TreeOptions, *, deep: bool, cancelled: Callable[[], bool] = lambda: False
+) -> tuple[Tree, Summary]:
+    """The tree as it is on disk under ``options``, and its summary.
+
+    Raises:
+        Unavailable: cancelled.
+    """
+    with replica.lock:
+        known = replica.tree
+        tree = known.copy(options.attributes)
+        agreed = options.ignore_rules == replica.options.ignore_rules
+        rules = scan_rules(IgnoreRules(options.ignore_rules), replica.staging.reserved_names, keep_directories=agreed)
+    read = 0
+
+    def count(size: int) -> None:
+        nonlocal read
+        read += size
+        replica.look.hashed.inc(size)
+
+    changed: list[RelPath] = []
+    with replica.root.clone() as root:
+        for step in scan_steps(root, tree, rules, (ROOT,)):
+            changed += step.changed
+        files = [path for path, record in tree.walk() if record[0] == Kind.FILE]
+        if deep:
+            for path in files:
+                _forget_digest(tree, path)
+            due = files
+        else:
+            due = [path for path in changed if (r := tree.record(path)) and unpack(r).digest == UNKNOWN]
+        problems = resolve(root, tree, due, hashed=count, cancelled=cancelled)
+    with replica.lock:
+        _take_published(replica.tree, tree, [*changed, *(problem.path for problem in problems)])
+    return tree, Summary(tree.digest(), len(tree), read, len(changed))
+
+
+def _forget_digest(tree: Tree, path: RelPath) -> None:
+    record = tree.record(path)
+    assert record is not None
+    tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
+
+
+def _take_published(now: Tree, tree: Tree, paths: list[RelPath]) -> None:
+    """What a push published since the tree was copied is as the replica says: it was proved just now."""
+    for path in paths:
+        found, published = tree.record(path), now.record(path)
+        if found is not None and published is not None and fingerprint_of(found) == fingerprint_of(published):
+            tree.put(path, published)

@@ -1,0 +1,1 @@
+"""Noticing changes: file events, polling, and when to look."""

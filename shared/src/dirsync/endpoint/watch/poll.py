@@ -1,0 +1,31 @@
+"""Looking again and again, where nobody tells us of changes.
+
+A thread that says "anything may have changed" at intervals. What that costs only the one who looks knows, so the
+interval is his to stretch while it runs.
+"""
+
+import threading
+from collections.abc import Callable
+
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.tree.path import ROOT
+
+
+class Poller(threading.Thread):
+    """Gives a ``LOST`` hint every ``interval`` seconds, the first one after the first interval."""
+
+    def __init__(self, interval: float, sink: Callable[[Hint], None]) -> None:
+        super().__init__(name="dirsync-poll", daemon=True)
+        self.interval = interval
+        """Seconds; a change counts from the next hint on."""
+        self._sink = sink
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Hint until :meth:`stop`."""
+        while not self._stopping.wait(self.interval):
+            self._sink(Hint(ROOT, HintKind.LOST))
+
+    def stop(self) -> None:
+        """End the thread; returns at once."""
+        self._stopping.set()

@@ -1,0 +1,237 @@
+"""What to look at, and when.
+
+Pure: the time is a parameter, in seconds of one monotonic clock, and nothing here waits, reads or starts anything.
+The watcher's hints go in; the engine takes what is due out. The rules:
+
+- Nothing that was hinted is forgotten: each hint is taken later than it was given, under its own path or with
+  everything.
+- Nothing starves: a file written all the time is looked at after at most ``LIMITS.settle_stretch`` settle times,
+  deletes wait at most ``LIMITS.delete_settle_stretch`` times theirs.
+- Nothing grows without end: more than ``LIMITS.max_dirty_paths`` paths become "everything", which costs one rescan.
+- Scans leave room: the next periodic one waits until ``LIMITS.rescan_cost_stretch`` times the last one's cost has
+  passed, and however often events get lost, at most half of the time goes into looking at everything.
+
+Not thread-safe: the engine guards it with the lock that it sleeps on.
+"""
+
+import math
+from typing import NamedTuple
+
+from dirsync.endpoint.watch.deadlines import Deadlines
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.limits import LIMITS, Limits
+from dirsync.tree.path import RelPath
+
+
+class Due(NamedTuple):
+    """What to look at now; false when that is nothing."""
+
+    paths: list[RelPath]
+    """Look at each of these paths; in the order of their first hints, each once."""
+    directories: list[RelPath]
+    """Look at the listing of each of these."""
+    everything: bool
+    """Look at everything; then the lists are empty."""
+    since: float | None
+    """When the earliest of these hints came; None when there is nothing."""
+
+    def __bool__(self) -> bool:
+        return self.everything or bool(self.paths) or bool(self.directories)
+
+
+class Schedule:
+    """The dirty paths of one source, the pending deletes, and the next rescan."""
+
+    def __init__(self, settle: float, delete_settle: float, rescan_interval: float, *, limits: Limits = LIMITS) -> None:
+        """All times in seconds: the settings SETTLE, DELETE_SETTLE and RESCAN_INTERVAL."""
+        self._settle = settle
+        self._limits = limits
+        self._ready: dict[RelPath, float] = {}
+        self._writing: dict[RelPath, float] = {}
+        self._directories: dict[RelPath, float] = {}
+        self._later: Deadlines[Hint] = Deadlines()
+        self._attempts: dict[RelPath, int] = {}
+        self._lost = _Lost()
+        self._deletes = _Deletes(delete_settle, delete_settle * limits.delete_settle_stretch)
+        self._rescan = _Rescan(rescan_interval, limits.rescan_cost_stretch)
+
+    def __len__(self) -> int:
+        """How many paths wait to be looked at, now or later."""
+        return len(self._ready) + len(self._directories) + len(self._later)
+
+    def hint(self, hint: Hint, now: float) -> None:
+        """Note a hint."""
+        path, kind = hint
+        if kind is HintKind.CHANGED:
+            self._changed(path, now)
+        elif kind is HintKind.WRITING:
+            self._written(path, now)
+        elif kind is HintKind.DIRECTORY:
+            self._later.discard(hint)
+            self._directories.setdefault(path, now)
+        else:
+            self._lost.note(now, self._rescan.rested(now))
+        self._bound(now)
+
+    def due(self, now: float) -> Due:
+        """Take what is due. What comes from now on is due anew, even if it is the same path."""
+        for path, kind in self._later.take(now):
+            if kind is HintKind.DIRECTORY:
+                self._directories.setdefault(path, now)
+            else:
+                self._ready.setdefault(path, self._writing.pop(path, now))
+        everything = self._lost.is_due(now)
+        since = min([*self._ready.values(), *self._directories.values(), *self._lost.since(now)], default=None)
+        paths, directories = ([], []) if everything else (list(self._ready), list(self._directories))
+        self._ready.clear()
+        self._directories.clear()
+        if everything:
+            self._lost = _Lost()
+        return Due(paths, directories, everything, since)
+
+    def retry(self, path: RelPath, now: float, kind: HintKind = HintKind.CHANGED) -> None:
+        """Look again, later, at a path that had a problem; each time the pause doubles, up to a limit.
+
+        ``kind`` is ``CHANGED``, or ``DIRECTORY`` for a directory that could not be listed. A hint that comes earlier is
+        served earlier. :meth:`solved` ends the series.
+        """
+        attempts = self._attempts.get(path, 0)
+        if attempts == 0 and len(self._attempts) >= self._limits.max_dirty_paths:
+            self._lost.note(now, now + self._limits.retry_max_seconds)
+            return
+        self._attempts[path] = attempts + 1
+        pause = min(self._limits.retry_initial_seconds * 2.0 ** min(attempts, 32), self._limits.retry_max_seconds)
+        waiting = (
+            path in self._directories if kind is HintKind.DIRECTORY else path in self._ready or path in self._writing
+        )
+        if not waiting:
+            self._later.set(Hint(path, kind), now + pause)
+        self._bound(now)
+
+    def solved(self, path: RelPath) -> None:
+        """The path has no problem any more: a next one starts with the shortest pause."""
+        self._attempts.pop(path, None)
+
+    def deletes_pending(self, now: float, count: int) -> None:
+        """So many deletes wait. More than before means that new ones came, and the quiet time starts again."""
+        self._deletes.pending(now, count)
+
+    def deletes_ready(self, now: float) -> bool:
+        """Whether the pending deletes have been quiet for long enough to be judged; stays so until they are none."""
+        return self._deletes.ready(now)
+
+    def rescan_due(self, now: float) -> bool:
+        """Whether it is time to look at everything whatever events said; so from the start, until the first rescan."""
+        return self._rescan.is_due(now)
+
+    def rescan_started(self) -> None:
+        """A look at everything begins: hints that asked for one before now are served by it."""
+        self._rescan.started()
+        self._lost = _Lost()
+
+    def rescan_finished(self, now: float, cost: float) -> None:
+        """It ended, well or not, after ``cost`` seconds of work. After a failure give a ``LOST`` hint too."""
+        self._rescan.finished(now, cost)
+
+    def next_wakeup(self, now: float) -> float | None:
+        """Seconds until something is due, 0 when something is; None when nothing will be without a further hint."""
+        if self._ready or self._directories:
+            return 0.0
+        times = (self._later.earliest(), self._lost.due, self._deletes.wakeup, self._rescan.due)
+        return min((max(0.0, time - now) for time in times if time is not None), default=None)
+
+    def _changed(self, path: RelPath, now: float) -> None:
+        self._later.discard(Hint(path, HintKind.CHANGED))
+        self._ready.setdefault(path, self._writing.pop(path, now))
+
+    def _written(self, path: RelPath, now: float) -> None:
+        first = self._ready.pop(path, None)
+        if first is None:
+            first = self._writing.get(path, now)
+        self._writing[path] = first
+        latest = first + self._settle * self._limits.settle_stretch
+        self._later.set(Hint(path, HintKind.CHANGED), min(now + self._settle, latest))
+
+    def _bound(self, now: float) -> None:
+        if len(self) <= self._limits.max_dirty_paths:
+            return
+        since = min([*self._ready.values(), *self._writing.values(), *self._directories.values()], default=now)
+        self._ready.clear()
+        self._writing.clear()
+        self._directories.clear()
+        self._later.clear()
+        self._lost.note(since, self._rescan.rested(now))
+
+
+class _Lost:
+    """Whether everything must be looked at, since when, and when."""
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        self._since: float = 0.0
+
+    def note(self, since: float, due: float) -> None:
+        self._since = since if self.due is None else min(self._since, since)
+        self.due = due if self.due is None else min(self.due, due)
+
+    def is_due(self, now: float) -> bool:
+        return self.due is not None and self.due <= now
+
+    def since(self, now: float) -> list[float]:
+        return [self._since] if self.is_due(now) else []
+
+
+class _Deletes:
+    """How long the pending deletes have been quiet."""
+
+    def __init__(self, settle: float, longest: float) -> None:
+        self._settle = settle
+        self._longest = longest
+        self._count = 0
+        self._first = 0.0
+        self._due = 0.0
+        self._told = False
+
+    def pending(self, now: float, count: int) -> None:
+        if count > self._count:
+            if self._count == 0 or self._told:
+                self._first = now
+            self._due = min(now + self._settle, self._first + self._longest)
+            self._told = False
+        self._count = count
+
+    def ready(self, now: float) -> bool:
+        if self._count == 0 or now < self._due:
+            return False
+        self._told = True
+        return True
+
+    @property
+    def wakeup(self) -> float | None:
+        """When to ask :meth:`ready`; None when there is nothing to tell, or it was told (the deletes may be held)."""
+        return None if self._count == 0 or self._told else self._due
+
+
+class _Rescan:
+    """When everything is looked at for no other reason than the time that passed."""
+
+    def __init__(self, interval: float, stretch: float) -> None:
+        self._interval = interval
+        self._stretch = stretch
+        self._rest_until = 0.0
+        self.due: float | None = -math.inf
+        """None while one is running."""
+
+    def is_due(self, now: float) -> bool:
+        return self.due is not None and self.due <= now
+
+    def started(self) -> None:
+        self.due = None
+
+    def finished(self, now: float, cost: float) -> None:
+        self._rest_until = now + cost
+        self.due = now + max(self._interval, cost * self._stretch)
+
+    def rested(self, now: float) -> float:
+        """The earliest time for another look at everything."""
+        return max(now, self._rest_until)

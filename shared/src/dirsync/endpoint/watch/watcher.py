@@ -1,0 +1,206 @@
+"""Noticing changes: hints about where to look, from the kernel or from the clock.
+
+What a hint says is never believed, and that hints come at all is not relied upon: everything is looked at now and then
+whatever they say. So the watcher may always give up telling details and say ``LOST``. What it may not do is watch less
+than it seems to: where the kernel refuses a watch, the whole source is polled from then on and ``degraded`` is called
+with the reason, in words for people.
+
+Hints come from threads of the watcher's own, so ``sink`` must be safe to call from any; it must also be quick, because
+events queue up meanwhile, and must not call the watcher. Directories are watched before :meth:`Watcher.start` returns,
+so a scan that begins then misses nothing. When the source directory goes away or is replaced there is one last
+``LOST``, and :attr:`Watcher.alive` is False; so it is when a thread dies. :meth:`Watcher.start` again opens the root
+anew.
+
+What is not here: content (never read), symbolic links (never followed), and the decision what to do about a hint.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
+
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.mounts import parse_mount_id, parse_mounts, silent_mount
+from dirsync.endpoint.watch.poll import Poller
+from dirsync.fs.root import Root
+from dirsync.tree.path import ROOT, RelPath, escape
+
+if sys.platform == "linux":
+    from dirsync.endpoint.watch.inotify import InotifyHints
+    from dirsync.endpoint.watch.watches import WatchRefused
+
+_HAS_INOTIFY = sys.platform == "linux"
+
+__all__ = ["Hint", "HintKind", "WatchMode", "Watcher"]
+
+
+class WatchMode(StrEnum):
+    """Where hints come from."""
+
+    AUTO = "auto"
+    """Asked for, never in force: native, or polling where the file system delivers no events."""
+    NATIVE = "native"
+    """From the kernel, when something happens."""
+    POLL = "poll"
+    """From the clock, at intervals."""
+    OFF = "off"
+    """From nowhere: the periodic rescan finds the changes."""
+
+
+def _nothing_ignored(_path: RelPath) -> bool:
+    return False
+
+
+class Watcher:
+    """Watches one source; see the module for its rules."""
+
+    def __init__(
+        self,
+        open_root: Callable[[], Root],
+        sink: Callable[[Hint], None],
+        *,
+        wanted: WatchMode = WatchMode.AUTO,
+        poll_interval: float,
+        ignored: Callable[[RelPath], bool] = _nothing_ignored,
+        degraded: Callable[[str], None],
+        overflowed: Callable[[], None],
+        gathering: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Nothing happens before :meth:`start`.
+
+        Args:
+            open_root: gives a root that the watcher may keep and close, anew at each start.
+            sink: gets every hint.
+            wanted: the setting WATCH.
+            poll_interval: seconds between two ``LOST`` hints when polling.
+            ignored: whether a directory, none of whose ancestors is ignored, needs no watch. Hints about what is
+                ignored still come where it lies in a directory that is not.
+            degraded: gets the reason when polling has to take the place of native watching.
+            overflowed: called when the kernel dropped events; the ``LOST`` hint follows.
+            gathering: gives a context; hints of what happened together come within one.
+        """
+        self._open_root = open_root
+        self._sink = sink
+        self._wanted = wanted
+        self._poll_interval = poll_interval
+        self._ignored = ignored
+        self._degraded = degraded
+        self._overflowed = overflowed
+        self._gathering = gathering
+        self._lock = threading.Lock()
+        self._native: InotifyHints | None = None
+        self._poller: Poller | None = None
+        self._started = False
+
+    @property
+    def mode(self) -> WatchMode:
+        """What is in force: ``NATIVE``, ``POLL`` or ``OFF``."""
+        if self._poller is not None:
+            return WatchMode.POLL
+        return WatchMode.OFF if self._native is None else WatchMode.NATIVE
+
+    @property
+    def watches(self) -> int:
+        """How many directories the kernel watches for us."""
+        native = self._native
+        return native.watches if native is not None and self._poller is None else 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and does all that its mode promises."""
+        thread = self._poller or self._native
+        return self._started and (thread is None or thread.is_alive())
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two ``LOST`` hints when polling."""
+        return self._poll_interval
+
+    @poll_interval.setter
+    def poll_interval(self, seconds: float) -> None:
+        self._poll_interval = seconds
+        poller = self._poller
+        if poller is not None:
+            poller.interval = seconds
+
+    def start(self) -> None:
+        """Watch, from the beginning if it was started before.
+
+        Raises:
+            UsageError: the root cannot be opened; then nothing is watched.
+        """
+        self.stop()
+        match self._wanted:
+            case WatchMode.OFF:
+                self._started = True
+            case WatchMode.POLL:
+                self._started = True
+                self._poll()
+            case WatchMode.AUTO | WatchMode.NATIVE:
+                root = self._open_root()
+                self._started = True
+                self._watch(root)
+
+    def stop(self) -> None:
+        """End all threads; no hint comes after this. Not to be called by one of them."""
+        with self._lock:
+            self._started = False
+            threads = [thread for thread in (self._native, self._poller) if thread is not None]
+            self._native = self._poller = None
+        for thread in threads:
+            thread.stop()
+            thread.join()
+
+    def _watch(self, root: Root) -> None:
+        reason = _unsuitable(root) if self._wanted is WatchMode.AUTO or not _HAS_INOTIFY else None
+        if reason is not None:
+            root.close()
+            self._give_way(reason)
+            return
+        try:
+            native = InotifyHints(
+                root,
+                self._sink,
+                ignored=self._ignored,
+                overflowed=self._overflowed,
+                refused=self._give_way,
+                gathering=self._gathering,
+            )
+        except WatchRefused as refusal:
+            self._give_way(str(refusal))
+            return
+        self._native = native
+        native.start()
+
+    def _give_way(self, reason: str) -> None:
+        """Poll from now on, because native watching cannot be had."""
+        with self._lock:
+            if not self._started:
+                return
+            self._poll()
+        self._degraded(reason)
+        self._sink(Hint(ROOT, HintKind.LOST))
+
+    def _poll(self) -> None:
+        self._poller = Poller(self._poll_interval, self._sink)
+        self._poller.start()
+
+
+def _unsuitable(root: Root) -> str | None:
+    """Why the kernel's events would not tell of every change below ``root``; None when they would."""
+    if not _HAS_INOTIFY:
+        return f"there is no native watching on {sys.platform}"
+    try:
+        with open(f"/proc/self/fdinfo/{root.descriptor}", "rb") as fdinfo:
+            mount_id = parse_mount_id(fdinfo.read())
+        with open("/proc/self/mountinfo", "rb") as mountinfo:
+            mounts = parse_mounts(mountinfo.read())
+        path = os.readlink(b"/proc/self/fd/%d" % root.descriptor)
+    except OSError as error:
+        return f"/proc does not tell on which file system the source is ({error.strerror})"
+    mount = silent_mount(mounts, mount_id, path)
+    if mount is None:
+        return None
+    return f"{escape(mount.point)} is of type {escape(mount.type)}, which delivers no events of what others write there"

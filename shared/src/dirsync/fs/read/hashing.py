@@ -1,0 +1,192 @@
+"""Digests of files: SHA-256 over one version of the content.
+
+Large files are hashed in large reads into one buffer, outside the interpreter's lock, so threads pay; small ones are
+taken by the batch, because handing over costs more than hashing. Every thread has its own clone of the root.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from queue import SimpleQueue
+
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.errors import Unavailable
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.fingerprint import file_record
+from dirsync.fs.read.stable import StableFile, changing
+from dirsync.fs.root import Root
+from dirsync.fs.scan.observe import renew
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import UNKNOWN, Kind, Record, unpack
+from dirsync.tree.path import RelPath
+from dirsync.tree.problem import Problem
+from dirsync.tree.tree import Tree
+
+Hashed = Callable[[int], object]
+"""Told of each piece that was hashed, in bytes; from several threads."""
+
+Cancelled = Callable[[], bool]
+"""Asked before each piece; true ends the work with :class:`~dirsync.errors.Unavailable`."""
+
+
+class Digester:
+    """Hashes files of one root, with one buffer, for one thread."""
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        hashed: Hashed | None = None,
+        cancelled: Cancelled | None = None,
+        now: WallNanoseconds = wall_ns,
+    ) -> None:
+        self._root = root
+        self._hashed = hashed
+        self._cancelled = cancelled
+        self._now = now
+        self._buffer = memoryview(bytearray(0))
+
+    def digest(self, path: RelPath) -> tuple[bytes, os.stat_result, int]:
+        """SHA-256 of a file, the status that goes with it, and when it was looked at (ns).
+
+        Raises:
+            PathFailure: Vanished, Unreadable, or Changing if it never held still.
+            Unavailable: cancelled.
+        """
+        for _ in range(LIMITS.stable_read_attempts):
+            with StableFile(self._root, path, self._now) as file:
+                digest, size = self._read(file)
+                status = file.settled()
+                if status is not None and size == status.st_size:
+                    return digest, status, file.looked_at_ns
+        raise changing(path)
+
+    def _read(self, file: StableFile) -> tuple[bytes, int]:
+        hasher, size = hashlib.sha256(), 0
+        buffer = self._buffer_for(file.size)
+        while True:
+            if self._cancelled is not None and self._cancelled():
+                raise Unavailable("hashing was cancelled")
+            count = file.read_into(buffer)
+            hasher.update(buffer[:count])
+            size += count
+            if self._hashed is not None:
+                self._hashed(count)
+            if not count or size > file.size or (size == file.size and count < len(buffer)):
+                return hasher.digest(), size
+
+    def _buffer_for(self, size: int) -> memoryview:
+        """At least a byte more than the file, so that one read finds its end, up to the largest read."""
+        wanted = min(size + 1, LIMITS.file_read_bytes)
+        if len(self._buffer) < wanted:
+            wanted = max(wanted, min(LIMITS.inline_file_bytes, LIMITS.file_read_bytes))
+            self._buffer = memoryview(bytearray(wanted))
+        return self._buffer
+
+
+def digest_file(
+    root: Root, path: RelPath, *, hashed: Hashed | None = None, cancelled: Cancelled | None = None
+) -> tuple[bytes, os.stat_result]:
+    """SHA-256 of the file at ``path`` and the status that goes with it; errors as :meth:`Digester.digest`."""
+    digest, status, _ = Digester(root, hashed=hashed, cancelled=cancelled).digest(path)
+    return digest, status
+
+
+def resolve(
+    root: Root,
+    tree: Tree,
+    paths: Iterable[RelPath],
+    *,
+    threads: int = 2,
+    hashed: Hashed | None = None,
+    cancelled: Cancelled | None = None,
+    now: WallNanoseconds = wall_ns,
+) -> list[Problem]:
+    """Give the files at ``paths`` their digests in the tree; a path that is no file of the tree is passed over.
+
+    A file that changed since it was scanned gets the record of what was read. One that cannot be read keeps its record
+    and is returned as a Problem; one that vanished likewise, for the next scan to settle.
+
+    Raises:
+        Unavailable: cancelled; what was done by then is in the tree.
+    """
+    clones = [root.clone() for _ in range(threads)]
+    try:
+        return _Resolution(tree, paths).run([Digester(c, hashed=hashed, cancelled=cancelled, now=now) for c in clones])
+    finally:
+        for clone in clones:
+            clone.close()
+
+
+def unknown_files(tree: Tree) -> Iterator[RelPath]:
+    """Every file of the tree that nobody has read yet."""
+    for path, record in tree.walk():
+        if record[0] == Kind.FILE and unpack(record).digest == UNKNOWN:
+            yield path
+
+
+_Outcome = tuple[RelPath, Record] | Problem | BaseException | None
+
+
+class _Resolution:
+    """Threads that hash, and one (the caller's) that owns the tree."""
+
+    def __init__(self, tree: Tree, paths: Iterable[RelPath]) -> None:
+        self._tree = tree
+        self._paths = (path for path in paths if _is_file(tree.record(path)))
+        self._lock = threading.Lock()
+        self._outcomes: SimpleQueue[list[_Outcome]] = SimpleQueue()
+
+    def run(self, digesters: list[Digester]) -> list[Problem]:
+        workers = [threading.Thread(target=self._work, args=(d,), name="hash", daemon=True) for d in digesters]
+        for worker in workers:
+            worker.start()
+        try:
+            return self._collect(len(workers))
+        finally:
+            for worker in workers:
+                worker.join()
+
+    def _collect(self, workers: int) -> list[Problem]:
+        problems: list[Problem] = []
+        failure: BaseException | None = None
+        while workers:
+            for outcome in self._outcomes.get():
+                match outcome:
+                    case None:
+                        workers -= 1
+                    case Problem():
+                        problems.append(outcome)
+                    case BaseException():
+                        failure = failure or outcome
+                    case (path, record):
+                        self._tree.put(path, renew(self._tree.record(path), record))
+        if failure is not None:
+            raise failure
+        return problems
+
+    def _work(self, digester: Digester) -> None:
+        try:
+            while batch := self._take():
+                self._outcomes.put([self._digest(digester, path) for path in batch])
+        except BaseException as error:  # noqa: BLE001  handed to the caller, who raises it
+            self._outcomes.put([error])
+        finally:
+            self._outcomes.put([None])
+
+    def _take(self) -> list[RelPath]:
+        with self._lock:
+            return list(islice(self._paths, LIMITS.hash_batch_files))
+
+    def _digest(self, digester: Digester, path: RelPath) -> _Outcome:
+        try:
+            digest, status, looked_at_ns = digester.digest(path)
+        except PathFailure as failure:
+            return failure.problem()
+        return path, file_record(status, looked_at_ns, digest)
+
+
+def _is_file(record: Record | None) -> bool:
+    return record is not None and record[0] == Kind.FILE

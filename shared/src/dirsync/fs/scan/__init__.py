@@ -1,0 +1,1 @@
+"""Scanning directories into a tree."""

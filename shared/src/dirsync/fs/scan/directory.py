@@ -1,0 +1,341 @@
+"""One directory's listing, brought into a tree.
+
+A directory is listed by descriptor and compared with what the tree holds, one level deep. The usual case, nothing
+changed, costs a status and a comparison of packed bytes for each entry and creates nothing. Files are not read here:
+a new or changed one gets the digest ``UNKNOWN``.
+
+Rules:
+
+- Unreadable is never absent. A directory that cannot be listed, or an entry that cannot be looked at, is a Problem, and
+  what the tree knew there stays. An entry that vanished between the listing and the look is simply absent.
+- FIFOs, sockets and devices are counted as untracked and never opened (D12).
+- A mount that went away is reported, and again at each look until :func:`accept_mounts`: the directory keeps its mark,
+  and stays in the tree even if it went away itself. Deleting what was below it is for a person to decide (G10).
+
+How directories follow one another, and which are left out as a whole, is :mod:`dirsync.fs.scan.walk`.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure
+from dirsync.fs.fingerprint import (
+    FINGERPRINT_SIZE,
+    MOUNT,
+    RACY,
+    directory_record,
+    file_record,
+    flags_of,
+    identity_of,
+    pack_status,
+    symlink_record,
+    with_flags,
+)
+from dirsync.fs.root import Root
+from dirsync.fs.scan.observe import observe, renew
+from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
+from dirsync.fs.scan.whereabouts import NOWHERE, Whereabouts
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import Kind, Record
+from dirsync.tree.path import RelPath, abbreviate, escape, join
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.tree import Directory, Tree
+
+_ENCODING: Final = sys.getfilesystemencoding()
+
+
+@dataclass(slots=True)
+class DirectoryScan:
+    """What one look at one directory found; the tree is up to date with it."""
+
+    path: RelPath
+    entries: int = 0
+    """Names listed, whatever became of them."""
+    changed: list[RelPath] = field(default_factory=list)
+    """Paths whose record in the tree is new, different, or gone."""
+    directories: list[RelPath] = field(default_factory=list)
+    """Subdirectories that the tree has here."""
+    replaced: list[RelPath] = field(default_factory=list)
+    """Those among them that are not the same directory as before, so that nothing below is as the tree has it."""
+    new_directories: dict[RelPath, Record] = field(default_factory=dict)
+    """Subdirectories that the tree does not have yet: whether they belong there is decided by what is in them."""
+    problems: list[Problem] = field(default_factory=list)
+    """At the directory itself (it could not be listed) or directly in it."""
+    untracked: int = 0
+    left_out: int = 0
+    mounts_lost: list[RelPath] = field(default_factory=list)
+    unknown: int = 0
+    """Files and links of which the tree had no record."""
+    stale: int = 0
+    """Files and links whose record did not describe them any more."""
+
+    @property
+    def proved(self) -> int:
+        """Files and links whose fingerprint proved that their record describes them."""
+        elsewhere = self.left_out + self.untracked + len(self.directories) + len(self.new_directories)
+        return max(0, self.entries - elsewhere - self.unknown - self.stale - len(self.problems))
+
+
+def scan_directory(
+    root: Root,
+    tree: Tree,
+    path: RelPath,
+    rules: ScanRules = DEFAULT_RULES,
+    now: WallNanoseconds = wall_ns,
+    whereabouts: Whereabouts = NOWHERE,
+) -> DirectoryScan:
+    """List the directory at ``path``, which the tree has, and bring the tree's children of it up to date.
+
+    ``whereabouts`` is told what leaves the tree.
+    """
+    return _Look(root, tree, path, rules, now, whereabouts).run()
+
+
+def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
+    """Take these directories, once mount points, as what they are now."""
+    for path in paths:
+        record = tree.record(path)
+        if record is not None and flags_of(record) & MOUNT:
+            tree.put(path, with_flags(record, flags_of(record) & ~MOUNT))
+
+
+class _Look:
+    """One listing in progress."""
+
+    def __init__(  # what a listing needs
+        self,
+        root: Root,
+        tree: Tree,
+        path: RelPath,
+        rules: ScanRules,
+        now: WallNanoseconds,
+        whereabouts: Whereabouts,
+    ) -> None:
+        directory = tree.directory(path)
+        assert directory is not None
+        self._whereabouts = whereabouts
+        self._root = root
+        self._tree = tree
+        self._path = path
+        self._known = directory.children
+        self._rules = rules
+        self._now = now
+        self._fd = -1
+        self._device = 0
+        self._seen: set[bytes] = set()
+        self._found = DirectoryScan(path)
+
+    def run(self) -> DirectoryScan:
+        try:
+            self._fd = self._root.directory(self._path)
+        except Vanished:
+            self._became_something_else()
+            return self._found
+        except PathFailure as failure:
+            self._found.problems.append(failure.problem())
+            self._found.directories = [
+                join(self._path, name) for name, child in self._known.items() if isinstance(child, Directory)
+            ]
+            return self._found
+        self._device = os.fstat(self._fd).st_dev
+        self._check_mount()
+        try:
+            with os.scandir(self._fd) as listing:
+                self._compare(listing)
+        except OSError as error:
+            self._found.problems.append(reading_failure(self._path, "list", error).problem())
+        else:
+            if not self._seen.issuperset(self._known):
+                self._remove_unseen()
+        return self._found
+
+    def _compare(self, listing: "Iterable[os.DirEntry[str]]") -> None:
+        """Each entry of the listing; the loop that a rescan spends its time in."""
+        known, seen, now = self._known, self._seen, self._now
+        filtered = self._rules.ignores is not None or not self._rules.symlinks
+        at_root = not self._path
+        entries = 0
+        for entry in listing:
+            entries += 1
+            name = entry.name.encode(_ENCODING, "surrogateescape")
+            if (filtered or at_root or name.startswith(NFS_PREFIX)) and self._is_left_out(entry, name):
+                continue
+            looked_at_ns = now()
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._unknown(name, reading_failure(join(self._path, name), "look at", error))
+                continue
+            child = known.get(name)
+            if isinstance(child, bytes) and child.endswith(pack_status(status)) and not child[-FINGERPRINT_SIZE] & RACY:
+                seen.add(name)
+            else:
+                self._differs(name, child, status, looked_at_ns)
+        self._found.entries = entries
+
+    def _is_left_out(self, entry: "os.DirEntry[str]", name: bytes) -> bool:
+        """Whether the entry is not to be looked at; says so where it is a Problem."""
+        rules, path = self._rules, join(self._path, name)
+        if rules.is_reserved(path):
+            if rules.report_reserved:
+                message = f"{escape(path)} is a name that the server keeps for itself: rename it"
+                self._found.problems.append(Problem(path, ProblemKind.RESERVED_NAME, message))
+            return True
+        try:
+            is_directory = entry.is_dir(follow_symlinks=False)
+            is_link = entry.is_symlink()
+        except OSError:
+            return False
+        left_out = rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link)
+        self._found.left_out += left_out
+        return left_out
+
+    def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
+        """An entry that is not, as a whole, what the tree has."""
+        mode, path = status.st_mode, join(self._path, name)
+        record = child.record if isinstance(child, Directory) else child
+        if record is not None and flags_of(record) & MOUNT and not self._is_mount(status):
+            self._mount_lost(name, record, status)
+        elif self._fits(path, name):
+            if stat.S_ISDIR(mode):
+                self._directory(name, child, status)
+            elif stat.S_ISREG(mode):
+                self._put(name, record, renew(record, file_record(status, looked)))
+            elif stat.S_ISLNK(mode):
+                self._link(name, record, status, looked)
+            else:
+                self._found.untracked += 1
+
+    def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
+        mount = self._is_mount(status)
+        if not isinstance(child, Directory):
+            self._found.new_directories[join(self._path, name)] = directory_record(status, mount=mount)
+            return
+        path = join(self._path, name)
+        self._found.directories.append(path)
+        if identity_of(child.record) != (status.st_dev, status.st_ino):
+            self._found.replaced.append(path)
+            if self._whereabouts.remembers and not flags_of(child.record) & MOUNT:
+                self._another(name, path, directory_record(status, mount=mount))
+                return
+        if child.record.endswith(pack_status(status)) and bool(flags_of(child.record) & MOUNT) == mount:
+            self._seen.add(name)
+        else:
+            self._put(name, child.record, renew(child.record, directory_record(status, mount=mount)))
+
+    def _another(self, name: bytes, path: RelPath, record: Record) -> None:
+        """Another directory has the name now: what the old one held went with it."""
+        self._whereabouts.left(path, self._tree.take(path))
+        elsewhere = self._whereabouts.arrived(self._root, self._tree, path, record)
+        self._seen.add(name)
+        self._root.forget(path)
+        self._found.changed += [path, *elsewhere]
+
+    def _put(self, name: bytes, before: Record | None, record: Record) -> None:
+        self._seen.add(name)
+        if record != before:
+            if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
+                path = join(self._path, name)
+                self._whereabouts.left(path, self._tree.take(path))
+            if before is None or identity_of(before) != identity_of(record):
+                self._whereabouts.appeared(join(self._path, name), record)
+            if record[0] != Kind.DIRECTORY:
+                self._found.unknown += before is None
+                self._found.stale += before is not None
+            path = join(self._path, name)
+            self._tree.put(path, record)
+            self._found.changed.append(path)
+
+    def _link(self, name: bytes, record: Record | None, status: os.stat_result, looked: int) -> None:
+        try:
+            target = os.readlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._unknown(name, Changing.from_os(join(self._path, name), "read the link", error))
+            return
+        self._put(name, record, renew(record, symlink_record(status, looked, target)))
+
+    def _is_mount(self, status: os.stat_result) -> bool:
+        return stat.S_ISDIR(status.st_mode) and status.st_dev != self._device
+
+    def _mount_lost(self, name: bytes, record: Record, status: os.stat_result | None) -> None:
+        """The directory stays, marked, whatever took its place; what was below it is the caller's to protect."""
+        path = join(self._path, name)
+        self._found.mounts_lost.append(path)
+        self._seen.add(name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            self._found.directories.append(path)
+            self._put(name, record, renew(record, directory_record(status, mount=True)))
+        else:
+            self._empty(path)
+
+    def _empty(self, path: RelPath) -> None:
+        """Drop everything below a directory that stays."""
+        for below in [join(path, name) for name, _ in self._tree.children(path)]:
+            self._tree.remove(below)
+            self._found.changed.append(below)
+
+    def _check_mount(self) -> None:
+        """Whether the directory itself was a mount point and is none now."""
+        record = self._tree.record(self._path)
+        if self._path and record is not None and flags_of(record) & MOUNT:
+            above = os.stat("..", dir_fd=self._fd, follow_symlinks=False)
+            if above.st_dev == self._device:
+                self._found.mounts_lost.append(self._path)
+
+    def _fits(self, path: RelPath, name: bytes) -> bool:
+        if len(name) > LIMITS.max_name_bytes:
+            kind, bound = ProblemKind.NAME_TOO_LONG, LIMITS.max_name_bytes
+        elif len(path) > LIMITS.max_path_bytes:
+            kind, bound = ProblemKind.PATH_TOO_LONG, LIMITS.max_path_bytes
+        else:
+            return True
+        message = f"{abbreviate(path)} is longer than {bound} bytes: shorten it"
+        self._found.problems.append(Problem(path, kind, message))
+        return False
+
+    def _unknown(self, name: bytes, failure: PathFailure) -> None:
+        """Nobody can tell what is there: what the tree knew stays."""
+        self._found.problems.append(failure.problem())
+        child = self._known.get(name)
+        if child is not None:
+            self._seen.add(name)
+            if isinstance(child, Directory):
+                self._found.directories.append(failure.path)
+
+    def _remove_unseen(self) -> None:
+        for name in [name for name in self._known if name not in self._seen]:
+            child = self._known[name]
+            if isinstance(child, Directory) and flags_of(child.record) & MOUNT:
+                self._mount_lost(name, child.record, None)
+            else:
+                path = join(self._path, name)
+                self._whereabouts.left(path, self._tree.take(path))
+                self._root.forget(path)
+                self._found.changed.append(path)
+
+    def _became_something_else(self) -> None:
+        """The directory was there when its parent was listed, and is not now."""
+        record = self._tree.record(self._path)
+        if record is not None and flags_of(record) & MOUNT:
+            self._found.mounts_lost.append(self._path)
+            self._empty(self._path)
+            return
+        found = observe(self._root, self._path, None, self._now)
+        if isinstance(found, Problem):
+            self._found.problems.append(found)
+        elif isinstance(found, bytes):
+            self._whereabouts.left(self._path, self._tree.take(self._path))
+            self._tree.put(self._path, found)
+            self._found.changed.append(self._path)
+        elif self._path:
+            self._whereabouts.left(self._path, self._tree.take(self._path))
+            self._found.changed.append(self._path)

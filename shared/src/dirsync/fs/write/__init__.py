@@ -1,0 +1,1 @@
+"""Staging, publishing and moving files, durably."""

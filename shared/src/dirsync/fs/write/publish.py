@@ -1,0 +1,308 @@
+"""The acts on a replica, each on one path, by descriptor.
+
+A reader sees the old or the new, never a part of either and, where the kernel can exchange two names, never nothing
+(P1). Each act takes into account what is there:
+
+- a file or link over a file or link: one rename;
+- a file or link over a directory, and a directory over a file or link: the new thing is made in staging, the two are
+  exchanged, the old one is removed there. The directory must be empty by then: what it still holds is ignored or
+  untracked, and not ours to delete, so it is put back and the act fails with :class:`~dirsync.fs.failure.NotEmpty`.
+  Where nothing can exchange, the old thing is moved aside first, and for a moment the path is absent;
+- a move over a file or link: one rename. Nothing is moved over a directory, and no directory over anything.
+
+The caller has checked the precondition with :func:`~dirsync.fs.scan.observe.observe`. RACE: between that and the act
+somebody else may change the path; the worst is that his edit is lost, and the replica is documented to have one writer.
+
+Each act that leaves something returns its fingerprint, taken after the rename (which changes ctime): what was published
+is racy like anything that was just changed, so the next scan reads a file once more. What to make durable, and when, is
+the caller's affair (:mod:`dirsync.fs.write.durable`).
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import TypeVar
+
+from dirsync.clock import WallNanoseconds, wall_ns
+from dirsync.fs.failure import Changing, NotEmpty, PathFailure, StorageFailed, shown, writing_failure
+from dirsync.fs.fingerprint import from_stat, identity_of
+from dirsync.fs.kernel import exchange
+from dirsync.fs.root import Root
+from dirsync.fs.write.access import is_denied, lent, lent_itself, set_mode
+from dirsync.fs.write.modes import ModePolicy
+from dirsync.fs.write.move import Moved, exchange_entries, move_entry
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
+from dirsync.tree.entry import Entry, Kind
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Attributes
+
+_T = TypeVar("_T")
+_IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})
+"""What rename says when the target is of the other sort, directory or not."""
+
+
+class Publisher:
+    """Changes one replica. For the thread that owns ``root`` and ``staging``."""
+
+    def __init__(
+        self,
+        root: Root,
+        staging: Staging,
+        modes: ModePolicy | None = None,
+        attributes: Attributes | None = None,
+        now: WallNanoseconds = wall_ns,
+    ) -> None:
+        self._root = root
+        self._staging = staging
+        self._modes = modes or ModePolicy.preserve()
+        self._attributes = attributes or Attributes()
+        self._now = now
+
+    def seal(self, staged: StagedFile, entry: Entry) -> None:
+        """Complete a staged file as ``entry`` wants it; it is closed, and may now be made durable.
+
+        Raises:
+            PathFailure: StorageFailed, also where fewer bytes arrived on the disk than were written.
+        """
+        mtime_ns = entry.mtime_ns if self._attributes.mtime else None
+        staged.seal(entry.size, self._modes.file(entry.mode), mtime_ns)
+
+    def publish_file(self, staged: StagedFile, path: RelPath, entry: Entry) -> bytes:
+        """Put a staged file in its place; it is sealed first if it was not.
+
+        Raises:
+            PathFailure: Refused, NotEmpty, StorageFailed, Vanished (the directory above), or Changing.
+        """
+        if staged.fd >= 0:
+            self.seal(staged, entry)
+        if staged.failed:
+            message = f"{shown(path)} could not be made durable and has to be sent again"
+            raise StorageFailed(path, message)
+        proof = self._act(path, "publish", lambda parent, name: self._place(staged.name, parent, name, path))
+        if identity_of(proof) != staged.identity:
+            raise Changing(path, f"{shown(path)} was replaced by somebody else right after it was published")
+        return proof
+
+    def make_directory(self, path: RelPath, mode: int) -> bytes:
+        """Make a directory, in place of a file or link if there is one; an existing one only gets its mode.
+
+        Raises:
+            PathFailure: as :meth:`publish_file`.
+        """
+        return self._act(path, "make the directory", lambda parent, name: self._make(path, mode, parent, name))
+
+    def make_symlink(self, path: RelPath, target: bytes) -> bytes:
+        """Make a symbolic link, in place of what is there.
+
+        Raises:
+            PathFailure: as :meth:`publish_file`.
+        """
+        return self._act(path, "make the link", lambda parent, name: self._link(path, target, parent, name))
+
+    def set_metadata(self, path: RelPath, entry: Entry) -> bytes:
+        """Give the file or directory at ``path`` the mode, and a file the mtime, of ``entry``.
+
+        Raises:
+            PathFailure: Changing if it is of another kind; else as :meth:`publish_file`.
+        """
+        return self._act(path, "change the metadata of", lambda parent, name: self._set(path, entry, parent, name))
+
+    def remove(self, path: RelPath, kind: Kind) -> None:
+        """Remove what is at ``path``, which is of this kind; if nothing is there, that is fine.
+
+        Raises:
+            PathFailure: NotEmpty for a directory that holds anything; Changing if it is of another kind; Refused.
+        """
+        self._act(path, "remove", lambda parent, name: self._remove(path, kind, parent, name))
+
+    def move(self, source: RelPath, path: RelPath, kind: Kind) -> bytes:
+        """Move what is at ``source``, which is of this kind, to ``path``, in place of a file or link that is there.
+
+        A directory takes everything in it along. Both directories that hold the names have changed then.
+
+        Raises:
+            PathFailure: Vanished if nothing is at ``source``; Changing if it is of another kind, or if a directory is
+                at ``path`` or would take the place of what is; else as :meth:`publish_file`.
+        """
+        doing = f"move {shown(source)} to"
+        (proof,) = self._act_on_both(
+            source, path, doing, lambda: (move_entry(self._root, self._staging, source, path, kind),)
+        )
+        return proof
+
+    def exchange(self, first: RelPath, second: RelPath, kinds: tuple[Kind, Kind]) -> tuple[bytes, bytes]:
+        """Let what is at two paths, of these kinds, change places; gives the fingerprints of what is there then.
+
+        Where the kernel cannot do it at once, each path is absent for a moment: see :mod:`dirsync.fs.write.move`.
+
+        Raises:
+            PathFailure: as :meth:`move`.
+        """
+        doing = f"exchange {shown(first)} and"
+        one, other = self._act_on_both(
+            first, second, doing, lambda: exchange_entries(self._root, self._staging, first, second, kinds)
+        )
+        return one, other
+
+    def _act_on_both(
+        self, first: RelPath, second: RelPath, doing: str, act: Callable[[], tuple[Moved, ...]]
+    ) -> list[bytes]:
+        """As :meth:`_act`; the fingerprints are taken when what was moved has its own mode again."""
+        try:
+            try:
+                return self._proofs(act())
+            except (OSError, PathFailure) as error:
+                if not is_denied(error):
+                    raise
+            with lent(self._root, first), lent(self._root, second):
+                with lent_itself(self._root, first), lent_itself(self._root, second):
+                    moved = act()
+                return self._proofs(moved)
+        except (OSError, PathFailure) as error:
+            raise _failure(second, doing, error) from error
+
+    def _proofs(self, moved: tuple[Moved, ...]) -> list[bytes]:
+        proofs = [self._proof(*self._root.parent(path)) for path, _ in moved]
+        for (path, identity), proof in zip(moved, proofs, strict=True):
+            if identity_of(proof) != identity:
+                raise Changing(path, f"{shown(path)} was replaced by somebody else while it was moved")
+        return proofs
+
+    def _act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:
+        """Do it in the directory that holds ``path``, if need be with permission lent."""
+        try:
+            return act(*self._root.parent(path))
+        except (OSError, PathFailure) as error:
+            if not is_denied(error):
+                raise _failure(path, doing, error) from error
+        try:
+            with lent(self._root, path):
+                return act(*self._root.parent(path))
+        except (OSError, PathFailure) as error:
+            raise _failure(path, doing, error) from error
+
+    def _place(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> bytes:
+        """Rename a staged file or link to its name."""
+        try:
+            os.rename(staged, name, src_dir_fd=self._staging.descriptor, dst_dir_fd=parent)
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            self._swap(staged, parent, name, path)
+        return self._proof(parent, name)
+
+    def _make(self, path: RelPath, mode: int, parent: int, name: bytes) -> bytes:
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                self._make_in_place_of_another(path, parent, name)
+        set_mode(self._root, path, self._modes.directory(mode))
+        return self._proof(parent, name)
+
+    def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
+        staged = self._staging.create_directory(path)
+        try:
+            self._swap(staged, parent, name, path)
+        finally:
+            self._staging.remove(staged)
+
+    def _link(self, path: RelPath, target: bytes, parent: int, name: bytes) -> bytes:
+        try:
+            os.symlink(target, name, dir_fd=parent)
+        except FileExistsError:
+            staged = self._staging.create_symlink(path, target)
+            try:
+                return self._place(staged, parent, name, path)
+            finally:
+                self._staging.remove(staged)
+        return self._proof(parent, name)
+
+    def _set(self, path: RelPath, entry: Entry, parent: int, name: bytes) -> bytes:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        is_kind = stat.S_ISDIR if entry.kind is Kind.DIRECTORY else stat.S_ISREG
+        if not is_kind(status.st_mode):
+            raise Changing(path, f"{shown(path)} is no {entry.kind.name.lower()} any more")
+        mode = self._modes.directory(entry.mode) if entry.is_directory else self._modes.file(entry.mode)
+        if stat.S_IMODE(status.st_mode) != mode:
+            set_mode(self._root, path, mode)
+        if self._attributes.mtime and not entry.is_directory:
+            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
+        return self._proof(parent, name)
+
+    def _remove(self, path: RelPath, kind: Kind, parent: int, name: bytes) -> None:
+        try:
+            if kind is Kind.DIRECTORY:
+                os.rmdir(name, dir_fd=parent)
+                self._root.forget(path)
+            else:
+                os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            self._root.forget(path)
+        except OSError as error:
+            if error.errno in (errno.EISDIR, errno.ENOTDIR) or _is_directory(parent, name) != (kind is Kind.DIRECTORY):
+                raise Changing(path, f"{shown(path)} is no {kind.name.lower()} any more") from error
+            raise
+
+    def _proof(self, parent: int, name: bytes) -> bytes:
+        looked_at_ns = self._now()
+        return from_stat(os.stat(name, dir_fd=parent, follow_symlinks=False), looked_at_ns)
+
+    def _swap(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> None:
+        """Exchange a staged thing with one of the other sort, and remove the old one."""
+        if _is_directory(parent, name) and not _is_empty(parent, name):
+            raise _not_empty(path)
+        self._root.forget(path)
+        staging = self._staging.descriptor
+        if not exchange(staging, staged, parent, name):
+            self._move_aside(staged, parent, name)
+            return
+        try:
+            _remove_any(staging, staged)
+        except OSError as error:
+            # RACE: somebody put something into the directory since we looked. It goes back as it is.
+            exchange(staging, staged, parent, name)
+            raise _not_empty(path) from error
+
+    def _move_aside(self, staged: bytes, parent: int, name: bytes) -> None:
+        staging, aside = self._staging.descriptor, self._staging.new_name()
+        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=staging)
+        try:
+            os.rename(staged, name, src_dir_fd=staging, dst_dir_fd=parent)
+        except OSError:
+            os.rename(aside, name, src_dir_fd=staging, dst_dir_fd=parent)
+            raise
+        with contextlib.suppress(OSError):
+            _remove_any(staging, aside)
+
+
+def _failure(path: RelPath, doing: str, error: OSError | PathFailure) -> PathFailure:
+    return error if isinstance(error, PathFailure) else writing_failure(path, doing, error)
+
+
+def _not_empty(path: RelPath) -> NotEmpty:
+    message = f"{shown(path)} still holds what is not mirrored (ignored, or no file): move that away, or delete it"
+    return NotEmpty(path, message, code=errno.ENOTEMPTY)
+
+
+def _is_directory(parent: int, name: bytes) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+
+
+def _is_empty(parent: int, name: bytes) -> bool:
+    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        with os.scandir(descriptor) as listing:
+            return next(listing, None) is None
+    finally:
+        os.close(descriptor)
+
+
+def _remove_any(parent: int, name: bytes) -> None:
+    if _is_directory(parent, name):
+        os.rmdir(name, dir_fd=parent)
+    else:
+        os.unlink(name, dir_fd=parent)

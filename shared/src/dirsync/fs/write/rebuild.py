@@ -1,0 +1,110 @@
+"""Making a staged file out of what a delta is made of: literals, zeros, and ranges of a basis.
+
+The digest is that of what is staged. Literals are hashed as they are written, but a copy is made by the kernel, so what
+was copied is read back from the staged file and hashed then. So a basis that somebody changes at any moment, before the
+copy, while it runs or after, can never make a file pass that holds anything else than its digest says: the digest comes
+out different, and the content has to be sent whole (P9).
+
+Copying and hashing take turns in small steps, in one thread: what is read back is still in the processor's cache. A
+second thread that hashes behind the copying one was measured: a gibibyte takes 0.64 s instead of 0.87 s where a core
+has nothing else to do, and the same processor time. Usually it has: the client's work, other uploads.
+"""
+
+import hashlib
+import os
+from typing import Final
+
+from dirsync.errors import Unavailable
+from dirsync.fs.failure import StorageFailed, shown, writing_failure
+from dirsync.fs.read.hashing import Cancelled
+from dirsync.fs.read.stable import StableFile
+from dirsync.fs.write.staged import StagedFile
+from dirsync.limits import LIMITS
+
+_ZEROS: Final = memoryview(bytes(LIMITS.inline_file_bytes))
+
+
+class Rebuild:
+    """Fills one staged file, piece by piece, and knows the digest of what is in it.
+
+    The caller owns ``staged`` and ``basis``, discards and closes them, and sees to it that no more comes than was
+    announced: lengths are taken as they are. After a failure the staged file is worth nothing.
+    """
+
+    def __init__(
+        self, staged: StagedFile, basis: StableFile | None = None, *, cancelled: Cancelled | None = None
+    ) -> None:
+        self._staged = staged
+        self._basis = basis
+        self._cancelled = cancelled
+        self._hash = hashlib.sha256()
+        self._buffer = memoryview(b"")
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._staged.size
+
+    def digest(self) -> bytes:
+        """SHA-256 of everything so far."""
+        return self._hash.digest()
+
+    def write(self, literal: bytes | memoryview) -> None:
+        """Append a literal.
+
+        Raises:
+            PathFailure: StorageFailed.
+        """
+        self._staged.write(literal)
+        self._hash.update(literal)
+
+    def zeros(self, length: int) -> None:
+        """Append a run of zeros, as a hole.
+
+        Raises:
+            PathFailure: StorageFailed.
+            Unavailable: cancelled.
+        """
+        self._staged.write_zeros(length)
+        while length:
+            self._check()
+            step = min(length, len(_ZEROS))
+            self._hash.update(_ZEROS[:step])
+            length -= step
+
+    def copy(self, offset: int, length: int) -> None:
+        """Append ``length`` bytes of the basis from ``offset`` on, both in bytes.
+
+        Raises:
+            PathFailure: BasisLost if there is no such range (any more), or it cannot be read; StorageFailed.
+            Unavailable: cancelled.
+        """
+        assert self._basis is not None
+        end = offset + length
+        while offset < end:
+            self._check()
+            step = min(end - offset, LIMITS.file_read_bytes)
+            at = self._staged.size
+            self._staged.copy_from(self._basis.descriptor, offset, step)
+            self._read_back(at)
+            offset += step
+
+    def _read_back(self, at: int) -> None:
+        """Hash what is staged from ``at`` on."""
+        path, end = self._staged.path, self._staged.size
+        if not self._buffer:
+            self._buffer = memoryview(bytearray(LIMITS.file_read_bytes))
+        while at < end:
+            part = self._buffer[: end - at]
+            try:
+                count = os.preadv(self._staged.fd, [part], at)
+            except OSError as error:
+                raise writing_failure(path, "read back what was staged for", error) from error
+            if not count:
+                raise StorageFailed(path, f"cannot stage {shown(path)}: {end} bytes were written, {at} are there")
+            self._hash.update(part[:count])
+            at += count
+
+    def _check(self) -> None:
+        if self._cancelled is not None and self._cancelled():
+            raise Unavailable("rebuilding was cancelled")

@@ -1,0 +1,172 @@
+"""One file in staging: its content is appended, from memory or from another file, until it is sealed."""
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING, Final
+
+from dirsync.fs.failure import BasisLost, StorageFailed, shown, writing_failure
+from dirsync.fs.read.extents import extents
+from dirsync.fs.root import Identity
+from dirsync.fs.write.access import set_mode_at
+from dirsync.limits import LIMITS
+from dirsync.tree.path import RelPath
+
+if TYPE_CHECKING:
+    from dirsync.fs.write.staging import Staging
+
+_copy_file_range: Final = getattr(os, "copy_file_range", None)
+"""Linux only; elsewhere everything is copied by hand."""
+_REOPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class StagedFile:
+    """A file in staging. Whoever creates it publishes or discards it."""
+
+    __slots__ = ("failed", "fd", "identity", "name", "path", "size", "staging")
+
+    def __init__(self, staging: "Staging", name: bytes, path: RelPath, descriptor: int) -> None:
+        self.staging = staging
+        self.name = name
+        self.path = path
+        """Where it will be published; for messages."""
+        self.fd = descriptor
+        """For reading and writing; -1 once it is sealed or discarded."""
+        self.size = 0
+        """Bytes so far; the next go there."""
+        self.identity: Identity | None = None
+        """Which file it is; known once it is sealed."""
+        self.failed = False
+        """It could not be made durable: it may not be published, and must be written again from the start."""
+
+    def write(self, buffer: bytes | memoryview) -> None:
+        """Append, however many calls the kernel wants for it.
+
+        Raises:
+            PathFailure: StorageFailed when the disk is full or fails.
+        """
+        length = len(buffer)
+        try:
+            written = os.write(self.fd, buffer)
+            if written < length:
+                rest = memoryview(buffer)
+                while written < length:
+                    written += os.write(self.fd, rest[written:])
+        except OSError as error:
+            raise writing_failure(self.path, "stage", error) from error
+        self.size += length
+
+    def write_zeros(self, length: int) -> None:
+        """Append ``length`` zero bytes as a hole, which takes no room on the disk (D13).
+
+        The end is found from where the kernel says that the last byte went, so that a disk that lies cannot hide bytes
+        that it never took behind a hole (A09).
+
+        Raises:
+            PathFailure: StorageFailed if the file cannot be that large, or holds less than was written.
+        """
+        try:
+            end = os.lseek(self.fd, length, os.SEEK_CUR)
+            if end != self.size + length:
+                raise self._lost(end - length)
+            os.ftruncate(self.fd, end)
+        except OSError as error:
+            raise writing_failure(self.path, "stage", error) from error
+        self.size = end
+
+    def copy_from(self, descriptor: int, offset: int, length: int) -> None:
+        """Append ``length`` bytes of another regular file from ``offset`` on; its holes stay holes.
+
+        The kernel copies; it shares the blocks where the file system can. Nothing is promised about a file that
+        somebody changes meanwhile: whoever has to know what was copied reads it back. The descriptor's position moves.
+
+        Raises:
+            PathFailure: BasisLost if the other file is shorter, or cannot be read; StorageFailed as :meth:`write`.
+        """
+        end = offset + length
+        if os.fstat(descriptor).st_size < end:
+            raise self._shorter()
+        for extent in extents(descriptor, offset, end):
+            if extent.is_hole:
+                self.write_zeros(extent.end - extent.start)
+                continue
+            at = extent.start
+            while at < extent.end:
+                before = self.size
+                self._copy_some(descriptor, at, extent.end - at)
+                at += self.size - before
+
+    def _copy_some(self, descriptor: int, offset: int, length: int) -> None:
+        """Append at least one byte of another file."""
+        if _copy_file_range is not None:
+            # Whatever the kernel refuses (another file system, one that cannot, a bad block) is copied by hand, which
+            # also tells which of the two files is in trouble. Nor is "nothing left" believed, which some file systems
+            # say of content that they make up while it is read.
+            with contextlib.suppress(OSError):
+                copied = _copy_file_range(descriptor, self.fd, length, offset)
+                if copied:
+                    self.size += copied
+                    return
+        try:
+            content = os.pread(descriptor, min(length, LIMITS.file_read_bytes), offset)
+        except OSError as error:
+            raise BasisLost.from_os(self.path, "read the basis of", error) from error
+        if not content:
+            raise self._shorter()
+        self.write(content)
+
+    def _shorter(self) -> BasisLost:
+        return BasisLost(self.path, f"the basis of {shown(self.path)} is shorter than it was")
+
+    def _lost(self, there: int) -> StorageFailed:
+        message = f"cannot stage {shown(self.path)}: {self.size} bytes were written, {there} are there"
+        return StorageFailed(self.path, message)
+
+    def seal(self, size: int, mode: int, mtime_ns: int | None) -> None:
+        """Complete the file: check its size, set its metadata, close it.
+
+        ``mtime_ns`` may be ``None``: then it is left as it is.
+
+        Raises:
+            PathFailure: StorageFailed, also if the file has another size than was written (a disk that lies, A09).
+        """
+        try:
+            status = os.fstat(self.fd)
+            if status.st_size != size:
+                message = f"cannot stage {shown(self.path)}: {size} bytes were written, {status.st_size} are there"
+                raise StorageFailed(self.path, message)
+            os.fchmod(self.fd, mode)
+            if mtime_ns is not None:
+                os.utime(self.fd, ns=(mtime_ns, mtime_ns))
+            self._close()
+        except OSError as error:
+            raise writing_failure(self.path, "stage", error) from error
+        self.identity = Identity(status.st_dev, status.st_ino)
+
+    def reopen(self) -> int:
+        """A descriptor, the caller's to close, of a sealed file, though its mode may not let us read it.
+
+        Raises:
+            OSError: as open(2).
+        """
+        staging = self.staging.descriptor
+        try:
+            return os.open(self.name, _REOPEN, dir_fd=staging)
+        except PermissionError:
+            mode = stat.S_IMODE(os.stat(self.name, dir_fd=staging, follow_symlinks=False).st_mode)
+        # Nobody else gets into staging. A crash in between leaves no more than a file that the next start removes.
+        set_mode_at(staging, self.name, mode | stat.S_IRUSR)
+        try:
+            return os.open(self.name, _REOPEN, dir_fd=staging)
+        finally:
+            set_mode_at(staging, self.name, mode)
+
+    def discard(self) -> None:
+        """Remove it; nothing happens if it was published or discarded before."""
+        self._close()
+        self.staging.remove(self.name)
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            descriptor, self.fd = self.fd, -1
+            os.close(descriptor)

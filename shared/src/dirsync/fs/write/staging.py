@@ -1,0 +1,273 @@
+"""Where content waits until it is whole.
+
+The staging directory is on the replica's file system, so that publishing is a rename, and out of everybody's sight: a
+sibling ``.<root>.dirsync-staging`` of the root if a rename from there into the root works (equal device numbers prove
+nothing across bind mounts: only the rename does), else ``<root>/.dirsync-staging``, whose name is then reserved: never
+listed, never reachable by a peer. Either is made when something is staged, with mode 0700, and removed when empty.
+
+Names in it are random and of one fixed short length, whatever they will be published as (E10). What is left there under
+such a name by a crash is removed at the next start (A14); everything else in it is somebody's and is never touched, and
+a name that is taken by what is not our own directory is left alone: we take the next one (E07).
+
+A staging directory belongs to the process that locked the root; like a root, each thread has a clone of its own.
+"""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Callable
+from typing import Final, Self, TypeVar
+
+from dirsync.errors import UsageError
+from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
+from dirsync.fs.root import OPEN_DIRECTORY, Identity, Root
+from dirsync.fs.write.staged import StagedFile
+from dirsync.limits import LIMITS
+from dirsync.tree.path import RelPath, escape
+
+__all__ = ["STAGING_NAME", "StagedFile", "Staging"]
+
+STAGING_NAME: Final = b".dirsync-staging"
+"""The name below a root; further ones end in ``-2``, ``-3``, ..."""
+
+_STAGED_NAME: Final = re.compile(rb"staged-[0-9a-f]{8}-[0-9a-f]{8}")
+_PRIVATE: Final = 0o700
+_CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+_ATTEMPTS: Final = 10
+"""How often the directory may be removed under us before that is somebody's mischief."""
+_T = TypeVar("_T")
+
+
+class Staging:
+    """The staging directory of one root."""
+
+    def __init__(self, holder: int, name: bytes, reserved: frozenset[bytes]) -> None:
+        self._holder = holder
+        """Descriptor of the directory that holds the staging directory."""
+        self._name = name
+        self._fd = -1
+        self._prefix = b"staged-%s-" % os.urandom(4).hex().encode()
+        self._count = 0
+        self.reserved_names = reserved
+        """Names directly below the root that belong to staging."""
+
+    @classmethod
+    def open(cls, root: Root) -> Self:
+        """Choose the staging directory of ``root``, whose lock the caller holds, and remove what a crash left in it.
+
+        Raises:
+            UsageError: nothing can be staged for this root.
+        """
+        sibling = cls._sibling(root)
+        if sibling is not None:
+            return sibling
+        holder = os.open(".", OPEN_DIRECTORY, dir_fd=root.descriptor)
+        name = _free_name(holder, STAGING_NAME)
+        if name is None:
+            os.close(holder)
+            msg = f"every name for staging below {escape(root.path)} is taken: remove {escape(STAGING_NAME)}-*"
+            raise UsageError(msg)
+        staging = cls(holder, name, frozenset({name}))
+        try:
+            staging.sweep()
+            staging.probe(root)
+        except OSError as error:
+            staging.close()
+            msg = (
+                f"{escape(root.path)} cannot be written by uid {os.geteuid()}: {error.strerror}; "
+                "make it writable for that uid, or choose another directory"
+            )
+            raise UsageError(msg) from error
+        return staging
+
+    @classmethod
+    def _sibling(cls, root: Root) -> Self | None:
+        """The directory beside the root, if a rename from there into the root works."""
+        rootname = os.path.basename(root.path)
+        try:
+            holder = os.open("..", OPEN_DIRECTORY, dir_fd=root.descriptor)
+        except OSError:
+            return None
+        staging: Self | None = None
+        try:
+            status = os.stat(rootname, dir_fd=holder, follow_symlinks=False)
+            if Identity(status.st_dev, status.st_ino) == root.identity:
+                name = _free_name(holder, b"." + rootname + STAGING_NAME)
+                staging = cls(holder, name, frozenset()) if name else None
+            if staging is not None:
+                staging.sweep()
+                staging.probe(root)
+                return staging
+        except OSError:
+            pass
+        if staging is not None:
+            staging.close()
+        else:
+            os.close(holder)
+        return None
+
+    def clone(self) -> "Staging":
+        """The same directory for another thread, with names of its own; nothing is removed."""
+        return Staging(os.open(".", OPEN_DIRECTORY, dir_fd=self._holder), self._name, self.reserved_names)
+
+    def close(self) -> None:
+        """Remove the directory if it is empty, and let go of it."""
+        self.tidy()
+        os.close(self._holder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def descriptor(self) -> int:
+        """The staging directory's descriptor; the directory is made if it is not there."""
+        if self._fd < 0:
+            self._make()
+        return self._fd
+
+    def create(self, path: RelPath) -> StagedFile:
+        """A new empty file that will be published at ``path``.
+
+        Raises:
+            PathFailure: StorageFailed or Refused.
+        """
+        name = self.new_name()
+        return StagedFile(self, name, path, self._make_in(path, lambda at: os.open(name, _CREATE, 0o600, dir_fd=at)))
+
+    def create_directory(self, path: RelPath) -> bytes:
+        """A new empty directory that will be published at ``path``; its name. Errors as :meth:`create`."""
+        name = self.new_name()
+        self._make_in(path, lambda at: os.mkdir(name, _PRIVATE, dir_fd=at))
+        return name
+
+    def create_symlink(self, path: RelPath, target: bytes) -> bytes:
+        """A new link that will be published at ``path``; its name. Errors as :meth:`create`."""
+        name = self.new_name()
+        self._make_in(path, lambda at: os.symlink(target, name, dir_fd=at))
+        return name
+
+    def take_in(self, path: RelPath, parent: int, name: bytes) -> bytes:
+        """Move what is at ``path``, a name in an open directory, here; its name now.
+
+        Raises:
+            PathFailure: Vanished if nothing is there; else as :meth:`create`.
+        """
+        taken = self.new_name()
+
+        def take(at: int) -> None:
+            try:
+                os.stat(name, dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError as error:
+                raise Vanished.from_os(path, "stage", error) from error
+            os.rename(name, taken, src_dir_fd=parent, dst_dir_fd=at)
+
+        self._make_in(path, take)
+        return taken
+
+    def new_name(self) -> bytes:
+        """A name in the staging directory that nobody has."""
+        self._count += 1
+        return self._prefix + b"%08x" % self._count
+
+    def _make_in(self, path: RelPath, make: Callable[[int], _T]) -> _T:
+        """Make something in the staging directory, which a clone may remove at any time that it is empty."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return make(self.descriptor)
+            except FileNotFoundError:
+                self._forget()
+            except NotADirectoryError as error:
+                raise StorageFailed.from_os(path, "stage", error) from error
+            except OSError as error:
+                raise writing_failure(path, "stage", error) from error
+        raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory vanishes again and again")
+
+    def remove(self, name: bytes) -> None:
+        """Remove what is in staging under a name of ours: a file, a link, or an empty directory. Absent is fine."""
+        if not self._is_open():
+            return
+        try:
+            os.unlink(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=self._fd)
+
+    def tidy(self) -> None:
+        """Remove the directory if nothing is in it; it is made again when needed."""
+        if self._is_open():
+            self._forget()
+            with contextlib.suppress(OSError):
+                os.rmdir(self._name, dir_fd=self._holder)
+
+    def _is_open(self) -> bool:
+        """Whether the directory is there and ours; it is opened, but not made."""
+        if self._fd < 0:
+            with contextlib.suppress(OSError):
+                self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
+                if not _is_ours(os.fstat(self._fd)):
+                    self._forget()
+        return self._fd >= 0
+
+    def _forget(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _make(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._name, _PRIVATE, dir_fd=self._holder)
+        self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
+        if not _is_ours(os.fstat(self._fd)):
+            self._forget()
+            msg = f"{escape(self._name)} is not our own directory any more"
+            raise PermissionError(msg)
+
+    def sweep(self) -> None:
+        """Remove what a crash left under names of ours."""
+        for name in os.listdir(self._fd) if self._is_open() else ():
+            raw = os.fsencode(name)
+            if _STAGED_NAME.fullmatch(raw):
+                self.remove(raw)
+
+    def probe(self, root: Root) -> None:
+        """Rename something from here into the root and away again.
+
+        Raises:
+            OSError: that does not work.
+        """
+        name = self.new_name()
+        os.close(os.open(name, _CREATE, 0o600, dir_fd=self.descriptor))
+        visible = b".dirsync-" + name
+        try:
+            os.rename(name, visible, src_dir_fd=self._fd, dst_dir_fd=root.descriptor)
+            os.rename(visible, name, src_dir_fd=root.descriptor, dst_dir_fd=self._fd)
+        finally:
+            self.remove(name)
+            self.tidy()
+
+
+def _free_name(holder: int, name: bytes) -> bytes | None:
+    """The first of the names for a staging directory that is free, or ours already."""
+    for number in range(1, LIMITS.staging_names + 1):
+        candidate = name if number == 1 else name + b"-%d" % number
+        try:
+            status = os.stat(candidate, dir_fd=holder, follow_symlinks=False)
+        except FileNotFoundError:
+            return candidate
+        if _is_ours(status):
+            return candidate
+    return None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether it can be a staging directory of ours: nobody else may look into or write it."""
+    private = stat.S_IMODE(status.st_mode) & 0o777 == _PRIVATE
+    return stat.S_ISDIR(status.st_mode) and private and status.st_uid == os.geteuid()

@@ -1,0 +1,1 @@
+"""Credentials: bearer tokens, certificates, and limits on failed attempts."""

@@ -1,0 +1,151 @@
+"""TLS for both ends: certificates from files, checked before they are used, followed when they change.
+
+TLS 1.2 is the least (gRPC's own default, which no setting lowers). A server asks for its certificate at each handshake,
+so a rotated one serves the next connection and those that exist go on. A client reads again what it trusts whenever it
+connects anew (:meth:`ChannelSecurity.credentials`).
+
+Files that are bad or gone leave the last good ones in force, the authority of clients too: a port cannot listen without
+its certificate, and all of them are one reading. To trust somebody no longer, replace the file.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import grpc
+
+from dirsync.errors import UsageError
+from dirsync.runtime.files.reloading_file import Followed, read_file
+
+
+class NamedFile(NamedTuple):
+    """A file, and the setting by which the person knows it."""
+
+    path: Path
+    setting: str
+
+    def read(self) -> bytes:
+        """The content; raises UsageError."""
+        return read_file(self.path, self.setting)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An own certificate chain and its key."""
+
+    certificate: NamedFile
+    key: NamedFile
+
+
+class _Material(NamedTuple):
+    key: bytes | None
+    chain: bytes | None
+    authorities: bytes | None
+
+
+def server_credentials(identity: Identity, client_authority: NamedFile | None = None) -> grpc.ServerCredentials:
+    """Credentials to listen with; with ``client_authority`` only clients that it certified are let in.
+
+    Raises:
+        UsageError: a file that cannot be read or used.
+    """
+    followed = _follow(identity, client_authority)
+    current = _configuration(followed.get())
+    last = [followed.get()]
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        material = followed.get()
+        if material is last[0]:
+            return None
+        last[0] = material
+        return _configuration(material)
+
+    # The stubs do not know that None means no change.
+    return grpc.dynamic_ssl_server_credentials(
+        current, cast("Any", fetch), require_client_authentication=client_authority is not None
+    )
+
+
+class ChannelSecurity:
+    """What a client needs to connect with TLS: whom it trusts, and who it is where the server asks."""
+
+    def __init__(
+        self, authority: NamedFile | None = None, identity: Identity | None = None, server_name: str | None = None
+    ) -> None:
+        """Without ``authority`` the authorities that the system trusts.
+
+        Raises:
+            UsageError: a file that cannot be read or used, or a system that trusts nobody.
+        """
+        self._authority = authority or _system_authorities()
+        self._followed = _follow(identity, self._authority)
+        self.options: list[tuple[str, str]] = [("grpc.ssl_target_name_override", server_name)] if server_name else []
+        """Options that the channel needs besides the credentials."""
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Credentials for a new channel, made from the files as they are now (or were when they were last good)."""
+        key, chain, authorities = self._followed.get()
+        return grpc.ssl_channel_credentials(authorities, key, chain)
+
+
+def _follow(identity: Identity | None, authority: NamedFile | None) -> Followed[_Material]:
+    files = [file for file in (identity and identity.certificate, identity and identity.key, authority) if file]
+    return Followed(
+        [file.setting for file in files],
+        [file.path for file in files],
+        lambda: _load(identity, authority),
+    )
+
+
+def _load(identity: Identity | None, authority: NamedFile | None) -> _Material:
+    key = chain = authorities = None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if identity:
+        chain, key = identity.certificate.read(), identity.key.read()
+        _check_identity(context, identity)
+    if authority:
+        authorities = authority.read()
+        try:
+            # Comments between certificates may be in any encoding; the certificates are ASCII.
+            context.load_verify_locations(cadata=authorities.decode("ascii", "ignore"))
+        except (ssl.SSLError, ValueError):
+            msg = f"{authority.setting}: the file holds no certificate in PEM form"
+            raise UsageError(msg) from None
+    return _Material(key, chain, authorities)
+
+
+def _check_identity(context: ssl.SSLContext, identity: Identity) -> None:
+    """Prove that chain and key parse and belong together, which gRPC would tell only at a handshake, and silently."""
+    try:
+        context.load_cert_chain(identity.certificate.path, identity.key.path, password=_refuse_password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        mismatch = "MISMATCH" in str(error)
+        reason = "do not belong together" if mismatch else "hold no certificate with its unencrypted key in PEM form"
+        msg = f"{identity.certificate.setting} and {identity.key.setting}: the files {reason}"
+        raise UsageError(msg) from None
+
+
+def _refuse_password() -> str:
+    msg = "the key is encrypted"
+    raise ValueError(msg)
+
+
+def _system_authorities() -> NamedFile:
+    """The file of authorities that this system trusts; gRPC by itself would take a list built into its package."""
+    found = ssl.get_default_verify_paths()
+    for path in (found.cafile, found.openssl_cafile, *_USUAL_BUNDLES):
+        if path and Path(path).is_file():
+            return NamedFile(Path(path), "the system's certificate authorities")
+    msg = "TLS is on, but this system trusts no certificate authority; set TLS_CA_FILE"
+    raise UsageError(msg)
+
+
+_USUAL_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+def _configuration(material: _Material) -> grpc.ServerCertificateConfiguration:
+    if material.key is None or material.chain is None:
+        msg = "a server needs a certificate and its key"
+        raise UsageError(msg)
+    return grpc.ssl_server_certificate_configuration([(material.key, material.chain)], material.authorities)

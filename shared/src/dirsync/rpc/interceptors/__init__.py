@@ -1,0 +1,1 @@
+"""Server interceptors: admission, limits of calls, stalled calls, call metrics."""

@@ -1,0 +1,26 @@
+"""Requests that end with an error of ours: counted by reason, and told to the log."""
+
+from collections.abc import Callable
+
+from dirsync.errors import AccessError, DirsyncError
+from dirsync.rpc.auth.gate import Unheard
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
+from dirsync.runtime.metrics.catalogue import rejection
+from dirsync.runtime.metrics.metrics import Metrics
+
+
+def rejections(metrics: Metrics) -> Callable[[DirsyncError, str], None]:
+    """What :func:`dirsync.rpc.service.generic_handler` tells the error and the method to."""
+    log = get_logger()
+
+    def rejected(error: DirsyncError, method: str) -> None:
+        if isinstance(error, Unheard):
+            # The caller must not see the difference; the door has logged it, once.
+            metrics.inc("dirsync_rejected_total", reason="rate_limited")
+            return
+        metrics.inc("dirsync_rejected_total", reason=rejection(error))
+        event = Event.AUTH_REJECTED if isinstance(error, AccessError) else Event.REQUEST_REJECTED
+        log.warning(event, method=method, reason=error.reason, problem=str(error))
+
+    return rejected

@@ -1,0 +1,1 @@
+"""Settings: their types, their environment variables and their flags."""

@@ -1,0 +1,222 @@
+"""Settings: one class per service on this base, read from environment and flags, checked before anything starts.
+
+A setting is a field: its variable is the prefix and the field's name in capitals, its flag is the name with dashes. A
+flag wins over a variable. Every problem is told at once, one line each, with the name that the person used
+(:class:`dirsync.errors.UsageError`); a value that was not understood is never replaced by a default. A variable that is
+set but empty is refused too: a path that expanded to nothing must not switch a check off.
+
+Settings hold parsed values (bytes, seconds, paths) and stop at a service's ``app.py``; what is below gets plain
+arguments. The library is pydantic-settings; what it lacks is added here: unknown variables, one spelling per kind of
+value, lines for people.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dirsync.errors import UsageError
+from dirsync.runtime.config.environment import unknown_variables
+from dirsync.runtime.config.fields import (
+    Directory,
+    Duration,
+    Kind,
+    Listen,
+    OptionalFile,
+    SecretFilePath,
+    flag_name,
+    kind_of,
+    prefix,
+    show,
+    variable_name,
+)
+from dirsync.runtime.config.values import Address
+from dirsync.tree.path import escape
+
+_SHOWN_BYTES = 100
+
+
+class LogLevel(StrEnum):
+    """The least severe log events that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log events are written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Tls(StrEnum):
+    """Whether connections are encrypted; ``auto``: where any other TLS setting is made."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class ServiceSettings(BaseSettings):
+    """What both services can be told. A subclass names its ``service`` and adds its own fields and relations."""
+
+    service: ClassVar[str]
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        defer_build=True,  # the base itself is never built, and no class before it is loaded
+    )
+
+    listen: Listen = Field(Address("127.0.0.1", 50051), description="gRPC address to listen on")
+    metrics_listen: Listen = Field(
+        Address("127.0.0.1", 9101), description="HTTP address of /metrics, /livez, /readyz and the status page"
+    )
+    state_dir: Directory = Field(Path(".dirsync"), description="cache of what is known; losing it costs a rescan")
+    log_level: LogLevel = Field(LogLevel.INFO, description="least severe log events written")
+    log_format: LogFormat = Field(LogFormat.AUTO, description="how log events are written; auto asks the terminal")
+    reflection: bool = Field(default=True, description="gRPC server reflection")
+    tls: Tls = Field(Tls.AUTO, description="encrypt connections; auto: where any other TLS setting is made")
+    tls_cert_file: OptionalFile = Field(None, description="own certificate chain, PEM; read again on change")
+    tls_key_file: SecretFilePath = Field(None, description="key of the own certificate, PEM; read again on change")
+    tls_ca_file: OptionalFile = Field(None, description="whom to trust when connecting, PEM; otherwise the system's")
+    tls_server_name: str | None = Field(None, description="name that the server's certificate must have")
+    tls_client_ca_file: OptionalFile = Field(None, description="demand client certificates of this authority, PEM")
+    insecure: bool = Field(default=False, description="allow to listen or connect off loopback without TLS")
+    shutdown_grace: Duration = Field(8.0, description="time to finish work in flight when told to stop")
+
+    @classmethod
+    def load(cls, flags: Mapping[str, str] | None = None) -> Self:
+        """Read and check all settings; ``flags`` are texts by field name and win over the environment.
+
+        Raises:
+            UsageError: one line for each problem, naming the variable or flag and what is allowed.
+        """
+        given: dict[str, Any] = dict(flags or {})
+        names = {name: variable_name(cls.service, name) for name in cls.model_fields}
+        problems = [*unknown_variables(os.environ, names.values(), prefix(cls.service))]
+        names |= {name: flag_name(name) for name in given}
+        try:
+            settings = cls(**given)
+        except ValidationError as error:
+            problems += [_line(names, cls.model_fields, detail) for detail in error.errors(include_url=False)]
+        else:
+            problems += settings.relations(names)
+            if not problems:
+                return settings
+        raise UsageError("\n".join(problems))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - this and the next two as in the base class
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then our variables by their exact names; nothing is read from files."""
+        return init_settings, _Environment(settings_cls, cls.service)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty(cls, value: object, info: ValidationInfo) -> object:
+        field = cls.model_fields[str(info.field_name)]
+        if value == "" and not kind_of(field).may_be_empty:
+            msg = "is set but empty; unset it or give a value"
+            raise ValueError(msg)
+        return value
+
+    @property
+    def tls_given(self) -> bool:
+        """Whether connections are to be encrypted."""
+        made = (
+            self.tls_cert_file,
+            self.tls_key_file,
+            self.tls_ca_file,
+            self.tls_server_name,
+            self.tls_client_ca_file,
+        )
+        return self.tls is Tls.ON or (self.tls is Tls.AUTO and any(value is not None for value in made))
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether what we listen on is encrypted."""
+        return self.tls_given and self.tls_cert_file is not None
+
+    def relations(self, names: Mapping[str, str]) -> Iterator[str]:
+        """A line for each pair of settings that do not go together; ``names`` as the person knows them."""
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            yield f"{names['tls_cert_file']} and {names['tls_key_file']} belong together; set both or neither"
+        if self.tls_client_ca_file and not self.tls_cert_file:
+            yield f"{names['tls_client_ca_file']} asks for client certificates, but {names['tls_cert_file']} is not set"
+        if not (self.listen.is_loopback or self.serves_tls or self.insecure):
+            yield (
+                f"{names['listen']}={self.listen} is not loopback and has no TLS; set {names['tls_cert_file']} and "
+                f"{names['tls_key_file']}, or {names['insecure']}=true to go without"
+            )
+
+
+def effective(settings: ServiceSettings) -> dict[str, str | None]:
+    """Every setting as it would be written, for the log; of secrets only whether one is set."""
+    return {name: show(field, getattr(settings, name)) for name, field in type(settings).model_fields.items()}
+
+
+def _line(names: Mapping[str, str], fields: Mapping[str, FieldInfo], detail: ErrorDetails) -> str:
+    """One problem for people: which setting, what was given, what is allowed."""
+    name = str(detail["loc"][0])
+    if name not in fields:
+        return f"{names[name]}: no such setting"
+    kind = kind_of(fields[name])
+    given = detail["input"] if isinstance(detail["input"], str) else kind.show(detail["input"])
+    shown = f"={_shown(given)}" if given and not kind.secret else ""
+    return f"{names[name]}{shown}: {_allowed(detail, kind)}"
+
+
+def _allowed(detail: ErrorDetails, kind: Kind) -> str:
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "value_error":
+            return str(context["error"])
+        case "enum":
+            return f"must be one of {kind.placeholder.replace('|', ', ')}"
+        case "greater_than_equal":
+            return f"must be at least {kind.show(context['ge'])}"
+        case "less_than_equal":
+            return f"must be at most {kind.show(context['le'])}"
+        case "bool_parsing":
+            return "must be true or false"
+        case "int_parsing" | "int_from_float":
+            return "must be a whole number"
+        case _:
+            return detail["msg"]
+
+
+def _shown(text: str) -> str:
+    return escape(text.encode(errors="surrogateescape")[:_SHOWN_BYTES])
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """The variables of one service, by their exact names, as texts."""
+
+    def __init__(self, settings_cls: type[BaseSettings], service: str) -> None:
+        super().__init__(settings_cls)
+        self._service = service
+
+    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        return os.environ.get(variable_name(self._service, field_name)), field_name, False
+
+    def __call__(self) -> dict[str, str]:
+        found = ((name, self.get_field_value(field, name)[0]) for name, field in self.settings_cls.model_fields.items())
+        return {name: text for name, text in found if text is not None}

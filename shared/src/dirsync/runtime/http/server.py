@@ -1,0 +1,218 @@
+"""The HTTP door of a service: metrics, health and a page for people; it answers GET and HEAD only.
+
+It stands open to whoever reaches ``METRICS_LISTEN``, so it is bounded in all directions: connections at a time, bytes
+and seconds of a request, seconds of an answer. It shows counts and names, never content or secrets.
+"""
+
+import errno
+import io
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
+from threading import Lock, Thread
+from typing import Any, NamedTuple
+
+from dirsync.errors import UsageError
+from dirsync.limits import LIMITS, Limits
+from dirsync.runtime.config.values import Address
+from dirsync.runtime.http.health import HealthState
+from dirsync.runtime.http.page import Page, render_page
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
+from dirsync.runtime.metrics.metrics import Metrics
+
+STOP_SECONDS = 0.1
+"""How often the door looks whether it is to close."""
+
+_TEXT = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+
+
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: HTTPStatus
+    content_type: str
+    body: bytes
+
+
+class HttpServer:
+    """Serves one process's metrics, health and status page from :meth:`start` to :meth:`stop`."""
+
+    def __init__(  # the parts that a service joins
+        self,
+        address: Address,
+        setting: str,
+        metrics: Metrics,
+        health: HealthState,
+        page: Callable[[], Page],
+        limits: Limits = LIMITS,
+    ) -> None:
+        """Listen on ``address``; ``setting`` is the name that the person knows it by.
+
+        Raises:
+            UsageError: the address is taken or cannot be listened on.
+        """
+        self._routes: dict[str, Callable[[], Answer]] = {
+            "/metrics": lambda: Answer(HTTPStatus.OK, _metrics_type(), metrics.render()),
+            "/livez": lambda: _health(live_only=True, state=health),
+            "/readyz": lambda: _health(live_only=False, state=health),
+            "/": lambda: Answer(HTTPStatus.OK, _HTML, render_page(page()).encode()),
+        }
+        try:
+            self._server = _Server(address, self._answer, limits)
+        except OSError as error:
+            advice = "; stop the other process or set another address" if error.errno == errno.EADDRINUSE else ""
+            msg = f"{setting}={address}: cannot listen there: {error.strerror or error}{advice}"
+            raise UsageError(msg) from error
+        self._thread = Thread(target=self._server.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; the port is a real one also where 0 was asked for."""
+        host, port = self._server.server_address[:2]
+        return Address(str(host), int(port))
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more and free the port."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, path: str) -> Answer:
+        route = self._routes.get(path)
+        if route is None:
+            return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"not here: there are /, /metrics, /livez and /readyz\n")
+        try:
+            return route()
+        except Exception:  # noqa: BLE001 - a broken page must not take the others with it
+            get_logger().exception(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{path} failed")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"failed; the log says why\n")
+
+
+def _metrics_type() -> str:
+    from dirsync.runtime.metrics.exposition import CONTENT_TYPE  # noqa: PLC0415 - only a scrape pays for prometheus_client
+
+    return CONTENT_TYPE
+
+
+def _health(*, live_only: bool, state: HealthState) -> Answer:
+    health = state.now
+    good = health.live if live_only else health.ready
+    line = "ok" if good else " ".join(health.reason.split()) or "not ready"
+    return Answer(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{line}\n".encode())
+
+
+class _Server(TCPServer):
+    allow_reuse_address = True
+    request_queue_size = 64
+
+    def __init__(self, address: Address, answer: Callable[[str], Answer], limits: Limits) -> None:
+        self.answer = answer
+        self.limits = limits
+        self._lock = Lock()
+        self._served = Counter[str]()
+        family, _, _, _, resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self.address_family = family
+        super().__init__((str(resolved[0]), address.port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve in a thread of its own, or not at all while too many are served."""
+        if not self._enter(client_address[0]):
+            self.shutdown_request(request)
+            return
+        Thread(target=self._serve, args=(request, client_address), name="http-request", daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away or was too slow is no event."""
+
+    def _serve(self, request: socket.socket, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - nothing that one client does may end the server or reach the log unbounded
+            self.handle_error(request, client_address)
+        finally:
+            self.shutdown_request(request)
+            self._leave(client_address[0])
+
+    def _enter(self, address: str) -> bool:
+        with self._lock:
+            full = self._served.total() >= self.limits.http_connections
+            if full or self._served[address] >= self.limits.http_connections_per_address:
+                return False
+            self._served[address] += 1
+            return True
+
+    def _leave(self, address: str) -> None:
+        with self._lock:
+            self._served[address] -= 1
+            if not self._served[address]:
+                del self._served[address]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "dirsync"
+    sys_version = ""
+
+    def setup(self) -> None:
+        """Read through a deadline instead of a timeout for each byte."""
+        super().setup()
+        self.connection.settimeout(self.server.limits.http_seconds)
+        self.rfile.close()
+        self.rfile = io.BufferedReader(_Deadline(self.connection, self.server.limits))
+
+    def do_GET(self) -> None:
+        """Answer with the body."""
+        answer = self.server.answer(self.path.partition("?")[0])
+        self._head(answer)
+        self.wfile.write(answer.body)
+
+    def do_HEAD(self) -> None:
+        """Answer without the body."""
+        self._head(self.server.answer(self.path.partition("?")[0]))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in the base class
+        """Scrapes and probes are no events."""
+
+    def _head(self, answer: Answer) -> None:
+        self.connection.settimeout(self.server.limits.http_seconds)
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.end_headers()
+
+
+class _Deadline(io.RawIOBase):
+    """A socket's incoming bytes until a moment and a number, whichever is reached first."""
+
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+        self._connection = connection
+        self._ends = time.monotonic() + limits.http_seconds
+        self._left = limits.http_request_bytes
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """As much as has come; nothing once the request is too large, TimeoutError once it is too slow."""
+        remaining = self._ends - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._connection.settimeout(remaining)
+        got = self._connection.recv_into(buffer, min(len(buffer), self._left)) if self._left else 0
+        self._left -= got
+        return got

@@ -1,0 +1,1 @@
+"""The log and the names of its events."""

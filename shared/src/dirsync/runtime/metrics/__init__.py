@@ -1,0 +1,1 @@
+"""Metrics: the catalogue, the values, and their text form."""

@@ -1,0 +1,146 @@
+"""Every metric as data: name, type, help, label values. A contract that dashboards rely on; it changes only by adding.
+
+Label values are closed sets, so the number of time series is known before the first request: no path, no peer, nothing
+that comes from outside is ever a label. A service shows what it measures and nothing else: a gauge that nobody sets
+would say that nothing is pending where nobody knows.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+
+from dirsync.errors import DirsyncError
+from dirsync.tree.problem import ProblemKind
+from dirsync.tree.strategy import CHOICES, Way
+
+FAST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Buckets of what should take milliseconds: a call, a change on its way."""
+SLOW_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Buckets of what grows with the tree: a scan, a cycle."""
+
+
+class MetricType(StrEnum):
+    """What a value does over time."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; ``series`` are all combinations of label values that exist, in the order of ``labels``."""
+
+    name: str
+    type: MetricType
+    help: str
+    labels: tuple[str, ...] = ()
+    series: tuple[tuple[str, ...], ...] = ((),)
+    buckets: tuple[float, ...] = ()
+
+
+REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
+STRATEGIES = tuple(way.value for way in Way)
+OPERATIONS = (
+    "put_file",
+    "put_symlink",
+    "make_directory",
+    "set_metadata",
+    "delete",
+    "move",
+    "copy_content",
+)
+OUTCOMES = ("applied", "changed", "mismatch", "storage", "refused", "limit", "unsupported")
+GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
+REJECTIONS = (
+    "invalid_message",
+    "invalid_path",
+    "out_of_turn",
+    "limit",
+    "session_unknown",
+    "replica_busy",
+    "session_superseded",
+    "unauthenticated",
+    "permission_denied",
+    "rate_limited",
+    "not_found",
+    "storage",
+    "unavailable",
+    "other",
+)
+
+
+def rejection(error: DirsyncError) -> str:
+    """The ``reason`` label of ``dirsync_rejected_total`` for an error."""
+    words = [error.reason, *(getattr(kind, "default_reason", "") for kind in type(error).__mro__)]
+    return next((word.lower() for word in words if word.lower() in REJECTIONS), "other")
+
+
+def _counter(name: str, text: str, **labels: tuple[str, ...]) -> Metric:
+    return Metric(name, MetricType.COUNTER, text, tuple(labels), tuple(product(*labels.values())))
+
+
+def _gauge(name: str, text: str, **labels: tuple[str, ...]) -> Metric:
+    return Metric(name, MetricType.GAUGE, text, tuple(labels), tuple(product(*labels.values())))
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
+    return Metric(name, MetricType.HISTOGRAM, text, buckets=buckets)
+
+
+_BOTH: tuple[Metric, ...] = (
+    _counter(
+        "dirsync_saved_bytes_total", "Bytes that did not have to be sent, by what made it so.", reason=REASONS_SAVED
+    ),
+    _counter(
+        "dirsync_cache_lookups_total",
+        "Questions to a cache, by cache and answer.",
+        cache=("content", "index", "signature"),
+        result=("hit", "miss", "stale"),
+    ),
+    _counter("dirsync_logical_bytes_total", "Content of files brought to the replica's state, before any saving."),
+    _counter("dirsync_literal_bytes_total", "Content that the replica did not have, before compression."),
+    _counter("dirsync_wire_bytes_total", "Bytes of messages, by direction.", direction=("sent", "received")),
+    _counter("dirsync_files_transferred_total", "Files brought to the replica's state.", strategy=STRATEGIES),
+    _counter(
+        "dirsync_changes_applied_total",
+        "Operations on the replica, by kind and what became of them.",
+        operation=OPERATIONS,
+        outcome=OUTCOMES,
+    ),
+    _gauge("dirsync_entries", "Entries in the tree."),
+    _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
+    _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
+    _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
+    _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
+)
+_CLIENT: tuple[Metric, ...] = (
+    Metric(
+        "dirsync_strategy_choices_total",
+        MetricType.COUNTER,
+        "How files were brought there, and why in this way.",
+        ("strategy", "reason"),
+        tuple((choice.way.value, choice.reason.value) for choice in CHOICES),
+    ),
+    _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
+    _gauge("dirsync_pending_changes", "Paths known to differ."),
+    _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
+    _gauge("dirsync_holds", "Guards that hold operations until a person approves."),
+    _gauge(
+        "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
+    ),
+    _histogram("dirsync_change_lag_seconds", "From a change in the source to its acknowledgement.", FAST_SECONDS),
+    _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),
+    _gauge("dirsync_watches", "Directories watched for changes."),
+    _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
+    _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
+    _counter("dirsync_reconnects_total", "Connections to the server made anew."),
+)
+_SERVER: tuple[Metric, ...] = (_gauge("dirsync_sessions", "Open sessions."),)
+
+CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)
+"""What a client measures."""
+SERVER_CATALOGUE = (*_BOTH, *_SERVER)
+"""What a server measures."""
+CATALOGUE = (*_BOTH, *_CLIENT, *_SERVER)
+"""All there is."""

@@ -1,0 +1,126 @@
+"""The shape that both programs share: subcommands, settings as flags, exit codes, errors in one line.
+
+A program is a table of :class:`Command`; :func:`run_program` parses, loads settings, sets up the log, runs one and
+turns whatever happened into an exit code. Data goes to stdout, messages to stderr.
+"""
+
+import argparse
+import atexit
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, NoReturn, TypeVar
+
+from dirsync import __version__
+from dirsync.errors import DirsyncError, UsageError
+from dirsync.runtime.config.flags import add_flags, complete_switches, given_flags
+from dirsync.runtime.config.settings import ServiceSettings
+from dirsync.runtime.process.lifecycle import leave_memory
+
+
+class ExitCode(IntEnum):
+    """What a program's exit status says."""
+
+    DONE = 0
+    """For ``status``: in sync. For ``plan``: a plan was printed, or there is nothing to do."""
+    FAILED = 1
+    """Also: no agent to ask."""
+    USAGE = 2
+    """A wrong argument or setting, or a directory that cannot be used."""
+    HELD = 3
+    """A safety guard holds operations."""
+    PROBLEMS = 4
+    """Done, but some paths had problems."""
+    DIFFERENT = 5
+    """The trees differ."""
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def _no_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Most commands take settings only."""
+
+
+@dataclass(frozen=True)
+class Command(Generic[S]):
+    """One subcommand."""
+
+    name: str
+    help: str
+    run: Callable[[S, argparse.Namespace], ExitCode]
+    """Does the work; the namespace has ``json`` and what ``arguments`` added."""
+    arguments: Callable[[argparse.ArgumentParser], object] = _no_arguments
+    logs: bool = True
+    """Whether the log of a service is set up; otherwise only errors are told, as lines for people."""
+
+
+def run_program(
+    program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: Sequence[str] | None = None
+) -> int:
+    """Run the command that ``argv`` names, the first of ``commands`` where it names none; returns the exit code."""
+    atexit.register(leave_memory)
+    try:
+        arguments = _parse(program, commands, settings_class, list(sys.argv[1:] if argv is None else argv))
+        command = next(command for command in commands if command.name == arguments.command)
+        settings = settings_class.load(given_flags(arguments, settings_class))
+        if command.logs:
+            _set_up_log(settings)
+        code = command.run(settings, arguments)
+        print(end="", flush=True)
+    except UsageError as error:
+        tell(program, str(error))
+        return ExitCode.USAGE
+    except DirsyncError as error:
+        tell(program, str(error))
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        tell(program, "interrupted")
+        return ExitCode.FAILED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter's last flush must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    else:
+        return code
+
+
+def tell(program: str, message: str) -> None:
+    """Each line of a message to people, on stderr, with our name."""
+    for line in message.splitlines():
+        sys.stderr.write(f"{program}: {line}\n")
+
+
+def _set_up_log(settings: ServiceSettings) -> None:
+    from dirsync.runtime.log import logging  # noqa: PLC0415 - commands without a log start faster
+
+    logging.configure(settings.service, settings.log_level, settings.log_format)
+    logging.capture_libraries(settings.log_level)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors that are one line and ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a usage of forty flags."""
+        msg = f"{message} (see {self.prog} --help)"
+        raise UsageError(msg)
+
+
+def _parse(
+    program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: list[str]
+) -> argparse.Namespace:
+    parser = _Parser(prog=program, allow_abbrev=False, epilog=f"Without a command: {commands[0].name}.")
+    parser.add_argument("--version", action="version", version=f"{program} {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in commands:
+        sub = subparsers.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        sub.add_argument("--version", action="version", version=f"{program} {__version__}")
+        sub.add_argument("--json", action="store_true", help="data as JSON on stdout")
+        command.arguments(sub)
+        add_flags(sub, settings_class)
+    if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
+        argv = [commands[0].name, *argv]
+    return parser.parse_args(complete_switches(argv, settings_class))

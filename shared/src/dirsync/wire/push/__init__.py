@@ -1,0 +1,1 @@
+"""Messages of the push stream, in both directions."""

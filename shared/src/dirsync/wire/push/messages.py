@@ -1,0 +1,150 @@
+"""Messages of the push stream, from client to server: the hot path of the wire.
+
+A message is one of a closed set of values (:data:`PushMessage`). This is the stream's door: what it is made of is in
+``operations`` (the steps of a batch) and ``frames`` (files that come in pieces).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dirsync.errors import InvalidMessage
+from dirsync.v1 import sync_service_pb2 as pb
+from dirsync.wire.compression import Compression, compress, decompress
+from dirsync.wire.parse import parse
+from dirsync.wire.push.frames import (
+    FileAbort,
+    FileBegin,
+    FileData,
+    FileDelta,
+    FileEnd,
+    decode_begin,
+    decode_data,
+    decode_end,
+    encode_abort,
+    encode_begin,
+    encode_data,
+    encode_delta,
+    encode_end,
+    slice_data,
+)
+from dirsync.wire.push.operations import Item, Unsupported, decode_operation, fill_operation
+from dirsync.wire.push.pieces import delta_frames
+from dirsync.wire.session import check_session_id
+
+__all__ = [
+    "Batch",
+    "Commit",
+    "FileAbort",
+    "FileBegin",
+    "FileData",
+    "FileDelta",
+    "FileEnd",
+    "Item",
+    "Open",
+    "PushMessage",
+    "Unsupported",
+    "decode_push",
+    "delta_frames",
+    "encode_abort",
+    "encode_batch",
+    "encode_begin",
+    "encode_commit",
+    "encode_data",
+    "encode_delta",
+    "encode_end",
+    "encode_stream_open",
+]
+
+
+class Open(NamedTuple):
+    """First message of a stream: the session that it belongs to."""
+
+    session_id: bytes
+
+
+class Batch(NamedTuple):
+    """Small operations in the order in which they are to be applied."""
+
+    items: list[Item]
+    saved: int = 0
+    """Bytes that compression saved."""
+
+
+class Commit(NamedTuple):
+    """Make everything so far durable and answer; before that, with ``rescan``, look at the replica's files again."""
+
+    rescan: bool = False
+
+
+PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit
+
+
+def encode_stream_open(session_id: bytes) -> bytes:
+    """The first message of a push stream."""
+    return pb.PushChangesRequest(open=pb.PushChangesRequest.Open(session_id=session_id)).SerializeToString()
+
+
+def encode_batch(items: Iterable[Item], compression: Compression = Compression.NONE) -> tuple[bytes, int]:
+    """A batch, and how many bytes compression saved."""
+    request = pb.PushChangesRequest()
+    batch = request.batch
+    batch.SetInParent()
+    for item in items:
+        fill_operation(batch.operations.add(), item)
+    if compression is Compression.NONE:
+        return request.SerializeToString(), 0
+    raw = batch.SerializeToString()
+    packed = compress(compression, raw)
+    if len(packed) >= len(raw):
+        return request.SerializeToString(), 0
+    compressed = pb.PushChangesRequest.CompressedBatch(
+        compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire
+        size=len(raw),
+        payload=packed,
+    )
+    return pb.PushChangesRequest(compressed_batch=compressed).SerializeToString(), len(raw) - len(packed)
+
+
+def encode_commit(*, rescan: bool = False) -> bytes:
+    """A request to commit."""
+    return pb.PushChangesRequest(commit=pb.PushChangesRequest.Commit(rescan=rescan)).SerializeToString()
+
+
+def decode_push(raw: bytes) -> PushMessage:
+    """Validate one message of the push stream.
+
+    Raises:
+        InvalidMessage: no correct client sends this.
+        LimitExceeded: more than a message may hold.
+    """
+    frame = slice_data(raw)
+    if frame is not None:
+        return frame
+    message = parse(pb.PushChangesRequest, raw)
+    match message.WhichOneof("message"):
+        case "batch":
+            return _decode_batch(message.batch)
+        case "compressed_batch":
+            packed = message.compressed_batch
+            payload = decompress(packed.compression, packed.payload, packed.size)
+            batch = _decode_batch(parse(pb.PushChangesRequest.Batch, payload))
+            return batch._replace(saved=max(0, packed.size - len(packed.payload)))
+        case "begin":
+            return decode_begin(message.begin)
+        case "data":
+            return decode_data(message.data)
+        case "end":
+            return decode_end(message.end)
+        case "abort":
+            return FileAbort(message.abort.number)
+        case "commit":
+            return Commit(message.commit.rescan)
+        case "open":
+            return Open(check_session_id(message.open.session_id))
+        case _:
+            msg = "a push message of a kind that this version does not know"
+            raise InvalidMessage(msg, reason="UNKNOWN_MESSAGE")
+
+
+def _decode_batch(batch: pb.PushChangesRequest.Batch) -> Batch:
+    return Batch([decode_operation(message) for message in batch.operations])
