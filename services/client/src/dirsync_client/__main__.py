@@ -61,8 +61,10 @@ COMMANDS = (
     Command(
         "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
     ),
-    Command("status", "ask the running client", _command("ask", "status"), logs=False),
-    Command("approve", "release what a guard holds", _command("ask", "approve"), _approve_arguments, logs=False),
+    Command("status", "ask the running client", _command("agent_client", "status"), logs=False),
+    Command(
+        "approve", "release what a guard holds", _command("agent_client", "approve"), _approve_arguments, logs=False
+    ),
     Command("health", "exit 0 when the client is alive (--ready: ready)", _health, _health_arguments, logs=False),
 )
 
