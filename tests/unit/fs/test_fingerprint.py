@@ -13,7 +13,6 @@ from dirsync.fs.fingerprint import (
     file_record,
     flags_of,
     from_stat,
-    identity_of,
     is_racy,
     matches,
     parse,
@@ -21,6 +20,7 @@ from dirsync.fs.fingerprint import (
     with_flags,
 )
 from dirsync.tree.entry import MAX_MTIME_NS, fingerprint_of, unpack
+from dirsync.tree.identity import identity_of
 
 MS = 1_000_000
 SECOND = 1000 * MS

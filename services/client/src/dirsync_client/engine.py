@@ -190,7 +190,7 @@ class Engine:
         self._reporter.opened(opened.generation, opened.replica_id)
         source.count(opened.options.attributes)
         source.reserve(opened.reserved_names)
-        return self._join(link, fetch(source.tree, opened.root_digest, link.list, source.whereabouts.moved))
+        return self._join(link, fetch(source.tree, opened.root_digest, link.list, source.renames.moved))
 
     def _join(self, link: Link, replica: Tree) -> Session:
         opened, source, post = link.opened, self._source, self.inbox.post

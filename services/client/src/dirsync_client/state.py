@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
 from dirsync.fs.index.index import Index
-from dirsync.fs.root import Identity
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.directories import prepare_state_directory, unusable
+from dirsync.tree.identity import FileIdentity
 
 _STATE = "state.json"
 _APPROVALS = "approvals"
@@ -35,7 +35,7 @@ class Agreement(NamedTuple):
 
     adopted: bool
     """A sync of this source into this replica was completed or approved: it is not foreign."""
-    identity: Identity | None
+    identity: FileIdentity | None
     """The source's root then."""
 
 
@@ -202,7 +202,7 @@ def _agreement(state: dict[str, Any], replica_id: str) -> Agreement:
     if not isinstance(kept, dict):
         return Agreement(adopted=False, identity=None)
     device, inode = kept.get("device"), kept.get("inode")
-    identity = Identity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
+    identity = FileIdentity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
     return Agreement(kept.get("adopted") is True, identity)
 
 

@@ -17,12 +17,12 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import DirectoryScan, accept_mounts
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
-from dirsync.fs.scan.whereabouts import Whereabouts
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
+from dirsync.tree.renames import RenameTracker
 from dirsync.tree.tree import Attributes, Tree
 
 MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
@@ -59,8 +59,8 @@ class Source:
         self.tree = Tree(options.attributes)
         self.problems: dict[RelPath, Problem] = {}
         self.mounts_lost: set[RelPath] = set()
-        self.whereabouts = Whereabouts()
-        """Where what is at a path now seems to have been before."""
+        self.renames = RenameTracker()
+        """What left a path of the source, and where it is now."""
         self._untracked: dict[RelPath, int] = {}
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
@@ -99,7 +99,7 @@ class Source:
         if attributes != self.tree.attributes:
             self.tree = self.tree.copy(attributes)
             # What is remembered was hashed under the other attributes.
-            self.whereabouts = Whereabouts()
+            self.renames = RenameTracker()
 
     def reopen(self) -> None:
         """Follow the root's name to the directory that has it now; nothing changes if there is none."""
@@ -120,14 +120,14 @@ class Source:
 
     def scan(self, starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
         """Look at directories, one at a step; yields the paths that turned out to be different."""
-        for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep, whereabouts=self.whereabouts):
+        for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep, renames=self.renames):
             self._note(step)
             yield step.changed
 
     def former(self, path: RelPath) -> Entry | None:
         """What the file at ``path`` was when it was at another one, if it was."""
         record = self.tree.record(path)
-        return self.whereabouts.former(record) if record is not None and record[0] == Kind.FILE else None
+        return self.renames.previous_entry(record) if record is not None and record[0] == Kind.FILE else None
 
     def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
         """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
@@ -135,7 +135,7 @@ class Source:
         for path in looked:
             self.solve(path)
         changed: list[RelPath] = []
-        for step in look_at(self.root, self.tree, looked, self.rules, whereabouts=self.whereabouts):
+        for step in look_at(self.root, self.tree, looked, self.rules, renames=self.renames):
             self._note(step)
             changed += step.changed
         return changed

@@ -31,11 +31,13 @@ from dirsync.tree.entry import (
     pack,
     symlink_entry,
 )
+from dirsync.tree.identity import FileIdentity
 
 _STATUS: Final = struct.Struct("<IQqqQQ")
-_IDENTITY: Final = struct.Struct("<QQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size
-"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes."""
+"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes.
+
+:func:`dirsync.tree.identity.identity_of` reads the last two."""
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSIGNED: Final = (1 << 64) - 1
@@ -114,10 +116,9 @@ def parse(fingerprint: bytes) -> Fingerprint | None:
     return Fingerprint(fingerprint[0], *_STATUS.unpack_from(fingerprint, 1))
 
 
-def identity_of(record: bytes) -> tuple[int, int]:
-    """Device and inode of a fingerprint, or of a record that ends with one; another's bytes mean nothing."""
-    inode, device = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
-    return device, inode
+def status_identity(status: os.stat_result) -> FileIdentity:
+    """The identity of what has this status; :func:`~dirsync.tree.identity.identity_of` finds it in a fingerprint."""
+    return FileIdentity(status.st_dev, status.st_ino)
 
 
 def flags_of(record: Record) -> int:

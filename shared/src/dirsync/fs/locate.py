@@ -4,7 +4,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from dirsync.fs.root import OPEN_DIRECTORY, Identity, Root
+from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.tree.location import MAX_DIRECTORIES, Location
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -20,7 +21,7 @@ def locate(root: Root) -> Location:
             os.close(descriptor)
             descriptor = above
             status = os.fstat(descriptor)
-            identity = Identity(status.st_dev, status.st_ino)
+            identity = status_identity(status)
             if identity == found[-1]:
                 break
             found.append(identity)

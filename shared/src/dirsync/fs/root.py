@@ -24,11 +24,13 @@ import fcntl
 import os
 import stat
 from collections import OrderedDict
-from typing import NamedTuple, Self
+from typing import Self
 
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
+from dirsync.fs.fingerprint import status_identity
 from dirsync.limits import LIMITS
+from dirsync.tree.identity import FileIdentity
 from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,13 +38,6 @@ OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Flags by which a file is opened: a FIFO that took its place must not block us."""
-
-
-class Identity(NamedTuple):
-    """Which directory it is, whatever its name."""
-
-    device: int
-    inode: int
 
 
 class RootState(enum.Enum):
@@ -63,7 +58,7 @@ class Root:
         self._fd = descriptor
         self._kept: OrderedDict[RelPath, int] = OrderedDict()
         status = os.fstat(descriptor)
-        self.identity = Identity(status.st_dev, status.st_ino)
+        self.identity = status_identity(status)
 
     @classmethod
     def open(cls, path: str | bytes | os.PathLike[str]) -> Self:
@@ -150,6 +145,15 @@ class Root:
                 return None
             raise failure from error
 
+    def holds(self, path: RelPath, identity: FileIdentity) -> bool:
+        """Whether what is at ``path`` is this very file or directory.
+
+        Raises:
+            PathFailure: as :meth:`lstat`.
+        """
+        status = self.lstat(path)
+        return status is not None and status_identity(status) == identity
+
     def open_file(self, path: RelPath) -> tuple[int, os.stat_result]:
         """A descriptor, the caller's to close, for reading the regular file at ``path``, and its status when opened.
 
@@ -201,7 +205,7 @@ class Root:
             return RootState.VANISHED
         if not stat.S_ISDIR(status.st_mode):
             return RootState.CHANGED_KIND
-        same = Identity(status.st_dev, status.st_ino) == self.identity
+        same = status_identity(status) == self.identity
         return RootState.SAME if same else RootState.REPLACED
 
     def lock(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dirsync.clock import wall_ns
 from dirsync.fs import kernel
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, Refused, Vanished
-from dirsync.fs.fingerprint import identity_of, pack_status, parse
+from dirsync.fs.fingerprint import pack_status, parse
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.walk import scan_steps, scan_tree
@@ -21,6 +21,7 @@ from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, directory_entry, pack
+from dirsync.tree.identity import identity_of
 from dirsync.tree.tree import Tree
 from tests.support.privileges import tmpfs
 from tests.unit.fs.places import as_nobody, make, names, owned_by_nobody, path_of, scanned

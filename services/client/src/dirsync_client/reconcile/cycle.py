@@ -290,7 +290,7 @@ class Cycle:
         if isinstance(step, CopyContent) and ticket.choice.reason is Reason.SAME_FILE:
             # Nobody has read the source's file yet.
             self._dispatcher.unread((step.path,))
-            self._source.whereabouts.settled(self._source.tree.record(step.path))
+            self._source.renames.settled(self._source.tree.record(step.path))
             return pack(step.entry, fingerprint_of(record))
         if isinstance(step, PutFile | CopyContent):
             self._source.sent(step.path, ticket.planned, record)

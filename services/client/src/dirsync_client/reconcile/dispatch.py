@@ -100,7 +100,7 @@ class Dispatcher:
 
     def move_directories(self, since: float) -> None:
         """Send the moves of directories that can go now."""
-        if not (self._source.whereabouts.moved or self._moves):
+        if not (self._source.renames.moved or self._moves):
             return
         for step in self._moves.directories(self.replica, self.busy):
             self.send(Ticket(step, None, since, Choice(Way.RENAME, Reason.SAME_FILE)))
@@ -155,7 +155,7 @@ class Dispatcher:
         there = self.replica.get(path)
         if there is None:
             return False
-        went_to = self._source.whereabouts.went_to(path)
+        went_to = self._source.renames.new_path(path)
         if went_to is not None and went_to in self.busy:
             ticket = self.busy[went_to]
             step = None if ticket is None else ticket.operation

@@ -1,6 +1,6 @@
 """Renames: what turned up elsewhere in the source is moved at the replica, and nothing of it is sent.
 
-A directory recognised at another path (:mod:`dirsync.fs.scan.whereabouts`) is one operation with all its content.
+A directory recognised at another path (:mod:`dirsync.tree.renames`) is one operation with all its content.
 So is a file whose inode, size and mtime are those of a file that left. A move is only made where no path is ever absent
 that the source has: where both names stay in use, what is there changes places; where the former name holds something
 else by now, there is no move, and the content is copied at the replica instead.
@@ -62,7 +62,7 @@ class Moves:
     def directories(self, replica: Tree, busy: Collection[RelPath]) -> Iterator[Move]:
         """The moves of directories that can go now. They are under way until :meth:`done`."""
         self._waiting.clear()
-        moved = self._source.whereabouts.moved
+        moved = self._source.renames.moved
         for path, source in list(moved.items()):
             if path not in moved:
                 continue  # it was the other half of an exchange
@@ -109,14 +109,14 @@ class Moves:
         """The move is settled."""
         self._held.discard(step.path)
         self._held.discard(step.source)
-        whereabouts, tree = self._source.whereabouts, self._source.tree
+        renames, tree = self._source.renames, self._source.tree
         if not applied:
             self.refuse(step.path)
         elif step.source_expected.is_directory:
-            whereabouts.renamed(step.source, step.path, exchange=step.exchange)
+            renames.renamed(step.source, step.path, exchange=step.exchange)
         else:
             for path in (step.path, step.source):
-                whereabouts.settled(tree.record(path))
+                renames.settled(tree.record(path))
 
     def refuse(self, path: RelPath) -> None:
         """What the server would not bring to ``path`` gets there in another way."""
@@ -128,7 +128,7 @@ class Moves:
 
     def give_up(self) -> None:
         """What waits for something that will not happen is brought over in other ways."""
-        moved = self._source.whereabouts.moved
+        moved = self._source.renames.moved
         self._dropped.update(moved.keys(), moved.values())
         self._waiting.clear()
         moved.clear()
@@ -140,7 +140,7 @@ class Moves:
 
     def _directory(self, replica: Tree, path: RelPath, source: RelPath) -> Move | None:
         there, before = replica.get(path), replica.get(source)
-        moved = self._source.whereabouts.moved
+        moved = self._source.renames.moved
         if before is None or not before.is_directory or self._source.tree.directory(path) is None:
             return None
         if is_within(path, source) or is_within(source, path):
@@ -168,7 +168,7 @@ class Moves:
         record = self._source.tree.record(path)
         if record is None or record[0] != Kind.FILE:
             return None
-        found = self._source.whereabouts.origin(record)
+        found = self._source.renames.previous_path(record)
         if found is None or found[0] == path:
             return None
         before = replica.get(found[0])

@@ -13,9 +13,10 @@ from dirsync.endpoint.apply.outcomes import Changed
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import identity_of, is_untouched
+from dirsync.fs.fingerprint import is_untouched
 from dirsync.fs.root import Root
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record
+from dirsync.tree.identity import identity_of
 from dirsync.tree.path import RelPath, components, escape, split
 
 

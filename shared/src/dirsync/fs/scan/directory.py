@@ -31,7 +31,6 @@ from dirsync.fs.fingerprint import (
     directory_record,
     file_record,
     flags_of,
-    identity_of,
     pack_status,
     symlink_record,
     with_flags,
@@ -39,11 +38,12 @@ from dirsync.fs.fingerprint import (
 from dirsync.fs.root import Root
 from dirsync.fs.scan.observe import observe, renew
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
-from dirsync.fs.scan.whereabouts import NOWHERE, Whereabouts
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, Record
+from dirsync.tree.identity import identity_of
 from dirsync.tree.path import RelPath, abbreviate, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.renames import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Directory, Tree
 
 _ENCODING: Final = sys.getfilesystemencoding()
@@ -87,13 +87,13 @@ def scan_directory(
     path: RelPath,
     rules: ScanRules = DEFAULT_RULES,
     now: WallNanoseconds = wall_ns,
-    whereabouts: Whereabouts = NOWHERE,
+    renames: RenameTracker = NO_TRACKER,
 ) -> DirectoryScan:
     """List the directory at ``path``, which the tree has, and bring the tree's children of it up to date.
 
-    ``whereabouts`` is told what leaves the tree.
+    ``renames`` is told what leaves the tree.
     """
-    return _Look(root, tree, path, rules, now, whereabouts).run()
+    return _Look(root, tree, path, rules, now, renames).run()
 
 
 def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
@@ -114,11 +114,11 @@ class _Look:
         path: RelPath,
         rules: ScanRules,
         now: WallNanoseconds,
-        whereabouts: Whereabouts,
+        renames: RenameTracker,
     ) -> None:
         directory = tree.directory(path)
         assert directory is not None
-        self._whereabouts = whereabouts
+        self._renames = renames
         self._root = root
         self._tree = tree
         self._path = path
@@ -222,7 +222,7 @@ class _Look:
         self._found.directories.append(path)
         if identity_of(child.record) != (status.st_dev, status.st_ino):
             self._found.replaced.append(path)
-            if self._whereabouts.remembers and not flags_of(child.record) & MOUNT:
+            if self._renames.remembers and not flags_of(child.record) & MOUNT:
                 self._another(name, path, directory_record(status, mount=mount))
                 return
         if child.record.endswith(pack_status(status)) and bool(flags_of(child.record) & MOUNT) == mount:
@@ -232,8 +232,8 @@ class _Look:
 
     def _another(self, name: bytes, path: RelPath, record: Record) -> None:
         """Another directory has the name now: what the old one held went with it."""
-        self._whereabouts.left(path, self._tree.take(path))
-        elsewhere = self._whereabouts.arrived(self._root, self._tree, path, record)
+        self._renames.left(path, self._tree.take(path))
+        elsewhere = self._renames.place(self._tree, path, record, self._root.holds)
         self._seen.add(name)
         self._root.forget(path)
         self._found.changed += [path, *elsewhere]
@@ -243,9 +243,9 @@ class _Look:
         if record != before:
             if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
                 path = join(self._path, name)
-                self._whereabouts.left(path, self._tree.take(path))
+                self._renames.left(path, self._tree.take(path))
             if before is None or identity_of(before) != identity_of(record):
-                self._whereabouts.appeared(join(self._path, name), record)
+                self._renames.appeared(join(self._path, name), record)
             if record[0] != Kind.DIRECTORY:
                 self._found.unknown += before is None
                 self._found.stale += before is not None
@@ -318,7 +318,7 @@ class _Look:
                 self._mount_lost(name, child.record, None)
             else:
                 path = join(self._path, name)
-                self._whereabouts.left(path, self._tree.take(path))
+                self._renames.left(path, self._tree.take(path))
                 self._root.forget(path)
                 self._found.changed.append(path)
 
@@ -333,9 +333,9 @@ class _Look:
         if isinstance(found, Problem):
             self._found.problems.append(found)
         elif isinstance(found, bytes):
-            self._whereabouts.left(self._path, self._tree.take(self._path))
+            self._renames.left(self._path, self._tree.take(self._path))
             self._tree.put(self._path, found)
             self._found.changed.append(self._path)
         elif self._path:
-            self._whereabouts.left(self._path, self._tree.take(self._path))
+            self._renames.left(self._path, self._tree.take(self._path))
             self._found.changed.append(self._path)

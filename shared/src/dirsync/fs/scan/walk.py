@@ -14,15 +14,16 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import MOUNT, flags_of, identity_of
+from dirsync.fs.fingerprint import MOUNT, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import DirectoryScan, scan_directory
 from dirsync.fs.scan.observe import observe
 from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
-from dirsync.fs.scan.whereabouts import NOWHERE, Whereabouts
 from dirsync.tree.entry import Kind, Record
+from dirsync.tree.identity import identity_of
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.problem import Snapshot
+from dirsync.tree.renames import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Directory, Tree
 
 
@@ -45,19 +46,19 @@ def scan_steps(
     *,
     deep: bool = True,
     now: WallNanoseconds = wall_ns,
-    whereabouts: Whereabouts = NOWHERE,
+    renames: RenameTracker = NO_TRACKER,
 ) -> Iterator[DirectoryScan]:
     """Bring the tree up to date below each of ``starts``, one directory at a step.
 
     ``deep`` visits every subdirectory; otherwise only the listing of each start is looked at, and subdirectories that
     are new to the tree or not the same as before. A start that is no directory of the tree means the nearest directory
-    above it. ``whereabouts`` recognises directories that went elsewhere.
+    above it. ``renames`` recognises directories that went elsewhere.
     """
     root.forget_all()
     places = list(dict.fromkeys(starts))
     # Where a directory is found before the place that it left has been looked at, it is searched for.
-    whereabouts.begin(search=deep or len(places) > 1)
-    walk = _Walk(root, tree, rules, now, whereabouts)
+    renames.begin(search=deep or len(places) > 1)
+    walk = _Walk(root, tree, rules, now, renames)
     for start in places:
         yield from walk.below(_nearest(tree, start), deep=deep)
 
@@ -68,7 +69,7 @@ def look_at(
     paths: Collection[RelPath],
     rules: ScanRules = DEFAULT_RULES,
     now: WallNanoseconds = wall_ns,
-    whereabouts: Whereabouts = NOWHERE,
+    renames: RenameTracker = NO_TRACKER,
 ) -> Iterator[DirectoryScan]:
     """Bring the tree up to date at each of ``paths``, without listing the directories that hold them if possible.
 
@@ -77,8 +78,8 @@ def look_at(
     directory that holds the path. A step for a file or link has that path as its own.
     """
     root.forget_all()
-    whereabouts.begin(search=False)
-    walk = _Walk(root, tree, rules, now, whereabouts)
+    renames.begin(search=False)
+    walk = _Walk(root, tree, rules, now, renames)
     known = [path for path in dict.fromkeys(paths) if path in tree]
     # What is gone comes before what is new, so that what moved is recognised.
     for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
@@ -90,7 +91,7 @@ def look_at(
             else:
                 yield from found
         if listings:
-            yield from scan_steps(root, tree, rules, listings, deep=False, now=now, whereabouts=whereabouts)
+            yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
 
 
 def scan_tree(
@@ -106,10 +107,8 @@ def scan_tree(
 
 
 class _Walk:
-    def __init__(
-        self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds, whereabouts: Whereabouts
-    ) -> None:
-        self._whereabouts = whereabouts
+    def __init__(self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds, renames: RenameTracker) -> None:
+        self._renames = renames
         self._elsewhere: list[RelPath] = []
         """Where the tree lost what was recognised at another place; told once nothing is undecided."""
         self._root = root
@@ -164,24 +163,24 @@ class _Walk:
             return ()
         if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
             if known is not None:
-                self._whereabouts.search()
+                self._renames.search()
                 self._left(path)
             return self.appeared(path, found)
         another = known is not None and identity_of(found) != identity_of(known)
-        if another and self._whereabouts.remembers:
+        if another and self._renames.remembers:
             self._left(path)
         if another and kind == Kind.DIRECTORY:
             # Names change places: what is here now may have left a path that has not been looked at yet.
-            self._whereabouts.search()
-            self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, found)
+            self._renames.search()
+            self._elsewhere += self._renames.place(self._tree, path, found, self._root.holds)
             return self.below(path, changed=True)
         if another or known is None:
-            self._whereabouts.appeared(path, found)
+            self._renames.appeared(path, found)
         self._tree.put(path, found)
         return (DirectoryScan(path, changed=[path]),)
 
     def _left(self, path: RelPath) -> None:
-        self._whereabouts.left(path, self._tree.take(path))
+        self._renames.left(path, self._tree.take(path))
         self._root.forget(path)
 
     def _tell_elsewhere(self) -> Iterator[DirectoryScan]:
@@ -216,7 +215,7 @@ class _Walk:
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         if path in self._tree:
             self._left(path)
-        self._elsewhere += self._whereabouts.arrived(self._root, self._tree, path, record)
+        self._elsewhere += self._renames.place(self._tree, path, record, self._root.holds)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
         self._waiting.append(frame.found)
@@ -224,7 +223,7 @@ class _Walk:
             yield from self._stay()
 
     def _enter(self, path: RelPath, *, deep: bool = True, is_new: bool = False) -> _Frame:
-        found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._whereabouts)
+        found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._renames)
         visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
         visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
         frame = _Frame(found, iter(visits), is_new, found.left_out)

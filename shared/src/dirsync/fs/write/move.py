@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from dirsync.fs import kernel
 from dirsync.fs.failure import Changing, shown
-from dirsync.fs.root import Identity, Root
+from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.root import Root
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Kind
+from dirsync.tree.identity import FileIdentity
 from dirsync.tree.path import RelPath
 
 _FORMATS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
@@ -28,7 +30,7 @@ class Moved(NamedTuple):
     """What should be at a path now."""
 
     path: RelPath
-    identity: Identity
+    identity: FileIdentity
 
 
 class _Place(NamedTuple):
@@ -60,7 +62,7 @@ def move_entry(root: Root, staging: Staging, source: RelPath, path: RelPath, kin
             _move_within_inode(staging, origin, target)
         else:
             origin.rename_to(target)
-        return Moved(path, _identity(moving))
+        return Moved(path, status_identity(moving))
 
 
 def exchange_entries(
@@ -80,7 +82,7 @@ def exchange_entries(
         before, after = _expect(one, kinds[0]), _expect(other, kinds[1])
         if not kernel.exchange(one.directory, one.name, other.directory, other.name):
             _exchange_by_way_of_staging(staging, one, other)
-        return Moved(first, _identity(after)), Moved(second, _identity(before))
+        return Moved(first, status_identity(after)), Moved(second, status_identity(before))
 
 
 @contextlib.contextmanager
@@ -114,7 +116,7 @@ def _require_replaceable(origin: _Place, target: _Place, moving: os.stat_result)
         there = target.status()
     except FileNotFoundError:
         return False
-    if _identity(there) == _identity(moving):
+    if status_identity(there) == status_identity(moving):
         return True
     if stat.S_ISDIR(there.st_mode) or stat.S_ISDIR(moving.st_mode):
         # RACE: a directory that appears from here on is replaced if it is empty; the worst is that its mode is lost.
@@ -155,7 +157,3 @@ def _exchange_by_way_of_staging(staging: Staging, one: _Place, other: _Place) ->
 def _aside(staging: Staging, place: _Place) -> _Place:
     name = staging.take_in(place.path, place.directory, place.name)
     return _Place(place.path, staging.descriptor, name)
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return Identity(status.st_dev, status.st_ino)

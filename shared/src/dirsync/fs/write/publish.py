@@ -27,7 +27,7 @@ from typing import TypeVar
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, StorageFailed, shown, writing_failure
-from dirsync.fs.fingerprint import from_stat, identity_of
+from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.kernel import exchange
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied, lent, lent_itself, set_mode
@@ -36,6 +36,7 @@ from dirsync.fs.write.move import Moved, exchange_entries, move_entry
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, Kind
+from dirsync.tree.identity import identity_of
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Attributes
 

@@ -6,14 +6,15 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from dirsync.fs.failure import BasisLost, StorageFailed, shown, writing_failure
+from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.read.extents import extents
-from dirsync.fs.root import Identity
 from dirsync.fs.write.access import set_mode_at
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 if TYPE_CHECKING:
     from dirsync.fs.write.staging import Staging
+    from dirsync.tree.identity import FileIdentity
 
 _copy_file_range: Final = getattr(os, "copy_file_range", None)
 """Linux only; elsewhere everything is copied by hand."""
@@ -34,7 +35,7 @@ class StagedFile:
         """For reading and writing; -1 once it is sealed or discarded."""
         self.size = 0
         """Bytes so far; the next go there."""
-        self.identity: Identity | None = None
+        self.identity: FileIdentity | None = None
         """Which file it is; known once it is sealed."""
         self.failed = False
         """It could not be made durable: it may not be published, and must be written again from the start."""
@@ -141,7 +142,7 @@ class StagedFile:
             self._close()
         except OSError as error:
             raise writing_failure(self.path, "stage", error) from error
-        self.identity = Identity(status.st_dev, status.st_ino)
+        self.identity = status_identity(status)
 
     def reopen(self) -> int:
         """A descriptor, the caller's to close, of a sealed file, though its mode may not let us read it.

@@ -21,7 +21,8 @@ from typing import Final, Self, TypeVar
 
 from dirsync.errors import UsageError
 from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
-from dirsync.fs.root import OPEN_DIRECTORY, Identity, Root
+from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, escape
@@ -94,7 +95,7 @@ class Staging:
         staging: Self | None = None
         try:
             status = os.stat(rootname, dir_fd=holder, follow_symlinks=False)
-            if Identity(status.st_dev, status.st_ino) == root.identity:
+            if status_identity(status) == root.identity:
                 name = _free_name(holder, b"." + rootname + STAGING_NAME)
                 staging = cls(holder, name, frozenset()) if name else None
             if staging is not None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
-from dirsync.fs.scan.whereabouts import Whereabouts
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
+from dirsync.tree.renames import RenameTracker
 from dirsync.tree.tree import Tree
 from tests.property.edits import Edit, edits, empty, perform
 
@@ -25,10 +25,10 @@ def test_recognised(first: list[Edit], rounds: list[tuple[list[Edit], bool]], li
     """However much is remembered, and whether all or only named paths are looked at."""
     with tempfile.TemporaryDirectory() as place:
         top = os.fsencode(place)
-        whereabouts, tree = Whereabouts(limit), Tree()
+        renames, tree = RenameTracker(limit), Tree()
         with Root.open(top) as root:
             perform(top, first)
-            for _ in scan_steps(root, tree, whereabouts=whereabouts):
+            for _ in scan_steps(root, tree, renames=renames):
                 pass
             resolve(root, tree, list(unknown_files(tree)))
             for wanted, everything in rounds:
@@ -37,8 +37,8 @@ def test_recognised(first: list[Edit], rounds: list[tuple[list[Edit], bool]], li
                 changed: set[RelPath] = set()
                 before = dict(tree.walk())
                 if not everything:
-                    changed |= {p for step in look_at(root, tree, paths, whereabouts=whereabouts) for p in step.changed}
-                changed |= {p for step in scan_steps(root, tree, whereabouts=whereabouts) for p in step.changed}
+                    changed |= {p for step in look_at(root, tree, paths, renames=renames) for p in step.changed}
+                changed |= {p for step in scan_steps(root, tree, renames=renames) for p in step.changed}
                 check(root, tree, top)
                 check_told(before, dict(tree.walk()), changed)
                 resolve(root, tree, list(unknown_files(tree)))
