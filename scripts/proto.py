@@ -1,8 +1,8 @@
 """Generate ``dirsync.v1`` from ``proto/``, or say whether what is committed is still what would be generated.
 
 The proto package is the Python package, so the generated files need no fixing up: they are written as the plugins write
-them and never edited. Messages come from every file, stubs and servicers from ``*_service.proto`` only (the plugin
-writes an empty module for the others). Call it with the interpreter of ``.venv``: mypy's plugins are looked for there.
+them and never edited. Stubs and servicers are not generated: handlers and callers take raw bytes, and find the methods
+in the descriptors. Call it with the interpreter of ``.venv``: mypy's plugin is looked for there.
 """
 
 import argparse
@@ -42,9 +42,7 @@ def main() -> int:
 def generate(into: Path) -> None:
     """Run protoc over every .proto file, writing below ``into``."""
     files = sorted(path.relative_to(SOURCES) for path in SOURCES.rglob("*.proto"))
-    services = [path for path in files if path.stem.endswith("_service")]
     protoc(files, [f"--python_out={into}", f"--mypy_out=quiet:{into}"])
-    protoc(services, [f"--grpc_python_out={into}", f"--mypy_grpc_out=quiet:{into}"])
 
 
 def protoc(files: Iterable[Path], outputs: list[str]) -> None:

@@ -23,7 +23,7 @@ from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_m
 from dirsync.rpc.interceptors.rejections import rejections
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
-from dirsync.rpc.service import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, generic_handler, methods
+from dirsync.rpc.service import generic_handler
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
@@ -36,6 +36,7 @@ from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.lifecycle import Lifetime, keep_message_memory, settle_memory
+from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.sessions import Sessions

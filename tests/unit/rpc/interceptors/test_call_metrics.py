@@ -4,23 +4,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 import pytest
 
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.runtime.metrics.metrics import Metrics
-
-
-class Method(NamedTuple):
-    """A method of the service under test."""
-
-    service: str
-    name: str
-    client_streaming: bool
-    server_streaming: bool
-
+from dirsync.wire.descriptors import Method
 
 METHODS = [
     Method("t.Test", "Unary", client_streaming=False, server_streaming=False),

@@ -15,12 +15,13 @@ from dirsync.fs.write.durable import Fsync
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.gate import REFUSAL, Door
 from dirsync.rpc.auth.throttle import Attempts
-from dirsync.rpc.service import SYNC_SERVICE, generic_handler
+from dirsync.rpc.service import generic_handler
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
+from dirsync.wire.descriptors import SYNC_SERVICE
 from dirsync.wire.session import OpenRequest, encode_close, encode_list
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.sessions import Session, Sessions

@@ -16,12 +16,13 @@ from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_m
 from dirsync.rpc.interceptors.rejections import rejections
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
-from dirsync.rpc.service import AGENT_SERVICE, generic_handler, methods
+from dirsync.rpc.service import generic_handler
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.metrics.catalogue import Metric
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.wire.descriptors import AGENT_SERVICE, methods
 from dirsync_client.agent.auth import AgentDoor
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.mailbox import Inbox

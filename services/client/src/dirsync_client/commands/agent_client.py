@@ -10,12 +10,13 @@ import grpc
 
 from dirsync.errors import NotFound, Unavailable
 from dirsync.limits import LIMITS
-from dirsync.rpc.service import AGENT_SERVICE, Caller, Metadata
+from dirsync.rpc.service import Caller, Metadata
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import SecretFile
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.path import escape
 from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
+from dirsync.wire.descriptors import AGENT_SERVICE
 from dirsync_client.agent.channel import agent_channel
 from dirsync_client.session.channel import bearer, own_identity
 from dirsync_client.settings import ClientSettings

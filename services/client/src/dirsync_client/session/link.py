@@ -10,10 +10,11 @@ from dirsync import __version__
 from dirsync.delta.pieces import Copy
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
-from dirsync.rpc.service import SYNC_SERVICE, Caller, Metadata, OnWire
+from dirsync.rpc.service import Caller, Metadata, OnWire
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
+from dirsync.wire.descriptors import SYNC_SERVICE
 from dirsync.wire.session import (
     Opened,
     OpenRequest,

@@ -6,12 +6,13 @@ anything else is counted nowhere, so no caller can make a series.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 
 from dirsync.runtime.metrics.catalogue import FAST_SECONDS, Metric, MetricType
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.wire.descriptors import Method
 
 _HANDLED = "grpc_server_handled_total"
 _SECONDS = "grpc_server_handling_seconds"
@@ -19,26 +20,6 @@ _METHOD_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
-
-
-class Method(Protocol):
-    """A method of a server (:class:`dirsync.rpc.service.Method` is one)."""
-
-    @property
-    def service(self) -> str:
-        """Full name of its service."""
-
-    @property
-    def name(self) -> str:
-        """Its name there."""
-
-    @property
-    def client_streaming(self) -> bool:
-        """Whether the request is a stream."""
-
-    @property
-    def server_streaming(self) -> bool:
-        """Whether the response is a stream."""
 
 
 def grpc_metrics(served: Iterable[Method]) -> tuple[Metric, Metric]:
