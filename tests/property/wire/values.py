@@ -9,6 +9,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.tree import Attributes
@@ -77,7 +78,7 @@ operations = (
     | st.builds(CopyContent, paths, expected, files)
 )
 items = small_files() | st.builds(push.Item, numbers, operations, st.just(b""))
-failures = st.builds(results.Failure, counts, st.sampled_from(results.Outcome), st.none() | entries, words, words)
+failures = st.builds(Failure, counts, st.sampled_from(Outcome), st.none() | entries, words, words)
 holds = st.builds(agent.HoldView, words, words, counts, st.lists(words, max_size=3).map(tuple), words)
 held = st.lists(holds, max_size=2).map(tuple)
 floats = st.floats(allow_nan=False)

@@ -27,11 +27,11 @@ from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import UNKNOWN, Kind, pack, unpack
 from dirsync.tree.guards import GuardPolicy, History, Hold
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Choice, Way
 from dirsync.tree.tree import Tree
-from dirsync.wire.push.results import Failure, Outcome
 from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.cycle import Cycle

@@ -17,12 +17,12 @@ from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.tree.diff import Change, diff, diff_paths
 from dirsync.tree.entry import Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.guards import History
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Delete, Move, PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Reason
 from dirsync.tree.tree import Tree
-from dirsync.wire.push.results import Failure, Outcome
 from dirsync_client.reconcile.dispatch import Dispatcher
 from dirsync_client.reconcile.moves import Moves
 from dirsync_client.reconcile.removals import Removals

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dirsync.delta.pieces import Piece
 from dirsync.tree.entry import Record
+from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Operation, PutFile
 from dirsync.tree.problem import Problem
 from dirsync.tree.strategy import Choice, Reason, Way
-from dirsync.wire.push.results import Failure
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder

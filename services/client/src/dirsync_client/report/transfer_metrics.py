@@ -11,9 +11,9 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.strategy import Choice, Reason, Way
-from dirsync.wire.push.results import Failure, Outcome
 from dirsync_client.reconcile.ticket import Ticket
 
 OPERATION_NAMES: dict[type, str] = {

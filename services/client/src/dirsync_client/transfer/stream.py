@@ -20,6 +20,7 @@ from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.rpc.service import Caller
 from dirsync.rpc.status import from_rpc_error
+from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.wire.compression import Compression, shares, shrinks
@@ -35,7 +36,7 @@ from dirsync.wire.push.messages import (
     encode_stream_open,
 )
 from dirsync.wire.push.pieces import delta_frames
-from dirsync.wire.push.results import Committed, Failure, decode_committed
+from dirsync.wire.push.results import Committed, decode_committed
 from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.ticket import Differ, Settled, StreamEnded, Ticket, Unsent

@@ -8,6 +8,7 @@ from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.replica_state import Moved
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind
+from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import (
     CopyContent,
     Delete,
@@ -17,7 +18,6 @@ from dirsync.tree.plan import (
     PutSymlink,
     SetMetadata,
 )
-from dirsync.wire.push.results import Failure
 
 _OPERATION_NAMES: dict[type, str] = {
     PutFile: "put_file",

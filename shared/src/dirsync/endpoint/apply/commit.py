@@ -22,9 +22,9 @@ from dirsync.endpoint.replica_state import Moved
 from dirsync.errors import DirsyncError
 from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within, split
 from dirsync.tree.plan import MakeDirectory, Move, SetMetadata
-from dirsync.wire.push.results import Failure, Outcome
 
 
 class Results(NamedTuple):

@@ -3,9 +3,10 @@
 from dirsync.errors import DirsyncError, LimitExceeded, StorageError
 from dirsync.fs.failure import PathFailure
 from dirsync.tree.entry import Entry
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import ProblemKind
-from dirsync.wire.push.results import CONTENT_NOT_FOUND, Failure, Outcome
+from dirsync.wire.push.results import CONTENT_NOT_FOUND
 
 _BY_KIND = {
     ProblemKind.STORAGE: Outcome.STORAGE,

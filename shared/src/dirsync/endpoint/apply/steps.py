@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from dirsync.fs.write.staging import StagedFile
+from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import Operation
 from dirsync.wire.push.messages import Unsupported
-from dirsync.wire.push.results import Failure
 
 
 class Step(NamedTuple):

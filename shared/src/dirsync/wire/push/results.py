@@ -1,12 +1,12 @@
 """Messages of the push stream, from server to client: what became of the operations."""
 
-import enum
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dirsync.errors import RemoteError
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import DIGEST_SIZE, Entry
+from dirsync.tree.entry import DIGEST_SIZE
+from dirsync.tree.outcome import Failure, Outcome
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import UnknownKind, decode_entry, encode_entry
 from dirsync.wire.parse import parse
@@ -17,28 +17,6 @@ MAX_MESSAGE_CHARACTERS = 1000
 CONTENT_NOT_FOUND = "CONTENT_NOT_FOUND"
 """Reason of a MISMATCH, and of the status of ``GetSignature``: the replica has no content of the digest that was named.
 The client sends the file whole."""
-
-
-class Outcome(enum.IntEnum):
-    """Why an operation was not applied; the numbers are those of the wire."""
-
-    UNKNOWN = 0
-    CHANGED = 1
-    MISMATCH = 2
-    STORAGE = 3
-    REFUSED = 4
-    LIMIT = 5
-    UNSUPPORTED = 6
-
-
-class Failure(NamedTuple):
-    """An operation that was not applied, and what is at its path now."""
-
-    number: int
-    outcome: Outcome
-    current: Entry | None
-    reason: str
-    message: str
 
 
 class Committed(NamedTuple):
