@@ -20,7 +20,6 @@ from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.rpc.service import Caller
 from dirsync.rpc.status import from_rpc_error
-from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.wire.compression import Compression, shares, shrinks
@@ -48,6 +47,7 @@ from dirsync_client.transfer.signature_store import builder_for
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder
+    from dirsync.tree.outcome import Failure
 
 SAMPLE_BYTES = 64 * 1024
 """How much of some content is compressed to see whether it shrinks."""
