@@ -39,6 +39,7 @@ from dirsync.runtime.process.lifecycle import Lifetime, keep_message_memory, set
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
+from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
 from dirsync_server.tenancy.authority import Authority
@@ -127,7 +128,7 @@ class Server:
         )
         asks = settings.token_file is not None or settings.tenants_file is not None
         authority = Authority(self._roster, self._replicas, asks=asks)
-        sync = SyncServicer(authority, self._sessions, self.metrics)
+        sync = SyncServicer(authority, WriteApi(self._sessions, self.metrics))
         reader = ReplicaServicer(authority, self._sessions)
         wire = self.metrics.family("dirsync_wire_bytes_total")
 

@@ -25,6 +25,7 @@ from dirsync.limits import LIMITS
 from dirsync.wire.session import SESSION_ID_SIZE, OpenRequest
 
 K = TypeVar("K")
+T = TypeVar("T")
 
 MAX_REMEMBERED = 1024
 """Superseded sessions and instances that are remembered to tell their owners what happened."""
@@ -107,6 +108,20 @@ class Sessions:
                 raise SessionUnknown(msg)
             session.last_used = self._now()
             return session
+
+    def authorized(self, session_id: bytes, authorize: Callable[[str], T]) -> tuple[Session, T]:
+        """The session with this id, now in use, and what ``authorize`` returns for its namespace.
+
+        Using a session keeps it alive, so a caller who may not use its namespace must not get that far. Where there is
+        no session any more, the error says what became of it.
+
+        Raises:
+            SessionSuperseded, SessionUnknown: as :meth:`use`.
+            DirsyncError: by ``authorize``.
+        """
+        known = self.find(session_id) or self.use(session_id)
+        allowed = authorize(known.request.namespace)
+        return self.use(session_id), allowed
 
     def find(self, session_id: bytes) -> Session | None:
         """The session with this id, if it is not over."""

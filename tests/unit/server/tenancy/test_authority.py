@@ -24,6 +24,7 @@ from dirsync.tree.path import ROOT
 from dirsync.wire.descriptors import SYNC_SERVICE
 from dirsync.wire.session import OpenRequest, encode_close, encode_list
 from dirsync_server.services.sync import SyncServicer
+from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Session, Sessions
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
@@ -72,7 +73,7 @@ class Desk:
         authority = Authority(
             self._roster, self.replicas, asks=True, door=Door(_attempts(self.clock)), wall=self.clock.wall
         )
-        servicer = SyncServicer(authority, self.sessions, Metrics(catalogue=SERVER_CATALOGUE))
+        servicer = SyncServicer(authority, WriteApi(self.sessions, Metrics(catalogue=SERVER_CATALOGUE)))
         self._server = grpc.server(ThreadPoolExecutor(4))
         handler = generic_handler(SYNC_SERVICE, servicer.handlers(), admit=authority.admit)
         self._server.add_generic_rpc_handlers((handler,))

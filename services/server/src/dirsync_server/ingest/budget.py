@@ -23,8 +23,8 @@ class Incoming(Protocol):
         """What of it is staged by now."""
 
 
-class Room:
-    """The room of one replica, as one stream sees it."""
+class SpaceBudget:
+    """The space that one stream may still fill in one replica."""
 
     def __init__(self, replica: Replica, incoming: Mapping[int, Incoming]) -> None:
         """``incoming`` is what is on its way at any time; what has arrived whole is :meth:`take`n."""

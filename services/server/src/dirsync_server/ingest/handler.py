@@ -1,189 +1,125 @@
-"""What comes in on one push stream until it is committed: content is staged and hashed as it arrives.
+"""One push stream at the server, as a state machine that is driven from outside.
 
-A file that cannot be taken (over a limit, disk full, wrong digest) becomes a failed step and harms no other. Nothing is
-visible in the replica before a commit.
+:meth:`IngestHandler.receive` takes one message as bytes, does all that it asks for in the caller's thread, and returns
+the responses that are due, usually none: a commit has one, or more if it had many failures. There is no thread, queue
+or generator in here, so whoever drives it decides when anything happens::
+
+    handler = IngestHandler(sessions, call, metrics)
+    try:
+        for message in messages:                # the first one names the session
+            for response in handler.receive(message):
+                send(response)
+    finally:
+        handler.close()                         # drops what was not committed; the session goes on
+
+``receive`` raises a :class:`~dirsync.errors.DirsyncError` where the stream has to end with that status; after it the
+handler is closed. A message that no correct client sends (``RemoteError``) ends the session as well. One thread at a
+time.
 """
 
-import hashlib
-from itertools import repeat
-
 from dirsync.endpoint.apply.commit import Committer
-from dirsync.endpoint.apply.outcomes import Mismatch, failed
-from dirsync.endpoint.apply.steps import Step
-from dirsync.endpoint.finder import Finder
-from dirsync.endpoint.replica import Replica
-from dirsync.errors import DirsyncError, Unavailable
-from dirsync.fs.read.hashing import Cancelled
-from dirsync.fs.write.staging import StagedFile
-from dirsync.limits import LIMITS
+from dirsync.errors import RemoteError
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.plan import CopyContent, PutFile
-from dirsync.wire.compression import shares
-from dirsync.wire.push.messages import (
-    Batch,
-    Commit,
-    FileAbort,
-    FileBegin,
-    FileData,
-    FileDelta,
-    FileEnd,
-    Item,
-    Open,
-    PushMessage,
-)
-from dirsync.wire.push.results import Committed
-from dirsync_server.ingest.accounts import Accounts
-from dirsync_server.ingest.budget import Room
-from dirsync_server.ingest.copy import Copies
+from dirsync.wire.push.messages import Commit, Open, PushMessage, decode_push
+from dirsync.wire.push.results import encode_committed
+from dirsync_server.call import Call
 from dirsync_server.ingest.protocol import PushState
-from dirsync_server.ingest.upload import Upload
+from dirsync_server.ingest.upload_store import UploadStore
+from dirsync_server.sessions import Session, Sessions
 
 
-class Intake:
-    """The messages of one push stream, up to their commit. One thread."""
+class _Stream:
+    """What a push stream has once its session is known."""
 
-    def __init__(self, replica: Replica, committer: Committer, metrics: Metrics, cancelled: Cancelled) -> None:
-        """``cancelled`` is asked now and then while content is copied."""
-        self.state = PushState()
-        self._replica = replica
-        self._committer = committer
-        self._cancelled = cancelled
-        self._steps: list[Step] = []
-        self._files: list[int] = []
-        self._uploads: dict[int, Upload] = {}
-        self._room = Room(replica, self._uploads)
-        self._finder = Finder(replica, metrics)
-        self._copies = Copies(self._finder, committer.staging, cancelled)
-        self._accounts = Accounts(metrics)
-        self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+    def __init__(self, sessions: Sessions, call: Call, metrics: Metrics, opening: Open) -> None:
+        session, replica = sessions.authorized(opening.session_id, call.authorize)
+        self.session: Session = session
+        self._sessions = sessions
+        self._number = sessions.attach(session, call.end)
+        try:
+            self.require_allowed = call.recheck(session.request.namespace)
+            self._replica = replica
+            self._committer = Committer(replica, self._fence)
+        except BaseException:
+            sessions.detach(session, self._number)
+            raise
+        try:
+            self.store = UploadStore(replica, self._committer, metrics, call.cancelled)
+        except BaseException:
+            self._committer.close()
+            sessions.detach(session, self._number)
+            raise
 
-    def receive(self, message: PushMessage) -> Committed | None:
-        """Take in one message; gives the results if it led to a commit.
-
-        Raises:
-            OutOfTurn, LimitExceeded: the message may not come now; the stream is over.
-            InvalidMessage: no correct client sends it; the stream is over.
-            SessionError, StorageError: nothing can be committed.
-        """
-        self.state.receive(message)
-        match message:
-            case Batch(items=items, saved=saved):
-                spread = shares(saved, [len(item.content) for item in items]) if saved else repeat(0)
-                for item, share in zip(items, spread, strict=False):
-                    self._take(item, share)
-            case FileBegin(number=number):
-                upload = self._uploads[number] = Upload(message)
-                upload.open(self._room, self._finder, self._committer.staging, self._cancelled)
-            case FileData(number=number) | FileDelta(number=number):
-                self._uploads[number].add(message)
-            case FileEnd(number=number, digest=digest):
-                self._end(self._uploads.pop(number), digest)
-            case FileAbort(number=number):
-                self._uploads.pop(number).discard()
-            case Commit(rescan=rescan):
-                if rescan:
-                    self._replica.look.rescan()
-                return self._commit(requested=True)
-            case Open():
-                pass
-        full = len(self._steps) >= LIMITS.max_commit_operations or self._room.staged >= LIMITS.max_commit_bytes
-        return self._commit(requested=False) if full else None
+    def rescan(self) -> None:
+        self._replica.look.rescan()
 
     def close(self) -> None:
-        """Drop what was not committed, and let go of everything."""
-        self._discard(self._steps)
-        for upload in self._uploads.values():
-            upload.discard()
-        self._steps.clear()
-        self._uploads.clear()
-        self._copies.forget()
-        self._finder.close()
-
-    def _commit(self, *, requested: bool) -> Committed:
-        steps, self._steps = self._steps, []
-        files, self._files = self._files, []
-        self._copies.forget()
         try:
-            results = self._committer.commit(steps)
+            self.store.close()
+            self._committer.close()
+        finally:
+            self._sessions.detach(self.session, self._number)
+
+    def _fence(self) -> None:
+        self.require_allowed()
+        self._sessions.check(self.session)
+
+
+class IngestHandler:
+    """One push stream, from its first message to its end."""
+
+    def __init__(self, sessions: Sessions, call: Call, metrics: Metrics) -> None:
+        self._sessions = sessions
+        self._call = call
+        self._metrics = metrics
+        self._state = PushState()
+        self._stream: _Stream | None = None
+
+    def receive(self, message: bytes) -> list[bytes]:
+        """Take in one message; returns the responses that are due now.
+
+        Raises:
+            OutOfTurn, LimitExceeded: the message may not come now.
+            InvalidMessage: no correct client sends it.
+            SessionError, StorageError: nothing can be committed.
+            Unauthenticated, PermissionDenied, NotFound: the caller may not, or not any more.
+        """
+        try:
+            if self._stream is not None:
+                self._stream.require_allowed()
+            return self._receive(decode_push(message))
+        except RemoteError:
+            # A peer that breaks the protocol once is not believed again. This stream ends with the error, not with that
+            # of its session.
+            session = None if self._stream is None else self._stream.session
+            self.close()
+            if session is not None:
+                self._sessions.close(session.id)
+            raise
         except BaseException:
-            self._discard(steps)
+            self.close()
             raise
-        for step in steps:
-            failure = results.failures.get(step.number)
-            if failure is not None and step.staged is not None:
-                step.staged.discard()
-            self._accounts.settled(step, failure, results.moved.get(step.number))
-        with self._replica.lock:
-            digest, entries = self._replica.tree.digest(), len(self._replica.tree)
-        self._room.committed()
-        if not self._uploads:
-            # Nothing is staged any more: nobody should find a trace of us in a replica at rest.
-            self._committer.staging.tidy()
-        applied = [number for number in files if number not in results.failures]
-        return Committed(self.state.last_number, list(results.failures.values()), digest, entries, requested, applied)
 
-    def _take(self, item: Item, saved: int) -> None:
-        """An operation of a batch becomes a step."""
-        step = Step(item.number, item.operation)
-        try:
-            match item.operation:
-                case PutFile() as operation:
-                    step = step._replace(staged=self._stage(operation, item.content), literal=len(item.content))
-                    self._seal(step._replace(saved=saved), operation)
-                case CopyContent() as operation:
-                    self._room.admit(operation.path, operation.entry.size)
-                    step = step._replace(staged=self._copies.make(operation))
-                    self._seal(step, operation)
-                case _:
-                    self._steps.append(step)
-        except Unavailable:
-            raise
-        except DirsyncError as error:
-            self._fail(step, error)
+    def close(self) -> None:
+        """Drop what was not committed, and let go of everything; nothing is received after that."""
+        self._state.close()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
 
-    def _stage(self, operation: PutFile, content: bytes) -> StagedFile:
-        self._room.admit(operation.path, operation.entry.size)
-        if hashlib.sha256(content).digest() != operation.entry.digest:
-            raise Mismatch(operation.path)
-        staged = self._committer.staging.create(operation.path)
-        try:
-            staged.write(content)
-        except DirsyncError:
-            staged.discard()
-            raise
-        return staged
-
-    def _end(self, upload: Upload, digest: bytes) -> None:
-        self._files.append(upload.number)
-        step = upload.end(digest)
-        if upload.error is not None:
-            self._fail(step, upload.error)
-            return
-        assert isinstance(step.operation, PutFile)
-        try:
-            self._seal(step, step.operation)
-        except DirsyncError as error:
-            self._fail(step, error)
-
-    def _seal(self, step: Step, operation: PutFile | CopyContent) -> None:
-        """The step's content is whole: complete its file."""
-        assert step.staged is not None
-        self._hashed.inc(operation.entry.size)
-        self._committer.publisher.seal(step.staged, operation.entry)
-        failure = self._committer.file_is_durable(step)
-        self._room.take(operation.entry.size)
-        self._steps.append(step._replace(failure=failure))
-        if failure is None:
-            self._copies.know(operation.entry.digest, step.staged)
-
-    def _fail(self, step: Step, error: DirsyncError) -> None:
-        if step.staged is not None:
-            step.staged.discard()
-        current = self._replica.holdings.entry(step.operation.path)
-        self._steps.append(step._replace(staged=None, failure=failed(step.number, error, current)))
-
-    @staticmethod
-    def _discard(steps: list[Step]) -> None:
-        for step in steps:
-            if step.staged is not None:
-                step.staged.discard()
+    def _receive(self, message: PushMessage) -> list[bytes]:
+        self._state.receive(message)
+        if isinstance(message, Open):
+            self._stream = _Stream(self._sessions, self._call, self._metrics, message)
+            return []
+        assert self._stream is not None
+        store = self._stream.store
+        if isinstance(message, Commit):
+            if message.rescan:
+                self._stream.rescan()
+        else:
+            store.take(message)
+            if not store.is_full:
+                return []
+        committed = store.commit(self._state.last_number, requested=isinstance(message, Commit))
+        return list(encode_committed(committed))

@@ -55,6 +55,10 @@ class PushState:
             self.phase = Phase.CLOSED
             raise
 
+    def close(self) -> None:
+        """Nothing is accepted any more."""
+        self.phase = Phase.CLOSED
+
     def _receive(self, message: PushMessage) -> None:
         if self.phase is Phase.CLOSED:
             msg = "the push stream is over"

@@ -21,7 +21,7 @@ from dirsync.fs.write.staging import StagedFile, Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import escape
 from dirsync.wire.push.messages import FileBegin, FileData, FileDelta
-from dirsync_server.ingest.budget import Room
+from dirsync_server.ingest.budget import SpaceBudget
 
 
 class Upload:
@@ -51,7 +51,7 @@ class Upload:
         """Bytes that are staged."""
         return 0 if self._rebuild is None else self._rebuild.size
 
-    def open(self, room: Room, finder: Finder, staging: Staging, cancelled: Cancelled) -> None:
+    def open(self, space: SpaceBudget, finder: Finder, staging: Staging, cancelled: Cancelled) -> None:
         """Make ready for its frames.
 
         Raises:
@@ -59,7 +59,7 @@ class Upload:
         """
         path = self.operation.path
         try:
-            room.admit(path, self.operation.entry.size)
+            space.admit(path, self.operation.entry.size)
             if self._digest_of_basis:
                 self._finder = finder
                 self._basis = self._open_basis(finder)
@@ -150,10 +150,10 @@ class Upload:
                     msg = f"a frame of {escape(self.operation.path)!r} copies, but the file has no basis"
                     raise InvalidMessage(msg, reason="INVALID_DELTA")
                 offset, length = copy_span(piece, self._block_size, self._basis.size)
-                self._require_room(rebuild, length)
+                self._require_announced(rebuild, length)
                 rebuild.copy(offset, length)
             case Zeros(length=length):
-                self._require_room(rebuild, length)
+                self._require_announced(rebuild, length)
                 rebuild.zeros(length)
                 self._literal += length
                 self._saved += length
@@ -163,11 +163,11 @@ class Upload:
                 assert_never(piece)
 
     def _write(self, rebuild: Rebuild, literal: bytes | memoryview) -> None:
-        self._require_room(rebuild, len(literal))
+        self._require_announced(rebuild, len(literal))
         rebuild.write(literal)
         self._literal += len(literal)
 
-    def _require_room(self, rebuild: Rebuild, length: int) -> None:
+    def _require_announced(self, rebuild: Rebuild, length: int) -> None:
         """More than was announced is neither written nor hashed (I09, I11)."""
         if length > self.operation.entry.size - rebuild.size:
             raise Mismatch(self.operation.path)

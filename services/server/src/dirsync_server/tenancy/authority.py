@@ -15,6 +15,7 @@ from dirsync.endpoint.replica import Replica
 from dirsync.errors import NotFound, PermissionDenied
 from dirsync.rpc.auth.bearer import Caller, caller_of
 from dirsync.rpc.auth.gate import Door, Refused
+from dirsync_server.call import Call
 from dirsync_server.tenancy.registry import Roster
 from dirsync_server.tenancy.tenants import Tenant, Verdict
 
@@ -64,6 +65,15 @@ class Authority:
         else:
             tenant = self._open(namespace)
         return self._replica(tenant)
+
+    def call(self, context: grpc.ServicerContext) -> Call:
+        """The call that a gRPC context stands for."""
+        return Call(
+            authorize=lambda namespace: self.authorize(namespace, context),
+            recheck=lambda namespace: self.keep(namespace, context),
+            cancelled=lambda: not context.is_active(),
+            end=context.cancel,
+        )
 
     def keep(self, namespace: str, context: grpc.ServicerContext) -> Callable[[], None]:
         """For a call that goes on: a check that the caller may still use what it was authorized for.

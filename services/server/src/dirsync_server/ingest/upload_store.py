@@ -1,0 +1,191 @@
+"""What came in on one push stream and is not committed: content is staged and hashed as it arrives.
+
+A file that cannot be taken (over a limit, disk full, wrong digest) becomes a failed step and harms no other. Nothing is
+visible in the replica before a commit.
+"""
+
+import hashlib
+from itertools import repeat
+from typing import assert_never
+
+from dirsync.endpoint.apply.commit import Committer
+from dirsync.endpoint.apply.outcomes import Mismatch, failed
+from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.finder import Finder
+from dirsync.endpoint.replica import Replica
+from dirsync.errors import DirsyncError, Unavailable
+from dirsync.fs.read.hashing import Cancelled
+from dirsync.fs.write.staging import StagedFile
+from dirsync.limits import LIMITS
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.plan import CopyContent, PutFile
+from dirsync.wire.compression import shares
+from dirsync.wire.push.messages import (
+    Batch,
+    FileAbort,
+    FileBegin,
+    FileData,
+    FileDelta,
+    FileEnd,
+    Item,
+)
+from dirsync.wire.push.results import Committed
+from dirsync_server.ingest.accounts import Accounts
+from dirsync_server.ingest.budget import SpaceBudget
+from dirsync_server.ingest.copy import Copies
+from dirsync_server.ingest.upload import Upload
+
+
+class UploadStore:
+    """The content and operations of one push stream between their arrival and their commit. One thread."""
+
+    def __init__(self, replica: Replica, committer: Committer, metrics: Metrics, cancelled: Cancelled) -> None:
+        """``cancelled`` is asked now and then while content is copied."""
+        self._replica = replica
+        self._committer = committer
+        self._cancelled = cancelled
+        self._steps: list[Step] = []
+        self._files: list[int] = []
+        self._uploads: dict[int, Upload] = {}
+        self._space = SpaceBudget(replica, self._uploads)
+        self._finder = Finder(replica, metrics)
+        self._copies = Copies(self._finder, committer.staging, cancelled)
+        self._accounts = Accounts(metrics)
+        self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much has come in that it has to be committed, though nobody asked for it."""
+        return len(self._steps) >= LIMITS.max_commit_operations or self._space.staged >= LIMITS.max_commit_bytes
+
+    def take(self, message: Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort) -> None:
+        """Stage what a message brings; it is one that may come now.
+
+        Raises:
+            InvalidMessage: no correct client sends it; the stream is over.
+            Unavailable: cancelled.
+        """
+        match message:
+            case Batch(items=items, saved=saved):
+                spread = shares(saved, [len(item.content) for item in items]) if saved else repeat(0)
+                for item, share in zip(items, spread, strict=False):
+                    self._take(item, share)
+            case FileBegin(number=number):
+                upload = self._uploads[number] = Upload(message)
+                upload.open(self._space, self._finder, self._committer.staging, self._cancelled)
+            case FileData(number=number) | FileDelta(number=number):
+                self._uploads[number].add(message)
+            case FileEnd(number=number, digest=digest):
+                self._end(self._uploads.pop(number), digest)
+            case FileAbort(number=number):
+                self._uploads.pop(number).discard()
+            case _:
+                assert_never(message)
+
+    def commit(self, settled_number: int, *, requested: bool) -> Committed:
+        """Commit what is staged whole; returns the results.
+
+        Args:
+            settled_number: the highest number of an operation or file so far.
+            requested: the client asked for this commit.
+
+        Raises:
+            SessionError, StorageError: nothing can be committed.
+        """
+        steps, self._steps = self._steps, []
+        files, self._files = self._files, []
+        self._copies.forget()
+        try:
+            results = self._committer.commit(steps)
+        except BaseException:
+            self._discard(steps)
+            raise
+        for step in steps:
+            failure = results.failures.get(step.number)
+            if failure is not None and step.staged is not None:
+                step.staged.discard()
+            self._accounts.settled(step, failure, results.moved.get(step.number))
+        with self._replica.lock:
+            digest, entries = self._replica.tree.digest(), len(self._replica.tree)
+        self._space.committed()
+        if not self._uploads:
+            # Nothing is staged any more: nobody should find a trace of us in a replica at rest.
+            self._committer.staging.tidy()
+        applied = [number for number in files if number not in results.failures]
+        return Committed(settled_number, list(results.failures.values()), digest, entries, requested, applied)
+
+    def close(self) -> None:
+        """Drop what was not committed, and let go of everything."""
+        self._discard(self._steps)
+        for upload in self._uploads.values():
+            upload.discard()
+        self._steps.clear()
+        self._uploads.clear()
+        self._copies.forget()
+        self._finder.close()
+
+    def _take(self, item: Item, saved: int) -> None:
+        """An operation of a batch becomes a step."""
+        step = Step(item.number, item.operation)
+        try:
+            match item.operation:
+                case PutFile() as operation:
+                    step = step._replace(staged=self._stage(operation, item.content), literal=len(item.content))
+                    self._seal(step._replace(saved=saved), operation)
+                case CopyContent() as operation:
+                    self._space.admit(operation.path, operation.entry.size)
+                    step = step._replace(staged=self._copies.make(operation))
+                    self._seal(step, operation)
+                case _:
+                    self._steps.append(step)
+        except Unavailable:
+            raise
+        except DirsyncError as error:
+            self._fail(step, error)
+
+    def _stage(self, operation: PutFile, content: bytes) -> StagedFile:
+        self._space.admit(operation.path, operation.entry.size)
+        if hashlib.sha256(content).digest() != operation.entry.digest:
+            raise Mismatch(operation.path)
+        staged = self._committer.staging.create(operation.path)
+        try:
+            staged.write(content)
+        except DirsyncError:
+            staged.discard()
+            raise
+        return staged
+
+    def _end(self, upload: Upload, digest: bytes) -> None:
+        self._files.append(upload.number)
+        step = upload.end(digest)
+        if upload.error is not None:
+            self._fail(step, upload.error)
+            return
+        assert isinstance(step.operation, PutFile)
+        try:
+            self._seal(step, step.operation)
+        except DirsyncError as error:
+            self._fail(step, error)
+
+    def _seal(self, step: Step, operation: PutFile | CopyContent) -> None:
+        """The step's content is whole: complete its file."""
+        assert step.staged is not None
+        self._hashed.inc(operation.entry.size)
+        self._committer.publisher.seal(step.staged, operation.entry)
+        failure = self._committer.file_is_durable(step)
+        self._space.take(operation.entry.size)
+        self._steps.append(step._replace(failure=failure))
+        if failure is None:
+            self._copies.know(operation.entry.digest, step.staged)
+
+    def _fail(self, step: Step, error: DirsyncError) -> None:
+        if step.staged is not None:
+            step.staged.discard()
+        current = self._replica.holdings.entry(step.operation.path)
+        self._steps.append(step._replace(staged=None, failure=failed(step.number, error, current)))
+
+    @staticmethod
+    def _discard(steps: list[Step]) -> None:
+        for step in steps:
+            if step.staged is not None:
+                step.staged.discard()
