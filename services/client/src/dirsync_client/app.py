@@ -168,13 +168,12 @@ class Client:
         )
         self._watcher = Watcher(
             lambda: open_source_root(settings),
-            core.engine.inbox.hint,
+            core.engine.inbox.hints,
             wanted=WatchMode(settings.watch.value),
             poll_interval=settings.poll_interval,
             ignored=lambda path: core.source.ignore.matches(path, True),
             degraded=self._degraded,
             overflowed=self._overflowed,
-            gathering=core.engine.inbox.gathering,
         )
         self._ignore = core.source.ignore
         self._unusable: UsageError | None = None

@@ -5,8 +5,7 @@ that nobody took become one that says that everything may have changed.
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dirsync.clock import Monotonic, monotonic
@@ -57,18 +56,17 @@ class Inbox:
 
     def hint(self, hint: Hint) -> None:
         """Something may have changed."""
-        with self._changed:
-            hints = self._mail.hints
-            if len(hints) >= LIMITS.max_dirty_paths:
-                hints[:] = [(Hint(ROOT, HintKind.LOST), hints[0][1])]
-            hints.append((hint, self._now()))
-            self._changed.notify()
+        self.hints([hint])
 
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """While this lasts, the engine takes nothing: both halves of a rename are to be seen together."""
+    def hints(self, batch: Sequence[Hint]) -> None:
+        """Something may have changed; the engine takes these together, so that it sees both halves of a rename."""
         with self._changed:
-            yield
+            now = self._now()
+            hints = self._mail.hints
+            hints.extend((hint, now) for hint in batch)
+            if len(hints) > LIMITS.max_dirty_paths:
+                hints[:] = [(Hint(ROOT, HintKind.LOST), hints[0][1])]
+            self._changed.notify()
 
     def post(self, post: Post) -> None:
         """Something came back."""

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,10 +34,10 @@ class Listener:
         self.overflows = 0
         self._arrived = threading.Condition()
 
-    def sink(self, hint: Hint) -> None:
+    def sink(self, hints: Sequence[Hint]) -> None:
         """What the watcher calls."""
         with self._arrived:
-            self.hints.append(hint)
+            self.hints.extend(hints)
             self._arrived.notify()
 
     def degraded(self, reason: str) -> None:
@@ -88,7 +88,7 @@ def watching(source: Path, listener: Listener) -> Iterator[Watching]:
     def start(
         wanted: WatchMode = WatchMode.NATIVE,
         *,
-        sink: Callable[[Hint], None] = listener.sink,
+        sink: Callable[[Sequence[Hint]], None] = listener.sink,
         poll_interval: float = 60.0,
         ignored: frozenset[bytes] = frozenset(),
     ) -> Watcher:
@@ -184,6 +184,27 @@ class TestFiles:
 
         assert listener.waits_for((b"a", CHANGED), (b"c", CHANGED), (b"b", CHANGED), (b"d", CHANGED))
         assert time.monotonic() - before < 0.4
+
+    def test_move_comes_together(self, source: Path, watching: Watching) -> None:
+        """What was read from the kernel's queue together, like both halves of a move, is handed over in one call."""
+        (source / "a").write_bytes(b"")
+        let_go, finished = threading.Event(), threading.Event()
+        batches: list[Sequence[Hint]] = []
+
+        def sink(hints: Sequence[Hint]) -> None:
+            let_go.wait()
+            batches.append(hints)
+            if (b"end", CHANGED) in hints:
+                finished.set()
+
+        watching(sink=sink)
+        (source / "first").mkdir()
+        (source / "a").rename(source / "b")
+        (source / "end").mkdir()
+        let_go.set()
+
+        assert finished.wait(LONG)
+        assert {(b"a", CHANGED), (b"b", CHANGED)} <= {tuple(hint) for hint in batches[-1]}
 
     @pytest.mark.parametrize("name", [b"new\nline", b"\xff\xfe", "é".encode(), b" ", b"\\040", b"x" * 255])
     def test_names(self, source: Path, watching: Watching, listener: Listener, name: bytes) -> None:
@@ -372,9 +393,9 @@ class TestTrouble:
         (source / "before").mkdir()
         let_go = threading.Event()
 
-        def sink(hint: Hint) -> None:
+        def sink(hints: Sequence[Hint]) -> None:
             let_go.wait()
-            listener.sink(hint)
+            listener.sink(hints)
 
         watcher = watching(sink=sink)
         flood(source / "before")
@@ -412,10 +433,10 @@ class TestTrouble:
         """A thread that dies is seen and leaves nothing open, and the watcher can be started again."""
         failures = deque([ValueError("a broken sink")])
 
-        def sink(hint: Hint) -> None:
+        def sink(hints: Sequence[Hint]) -> None:
             if failures:
                 raise failures.popleft()
-            listener.sink(hint)
+            listener.sink(hints)
 
         before = descriptors()
         watcher = watching(sink=sink)
@@ -648,9 +669,9 @@ from dirsync.fs.root import Root
 from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 source, setup, change, check = sys.argv[1:]
 hints, condition = set(), threading.Condition()
-def sink(hint):
+def sink(batch):
     with condition:
-        hints.add(tuple(hint))
+        hints.update(map(tuple, batch))
         condition.notify()
 def arrived(path, kind):
     with condition:

@@ -1,6 +1,6 @@
 """Hints: where something may have changed.
 
-A hint is never a fact. It may be late, doubled, or about a path that is gone again; whoever gets one looks for himself.
+A hint is never a fact. It may be late, doubled, or about a path that is gone again; its taker looks at the path itself.
 Its kind says only how to look, and how soon.
 """
 
@@ -28,3 +28,7 @@ class Hint(NamedTuple):
 
     path: RelPath
     kind: HintKind
+
+
+class WatchRefused(Exception):
+    """A directory that should be watched cannot be: a limit of the kernel or of this process."""

@@ -1,11 +1,11 @@
-"""Looking again and again, where nobody tells us of changes.
+"""Polling, for file systems that report no changes.
 
-A thread that says "anything may have changed" at intervals. What that costs only the one who looks knows, so the
-interval is his to stretch while it runs.
+A thread that says at intervals that anything may have changed. Only the one that looks knows what a look costs, so the
+interval can be changed while the thread runs.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.tree.path import ROOT
@@ -14,7 +14,7 @@ from dirsync.tree.path import ROOT
 class Poller(threading.Thread):
     """Gives a ``LOST`` hint every ``interval`` seconds, the first one after the first interval."""
 
-    def __init__(self, interval: float, sink: Callable[[Hint], None]) -> None:
+    def __init__(self, interval: float, sink: Callable[[Sequence[Hint]], None]) -> None:
         super().__init__(name="dirsync-poll", daemon=True)
         self.interval = interval
         """Seconds; a change counts from the next hint on."""
@@ -24,7 +24,7 @@ class Poller(threading.Thread):
     def run(self) -> None:
         """Hint until :meth:`stop`."""
         while not self._stopping.wait(self.interval):
-            self._sink(Hint(ROOT, HintKind.LOST))
+            self._sink([Hint(ROOT, HintKind.LOST)])
 
     def stop(self) -> None:
         """End the thread; returns at once."""

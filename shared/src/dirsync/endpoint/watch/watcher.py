@@ -6,10 +6,10 @@ than it seems to: where the kernel refuses a watch, the whole source is polled f
 with the reason, in words for people.
 
 Hints come from threads of the watcher's own, so ``sink`` must be safe to call from any; it must also be quick, because
-events queue up meanwhile, and must not call the watcher. Directories are watched before :meth:`Watcher.start` returns,
-so a scan that begins then misses nothing. When the source directory goes away or is replaced there is one last
-``LOST``, and :attr:`Watcher.alive` is False; so it is when a thread dies. :meth:`Watcher.start` again opens the root
-anew.
+events queue up meanwhile, and must not call the watcher. What was read together, like both halves of a rename, comes in
+one call. Directories are watched before :meth:`Watcher.start` returns, so a scan that begins then misses nothing. When
+the source directory goes away or is replaced there is one last ``LOST``, and :attr:`Watcher.alive` is False; so it is
+when a thread dies. :meth:`Watcher.start` again opens the root anew.
 
 What is not here: content (never read), symbolic links (never followed), and the decision what to do about a hint.
 """
@@ -17,21 +17,25 @@ What is not here: content (never read), symbolic links (never followed), and the
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.hint import Hint, HintKind, WatchRefused
 from dirsync.endpoint.watch.mounts import parse_mount_id, parse_mounts, silent_mount
 from dirsync.endpoint.watch.poll import Poller
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, escape
 
-if sys.platform == "linux":
-    from dirsync.endpoint.watch.inotify import InotifyHints
-    from dirsync.endpoint.watch.watches import WatchRefused
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
 
-_HAS_INOTIFY = sys.platform == "linux"
+if sys.platform == "linux":
+    from dirsync.endpoint.watch.inotify_emitter import count_watches, make_observer
+elif sys.platform == "darwin":
+    from dirsync.endpoint.watch.fsevents import count_watches, make_observer
+
+_HAS_EVENTS = sys.platform in ("linux", "darwin")
 
 __all__ = ["Hint", "HintKind", "WatchMode", "Watcher"]
 
@@ -59,27 +63,25 @@ class Watcher:
     def __init__(
         self,
         open_root: Callable[[], Root],
-        sink: Callable[[Hint], None],
+        sink: Callable[[Sequence[Hint]], None],
         *,
         wanted: WatchMode = WatchMode.AUTO,
         poll_interval: float,
         ignored: Callable[[RelPath], bool] = _nothing_ignored,
         degraded: Callable[[str], None],
         overflowed: Callable[[], None],
-        gathering: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Nothing happens before :meth:`start`.
 
         Args:
-            open_root: gives a root that the watcher may keep and close, anew at each start.
-            sink: gets every hint.
+            open_root: returns a root that the watcher may keep and close, anew at each start.
+            sink: gets every hint, those that belong together in one call.
             wanted: the setting WATCH.
             poll_interval: seconds between two ``LOST`` hints when polling.
             ignored: whether a directory, none of whose ancestors is ignored, needs no watch. Hints about what is
                 ignored still come where it lies in a directory that is not.
             degraded: gets the reason when polling has to take the place of native watching.
             overflowed: called when the kernel dropped events; the ``LOST`` hint follows.
-            gathering: gives a context; hints of what happened together come within one.
         """
         self._open_root = open_root
         self._sink = sink
@@ -88,9 +90,8 @@ class Watcher:
         self._ignored = ignored
         self._degraded = degraded
         self._overflowed = overflowed
-        self._gathering = gathering
         self._lock = threading.Lock()
-        self._native: InotifyHints | None = None
+        self._native: BaseObserver | None = None
         self._poller: Poller | None = None
         self._started = False
 
@@ -105,13 +106,16 @@ class Watcher:
     def watches(self) -> int:
         """How many directories the kernel watches for us."""
         native = self._native
-        return native.watches if native is not None and self._poller is None else 0
+        return count_watches(native) if native is not None and self._poller is None else 0
 
     @property
     def alive(self) -> bool:
         """Whether it was started and does all that its mode promises."""
-        thread = self._poller or self._native
-        return self._started and (thread is None or thread.is_alive())
+        native, poller = self._native, self._poller
+        if poller is not None:
+            return self._started and poller.is_alive()
+        threads = (native, *native.emitters) if native is not None else ()
+        return self._started and all(thread.is_alive() for thread in threads)
 
     @property
     def poll_interval(self) -> float:
@@ -154,19 +158,14 @@ class Watcher:
             thread.join()
 
     def _watch(self, root: Root) -> None:
-        reason = _unsuitable(root) if self._wanted is WatchMode.AUTO or not _HAS_INOTIFY else None
+        reason = _unsuitable(root) if self._wanted is WatchMode.AUTO or not _HAS_EVENTS else None
         if reason is not None:
             root.close()
             self._give_way(reason)
             return
         try:
-            native = InotifyHints(
-                root,
-                self._sink,
-                ignored=self._ignored,
-                overflowed=self._overflowed,
-                refused=self._give_way,
-                gathering=self._gathering,
+            native = make_observer(
+                root, self._sink, ignored=self._ignored, overflowed=self._overflowed, refused=self._give_way
             )
         except WatchRefused as refusal:
             self._give_way(str(refusal))
@@ -181,7 +180,7 @@ class Watcher:
                 return
             self._poll()
         self._degraded(reason)
-        self._sink(Hint(ROOT, HintKind.LOST))
+        self._sink([Hint(ROOT, HintKind.LOST)])
 
     def _poll(self) -> None:
         self._poller = Poller(self._poll_interval, self._sink)
@@ -190,8 +189,10 @@ class Watcher:
 
 def _unsuitable(root: Root) -> str | None:
     """Why the kernel's events would not tell of every change below ``root``; None when they would."""
-    if not _HAS_INOTIFY:
+    if not _HAS_EVENTS:
         return f"there is no native watching on {sys.platform}"
+    if sys.platform != "linux":
+        return None  # nothing tells of what file system a directory is
     try:
         with open(f"/proc/self/fdinfo/{root.descriptor}", "rb") as fdinfo:
             mount_id = parse_mount_id(fdinfo.read())

@@ -4,10 +4,11 @@ inotify names a directory by a watch descriptor and an entry of it by its name, 
 path. The rules:
 
 - A watch comes before a listing: whatever appears in a directory after its watch makes an event, and whatever was there
-  before is seen by who lists it now. So each newly watched directory is told (:meth:`Watches.arm` yields it), and
+  before is seen by a listing made now. So each newly watched directory is told (:meth:`Watches.arm` yields it), and
   nothing falls between ``mkdir -p a/b/c`` and ``touch a/b/c/f``.
-- A directory that moves is dropped with all below it and armed anew at its new place. There is no pairing of both
-  halves of a move, so nothing waits for a half that never comes. The price is a listing of what moved.
+- A directory that moves is dropped with all below it and armed anew at its new place. The halves of a move are not
+  paired: nothing waits for a half that never comes, and ignore rules depend on the path, so what moved has to be listed
+  in any case.
 - A watch is refused or it is there. A directory that is gone or may not be read needs none (its absence is an event of
   its parent, its unreadability a Problem of the scan); any other refusal is :class:`WatchRefused`, never a silence.
 - Directories are opened by descriptor below the root and handed to the kernel as ``/proc/self/fd/N``, so no path is
@@ -17,17 +18,16 @@ RACE: an event is handled later than it happened, so the directory that has a na
 event was about. Then a watch may be filed under another path for a moment. The events of those moves are still in the
 queue; handling them drops and arms both places again.
 
-Not thread-safe: whoever reads the events owns it.
+Not thread-safe: the thread that reads the events owns it.
 """
 
-import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
 
-from watchdog.observers.inotify_c import InotifyConstants as In
-from watchdog.observers.inotify_c import Mask, WatchDescriptor, inotify_add_watch, inotify_rm_watch
-
+from dirsync.endpoint.watch import inotify_queue as inotify
+from dirsync.endpoint.watch.hint import WatchRefused
+from dirsync.endpoint.watch.inotify_queue import InotifyQueue
 from dirsync.fs.failure import PathFailure, shown
 from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.tree.path import ROOT, RelPath, join
@@ -36,19 +36,21 @@ Ignored = Callable[[RelPath], bool]
 """Whether a directory, none of whose ancestors is ignored, is ignored."""
 
 _EVENTS = (
-    In.IN_CREATE | In.IN_MODIFY | In.IN_CLOSE_WRITE | In.IN_ATTRIB | In.IN_MOVED_FROM | In.IN_MOVED_TO | In.IN_DELETE
+    inotify.CREATE
+    | inotify.MODIFY
+    | inotify.CLOSE_WRITE
+    | inotify.ATTRIB
+    | inotify.MOVED_FROM
+    | inotify.MOVED_TO
+    | inotify.DELETE
 )
-_DIRECTORY = Mask(_EVENTS | In.IN_ONLYDIR | In.IN_EXCL_UNLINK)
-_NAME = Mask(In.IN_DELETE | In.IN_MOVED_FROM | In.IN_ONLYDIR)
-_TOP = Mask(_DIRECTORY | In.IN_DELETE_SELF | In.IN_MOVE_SELF)
+_DIRECTORY = _EVENTS | inotify.ONLY_DIRECTORY | inotify.EXCLUDE_UNLINKED
+_NAME = inotify.DELETE | inotify.MOVED_FROM | inotify.ONLY_DIRECTORY
+_TOP = _DIRECTORY | inotify.DELETE_SELF | inotify.MOVE_SELF
 
 _NO_WATCH_NEEDED = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG}
 )
-
-
-class WatchRefused(Exception):
-    """A directory that should be watched cannot be: a limit of the kernel or of this process."""
 
 
 class WatchedDirectory:
@@ -56,7 +58,7 @@ class WatchedDirectory:
 
     __slots__ = ("children", "name", "parent", "wd")
 
-    def __init__(self, wd: WatchDescriptor, parent: "WatchedDirectory | None", name: bytes) -> None:
+    def __init__(self, wd: int, parent: "WatchedDirectory | None", name: bytes) -> None:
         self.wd = wd
         self.parent = parent
         self.name = name
@@ -76,8 +78,8 @@ class WatchedDirectory:
 class Watches:
     """The watches of one inotify instance below one root."""
 
-    def __init__(self, inotify: int, root: Root, ignored: Ignored) -> None:
-        self._inotify = inotify
+    def __init__(self, queue: InotifyQueue, root: Root, ignored: Ignored) -> None:
+        self._queue = queue
         self._root = root
         self._ignored = ignored
         self._by_wd: dict[int, WatchedDirectory] = {}
@@ -100,8 +102,12 @@ class Watches:
             opened = os.open(above, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
         except OSError:
             return
-        self._above = inotify_add_watch(self._inotify, b"/proc/self/fd/%d" % opened, _NAME)
-        os.close(opened)
+        try:
+            self._above = self._queue.add(opened, _NAME)
+        except OSError:
+            return
+        finally:
+            os.close(opened)
 
     def is_own_name(self, wd: int, name: bytes) -> bool:
         """Whether an event is about the root's name, which something else may have now."""
@@ -138,7 +144,7 @@ class Watches:
             leaving.extend(directory.children.values())
             if self._by_wd.get(directory.wd) is directory:
                 del self._by_wd[directory.wd]
-                inotify_rm_watch(self._inotify, directory.wd)
+                self._queue.remove(directory.wd)
 
     def removed(self, directory: WatchedDirectory) -> None:
         """The kernel removed the watch, because the directory was deleted or unmounted."""
@@ -158,11 +164,11 @@ class Watches:
         for _ in self.arm(None, b""):
             pass
         for wd in before.keys() - self._by_wd.keys():
-            inotify_rm_watch(self._inotify, WatchDescriptor(wd))
+            self._queue.remove(wd)
 
     def _watch(self, parent: WatchedDirectory | None, name: bytes, path: RelPath) -> WatchedDirectory | None:
         try:
-            wd = self._add(path, _DIRECTORY if parent is not None else _TOP)
+            wd = self._queue.add(self._root.directory(path), _DIRECTORY if parent is not None else _TOP)
         except (OSError, PathFailure) as error:
             if parent is not None and error.errno in _NO_WATCH_NEEDED:
                 return None
@@ -175,14 +181,6 @@ class Watches:
         if parent is not None:
             parent.children[name] = directory
         return directory
-
-    def _add(self, path: RelPath, mask: Mask) -> WatchDescriptor:
-        opened = self._root.directory(path)
-        wd = inotify_add_watch(self._inotify, b"/proc/self/fd/%d" % opened, mask)
-        if wd == -1:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return wd
 
     def _subdirectories(self, path: RelPath) -> list[bytes]:
         try:
