@@ -8,9 +8,12 @@ MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
 PYTHON ?=
 ARGS ?=
-# Most tests wait for real processes. The tests of a file stay together, because they share what was set up for them;
-# the long files come first. ARGS=-n0 runs all of them in one process, in their order.
+# Many tests wait for real processes. The tests of a file stay together, because they share what was set up for them.
+# ARGS=-n0 runs all of them in one process.
 PARALLEL ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Tests run in random order. The run prints its seed, and SEED=... repeats that order. CI always has the same.
+SEED ?= $(if $(CI),1,default)
+PYTEST := $(BIN)/python -m pytest --randomly-seed=$(SEED)
 
 export PYTHON
 
@@ -26,7 +29,7 @@ $(DEV_STAMP): requirements/dev.txt $(INSTALLED)
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUN_STAMP) ## mirror ./dirsync_from live into ./dirsync_to
@@ -64,12 +67,16 @@ proto-fresh: $(DEV_STAMP)
 	$(BIN)/python scripts/proto.py --check
 
 .PHONY: test
-test: $(DEV_STAMP) ## the default suite; ARGS="--case A01", ARGS="-k scan" and so on narrow it
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+test: $(DEV_STAMP) ## the first ring: minutes, and Python is enough; ARGS="-k scan" and so on narrow it
+	$(PYTEST) $(PARALLEL) $(ARGS)
+
+.PHONY: test-all
+test-all: $(DEV_STAMP) ## the second ring: what starts programs for seconds, or needs root or other programs
+	$(PYTEST) $(PARALLEL) --ring two $(ARGS)
 
 # pytest calls an empty selection exit status 5; a target that ran nothing must not look as if it had passed.
 define marked
-$(BIN)/python -m pytest -m $@ $(1) $(ARGS) || { status=$$?; \
+$(PYTEST) -m $@ $(1) $(ARGS) || { status=$$?; \
 	[ $$status -ne 5 ] || echo "make $@: no test is marked '$@', so nothing was run" >&2; exit $$status; }
 endef
 

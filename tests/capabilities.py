@@ -13,8 +13,10 @@ class Capability(Enum):
     DOCKER = "docker"
     FAKETIME = "faketime"
     FUSE = "fuse"
+    GIT = "git"
     KUBECTL = "kubectl"
     LOOP = "loop"
+    MODES = "modes"
     OPENSSL = "openssl"
     PRIVILEGED = "privileged"
     PROMETHEUS = "prometheus"
@@ -31,10 +33,12 @@ _MISSING = {
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
     Capability.FUSE: "needs root, /dev/fuse, and libfuse (package fuse3)",
+    Capability.GIT: "needs git, and a clone of the repository",
     Capability.KUBECTL: "needs kubectl with kustomize 5 in it",
     Capability.LOOP: "needs root, a free loop device, and mkfs for ext4 and XFS (packages e2fsprogs, xfsprogs)",
+    Capability.MODES: "needs permission bits that count: not root, or root that can give up capabilities (setpriv)",
     Capability.OPENSSL: "needs openssl (a package of that name)",
-    Capability.PRIVILEGED: "needs root that may mount and make network namespaces",
+    Capability.PRIVILEGED: "needs root that may mount, make namespaces, and give up capabilities",
     Capability.PROMETHEUS: "needs promtool (from a package named prometheus)",
     Capability.RSYNC: "needs rsync (a package of that name)",
     Capability.STRACE: "needs strace (a package of that name) and leave to trace",
@@ -44,10 +48,15 @@ _PROBES = {
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
     Capability.FUSE: ("sh", "-c", "test -c /dev/fuse && command -v fusermount3"),
+    Capability.GIT: ("git", "-C", os.path.dirname(__file__), "rev-parse"),
     Capability.KUBECTL: ("kubectl", "kustomize", "--help"),
-    Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 mkfs.xfs && losetup --find"),
+    Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 && command -v mkfs.xfs && losetup --find"),
+    Capability.MODES: ("sh", "-c", "test $(id -u) != 0 || setpriv --bounding-set -dac_override,-dac_read_search true"),
     Capability.OPENSSL: ("openssl", "version"),
-    Capability.PRIVILEGED: ("unshare", "--mount", "--net", "true"),
+    Capability.PRIVILEGED: (
+        *("unshare", "--mount", "--net", "sh", "-c"),
+        "mount -t tmpfs dirsync-probe /mnt && umount /mnt && setpriv --bounding-set -dac_override true",
+    ),
     Capability.PROMETHEUS: ("promtool", "--version"),
     Capability.RSYNC: ("rsync", "--version"),
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),

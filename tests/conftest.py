@@ -5,7 +5,7 @@ import os
 import hypothesis
 import pytest
 
-from tests.suite import Suite
+from tests.suite import RINGS, Suite
 
 pytest_plugins = ("tests.support.fixtures",)
 
@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of ``pytest`` that this suite adds."""
+    parser.addoption("--ring", choices=RINGS, default="one", help="which ring of tests to run (tests/suite.py)")
     group = parser.getgroup("cases", "fault and abuse cases (tests/cases.toml)")
     group.addoption("--case", action="append", metavar="ID", help="run only the tests of this case; may be repeated")
     group.addoption("--cases", action="store_true", help="list all cases with the number of their tests; run nothing")

@@ -1,7 +1,9 @@
 """The suite's own rules, as a pytest plugin: which tests a run takes, and which skips it may have.
 
-- Without ``-m``, ``--case`` or a test named by its id, tests marked slow, faults, soak or bench are left out, and the
-  run says at its end how many and how to get them.
+- A run takes one ring of tests. The first (``make test``) needs nothing but Python and starts few programs. The second
+  (``make test-all``, ``--ring two``) holds what is marked ``programs``, ``privileged`` or ``needs``.
+- Tests marked slow, faults, soak or bench are in neither. ``-m``, ``--case`` and a test named by its id take what they
+  name from anywhere; a file takes both rings. The run says at its end what it left out and how to get it.
 - ``case`` markers name cases of cases.toml, ``needs`` markers capabilities of :mod:`tests.capabilities`; anything else
   ends the run before it starts.
 - The processes of a parallel run each collect everything, so what the collection showed is taken from any of them; what
@@ -11,7 +13,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,12 @@ ON_DEMAND = {
     "faults": "make faults",
     "soak": "make soak",
     "bench": "make bench",
+}
+
+SECOND = ("programs", "privileged", "needs")
+RINGS = {
+    "one": "of the first ring (make test)",
+    "two": "of the second ring, which starts programs for seconds or needs more than Python (make test-all)",
 }
 
 _COLLECTED = "dirsync"
@@ -64,7 +72,7 @@ class Suite:
 
     def _check(self, item: pytest.Item) -> None:
         try:
-            list(_needs(item))
+            needed = set(_needs(item))
         except cases.InvalidList as error:
             msg = f"{item.nodeid}: {error}"
             raise pytest.UsageError(msg) from error
@@ -74,6 +82,11 @@ class Suite:
                 raise pytest.UsageError(msg)
             self._tests_of[case] += 1
             item.user_properties.append(("case", case))  # travels with the reports
+        if _cases(item):
+            keys = self._expected.keys() & {item.nodeid, *_cases(item)}
+            for lacking in needed.difference(*(self._expected[key].without for key in keys)):
+                msg = f"{item.nodeid}: expected_skips.toml does not expect it to skip without {lacking.value}"
+                raise pytest.UsageError(msg)
 
     def _selected(self, item: pytest.Item) -> bool:
         option = self._config.option
@@ -83,10 +96,18 @@ class Suite:
             return not self._wanted.isdisjoint(_cases(item))
         if option.markexpr or any("::" in argument for argument in self._config.args):
             return True
-        demanded = next((marker for marker in ON_DEMAND if item.get_closest_marker(marker)), None)
-        if demanded:
-            self._left_out[demanded] += 1
-        return demanded is None
+        if demanded := _marker(item, ON_DEMAND):
+            self._left_out[f"marked {demanded} ({ON_DEMAND[demanded]})"] += 1
+            return False
+        ring = "two" if _marker(item, SECOND) else "one"
+        if ring != option.ring and not self._names_a_file:
+            self._left_out[RINGS[ring]] += 1
+            return False
+        return True
+
+    @property
+    def _names_a_file(self) -> bool:
+        return all(argument.endswith(".py") for argument in self._config.args)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip where the machine lacks what a test needs."""
@@ -136,8 +157,8 @@ class Suite:
         elif self._wanted:
             for case in sorted(self._wanted - self._tests_of.keys()):
                 write(f"{case} has no test: {self._cases[case]}")
-        for marker, count in self._left_out.items():
-            write(f"left out: {count} marked {marker} ({ON_DEMAND[marker]})")
+        for what, count in sorted(self._left_out.items()):
+            write(f"left out: {count} {what}")
         if self._complaints:
             terminalreporter.section("skips that fail this run", red=True, bold=True)
             for complaint in self._complaints:
@@ -146,6 +167,10 @@ class Suite:
 
 def _cases(item: pytest.Item) -> set[str]:
     return {str(case) for marker in item.iter_markers("case") for case in marker.args}
+
+
+def _marker(item: pytest.Item, markers: Iterable[str]) -> str | None:
+    return next((marker for marker in markers if item.get_closest_marker(marker)), None)
 
 
 def _needs(item: pytest.Item) -> Iterator[Capability]:

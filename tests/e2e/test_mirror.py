@@ -127,7 +127,7 @@ class TestFirst:
         assert b"bottom" == _read_deep(pair.replica, depth)
         assert "long" == (pair.replica / ("n" * 255)).read_text()
 
-    @pytest.mark.needs("privileged")
+    @pytest.mark.needs("modes")
     def test_read_only_directories(self, pair: Pair) -> None:
         """Without special powers, directories that may not be written are filled, changed and emptied all the same."""
         powerless = without_override()

@@ -142,6 +142,7 @@ class TestClient:
     """SOURCE and STATE_DIR of the client."""
 
     @pytest.mark.parametrize("command", ["run", "plan"])
+    @pytest.mark.needs("modes")
     def test_source_that_cannot_be_entered(self, pair: Pair, command: str) -> None:
         """A source that we may list and not enter is blamed, and not the first file that was looked for in it."""
         build(pair.source, {"file": "content"})
@@ -161,6 +162,7 @@ class TestClient:
             f"(owner {OTHER}:{OTHER}, mode 0700); chmod a+rx {pair.source}, or run as uid {OTHER}"
         )
 
+    @pytest.mark.needs("modes")
     def test_ignore_file(self, pair: Pair) -> None:
         """Rules that cannot be read are not taken for none."""
         build(pair.source, {".dirsyncignore": "secret\n", "secret": "x"})

@@ -11,6 +11,8 @@ from tests.support.programs import Pair, Result
 from tests.support.trees import Spec, build, differences, equal, look
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 FILES: Spec = {f"d{number % 3}/f{number}": f"content {number}" for number in range(17)}
 """With the three directories 20 entries: enough for shares to count."""
 

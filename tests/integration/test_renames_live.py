@@ -21,6 +21,8 @@ from tests.support.trees import Spec, build, equal
 from tests.support.waiting import until
 from tests.support.wire import AGENT, Wire
 
+pytestmark = pytest.mark.programs
+
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
 """Nothing but events tells the client of changes."""
 WIRE_BYTES = 4 * KIB

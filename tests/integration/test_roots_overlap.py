@@ -6,6 +6,8 @@ from tests.support.privileges import bind_mount
 from tests.support.programs import Pair
 from tests.support.trees import build, look
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.mark.case("G08")
 @pytest.mark.parametrize("source, replica", [("both", "both"), ("both", "both/inner"), ("both/inner", "both")])

@@ -19,6 +19,8 @@ from tests.support.trees import build, differences, equal, look
 from tests.support.waiting import until
 from tests.support.wire import AGENT, Wire
 
+pytestmark = pytest.mark.programs
+
 LARGE = 32 << 20
 """Bytes of a file that is still on its way when a test acts."""
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}

@@ -22,6 +22,8 @@ from tests.support.serving import faultless
 from tests.support.waiting import until
 from tests.support.wire import OK, REPLICA, SYNC, Wire, stream_open
 
+pytestmark = pytest.mark.programs
+
 FLAT_KIB = 64 * 1024
 """What the worst of these messages may cost at a time, a sixteenth of what it stands for."""
 SESSION = bytes(16)

@@ -13,6 +13,8 @@ from tests.support.programs import Client, Pair, Process, Server
 from tests.support.proxy import Proxy
 from tests.support.wire import AGENT, REPLICA
 
+pytestmark = pytest.mark.programs
+
 TOKEN, AGENTS = "the-right-token", "the-agent-s-token"
 STATUS = REPLICA + "GetStatus"
 REQUEST = rpb.ReplicaServiceGetStatusRequest(namespace="default").SerializeToString()

@@ -11,6 +11,8 @@ from tests.support.authority import Authority
 from tests.support.programs import Pair, Result, Server
 from tests.support.trees import build, differences
 
+pytestmark = pytest.mark.programs
+
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 PAST: dict[str, Any] = {"not_before": NOW - 3 * DAY, "not_after": NOW - DAY}

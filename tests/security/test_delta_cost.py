@@ -14,6 +14,8 @@ from tests.support.programs import Server
 from tests.support.savings import BLOCK, Piece, based, copied, delta, literal, signature, zeros
 from tests.support.wire import OK, Wire
 
+pytestmark = pytest.mark.programs
+
 SIZE = 32 * MIB
 
 

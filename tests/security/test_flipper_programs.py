@@ -35,6 +35,8 @@ from tests.support.trees import build, equal, look
 from tests.support.waiting import until
 from tests.support.wire import REPLICA, Wire
 
+pytestmark = pytest.mark.programs
+
 BUDGETS = [pytest.param(2.0, id="short"), pytest.param(15.0, id="long", marks=pytest.mark.faults)]
 """Seconds."""
 SECRET = b"secret" * 2000

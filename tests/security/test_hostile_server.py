@@ -16,6 +16,8 @@ from tests.support.operations import directory, file
 from tests.support.programs import Pair, Result
 from tests.support.trees import build, look
 
+pytestmark = pytest.mark.programs
+
 Listed = list[tuple[bytes, entry_pb2.Entry]]
 DIRECTORY = entry_pb2.Entry(kind=entry_pb2.KIND_DIRECTORY, mode=0o755, digest=b"x" * 32)
 

@@ -25,6 +25,8 @@ from tests.support.programs import Pair, Server
 from tests.support.waiting import SECONDS, until
 from tests.support.wire import AGENT, OK, REPLICA, SYNC, Status, Wire, stream_open
 
+pytestmark = pytest.mark.programs
+
 PAUSE = 0.05
 """Between two bytes of a peer that sends one at a time."""
 LIMITS = {

@@ -19,6 +19,8 @@ from tests.support.programs import Pair, Server
 from tests.support.waiting import until
 from tests.support.wire import OK, REPLICA, SYNC, Status, Wire
 
+pytestmark = pytest.mark.programs
+
 CALLS = 200
 FRAME = random_bytes(1 << 19)
 

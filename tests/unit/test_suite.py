@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Run:
         (tmp_path / "test_it.py").write_text(suite)
         options = ["-c", str(REPOSITORY / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
         command = [sys.executable, "-m", "pytest", *options, "--confcutdir", str(tmp_path), *arguments]
-        if not any("::" in argument for argument in arguments):
+        if not any("::" in argument or argument.endswith(".py") for argument in arguments):
             command.append(str(tmp_path))
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, check=False, env={"PYTHONPATH": str(REPOSITORY)}
@@ -43,7 +43,25 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-PARALLEL = pytest.mark.parametrize("parallel", [[], ["-n", "2"]], ids=["one process", "two processes"])
+PARALLEL = pytest.mark.parametrize(
+    "parallel",
+    [pytest.param([], id="one process"), pytest.param(["-n", "2"], id="two processes", marks=pytest.mark.programs)],
+)
+RINGS = """
+import pytest
+
+def test_first(): pass
+
+@pytest.mark.programs
+def test_second(): pass
+
+@pytest.mark.needs("rsync")
+def test_needs(): pass
+
+@pytest.mark.soak
+@pytest.mark.programs
+def test_long(): pass
+"""
 
 
 @PARALLEL
@@ -54,6 +72,36 @@ def test_tests_on_demand_are_left_out_and_counted(run: Run, parallel: list[str])
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "2 passed" in done.stdout
     assert "left out: 1 marked soak (make soak)" in done.stdout
+
+
+@PARALLEL
+@pytest.mark.parametrize(
+    "ring, others, left_out", [("one", 3, "2 of the second ring"), ("two", 2, "1 of the first ring (make test)")]
+)
+def test_a_run_takes_one_ring(run: Run, ring: str, others: int, left_out: str, parallel: list[str]) -> None:
+    """A run takes the tests of one ring and none on demand, and says how to get the others."""
+    done = run(RINGS, "--ring", ring, *parallel)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert f"{others} deselected" in done.stdout or parallel
+    assert f"left out: {left_out}" in done.stdout
+    assert "left out: 1 marked soak (make soak)" in done.stdout
+
+
+def test_a_file_is_taken_from_both_rings(run: Run, tmp_path: Path) -> None:
+    """Whoever names a file wants all of it but what is on demand."""
+    done = run(RINGS, str(tmp_path / "test_it.py"))
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "1 deselected" in done.stdout
+
+
+def test_a_case_declares_what_it_may_skip_for(run: Run) -> None:
+    """A case test that needs something is listed in expected_skips.toml, also where the machine has it."""
+    done = run(SUITE.replace("def test_case", '@pytest.mark.needs("rsync")\ndef test_case'))
+
+    assert pytest.ExitCode.USAGE_ERROR == done.returncode
+    assert "does not expect it to skip without rsync" in done.stderr
 
 
 @pytest.mark.parametrize("argument", ["-m soak", "test_it.py::test_long"])

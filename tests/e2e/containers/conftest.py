@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The first test waits for the images; nothing else here takes long."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.needs("docker"))
+            item.add_marker(pytest.mark.needs("docker", "git"))
             item.add_marker(pytest.mark.timeout(BUILD_SECONDS))
 
 

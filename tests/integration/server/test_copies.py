@@ -89,6 +89,7 @@ def test_sent_once(bench: Bench, content: bytes) -> None:
     assert [content] * 2 == [(bench.place / name).read_bytes() for name in ("one", "two")]
 
 
+@pytest.mark.needs("modes")
 def test_sent_once_and_unreadable(pair: Pair) -> None:
     """A staged file that is to be published without permission to read it is no source for a copy, and no trouble."""
     server = pair.server(prefix=without_override())

@@ -405,6 +405,7 @@ class TestIgnored:
         assert {"d", "d/sub", "d/x.o", "two"} == snapshot(bench.place).keys()
 
 
+@pytest.mark.needs("modes")
 def test_unwritable_directories(pair: Pair) -> None:
     """Directories of ours without write permission are no obstacle, and keep their modes."""
     server = pair.server(prefix=without_override())

@@ -1,7 +1,11 @@
 """A replica's directory that is moved aside while the server runs."""
 
+import pytest
+
 from tests.support.programs import Pair
 from tests.support.trees import build, look
+
+pytestmark = pytest.mark.programs
 
 
 def test_moved_root_is_not_written(pair: Pair) -> None:

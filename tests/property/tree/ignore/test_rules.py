@@ -45,6 +45,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(lines=st.lists(negatable, min_size=1, max_size=4))
+@pytest.mark.needs("git")
 def test_random_rules_ignore_what_git_ignores(repository: Repository, lines: list[bytes]) -> None:
     """Whatever the rules, we walk as git walks."""
     matches = IgnoreRules(parse(b"\n".join(lines))).matches

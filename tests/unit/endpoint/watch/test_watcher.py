@@ -347,6 +347,7 @@ class TestDirectories:
         assert listener.waits_for((b"/".join([name] * 30 + [b"f"]), CHANGED))
         assert watcher.watches == 31
 
+    @pytest.mark.needs("modes")
     def test_becomes_readable(self, source: Path) -> None:
         """A directory that may not be read is watched from the moment that its mode allows it."""
         (source / "d").mkdir(mode=0)

@@ -157,11 +157,13 @@ def ignored(rules: IgnoreRules, repository: Repository) -> set[RelPath]:
     ],
     ids=repr,
 )
+@pytest.mark.needs("git")
 def test_rules_ignore_what_git_ignores(lines: list[bytes], repository: Repository) -> None:
     """Each list of rules is asked of git too."""
     assert repository.ignored(lines) == ignored(IgnoreRules(parse(b"\n".join(lines))), repository)
 
 
+@pytest.mark.needs("git")
 def test_classes_are_those_of_git(tmp_path: Path) -> None:
     """Character classes hold the same bytes, of all 256 that can be a name."""
     names = [RelPath(bytes([byte])) for byte in range(1, 256) if bytes([byte]) not in (b"/", b".")]
