@@ -19,7 +19,7 @@ from tests.support.trees import Spec, build
 from tests.support.wire import AGENT, Wire
 
 BEFORE_LITERAL = ("delta", "dedup", "rename", "unchanged")
-ALL_CHOICES = {(choice.way.value, choice.reason.value) for choice in CHOICES}
+ALL_CHOICES = {(choice.strategy.value, choice.reason.value) for choice in CHOICES}
 NOT_HERE = {("whole", "not_offered"), ("rename", "same_content"), ("dedup", "same_file")}
 """What needs another server, or luck."""
 OVERHEAD = 24 * KIB

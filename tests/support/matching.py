@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.match.matcher import Effort, Matcher
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.from_wire import signature_from_wire
 from dirsync.delta.signature.packed import pack_checksums
-from dirsync.delta.signature.received import received_signature
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import XXH3, Strong
 from dirsync.limits import LIMITS, Limits
@@ -22,7 +23,7 @@ class Delta(NamedTuple):
     @property
     def literal_bytes(self) -> int:
         """What travels as it is."""
-        return sum(len(piece) for piece in self.pieces if not isinstance(piece, Copy | Zeros))
+        return sum(len(piece) for piece in self.pieces if not isinstance(piece, BlockRange | Zeros))
 
 
 def framed(content: bytes, lengths: Iterable[int]) -> Iterator[bytearray]:
@@ -40,8 +41,8 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
     result: list[Piece] = []
     for piece in pieces:
         match result[-1] if result else None, piece:
-            case Copy(first, count), Copy(following, more) if first + count == following:
-                result[-1] = Copy(first, count + more)
+            case BlockRange(first, count), BlockRange(following, more) if first + count == following:
+                result[-1] = BlockRange(first, count + more)
             case Zeros(length), Zeros(more):
                 result[-1] = Zeros(length + more)
             case bytes() as literal, bytes() | memoryview():
@@ -63,11 +64,11 @@ def signed(
     return signature
 
 
-def fetched(basis: bytes, block_size: int, ranges: list[Copy] | None = None) -> Signature:
+def fetched(basis: bytes, block_size: int, ranges: list[BlockRange] | None = None) -> Signature:
     """The signature that a server's checksums make."""
     wanted = [basis] if ranges is None else [basis[f * block_size : (f + n) * block_size] for f, n in ranges]
     packed = b"".join(pack_checksums(part, block_size) for part in wanted)
-    return received_signature(block_size, len(basis), packed, ranges)
+    return signature_from_wire(block_size, len(basis), packed, ranges)
 
 
 def fed(matcher: Matcher, target: bytes, lengths: Iterable[int] = ()) -> Iterator[Piece]:

@@ -8,7 +8,7 @@ import random
 
 from hypothesis import strategies as st
 
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256, XXH3
@@ -85,11 +85,11 @@ def limits(draw: st.DrawFn) -> Limits:
 
 
 @st.composite
-def ranges(draw: st.DrawFn, blocks: int) -> list[Copy]:
+def ranges(draw: st.DrawFn, blocks: int) -> list[BlockRange]:
     """Some of so many blocks."""
     borders = sorted(draw(st.sets(st.integers(0, blocks), max_size=8)))
     pairs = zip(borders[::2], borders[1::2], strict=False)
-    return [Copy(start, end - start) for start, end in pairs]
+    return [BlockRange(start, end - start) for start, end in pairs]
 
 
 @st.composite

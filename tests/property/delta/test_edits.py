@@ -5,9 +5,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.delta.patch import patch
 from dirsync.limits import Limits
 from tests.support.matching import Delta, delta_of, fetched, signed
+from tests.support.patch import patch
 
 SIZE = 64
 """Of a block, in bytes."""

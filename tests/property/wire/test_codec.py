@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dirsync.delta.pieces import Copy, Piece
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Piece
 from dirsync.errors import RemoteError
 from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
@@ -170,7 +171,7 @@ def test_data(number: int, literal: bytes, compression: Compression) -> None:
     assert saved > 0 or compression is Compression.NONE or len(literal) < 5000
 
 
-@given(number=numbers, said=deltas | st.just([Copy(7, 1)] * 1000), compression=compressions)
+@given(number=numbers, said=deltas | st.just([BlockRange(7, 1)] * 1000), compression=compressions)
 def test_delta(number: int, said: list[Piece], compression: Compression) -> None:
     """A delta frame arrives as it was, compressed only where that is shorter."""
     raw, saved = push.encode_delta(number, said, compression)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.errors import InvalidMessage, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import MAX_SIZE
 from dirsync.wire.signature import (
-    CHECKSUMS_SIZE,
-    BlockRange,
     SignaturePage,
     SignatureRequest,
     check_signature_pages,

@@ -4,7 +4,9 @@ from itertools import accumulate
 
 from hypothesis import strategies as st
 
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Piece, Zeros
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
 from dirsync.tree.location import Location
@@ -12,13 +14,14 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Attributes
 from dirsync.wire import agent, replica, session
 from dirsync.wire.compression import Compression
 from dirsync.wire.entries import MAX_SIZE
 from dirsync.wire.push import messages as push
 from dirsync.wire.push import results
-from dirsync.wire.signature import CHECKSUMS_SIZE, BlockRange, SignaturePage, SignatureRequest
+from dirsync.wire.signature import SignaturePage, SignatureRequest
 
 names = st.binary(min_size=1, max_size=12).filter(lambda name: name not in (b".", b"..") and not {0, 47} & set(name))
 paths = st.lists(names, min_size=1, max_size=4).map(lambda some: RelPath(b"/".join(some)))
@@ -102,7 +105,7 @@ opened = st.builds(
     digests,
     counts,
     st.frozensets(names, max_size=3),
-    st.frozensets(st.integers(0, 9)),
+    st.frozensets(st.sampled_from(Strategy)),
     st.frozensets(st.sampled_from(Compression)),
     st.integers(0, LIMITS.max_message_bytes),
     counts,
@@ -164,7 +167,7 @@ begins = st.builds(
     bases,
 )
 copies = st.builds(
-    lambda first, count: Copy(first, min(count, MAX_SIZE - first)), block_numbers, st.integers(1, MAX_SIZE)
+    lambda first, count: BlockRange(first, min(count, MAX_SIZE - first)), block_numbers, st.integers(1, MAX_SIZE)
 )
 pieces: st.SearchStrategy[Piece] = (
     st.binary(min_size=1, max_size=60) | copies | st.builds(Zeros, st.integers(1, MAX_SIZE))

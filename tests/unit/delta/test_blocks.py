@@ -54,7 +54,7 @@ def test_a_span_ends_with_the_file(first: int, count: int, expected: tuple[int, 
 
 def test_those_who_only_copy_need_no_numpy() -> None:
     """A sync that finds nothing to do, and a server that only rebuilds and signs, do not pay for the import."""
-    light = "import dirsync.delta.blocks, dirsync.delta.pieces, dirsync.delta.patch, dirsync.delta.signature.packed"
+    light = "import dirsync.delta.blocks, dirsync.delta.pieces, dirsync.delta.signature.packed"
     program = f"{light}; import sys; print(sorted(sys.modules.keys() & {{'numpy', 'xxhash'}}))"
 
     assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"

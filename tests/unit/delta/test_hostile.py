@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from dirsync.delta.patch import patch
-from dirsync.delta.pieces import Copy, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Zeros
 from dirsync.delta.signature.signature import Signature
 from dirsync.limits import LIMITS
 from tests.support.matching import Delta, collide_blocks, delta_of, fetched, signed
+from tests.support.patch import patch
 
 B = 1024
 COLLIDING = collide_blocks(4096, B)
@@ -66,8 +67,8 @@ def test_one_collision_does_not_hide_a_block() -> None:
     basis = b"".join(COLLIDING[:few]) + rest
     moved = b"".join(b"x" * 10 + COLLIDING[number] for number in range(few - 1, -1, -1))
 
-    assert [Copy(n, 1) for n in range(few - 1, -1, -1)] == [
-        piece for piece in bounded(basis, signed(basis, B), moved).pieces if isinstance(piece, Copy)
+    assert [BlockRange(n, 1) for n in range(few - 1, -1, -1)] == [
+        piece for piece in bounded(basis, signed(basis, B), moved).pieces if isinstance(piece, BlockRange)
     ]
 
 
@@ -122,6 +123,6 @@ def test_a_signature_of_lies() -> None:
     for lie in (fetched(target[:B] * 1024, B), fetched(bytes(1024 * B), B), fetched(target[::-1], B)):
         delta = delta_of(lie, target)
 
-        assert all(sum(piece) <= 1024 for piece in delta.pieces if isinstance(piece, Copy))
+        assert all(sum(piece) <= 1024 for piece in delta.pieces if isinstance(piece, BlockRange))
         assert delta.effort.searched_bytes <= len(target)
         assert (delta.effort.failed_checks - 1) * 2048 <= LIMITS.failed_check_share * len(target)

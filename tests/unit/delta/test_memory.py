@@ -9,8 +9,8 @@ import pytest
 
 from dirsync.delta.match.matcher import Matcher
 from dirsync.delta.signature.builder import SignatureBuilder
-from dirsync.delta.signature.packed import ROW_BYTES
-from dirsync.delta.signature.received import received_signature
+from dirsync.delta.signature.from_wire import signature_from_wire
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.limits import LIMITS
@@ -36,8 +36,8 @@ def peak() -> float:
 @pytest.mark.usefixtures("traced")
 def test_the_largest_signature_of_a_server() -> None:
     """All of its checksums, what finds them, and a matcher that searches: less than 40 MiB."""
-    packed = np.random.default_rng(1).bytes(ROW_BYTES * LIMITS.max_blocks)
-    matcher = Matcher(received_signature(4096, 4096 * LIMITS.max_blocks, packed))
+    packed = np.random.default_rng(1).bytes(CHECKSUMS_SIZE * LIMITS.max_blocks)
+    matcher = Matcher(signature_from_wire(4096, 4096 * LIMITS.max_blocks, packed))
     for _ in range(4):
         matcher.feed(FRAME)
 

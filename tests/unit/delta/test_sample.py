@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.sample import sample_blocks, similarity
 from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import SHA256, XXH3
@@ -22,7 +22,7 @@ SHIFTED = (
 SWAPPED = BASIS[HALF:] + BASIS[:HALF]
 
 COMPLETE = signed(BASIS, B, stride=4)
-SAMPLED = fetched(BASIS, B, [Copy(block, 1) for block in sample_blocks(1001)])
+SAMPLED = fetched(BASIS, B, [BlockRange(block, 1) for block in sample_blocks(1001)])
 
 
 def estimated(signature: Signature, target: bytes) -> float:
@@ -79,7 +79,7 @@ def test_what_is_read_is_bounded(strong: object, partial: bool, block_size: int)
     size = LIMITS.max_blocks * block_size
     rows = LIMITS.sample_blocks if partial else LIMITS.max_blocks
     kind = SHA256 if strong is SHA256 else XXH3
-    ranges = [Copy(block, 1) for block in sample_blocks(LIMITS.max_blocks)] if partial else None
+    ranges = [BlockRange(block, 1) for block in sample_blocks(LIMITS.max_blocks)] if partial else None
     strong_sums = np.frombuffer(random.Random(3).randbytes(kind.size * rows), sums_dtype(kind))
     stride = 1 if partial else 4
     weak_sums = np.arange(0, rows, stride, dtype=np.uint32)

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from dirsync.fs.failure import Vanished
-from dirsync.fs.names import strangers
+from dirsync.fs.names import untracked_paths
 from dirsync.fs.root import Root
 from tests.unit.fs.places import make, path_of, scanned
 
 
 def found(base: Path, root: Root, path: str, more: str = "") -> list[str]:
-    """The strangers below a path, after more was made."""
+    """The untracked paths below a path, after more was made."""
     tree = scanned(root)
     make(base, more)
-    return sorted(name.decode() for name in strangers(root, tree, path_of(path)))
+    return sorted(name.decode() for name in untracked_paths(root, tree, path_of(path)))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def found(base: Path, root: Root, path: str, more: str = "") -> list[str]:
     ],
     ids=["none", "file", "deep", "link"],
 )
-def test_strangers(tmp_path: Path, more: str, expected: list[str]) -> None:
+def test_untracked_paths(tmp_path: Path, more: str, expected: list[str]) -> None:
     """Whatever they are, at any depth; of a directory only its own name, and none from elsewhere."""
     make(tmp_path, "d/a=1 d/sub/b=2 d/empty/ other=3")
     with Root.open(tmp_path) as root:
@@ -50,4 +50,4 @@ def test_directory_became_a_link(tmp_path: Path) -> None:
         (tmp_path / "d/sub").rename(tmp_path / "gone")
         (tmp_path / "d/sub").symlink_to(tmp_path / "elsewhere")
         with pytest.raises(Vanished, match="d/sub is no directory any more"):
-            list(strangers(root, tree, path_of("d")))
+            list(untracked_paths(root, tree, path_of("d")))

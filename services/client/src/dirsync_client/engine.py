@@ -25,8 +25,8 @@ from dirsync.tree.diff import diff
 from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
+from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
-from dirsync.wire.strategy import Strategy
 from dirsync_client.mailbox import Inbox, Mail, Post
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.cycle import Cycle

@@ -1,4 +1,4 @@
-"""Whether a file still is what a signature says, in the time of reading it up to the first difference."""
+"""Checking whether a file still matches a signature, reading it only up to the first difference."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,13 @@ from dirsync.delta.signature.signature import Signature
 
 
 def differs(signature: Signature, frames: Iterable[bytes]) -> bool:
-    """Whether content differs from the basis of a complete signature; stops reading where it first does.
+    """Whether content differs from the basis of a complete signature; stops reading at the first difference.
 
-    That it does not is as good as the signature's strong checksum: whoever needs proof hashes the whole.
+    The answer "no" is as reliable as the signature's strong checksum. A caller that needs proof hashes the whole file.
 
     Args:
         signature: of the basis.
-        frames: the content, in frames that are a multiple of the block size long, but for the last.
+        frames: the content, in frames whose length is a multiple of the block size, except the last.
     """
     block, size, block_size = 0, 0, signature.block_size
     for frame in frames:

@@ -1,4 +1,4 @@
-"""The weak checksum, exact Adler-32 (RFC 1950, section 8.2), of every offset of a window at once.
+"""Computing the weak checksum, exact Adler-32 (RFC 1950, section 8.2), for every offset of a window at once.
 
 With x for the bytes and L for the block size, Adler-32 of the block at offset k is ``B_k << 16 | A_k``, where
 
@@ -6,8 +6,8 @@ With x for the bytes and L for the block size, Adler-32 of the block at offset k
     B_k = L + (L x_k + (L-1) x_{k+1} + ... + x_{k+L-1})  mod 65521
 
 Without the 1, the L and the modulus, both are running sums: A grows by ``x_{k+L} - x_k``, then B by ``A - L x_k``. They
-are added up in machine words that wrap. That is exact, because every true value fits into the word: below 2^32 for
-blocks of up to 5,803 bytes (the bound behind zlib's NMAX), and below 2^56 for blocks of 16 MiB.
+are accumulated in machine words that wrap. The result is exact, because every true value fits into the word: below 2^32
+for blocks of up to 5,803 bytes (the bound behind zlib's NMAX), and below 2^56 for blocks of 16 MiB.
 """
 
 import zlib
@@ -20,10 +20,10 @@ MODULUS: Final = 65521
 """The largest prime below 2^16."""
 
 _CHUNK: Final = 4096
-"""The first block's totals are taken this many bytes at a time: its terms need eight times its size in memory."""
+"""Totals of a block are computed this many bytes at a time: the terms need eight times that much memory."""
 
 Totals = tuple[int, int]
-"""Both sums of one block before the 1, the block size and the modulus come in."""
+"""Both sums of one block, without the 1, the block size and the modulus."""
 
 _Words = NDArray[np.uint32 | np.uint64]
 
@@ -34,7 +34,7 @@ def weak_sum(block: bytes | memoryview) -> int:
 
 
 def roll(weak: int, block_size: int, leaving: int, entering: int) -> int:
-    """The weak checksum one byte further on: a byte leaves at the front of the block, one enters at its end."""
+    """The weak checksum one byte further on: one byte leaves at the front, one enters at the end."""
     a = ((weak & 0xFFFF) - leaving + entering) % MODULUS
     b = ((weak >> 16) - block_size * leaving + a - 1) % MODULUS
     return b << 16 | a
@@ -53,7 +53,7 @@ def totals(block: memoryview) -> Totals:
 
 
 class Rolling:
-    """Weak checksums of all offsets of windows, in memory that is allocated once.
+    """Computes the weak checksums of all offsets of windows, in memory that is allocated once.
 
     Fresh arrays for each window cost four times as much as the arithmetic (the kernel clears their pages), and
     ``np.remainder`` is not vectorised while ``np.floor_divide`` and a multiplication are.
@@ -72,14 +72,14 @@ class Rolling:
         self._second: _Words = np.empty(offsets, words)
         self._sums = np.empty(offsets, np.uint32)
         self.last: Totals = (0, 0)
-        """The totals of the last offset of the last window; a window that starts there need not compute them."""
+        """The totals of the last offset of the last window; a window that starts there does not compute them again."""
 
     def sums(self, window: memoryview, start: Totals | None = None) -> NDArray[np.uint32]:
         """The weak checksum of the block at each offset of ``window`` that has a whole block.
 
         Args:
             window: at least one block long.
-            start: the totals of the first block, where they are known.
+            start: the totals of the first block, if known.
 
         Returns:
             One checksum for each offset, in memory that the next call overwrites.
@@ -118,7 +118,7 @@ def _reduce(values: _Words, spare: _Words) -> None:
 
 
 def weak_sums(window: bytes | memoryview, block_size: int) -> NDArray[np.uint32]:
-    """The weak checksum of the block at each offset of a window, in an array of its own; none where no block fits."""
+    """The weak checksum of the block at each offset of a window, in a new array; empty if no block fits."""
     if len(window) < block_size:
         return np.empty(0, np.uint32)
     return Rolling(block_size, len(window) - block_size + 1).sums(memoryview(window))

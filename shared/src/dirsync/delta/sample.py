@@ -1,33 +1,34 @@
-"""Sampling: how much of a target a delta would find, before anybody searches for it.
+"""Estimating how much of a target a delta would find, before computing it.
 
-A few blocks are looked for where they would be if nothing had moved, where they would be if something had been put in
-or taken out before them, and some in windows at all offsets. That takes some milliseconds for a file of any size.
+A few blocks are compared where they would be if nothing had moved, and where they would be if content had been inserted
+or removed before them; some are searched for in windows at all offsets. This takes some milliseconds for a file of any
+size.
 """
 
 from collections.abc import Callable
 
 from dirsync.delta.match.search import Search
-from dirsync.delta.match.target_buffer import Tape
+from dirsync.delta.match.target_buffer import TargetBuffer
 from dirsync.delta.signature.signature import Signature
 from dirsync.limits import LIMITS, Limits
 
 Read = Callable[[int, int], bytes]
-"""Offset and length, in bytes, to what the target has there; shorter at its end."""
+"""Reads the target: from offset and length, in bytes, to the content; shorter at the end."""
 
 
 def sample_blocks(block_count: int, wanted: int = LIMITS.sample_blocks) -> list[int]:
-    """At most ``wanted`` blocks of a file that has so many, ascending, one from each of as many equal stretches.
+    """Choose at most ``wanted`` of so many blocks, ascending, one from each of ``wanted`` equal ranges.
 
-    Where in its stretch a block is differs from one to the next, so that content with a period is not sampled in step
-    with it; but it is the same every time.
+    The place within the range differs from one range to the next, so that periodic content is not sampled in step with
+    its period. The choice is the same every time.
     """
     if block_count <= wanted:
         return list(range(block_count))
     picked = []
-    for stretch in range(wanted):
-        start, end = stretch * block_count // wanted, (stretch + 1) * block_count // wanted
-        # Multiples of the golden ratio, modulo 1, are spread as evenly as can be (Knuth, volume 3, 6.4).
-        picked.append(start + ((stretch * 0x9E3779B1) % (1 << 32)) * (end - start) // (1 << 32))
+    for part in range(wanted):
+        start, end = part * block_count // wanted, (part + 1) * block_count // wanted
+        # Multiples of the golden ratio, modulo 1, are distributed most evenly (Knuth, volume 3, 6.4).
+        picked.append(start + ((part * 0x9E3779B1) % (1 << 32)) * (end - start) // (1 << 32))
     return picked
 
 
@@ -35,8 +36,8 @@ def similarity(signature: Signature, read: Read, size: int, limits: Limits = LIM
     """The estimated part, 0 to 1, of a target of ``size`` bytes that is in the basis of a signature.
 
     Args:
-        signature: a complete one; or a partial one of which, at best, :func:`sample_blocks` are known, which tells less
-            about content that moved far.
+        signature: a complete one; or a partial one in which :func:`sample_blocks` are known, which tells less about
+            content that moved far.
         read: reads the target.
         size: of the target, in bytes.
         limits: the bounds in force.
@@ -46,7 +47,7 @@ def similarity(signature: Signature, read: Read, size: int, limits: Limits = LIM
 
 
 class _Sample:
-    """One question: what of this target is in the basis of this signature?"""
+    """One estimate for one target and one signature."""
 
     def __init__(self, signature: Signature, read: Read, size: int, limits: Limits) -> None:
         self._signature = signature
@@ -56,17 +57,17 @@ class _Sample:
         self._block = signature.block_size
         self._blocks = max(1, min(limits.sample_blocks, limits.sample_bytes // (2 * self._block)))
         self._shift = signature.size - size
-        """How much further from the start of the basis content is whose distance to the end is the same."""
+        """How much further content is from the start of the basis if its distance to the end is the same."""
 
     def of_target(self) -> float:
-        """Look for blocks of the target in the basis."""
+        """Estimate by looking for blocks of the target in the basis."""
         picked = sample_blocks(self._size // self._block, self._blocks)
         missed = [block for block in picked if not self._in_place(block) and not self._from_end(block)]
-        # So many offsets have one block with a weak checksum if they are of a stretch that moved, and hardly any else.
+        # This many offsets of a part that moved contain one block with a weak checksum; other parts hardly any.
         return self._estimate(len(picked), missed, self._signature.stride * self._block)
 
     def of_basis(self) -> float:
-        """Look for the known blocks of the basis in the target."""
+        """Estimate by looking for the known blocks of the basis in the target."""
         signature = self._signature
         rows = sum(known.count for known in signature.ranges)
         picked = [signature.block(row) for row in sample_blocks(rows, self._blocks)]
@@ -80,7 +81,7 @@ class _Sample:
         return min(1.0, found * signature.size / self._size) if self._size else 0.0
 
     def _estimate(self, picked: int, missed: list[int], reach: int) -> float:
-        """What part was found, if of the others as many have moved as windows of ``reach`` offsets have some block."""
+        """The part found in place, and elsewhere as often as windows of ``reach`` offsets at missed blocks have one."""
         if not picked:
             return 0.0
         tried = min(self._limits.sample_windows, self._limits.sample_search_bytes // reach)
@@ -93,7 +94,7 @@ class _Sample:
         return self._is(block, block * self._block)
 
     def _from_end(self, block: int) -> bool:
-        """Whether the target is, about there, as far from its end as in the basis."""
+        """Whether a block of the target is as far from the end as it was."""
         wanted = -(-(block * self._block + self._shift) // self._block)
         return self._is(wanted, wanted * self._block - self._shift)
 
@@ -105,23 +106,23 @@ class _Sample:
         return wanted is not None and wanted == self._signature.strong.digest(self._read(offset, self._block))
 
     def _window(self, middle: int, reach: int) -> tuple[int, int]:
-        """The offsets, first and end, that are searched about ``middle``."""
+        """The offsets around ``middle`` to search: first and end."""
         last = max(0, self._size - self._block + 1)
         start = min(max(0, middle - reach // 2), max(0, last - reach))
         return start, min(start + reach, last)
 
     def _search(self, windows: list[tuple[int, int]]) -> int:
-        """How many windows have some block of the basis."""
+        """How many windows contain some block of the basis."""
         if not windows or not len(self._signature.lookup):
             return 0
-        tape = Tape()
-        search = Search(self._signature, tape, self._limits)
+        buffer = TargetBuffer()
+        search = Search(self._signature, buffer, self._limits)
         hits = 0
         for start, end in windows:
-            at = tape.end
-            tape.release(at)
-            tape.keep()
-            tape.append(memoryview(self._read(start, end - start + self._block - 1)))
-            offsets = tape.end - at - self._block + 1
+            at = buffer.end
+            buffer.release(at)
+            buffer.keep()
+            buffer.append(memoryview(self._read(start, end - start + self._block - 1)))
+            offsets = buffer.end - at - self._block + 1
             hits += offsets > 0 and search.find(at, at + offsets, 0, offsets) is not None
         return hits

@@ -1,7 +1,8 @@
-"""Strong checksums: what decides whether two blocks are equal. Never truncated, wherever they come from.
+"""Strong checksums, which decide whether two blocks are equal. They are never truncated.
 
-SHA-256 is the one that both sides speak. XXH3 in 128 bits is for what a client remembers by itself: several times as
-fast, and good against accidents. Nobody has to trust it, because the digest of the whole file decides at the server.
+SHA-256 is used between client and server. XXH3 with 128 bits is used for what a client keeps for itself: it is several
+times as fast and detects accidental changes. It need not be trusted, because the server checks the digest of the whole
+file.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ import xxhash
 class Strong(NamedTuple):
     """A strong checksum: its name, its length in bytes, and the function from bytes to it.
 
-    ``slow`` says that an Adler-32 costs less, so that asking the weak checksum first pays.
+    ``slow`` means that an Adler-32 costs less, so that it pays to compare the weak checksum first.
     """
 
     name: str

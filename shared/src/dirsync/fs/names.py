@@ -9,7 +9,7 @@ from dirsync.tree.path import RelPath, join
 from dirsync.tree.tree import Directory, Tree
 
 
-def strangers(root: Root, tree: Tree, path: RelPath) -> Iterator[RelPath]:
+def untracked_paths(root: Root, tree: Tree, path: RelPath) -> Iterator[RelPath]:
     """Paths below the directory at ``path`` that are on disk and not in the tree; not what is below those.
 
     Raises:

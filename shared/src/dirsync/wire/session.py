@@ -9,6 +9,7 @@ from dirsync.tree.entry import Entry
 from dirsync.tree.location import MAX_DIRECTORIES, Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, escape, parse_name, parse_path
+from dirsync.tree.strategy import Strategy
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression
 from dirsync.wire.entries import UnknownKind, decode_entry, decode_options, encode_entry, encode_options
@@ -21,6 +22,15 @@ MAX_IDENTIFIER_CHARACTERS = 128
 """Longest namespace, client id or instance id."""
 MAX_LISTED_DIRECTORIES = 10_000
 """Directories that one call may list."""
+
+_STRATEGY_NUMBERS = {
+    Strategy.WHOLE: pb.STRATEGY_WHOLE,
+    Strategy.DELTA: pb.STRATEGY_DELTA,
+    Strategy.DEDUP: pb.STRATEGY_DEDUP,
+    Strategy.RENAME: pb.STRATEGY_RENAME,
+    Strategy.METADATA: pb.STRATEGY_METADATA,
+}
+_STRATEGIES: dict[int, Strategy] = {number: strategy for strategy, number in _STRATEGY_NUMBERS.items()}
 
 
 class OpenRequest(NamedTuple):
@@ -46,7 +56,7 @@ class Opened(NamedTuple):
     root_digest: bytes
     entries: int
     reserved_names: frozenset[bytes]
-    strategies: frozenset[int]
+    strategies: frozenset[Strategy]
     compressions: frozenset[Compression]
     max_message_bytes: int
     max_file_bytes: int
@@ -125,7 +135,7 @@ def encode_opened(opened: Opened) -> bytes:
         root_digest=opened.root_digest,
         entries=opened.entries,
         reserved_names=sorted(opened.reserved_names),
-        strategies=sorted(opened.strategies),  # type: ignore[arg-type]  # numbers, so that unknown ones survive
+        strategies=sorted(_STRATEGY_NUMBERS[strategy] for strategy in opened.strategies),
         compressions=sorted(opened.compressions),  # type: ignore[arg-type]
         max_message_bytes=opened.max_message_bytes,
         max_file_bytes=opened.max_file_bytes,
@@ -151,7 +161,7 @@ def decode_opened(raw: bytes) -> Opened:
         root_digest=message.root_digest,
         entries=message.entries,
         reserved_names=frozenset(parse_name(name) for name in message.reserved_names[:16]),
-        strategies=frozenset(message.strategies),
+        strategies=frozenset(_STRATEGIES[number] for number in message.strategies if number in _STRATEGIES),
         compressions=frozenset(Compression(c) for c in message.compressions if c in known),
         max_message_bytes=min(message.max_message_bytes, LIMITS.max_message_bytes),
         max_file_bytes=message.max_file_bytes,

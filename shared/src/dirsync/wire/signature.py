@@ -7,7 +7,8 @@ bytes, never correctness, because the whole file's SHA-256 decides at the end.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.delta.blocks import block_count
+from dirsync.delta.blocks import BlockRange, block_count
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
@@ -16,17 +17,7 @@ from dirsync.wire.parse import parse
 from dirsync.wire.push.frames import check_block_size, check_content_digest
 from dirsync.wire.session import check_session_id
 
-CHECKSUMS_SIZE = 36
-"""Bytes of one block's checksums: Adler-32 (RFC 1950), little-endian, then SHA-256."""
-
 _PAGE_BLOCKS = LIMITS.signature_bytes // CHECKSUMS_SIZE
-
-
-class BlockRange(NamedTuple):
-    """``count`` blocks from block ``first`` on; count is at least 1."""
-
-    first: int
-    count: int  # type: ignore[assignment]  # nobody counts occurrences in a range
 
 
 class SignatureRequest(NamedTuple):

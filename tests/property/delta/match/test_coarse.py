@@ -6,14 +6,14 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dirsync.delta.blocks import block_count
+from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.match.coarse import Found, Gap, Outline, Span, wanted_blocks
 from dirsync.delta.match.matcher import Matcher
-from dirsync.delta.patch import patch
-from dirsync.delta.pieces import Copy, Piece
+from dirsync.delta.pieces import Piece
 from dirsync.limits import Limits
 from tests.property.delta import edited
 from tests.support.matching import fed, fetched, merged
+from tests.support.patch import patch
 
 
 def outlined(basis: bytes, target: bytes, block_size: int, limits: Limits) -> list[Span]:
@@ -74,4 +74,7 @@ def test_equal_content_asks_for_nothing() -> None:
     """Where the coarse pass finds everything there is no second one."""
     spans = outlined(BASIS, BASIS, 16, Limits(min_block_size=1))
 
-    assert ([Copy(0, 1000)], []) == ([span.piece for span in spans if isinstance(span, Found)], wanted_blocks(spans))
+    assert ([BlockRange(0, 1000)], []) == (
+        [span.piece for span in spans if isinstance(span, Found)],
+        wanted_blocks(spans),
+    )

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.delta.match.literals import split_zeros, trailing_zeros
-from dirsync.delta.patch import patch
 from dirsync.delta.pieces import Zeros
 from tests.support.matching import merged
+from tests.support.patch import patch
 
 contents = st.lists(st.binary(max_size=9) | st.integers(0, 40).map(bytes), max_size=8).map(b"".join)
 

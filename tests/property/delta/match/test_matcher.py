@@ -3,11 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.delta.patch import patch
-from dirsync.delta.pieces import Copy, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Zeros
 from dirsync.limits import Limits
 from tests.property.delta import edited
 from tests.support.matching import delta_of, signed
+from tests.support.patch import patch
 
 
 @given(st.data(), edited.contents(), edited.block_sizes, edited.limits())
@@ -60,7 +61,7 @@ def test_pieces_are_what_they_promise(data: st.DataObject, basis: bytes, block_s
     limits = Limits(min_block_size=1, min_zero_run=100)
     for piece in delta_of(signature, target, limits=limits).pieces:
         match piece:
-            case Copy(first, count):
+            case BlockRange(first, count):
                 assert count >= 1
                 assert None not in [signature.row(block) for block in range(first, first + count)]
             case Zeros(length):

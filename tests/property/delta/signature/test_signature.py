@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.pieces import Copy, DeltaError
-from dirsync.delta.signature.packed import ROW_BYTES, pack_checksums
-from dirsync.delta.signature.received import received_signature
+from dirsync.delta.blocks import BlockRange, block_count
+from dirsync.delta.pieces import DeltaError
+from dirsync.delta.signature.from_wire import signature_from_wire
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE, pack_checksums
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import SHA256, XXH3
@@ -103,24 +103,24 @@ def test_any_bytes_are_a_signature_or_none(stored: bytes) -> None:
 def test_checksums_that_do_not_fit_the_size_are_refused(size: int, block_size: int, more: int) -> None:
     """A server has to send as many checksums as the basis has blocks."""
     blocks = block_count(size, block_size)
-    packed = bytes(max(0, ROW_BYTES * blocks + more))
-    if len(packed) == ROW_BYTES * blocks:
-        assert blocks == received_signature(block_size, size, packed).count
+    packed = bytes(max(0, CHECKSUMS_SIZE * blocks + more))
+    if len(packed) == CHECKSUMS_SIZE * blocks:
+        assert blocks == signature_from_wire(block_size, size, packed).count
     else:
         with pytest.raises(DeltaError):
-            received_signature(block_size, size, packed)
+            signature_from_wire(block_size, size, packed)
 
 
-@given(st.lists(st.builds(Copy, st.integers(-1, 12), st.integers(-1, 12)), max_size=4))
+@given(st.lists(st.builds(BlockRange, st.integers(-1, 12), st.integers(-1, 12)), max_size=4))
 @pytest.mark.case("J01")
-def test_ranges_that_a_basis_has_not_are_refused(ranges: list[Copy]) -> None:
+def test_ranges_that_a_basis_has_not_are_refused(ranges: list[BlockRange]) -> None:
     """Ranges of checksums ascend, do not overlap, and are in the basis."""
     numbers = [block for first, count in ranges for block in range(first, first + count)]
     sound = numbers == sorted(set(numbers)) and all(0 <= block < 10 for block in numbers)
     sound = sound and all(count > 0 for _, count in ranges)
     packed = pack_checksums(bytes(64 * max(0, sum(count for _, count in ranges))), 64)
     if sound:
-        assert numbers == [b for b in range(10) if received_signature(64, 640, packed, ranges).row(b) is not None]
+        assert numbers == [b for b in range(10) if signature_from_wire(64, 640, packed, ranges).row(b) is not None]
     else:
         with pytest.raises(DeltaError):
-            received_signature(64, 640, packed, ranges)
+            signature_from_wire(64, 640, packed, ranges)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Piece, Zeros
 from dirsync.errors import InvalidMessage
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
@@ -38,11 +39,11 @@ def possible(piece: Said) -> bool:
             return False
 
 
-def content(some: Iterable[Piece]) -> list[bytes | Copy | Zeros]:
+def content(some: Iterable[Piece]) -> list[bytes | BlockRange | Zeros]:
     """The pieces with neighbouring literals joined: what they are, however they were cut."""
-    joined: list[bytes | Copy | Zeros] = []
+    joined: list[bytes | BlockRange | Zeros] = []
     for piece in some:
-        if isinstance(piece, Copy | Zeros):
+        if isinstance(piece, BlockRange | Zeros):
             joined.append(piece)
         elif joined and isinstance(joined[-1], bytes):
             joined[-1] += bytes(piece)
@@ -81,7 +82,7 @@ def test_frames(said: list[Piece]) -> None:
 
 
 PIECES: dict[str, tuple[Piece, int]] = {
-    "copies": (Copy(MAX_SIZE - 1, 1), 40_000),
+    "copies": (BlockRange(MAX_SIZE - 1, 1), 40_000),
     "zeros": (Zeros(MAX_SIZE), 40_000),
     "bytes": (b"x", 40_000),
     "small": (b"x" * 127, 40_000),
@@ -109,7 +110,7 @@ def test_frames_are_given_early() -> None:
         nonlocal taken
         while True:
             taken += 1
-            yield Copy(taken, 1)
+            yield BlockRange(taken, 1)
 
     first = next(iter(delta_frames(endless())))
 

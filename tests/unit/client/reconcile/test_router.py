@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.packed import pack_checksums
 from dirsync.endpoint.source import Source, SourceOptions
@@ -19,9 +18,8 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import UNKNOWN, Entry, file_entry, pack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync.tree.tree import Tree
-from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.router import Router
 from dirsync_client.reconcile.ticket import Basis, Ticket
@@ -43,7 +41,7 @@ OTHER = random_bytes(SIZE, 2)
 class Bench:
     """A router between a source and what it knows of a replica."""
 
-    def __init__(self, place: Path, offered: frozenset[int] = frozenset(Strategy)) -> None:
+    def __init__(self, place: Path, offered: frozenset[Strategy] = frozenset(Strategy)) -> None:
         self.place = place / "source"
         self.place.mkdir(parents=True)
         (place / "state").mkdir()
@@ -104,7 +102,7 @@ class Bench:
         assert [ticket] == self.sent()
         return ticket
 
-    def _checksums(self, digest: bytes, block_size: int, ranges: Sequence[Copy]) -> Iterator[bytes]:
+    def _checksums(self, digest: bytes, block_size: int, ranges: Sequence[BlockRange]) -> Iterator[bytes]:
         content = self.known.get(digest)
         if content is None:
             raise NotFound("no such content")
@@ -138,7 +136,7 @@ class TestKnown:
         assert sent
         assert [ticket] == bench.sent()
         assert CopyContent(RelPath(b"b"), None, entry(OLD)) == ticket.operation
-        assert Choice(Way.DEDUP, Reason.KNOWN_CONTENT) == ticket.choice
+        assert Choice(Strategy.DEDUP, Reason.KNOWN_CONTENT) == ticket.choice
 
     def test_moved(self, bench: Bench) -> None:
         """Where the other name is about to leave, it is moved."""
@@ -147,7 +145,7 @@ class TestKnown:
         bench.send(ticket, leaving=RelPath(b"a"))
 
         assert Move(RelPath(b"b"), None, RelPath(b"a"), there) == ticket.operation
-        assert Choice(Way.RENAME, Reason.SAME_CONTENT) == ticket.choice
+        assert Choice(Strategy.RENAME, Reason.SAME_CONTENT) == ticket.choice
 
     def test_refused(self, bench: Bench) -> None:
         """What the server could not make goes whole, once; after that it is tried again."""
@@ -163,8 +161,8 @@ class TestKnown:
         bench.send(third)
 
         assert set() == again
-        assert Choice(Way.WHOLE, Reason.AFTER_MISMATCH) == second.choice
-        assert Choice(Way.DEDUP, Reason.KNOWN_CONTENT) == third.choice
+        assert Choice(Strategy.WHOLE, Reason.AFTER_MISMATCH) == second.choice
+        assert Choice(Strategy.DEDUP, Reason.KNOWN_CONTENT) == third.choice
 
     def test_read_first(self, bench: Bench) -> None:
         """A large file of which another one has the size is read before anything is decided; no other is."""
@@ -197,7 +195,7 @@ class TestOnItsWay:
 
         assert (True, False) == went
         assert {RelPath(b"b")} == waited
-        assert Way.DEDUP is third.choice.way
+        assert Strategy.DEDUP is third.choice.strategy
 
     def test_is_let_go(self, bench: Bench) -> None:
         """So they are where the first one fails."""
@@ -231,7 +229,7 @@ class TestDelta:
         bench.send(ticket)
         bench.wait(ticket)
 
-        assert Choice(Way.DELTA, Reason.SIMILAR) == ticket.choice
+        assert Choice(Strategy.DELTA, Reason.SIMILAR) == ticket.choice
         assert ticket.delta is not None
         assert Basis(old.digest, SIZE) == ticket.delta.basis
         assert [] == bench.asked
@@ -248,8 +246,8 @@ class TestDelta:
         bench.wait(other)
         count = block_count(SIZE, BLOCK)
 
-        assert Choice(Way.DELTA, Reason.SIMILAR) == ticket.choice
-        assert Choice(Way.WHOLE, Reason.DISSIMILAR) == other.choice
+        assert Choice(Strategy.DELTA, Reason.SIMILAR) == ticket.choice
+        assert Choice(Strategy.WHOLE, Reason.DISSIMILAR) == other.choice
         assert other.delta is None
         assert sum(blocks for _, blocks in bench.asked) < count
         assert sum(blocks for _, blocks in bench.asked) < sum(blocks for _, blocks in similar)
@@ -262,7 +260,7 @@ class TestDelta:
         bench.send(ticket)
         bench.wait(ticket)
 
-        assert Way.WHOLE is ticket.choice.way
+        assert Strategy.WHOLE is ticket.choice.strategy
         assert ticket.delta is None
 
     def test_from_a_former_name(self, bench: Bench) -> None:
@@ -272,7 +270,7 @@ class TestDelta:
         bench.send(ticket, origin=Basis(old.digest, SIZE))
         bench.wait(ticket)
 
-        assert Way.DELTA is ticket.choice.way
+        assert Strategy.DELTA is ticket.choice.strategy
         assert ticket.delta is not None
         assert old.digest == ticket.delta.basis.digest
 
@@ -286,7 +284,7 @@ class TestDelta:
         again = bench.ticket("a", EDITED, expected=old)
         bench.send(again)
 
-        assert Choice(Way.WHOLE, Reason.AFTER_MISMATCH) == again.choice
+        assert Choice(Strategy.WHOLE, Reason.AFTER_MISMATCH) == again.choice
 
 
 class TestPlain:
@@ -298,7 +296,7 @@ class TestPlain:
         bench.send(new)
         bench.send(small)
 
-        assert [Choice(Way.WHOLE, Reason.NEW), Choice(Way.WHOLE, Reason.SMALL)] == [new.choice, small.choice]
+        assert [Choice(Strategy.WHOLE, Reason.NEW), Choice(Strategy.WHOLE, Reason.SMALL)] == [new.choice, small.choice]
 
     def test_not_offered(self, tmp_path: Path) -> None:
         """A server that can only take whole files is sent whole files, and nothing is read for it."""
@@ -310,6 +308,6 @@ class TestPlain:
         reads = bench.router.reads_first(RelPath(b"b"), None, entry(OLD)._replace(digest=UNKNOWN), bench.replica)
         bench.close()
 
-        assert Choice(Way.WHOLE, Reason.NEW) == known.choice
-        assert Choice(Way.WHOLE, Reason.NOT_OFFERED) == edited.choice
+        assert Choice(Strategy.WHOLE, Reason.NEW) == known.choice
+        assert Choice(Strategy.WHOLE, Reason.NOT_OFFERED) == edited.choice
         assert not reads

@@ -5,14 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.match.matcher import Matcher
-from dirsync.delta.patch import patch
-from dirsync.delta.pieces import Copy, Zeros
+from dirsync.delta.pieces import Zeros
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256
 from dirsync.limits import LIMITS, Limits
 from tests.support.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed
+from tests.support.patch import patch
 
 B = 4096
 BASIS = random.Random(1).randbytes(100 * B + 100)
@@ -32,18 +33,20 @@ def test_equal_content_is_one_copy() -> None:
     """The whole basis, its short last block included, and nothing is searched."""
     delta = matched(BASIS)
 
-    assert [Copy(0, 101)] == delta.pieces
+    assert [BlockRange(0, 101)] == delta.pieces
     assert delta.effort.searched_bytes == 0
 
 
 def test_the_short_last_block_is_only_at_the_end() -> None:
     """What follows a former end in the target has its remainder before it as a literal."""
-    assert [Copy(0, 100), BASIS[-100:] + OTHER[:50]] == matched(BASIS + OTHER[:50]).pieces
+    assert [BlockRange(0, 100), BASIS[-100:] + OTHER[:50]] == matched(BASIS + OTHER[:50]).pieces
 
 
 def test_the_short_last_block_is_found_at_the_end() -> None:
     """The end of the basis is where the target ends, whatever was put in before it."""
-    assert [Copy(0, 100), OTHER[:5000], Copy(100, 1)] == matched(BASIS[:-100] + OTHER[:5000] + BASIS[-100:]).pieces
+    assert [BlockRange(0, 100), OTHER[:5000], BlockRange(100, 1)] == matched(
+        BASIS[:-100] + OTHER[:5000] + BASIS[-100:]
+    ).pieces
 
 
 def test_in_place_edits_are_not_searched() -> None:
@@ -61,7 +64,9 @@ def test_a_longer_edit_is_searched_for_what_moved_there() -> None:
     """Between what stayed, blocks that come from elsewhere are found."""
     target = BASIS[: 10 * B] + OTHER[:77] + BASIS[60 * B : 64 * B] + OTHER[: B - 77] + BASIS[15 * B :]
 
-    assert [Copy(0, 10), OTHER[:77], Copy(60, 4), OTHER[: B - 77], Copy(15, 86)] == matched(target).pieces
+    assert [BlockRange(0, 10), OTHER[:77], BlockRange(60, 4), OTHER[: B - 77], BlockRange(15, 86)] == matched(
+        target
+    ).pieces
 
 
 @pytest.mark.parametrize("signature", [SIGNATURE, fetched(BASIS, B), signed(BASIS, B, stride=4)])
@@ -86,7 +91,7 @@ def test_a_moved_stretch_is_found_in_a_sparse_signature() -> None:
     """Its first blocks, which no weak checksum tells, are found backwards from the one that one tells."""
     delta = delta_of(signed(BASIS, B, stride=4), OTHER[:777] + BASIS[9 * B : 30 * B])
 
-    assert [OTHER[:777], Copy(9, 21)] == delta.pieces
+    assert [OTHER[:777], BlockRange(9, 21)] == delta.pieces
 
 
 def test_zeros_are_a_number() -> None:
@@ -101,14 +106,14 @@ def test_zeros_of_the_basis_are_copied_in_step() -> None:
     """Where the basis has the same zeros in the same place they are part of the copy."""
     basis = BASIS[: 5 * B] + bytes(20 * B) + BASIS[5 * B :]
 
-    assert [Copy(0, 121)] == delta_of(signed(basis, B), basis).pieces
+    assert [BlockRange(0, 121)] == delta_of(signed(basis, B), basis).pieces
 
 
 def test_a_repeated_block_is_copied_again() -> None:
     """A block that the target repeats, and the basis does not, is a copy each time, without a search for each."""
     delta = matched(BASIS[:B] * 500 + BASIS[B : 2 * B])
 
-    assert [Copy(0, 1)] * 499 + [Copy(0, 2)] == delta.pieces
+    assert [BlockRange(0, 1)] * 499 + [BlockRange(0, 2)] == delta.pieces
     assert delta.effort.searched_bytes <= LIMITS.search_window_bytes
 
 
@@ -152,7 +157,7 @@ def test_pieces_come_as_soon_as_they_are_decided() -> None:
     """What is in step is put out with the frame that completes its block."""
     matcher = Matcher(SIGNATURE)
 
-    assert [[], [Copy(0, 1)], [Copy(1, 2)]] == [
+    assert [[], [BlockRange(0, 1)], [BlockRange(1, 2)]] == [
         matcher.feed(BASIS[:100]),
         matcher.feed(BASIS[100 : 2 * B - 1]),
         matcher.feed(BASIS[2 * B - 1 : 3 * B + 5]),
@@ -161,13 +166,13 @@ def test_pieces_come_as_soon_as_they_are_decided() -> None:
 
 def test_stretches_may_be_matched_one_after_another() -> None:
     """A matcher that is restarted goes on with another stretch, at the block that is said to come next."""
-    matcher = Matcher(fetched(BASIS, B, [Copy(10, 5), Copy(60, 5)]), expected=10)
+    matcher = Matcher(fetched(BASIS, B, [BlockRange(10, 5), BlockRange(60, 5)]), expected=10)
     first = merged(fed(matcher, BASIS[10 * B : 16 * B]))
     matcher.restart(60)
     second = merged(fed(matcher, BASIS[60 * B : 62 * B] + OTHER[:50] + BASIS[63 * B : 65 * B]))
 
-    assert [Copy(10, 5), BASIS[15 * B : 16 * B]] == first
-    assert [Copy(60, 2), OTHER[:50], Copy(63, 2)] == second
+    assert [BlockRange(10, 5), BASIS[15 * B : 16 * B]] == first
+    assert [BlockRange(60, 2), OTHER[:50], BlockRange(63, 2)] == second
 
 
 def test_nothing_is_hashed_twice() -> None:
@@ -184,7 +189,7 @@ def test_a_builder_that_gave_up_does_no_harm() -> None:
     builder = SignatureBuilder(B, limits=Limits(max_blocks=10))
     delta = delta_of(SIGNATURE, BASIS[: 50 * B] + OTHER[:B] + BASIS[51 * B :], lengths=[3 * B] * 20, builder=builder)
 
-    assert [Copy(0, 50), OTHER[:B], Copy(51, 50)] == delta.pieces
+    assert [BlockRange(0, 50), OTHER[:B], BlockRange(51, 50)] == delta.pieces
     assert builder.finish() is None
 
 
@@ -193,7 +198,7 @@ def test_of_equal_blocks_the_next_is_taken() -> None:
     cycle = BASIS[: 8 * B]
     target = cycle[: 3 * B] + OTHER[:50] + cycle[4 * B :] + OTHER[50:90] + cycle * 2
 
-    assert [Copy(0, 3), OTHER[:50], Copy(4, 4), OTHER[50:90], Copy(8, 16)] == delta_of(
+    assert [BlockRange(0, 3), OTHER[:50], BlockRange(4, 4), OTHER[50:90], BlockRange(8, 16)] == delta_of(
         signed(cycle * 5, B), target
     ).pieces
 
@@ -212,4 +217,4 @@ def test_content_of_hardly_a_block(basis: bytes, target: bytes) -> None:
     delta = delta_of(signed(basis, B), target)
 
     assert target == patch(basis, delta.pieces, B)
-    assert ([Copy(0, 1)] if target else []) == delta.pieces or basis != target
+    assert ([BlockRange(0, 1)] if target else []) == delta.pieces or basis != target

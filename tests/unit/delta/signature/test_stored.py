@@ -6,9 +6,9 @@ import zlib
 import numpy as np
 import pytest
 
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.signature.builder import SignatureBuilder
-from dirsync.delta.signature.packed import ROW_BYTES, pack_checksums
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE, pack_checksums
 from dirsync.delta.signature.signature import Signature, stride_for
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import XXH3
@@ -45,7 +45,7 @@ def test_exactly_as_many_blocks_as_allowed_are_one() -> None:
         signed(BASIS, 512, stride=2),
         signed(BASIS, 256, stride=4),
         fetched(BASIS, 512),
-        fetched(BASIS, 512, [Copy(0, 5)]),
+        fetched(BASIS, 512, [BlockRange(0, 5)]),
         signed(BASIS[:7000], 512, stride=4),
         signed(b"x" + BASIS, 512, stride=4),
     ],
@@ -82,7 +82,7 @@ def test_packed_checksums_are_those_of_the_protocol() -> None:
     """Adler-32 little-endian, then SHA-256; the last block may be short."""
     packed = pack_checksums(b"abc" * 100 + b"d", 300)
 
-    assert 2 * ROW_BYTES == len(packed)
+    assert 2 * CHECKSUMS_SIZE == len(packed)
     assert zlib.adler32(b"d").to_bytes(4, "little") == packed[36:40]
     assert "18ac3e7343f016890c510e93f935261169d9e3f565436429830faf0934f4f8e4" == packed[40:].hex()
 
@@ -90,7 +90,7 @@ def test_packed_checksums_are_those_of_the_protocol() -> None:
 def test_a_partial_signature_is_not_kept() -> None:
     """It would be taken for all there is to know."""
     with pytest.raises(ValueError, match="partial"):
-        dump_signature(fetched(BASIS, 512, [Copy(1, 2)]))
+        dump_signature(fetched(BASIS, 512, [BlockRange(1, 2)]))
 
 
 def test_a_stored_signature_of_too_many_blocks_is_none() -> None:

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange
 from dirsync.errors import LimitExceeded, RemoteError
 from dirsync.limits import LIMITS, MIB
 from dirsync.tree.path import RelPath
@@ -89,7 +89,7 @@ def test_whole_file_by_default() -> None:
 @pytest.mark.parametrize("compression", Compression)
 def test_number_of_pieces(compression: Compression) -> None:
     """A frame has so many pieces and no more, however small it was made."""
-    pieces = [Copy(1, 1)] * (MOST + 1)
+    pieces = [BlockRange(1, 1)] * (MOST + 1)
     most = decode_push(encode_delta(1, pieces[:MOST], compression)[0])
     with pytest.raises(LimitExceeded) as refused:
         decode_push(encode_delta(1, pieces, compression)[0])

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.clock import monotonic
-from dirsync.delta.blocks import span
-from dirsync.delta.pieces import Copy, Piece
+from dirsync.delta.blocks import BlockRange, span
+from dirsync.delta.pieces import Piece
 from dirsync.endpoint.source import Source
 from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.errors import DirsyncError
@@ -30,9 +30,8 @@ from dirsync.tree.guards import GuardPolicy, History, Hold
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.tree.strategy import Choice, Way
+from dirsync.tree.strategy import Choice, Strategy
 from dirsync.tree.tree import Tree
-from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.cycle import Cycle
 from dirsync_client.reconcile.moves import Moves
@@ -253,7 +252,7 @@ def _choice(ticket: Ticket) -> Choice | None:
 
 
 def _step(ticket: Ticket) -> Step:
-    undecided = ticket.choice.way is Way.DELTA and ticket.delta is None
+    undecided = ticket.choice.strategy is Strategy.DELTA and ticket.delta is None
     return Step(ticket.operation, _choice(ticket), ticket.literal_bytes, exact=not undecided)
 
 
@@ -273,7 +272,7 @@ def _apply(tree: Tree, ticket: Ticket) -> None:
 
 
 def _copied(pieces: Iterable[Piece], delta: Delta) -> int:
-    copies = (piece for piece in pieces if isinstance(piece, Copy))
+    copies = (piece for piece in pieces if isinstance(piece, BlockRange))
     return sum(span(*copy, delta.block_size, delta.basis.size)[1] for copy in copies)
 
 

@@ -73,7 +73,7 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
 def _describe(step: Step) -> PlannedOperation:
     operation, choice = step.operation, step.choice
     source = escape(operation.source) if isinstance(operation, Move) else ""
-    strategy, reason = ("", _why(operation)) if choice is None else (choice.way.value, choice.reason.value)
+    strategy, reason = ("", _why(operation)) if choice is None else (choice.strategy.value, choice.reason.value)
     if not step.exact:
         reason = FOUND_OUT_WHEN_SENT
     return PlannedOperation(_name(operation), escape(operation.path), source, strategy, reason, step.literal)

@@ -19,7 +19,7 @@ from dirsync.tree.entry import UNKNOWN, Entry, Kind
 from dirsync.tree.path import RelPath, ancestors
 from dirsync.tree.plan import CopyContent, Move, PutFile, needs_digest, operation
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.moves import Moves
 from dirsync_client.reconcile.removals import Removals, removal
@@ -103,7 +103,7 @@ class Dispatcher:
         if not (self._source.renames.moved or self._moves):
             return
         for step in self._moves.directories(self.replica, self.busy):
-            self.send(Ticket(step, None, since, Choice(Way.RENAME, Reason.SAME_FILE)))
+            self.send(Ticket(step, None, since, Choice(Strategy.RENAME, Reason.SAME_FILE)))
         self.again |= self._moves.dropped()
 
     def all(self, changes: Iterable[Change], since: float) -> None:
@@ -190,8 +190,8 @@ class Dispatcher:
         path = change.path
         move = self._moves.file(self.replica, path, self.busy)
         if move is not None and not self._apart(path):
-            way = Way.RENAME if isinstance(move, Move) else Way.DEDUP
-            self.send(Ticket(move, self._source.tree.record(path), since, Choice(way, Reason.SAME_FILE)))
+            strategy = Strategy.RENAME if isinstance(move, Move) else Strategy.DEDUP
+            self.send(Ticket(move, self._source.tree.record(path), since, Choice(strategy, Reason.SAME_FILE)))
             return
         if path in self._differs:
             self._differs.discard(path)

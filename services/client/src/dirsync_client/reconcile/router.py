@@ -10,9 +10,8 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync.tree.tree import Tree
-from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.ticket import Basis, Ticket
 from dirsync_client.transfer.delta_planner import Preparer
@@ -29,7 +28,7 @@ class Router:
     """One session's choices. The engine's thread only."""
 
     def __init__(
-        self, outbox: Outbox, preparer: Preparer, contents: Contents, glance: Glance, offered: frozenset[int]
+        self, outbox: Outbox, preparer: Preparer, contents: Contents, glance: Glance, offered: frozenset[Strategy]
     ) -> None:
         """``offered``: the strategies that the server understands."""
         self.contents = contents
@@ -91,9 +90,9 @@ class Router:
         self.contents.fill(replica)
         entry = operation.entry
         if operation.path in self._plain:
-            ticket.choice = Choice(Way.WHOLE, Reason.AFTER_MISMATCH)
+            ticket.choice = Choice(Strategy.WHOLE, Reason.AFTER_MISMATCH)
         elif entry.size <= LIMITS.inline_file_bytes:
-            ticket.choice = Choice(Way.WHOLE, Reason.SMALL)
+            ticket.choice = Choice(Strategy.WHOLE, Reason.SMALL)
         elif self._dedups and entry.digest != UNKNOWN and self.contents.has(entry.digest):
             self._reuse(ticket, operation, replica, leaving(entry.digest))
         elif self._may_be_on_its_way(look := self._glance(operation.path), entry):
@@ -106,7 +105,7 @@ class Router:
             if basis is not None and self._deltas:
                 self._preparer.add(ticket, basis)
                 return True
-            ticket.choice = Choice(Way.WHOLE, Reason.NEW if basis is None else Reason.NOT_OFFERED)
+            ticket.choice = Choice(Strategy.WHOLE, Reason.NEW if basis is None else Reason.NOT_OFFERED)
         self._outbox.add(ticket)
         return True
 
@@ -128,7 +127,7 @@ class Router:
         operation = ticket.operation
         if isinstance(operation, CopyContent):
             self.contents.refute(operation.entry.digest)
-        if ticket.choice.way in (Way.DEDUP, Way.DELTA):
+        if ticket.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
             self._plain.add(ticket.path)
         return self.dropped(ticket)
 
@@ -157,10 +156,10 @@ class Router:
             before = replica.get(source)
             assert before is not None
             ticket.operation = Move(path, expected, source, before)
-            ticket.choice = Choice(Way.RENAME, Reason.SAME_CONTENT)
+            ticket.choice = Choice(Strategy.RENAME, Reason.SAME_CONTENT)
         else:
             ticket.operation = CopyContent(path, expected, entry)
-            ticket.choice = Choice(Way.DEDUP, Reason.KNOWN_CONTENT)
+            ticket.choice = Choice(Strategy.DEDUP, Reason.KNOWN_CONTENT)
 
     def _may_be_on_its_way(self, look: bytes, entry: Entry) -> bool:
         """Whether a file is under way whose content may be this one.

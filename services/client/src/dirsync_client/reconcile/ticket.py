@@ -10,13 +10,13 @@ from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Operation, PutFile
 from dirsync.tree.problem import Problem
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder
     from dirsync.delta.signature.signature import Signature
 
-PLAIN = Choice(Way.WHOLE, Reason.NEW)
+PLAIN = Choice(Strategy.WHOLE, Reason.NEW)
 
 
 class Basis(NamedTuple):

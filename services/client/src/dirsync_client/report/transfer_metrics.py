@@ -13,7 +13,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.ticket import Ticket
 
 OPERATION_NAMES: dict[type, str] = {
@@ -26,7 +26,7 @@ OPERATION_NAMES: dict[type, str] = {
     CopyContent: "copy_content",
 }
 _MILLISECONDS = 1000
-METADATA = Choice(Way.METADATA, Reason.SAME_CONTENT)
+METADATA = Choice(Strategy.METADATA, Reason.SAME_CONTENT)
 
 
 @dataclass
@@ -118,13 +118,13 @@ class Accounting:
         """The server did not apply an operation."""
         outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
         self._changes[OPERATION_NAMES[type(ticket.operation)], outcome].inc()
-        if failure.outcome is Outcome.MISMATCH and ticket.choice.way in (Way.DEDUP, Way.DELTA):
+        if failure.outcome is Outcome.MISMATCH and ticket.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
             self._content_lookups["content", "stale"].inc()
             self._log.warning(
                 Event.FILE_PROBLEM,
                 path=ticket.path,
                 kind="mismatch",
-                strategy=ticket.choice.way.value,
+                strategy=ticket.choice.strategy.value,
                 problem=f"{failure.message}; the file is sent whole",
             )
 
@@ -158,23 +158,23 @@ class Accounting:
         self._logical.inc(literal + had)
         self._literal.inc(literal)
         if had:
-            self._saved[(choice.way.value,)].inc(had)
+            self._saved[(choice.strategy.value,)].inc(had)
         if choice.reason is not Reason.SAME_FILE:
             self._hashed.inc(size)
         self._saved[("compression",)].inc(ticket.compressed_bytes)
-        self._content_lookups["content", "hit" if choice.way is Way.DEDUP else "miss"].inc()
+        self._content_lookups["content", "hit" if choice.strategy is Strategy.DEDUP else "miss"].inc()
         self.totals.logical_bytes += literal + had
         self.totals.literal_bytes += literal
         self.totals.saved_bytes += had + ticket.compressed_bytes
         self._told(ticket, choice, size, had + ticket.compressed_bytes)
 
     def _told(self, ticket: Ticket, choice: Choice, size: int, saved: int, files: int = 1) -> None:
-        way, reason = choice.way.value, choice.reason.value
-        self._strategies[(way,)].inc(files)
-        self._choices[way, reason].inc(files)
+        strategy, reason = choice.strategy.value, choice.reason.value
+        self._strategies[(strategy,)].inc(files)
+        self._choices[strategy, reason].inc(files)
         fields: dict[str, object] = {
             "path": ticket.path,
-            "strategy": way,
+            "strategy": strategy,
             "reason": reason,
             "size": size,
             "literal_bytes": ticket.literal_bytes,

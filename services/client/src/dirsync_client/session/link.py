@@ -7,7 +7,7 @@ from contextlib import suppress
 import grpc
 
 from dirsync import __version__
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
 from dirsync.rpc.service import Caller, Metadata, OnWire
@@ -27,7 +27,6 @@ from dirsync.wire.session import (
     encode_open,
 )
 from dirsync.wire.signature import (
-    BlockRange,
     SignatureRequest,
     check_signature_pages,
     decode_signature_page,
@@ -83,7 +82,7 @@ class Link:
         raw = self.caller.stream("ListDirectories", request, timeout=LIST_SECONDS)
         return check_pages((decode_page(page) for page in raw), paths)
 
-    def checksums(self, digest: bytes, block_size: int, ranges: Sequence[Copy]) -> Iterator[bytes]:
+    def checksums(self, digest: bytes, block_size: int, ranges: Sequence[BlockRange]) -> Iterator[bytes]:
         """The checksums of ranges of blocks of content that the replica has, packed, one range after the other.
 
         They come in pages, as the server reads the content.
@@ -91,7 +90,7 @@ class Link:
         Raises:
             DirsyncError: it does not have it, or cannot be reached.
         """
-        wanted = tuple(BlockRange(first, count) for first, count in ranges)
+        wanted = tuple(ranges)
         request = encode_signature_request(SignatureRequest(self.opened.session_id, digest, block_size, wanted))
         raw = self.caller.stream("GetSignature", request, timeout=SIGNATURE_SECONDS)
         for page in check_signature_pages((decode_signature_page(page) for page in raw), wanted):

@@ -19,7 +19,7 @@ from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
-from dirsync.tree.strategy import Way, choose
+from dirsync.tree.strategy import Strategy, choose
 from dirsync_client.reconcile.ticket import Basis, Delta, Ticket
 from dirsync_client.transfer.hasher import Hashed, Hasher
 from dirsync_client.transfer.remote_signature import FetchBlocks, Fetched
@@ -105,7 +105,7 @@ class Preparer:
             # whole file is right.
             ticket.delta = None
         ticket.choice = choose(ticket.size, similarity)
-        if ticket.choice.way is not Way.DELTA:
+        if ticket.choice.strategy is not Strategy.DELTA:
             ticket.delta = None
         self._send(ticket)
 
@@ -135,7 +135,7 @@ class Preparer:
             assert self._fetch is not None
             fetched = Fetched(basis, block_size_for(basis.size, wanted), self._fetch, self._stopped.is_set)
             found = fetched.similarity(file)
-            if choose(file.size, found).way is Way.DELTA:
+            if choose(file.size, found).strategy is Strategy.DELTA:
                 builder = builder_for(file.size, wanted)
                 ticket.delta = Delta(basis, fetched.block_size, fetched.differ(file, builder), builder)
             return found

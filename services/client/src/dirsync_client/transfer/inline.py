@@ -2,7 +2,7 @@
 
 from dirsync.tree.entry import Entry
 from dirsync.tree.plan import CopyContent, PutFile
-from dirsync.tree.strategy import Choice, Reason, Way
+from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.ticket import Ticket
 from dirsync_client.transfer.reader import Content
@@ -20,7 +20,7 @@ def resolve(
     ticket.sent = content.record
     if dedups and ticket.choice.reason is not Reason.AFTER_MISMATCH and contents.has(entry.digest):
         copy = CopyContent(operation.path, operation.expected, entry)
-        ticket.operation, ticket.choice = copy, Choice(Way.DEDUP, Reason.KNOWN_CONTENT)
+        ticket.operation, ticket.choice = copy, Choice(Strategy.DEDUP, Reason.KNOWN_CONTENT)
         return copy, b""
     ticket.literal_bytes = len(content.data)
     promise(ticket, entry, contents)

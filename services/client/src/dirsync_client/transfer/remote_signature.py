@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.pieces import Copy
+from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.errors import Unavailable
 from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder
     from dirsync.delta.signature.signature import Signature
 
-FetchBlocks = Callable[[bytes, int, Sequence[Copy]], Iterable[bytes]]
+FetchBlocks = Callable[[bytes, int, Sequence[BlockRange]], Iterable[bytes]]
 """Asks the server for checksums of ranges of blocks, by digest of the content and block size. Gives them packed."""
 
 
@@ -33,7 +32,7 @@ class Fetched:
         """The estimated part of the file that is in the basis; asks for a sample of its blocks."""
         from dirsync.delta.sample import sample_blocks, similarity  # noqa: PLC0415  numpy is for those who need it
 
-        sample = [Copy(block, 1) for block in sample_blocks(self._count)]
+        sample = [BlockRange(block, 1) for block in sample_blocks(self._count)]
         return similarity(self._ask(self.block_size, sample), file.read_at, file.size)
 
     def differ(self, file: StableFile, builder: "SignatureBuilder | None") -> Differ:
@@ -41,7 +40,7 @@ class Fetched:
         from dirsync.delta.match.matcher import Matcher  # noqa: PLC0415
 
         if self._count <= LIMITS.fine_blocks:
-            return Matcher(self._ask(self.block_size, [Copy(0, self._count)]), builder)
+            return Matcher(self._ask(self.block_size, [BlockRange(0, self._count)]), builder)
         return self._refiner(file, builder)
 
     def _refiner(self, file: StableFile, builder: "SignatureBuilder | None") -> Differ:
@@ -51,7 +50,7 @@ class Fetched:
         from dirsync.delta.match.refine import Refiner  # noqa: PLC0415
 
         coarse = self.block_size * LIMITS.coarse_factor
-        matcher = Matcher(self._ask(coarse, [Copy(0, block_count(self._basis.size, coarse))]))
+        matcher = Matcher(self._ask(coarse, [BlockRange(0, block_count(self._basis.size, coarse))]))
         outline = Outline(self.block_size, self._basis.size)
         for offset in range(0, file.size, LIMITS.frame_bytes):
             self._require_going_on()
@@ -66,11 +65,11 @@ class Fetched:
         if self._cancelled():
             raise Unavailable("the session ended")
 
-    def _ask(self, block_size: int, ranges: Sequence[Copy]) -> "Signature":
-        from dirsync.delta.signature.received import received_signature  # noqa: PLC0415
+    def _ask(self, block_size: int, ranges: Sequence[BlockRange]) -> "Signature":
+        from dirsync.delta.signature.from_wire import signature_from_wire  # noqa: PLC0415
 
         packed = bytearray()
         for checksums in self._fetch(self._basis.digest, block_size, ranges):
             packed += checksums
             self._require_going_on()
-        return received_signature(block_size, self._basis.size, packed, ranges)
+        return signature_from_wire(block_size, self._basis.size, packed, ranges)

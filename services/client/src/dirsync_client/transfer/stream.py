@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Piece, Zeros
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import TooLarge
 from dirsync.fs.root import Root
@@ -22,6 +23,7 @@ from dirsync.rpc.service import Caller
 from dirsync.rpc.status import from_rpc_error
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import Compression, shares, shrinks
 from dirsync.wire.push.messages import (
     Item,
@@ -36,7 +38,6 @@ from dirsync.wire.push.messages import (
 )
 from dirsync.wire.push.pieces import delta_frames
 from dirsync.wire.push.results import Committed, decode_committed
-from dirsync.wire.strategy import Strategy
 from dirsync_client.reconcile.contents import Contents
 from dirsync_client.reconcile.ticket import Differ, Settled, StreamEnded, Ticket, Unsent
 from dirsync_client.transfer.bandwidth import TokenBucket
@@ -96,7 +97,7 @@ class PushStream:
         session_id: bytes,
         root: Root,
         contents: Contents,
-        offered: frozenset[int],
+        offered: frozenset[Strategy],
         compressor: Compressor,
         bandwidth: TokenBucket,
         block_size: int,
@@ -289,7 +290,7 @@ class PushStream:
         """A message with pieces of a file; zeros count as content that compression saved."""
         ticket = transfer.ticket
         zeros = sum(piece.length for piece in pieces if isinstance(piece, Zeros))
-        literals = [piece for piece in pieces if not isinstance(piece, Zeros | Copy)]
+        literals = [piece for piece in pieces if not isinstance(piece, Zeros | BlockRange)]
         if literals and transfer.compression is None:
             transfer.compression = self._compressor.choose(bytes(max(literals, key=len)))
         compression = (transfer.compression if literals else None) or Compression.NONE

@@ -6,9 +6,8 @@ read and dropped. What no correct client sends ends the stream.
 
 from typing import assert_never
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.patch import copy_span
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange, block_count
+from dirsync.delta.pieces import Piece, Zeros, copy_span
 from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.finder import Finder
@@ -145,7 +144,7 @@ class Upload:
 
     def _apply(self, rebuild: Rebuild, piece: Piece) -> None:
         match piece:
-            case Copy():
+            case BlockRange():
                 if self._basis is None:
                     msg = f"a frame of {escape(self.operation.path)!r} copies, but the file has no basis"
                     raise InvalidMessage(msg, reason="INVALID_DELTA")

@@ -27,6 +27,7 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.location import overlap
+from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import Compression
 from dirsync.wire.session import (
     CLOSED,
@@ -39,7 +40,6 @@ from dirsync.wire.session import (
     encode_pages,
 )
 from dirsync.wire.signature import decode_signature_request
-from dirsync.wire.strategy import Strategy
 from dirsync_server.call import Call
 from dirsync_server.ingest.handler import IngestHandler
 from dirsync_server.services.signature import signature_pages
@@ -118,7 +118,7 @@ class WriteApi:
             root_digest=replica.tree.digest(),
             entries=len(replica.tree),
             reserved_names=replica.staging.reserved_names,
-            strategies=frozenset(int(strategy) for strategy in STRATEGIES),
+            strategies=STRATEGIES,
             compressions=frozenset(Compression),
             max_message_bytes=LIMITS.max_message_bytes,
             max_file_bytes=replica.policy.quota.max_file_size,

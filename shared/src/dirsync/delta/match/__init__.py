@@ -1,1 +1,1 @@
-"""Matching: finding in a target what the basis has."""
+"""Matching: finding the content of a basis in a target."""

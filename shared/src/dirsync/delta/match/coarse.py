@@ -1,39 +1,38 @@
-"""A delta in two passes, for a signature that has to be fetched: first with coarse blocks, then with fine ones in gaps.
+"""A delta in two passes, for a signature that has to be fetched: coarse blocks first, then fine ones in the gaps.
 
-Coarse checksums of the whole basis cost a sixteenth of the fine ones. The first pass finds with them nearly all of what
-did not change; fine checksums are then asked for only next to what it left open. The caller does all reading:
+Coarse checksums of the whole basis cost a sixteenth of the fine ones. With them the first pass finds nearly everything
+that did not change; fine checksums are then fetched only for the gaps. The caller does all reading:
 
-1. feed the target to a Matcher with the coarse signature, its pieces to an :class:`Outline`;
-2. ask for the fine checksums of :func:`wanted_blocks`, if there are any;
-3. go through the spans in order: a :class:`Found` is done; a :class:`Gap` is read again and fed to a Matcher with the
-   (partial) fine signature that is restarted at ``gap.expected``; or, where nothing was asked for, it is a literal.
+1. Feed the target to a Matcher with the coarse signature, and its pieces to an :class:`Outline`.
+2. Fetch the fine checksums of :func:`wanted_blocks`, if there are any.
+3. Take the spans in order. A :class:`Found` is decided. A :class:`Gap` is read again and fed to a Matcher with the
+   (partial) fine signature, restarted at ``gap.expected``; if nothing was fetched, the gap is a literal.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.patch import copy_span
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange, block_count
+from dirsync.delta.pieces import Piece, Zeros, copy_span
 from dirsync.limits import LIMITS, Limits
 
 
 class Found(NamedTuple):
-    """A stretch of the target that is decided: fine blocks of the basis, or zeros."""
+    """A range of the target that is decided: fine blocks of the basis, or zeros."""
 
     offset: int
     length: int
-    piece: Copy | Zeros
+    piece: BlockRange | Zeros
 
 
 class Gap(NamedTuple):
-    """A stretch of the target that the coarse pass found nothing for."""
+    """A range of the target for which the coarse pass found nothing."""
 
     offset: int
     length: int
     expected: int
     """The fine block that comes next in the basis after what is before the gap."""
-    worth: tuple[Copy, ...] = ()
+    worth: tuple[BlockRange, ...] = ()
     """Fine blocks that are probably in it."""
 
 
@@ -41,7 +40,7 @@ Span = Found | Gap
 
 
 class Outline:
-    """What the coarse pass says about the target.
+    """The result of the coarse pass over a target.
 
     Args:
         block_size: of the fine blocks, in bytes; coarse ones have ``limits.coarse_factor`` times as many.
@@ -58,10 +57,10 @@ class Outline:
         self._expected = 0
 
     def add(self, pieces: Iterable[Piece]) -> None:
-        """Take pieces of the coarse pass, in order."""
+        """Take the next pieces of the coarse pass."""
         for piece in pieces:
             match piece:
-                case Copy(first, count):
+                case BlockRange(first, count):
                     self._add_copy(first, count)
                 case Zeros(length) if length >= self._factor * self._block_size:
                     self._spans.append(Found(self._end, length, piece))
@@ -72,61 +71,61 @@ class Outline:
                     self._add_gap(len(piece))
 
     def spans(self) -> list[Span]:
-        """The whole target, in order. Nothing is added any more."""
+        """The whole target, in order. Nothing may be added after this."""
         following = self._blocks
         spans = self._spans
         for at in range(len(spans) - 1, -1, -1):
             span = spans[at]
             if isinstance(span, Gap):
                 spans[at] = span._replace(worth=self._worth(span, following))
-            elif isinstance(span.piece, Copy):
+            elif isinstance(span.piece, BlockRange):
                 following = span.piece.first
         return spans
 
     def _add_copy(self, first: int, count: int) -> None:
-        _, length = copy_span(Copy(first, count), self._factor * self._block_size, self._basis_size)
-        fine = Copy(first * self._factor, block_count(length, self._block_size))
-        former = self._spans[-1] if self._spans else None
-        if isinstance(former, Found) and isinstance(former.piece, Copy) and fine.first == self._expected:
-            joined = Copy(former.piece.first, former.piece.count + fine.count)
-            self._spans[-1] = Found(former.offset, former.length + length, joined)
+        _, length = copy_span(BlockRange(first, count), self._factor * self._block_size, self._basis_size)
+        fine = BlockRange(first * self._factor, block_count(length, self._block_size))
+        last = self._spans[-1] if self._spans else None
+        if isinstance(last, Found) and isinstance(last.piece, BlockRange) and fine.first == self._expected:
+            joined = BlockRange(last.piece.first, last.piece.count + fine.count)
+            self._spans[-1] = Found(last.offset, last.length + length, joined)
         else:
             self._spans.append(Found(self._end, length, fine))
         self._end += length
         self._expected = fine.first + fine.count
 
     def _add_gap(self, length: int) -> None:
-        former = self._spans[-1] if self._spans else None
-        if isinstance(former, Gap):
-            self._spans[-1] = former._replace(length=former.length + length)
+        last = self._spans[-1] if self._spans else None
+        if isinstance(last, Gap):
+            self._spans[-1] = last._replace(length=last.length + length)
         else:
             self._spans.append(Gap(self._end, length, self._expected))
         self._end += length
 
-    def _worth(self, gap: Gap, following: int) -> tuple[Copy, ...]:
-        """Blocks between those on both sides of the gap, where they ascend; next to them, if there are too many."""
+    def _worth(self, gap: Gap, following: int) -> tuple[BlockRange, ...]:
+        """The blocks between those on both sides of the gap, if they ascend; if too many, those next to the sides."""
         room = gap.length // self._block_size
         between = following - gap.expected
         if not room or between <= 0:
             return ()
         if between <= 2 * room:
-            return (Copy(gap.expected, between),)
-        return Copy(gap.expected, room), Copy(following - room, room)
+            return (BlockRange(gap.expected, between),)
+        return BlockRange(gap.expected, room), BlockRange(following - room, room)
 
 
-def wanted_blocks(spans: Iterable[Span], limits: Limits = LIMITS) -> list[Copy]:
-    """The fine blocks worth asking for, as disjoint ranges, ascending; not more ranges than one request may have."""
-    ranges: list[Copy] = []
+def wanted_blocks(spans: Iterable[Span], limits: Limits = LIMITS) -> list[BlockRange]:
+    """The fine blocks to fetch, as ascending disjoint ranges; not more ranges than one request may have."""
+    ranges: list[BlockRange] = []
     for first, count in sorted(wanted for span in spans if isinstance(span, Gap) for wanted in span.worth):
-        former = ranges[-1] if ranges else Copy(0, 0)
-        if ranges and first <= former.first + former.count:
-            ranges[-1] = Copy(former.first, max(former.count, first + count - former.first))
+        last = ranges[-1] if ranges else BlockRange(0, 0)
+        if ranges and first <= last.first + last.count:
+            ranges[-1] = BlockRange(last.first, max(last.count, first + count - last.first))
         else:
-            ranges.append(Copy(first, count))
+            ranges.append(BlockRange(first, count))
     while len(ranges) > limits.max_signature_ranges:
         ranges = [_joined(*pair) for pair in zip(ranges[::2], ranges[1::2], strict=False)] + ranges[len(ranges) & ~1 :]
     return ranges
 
 
-def _joined(former: Copy, latter: Copy) -> Copy:
-    return Copy(former.first, latter.first + latter.count - former.first)
+def _joined(one: BlockRange, following: BlockRange) -> BlockRange:
+    return BlockRange(one.first, following.first + following.count - one.first)

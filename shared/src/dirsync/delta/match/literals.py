@@ -1,4 +1,4 @@
-"""Literals: what no block of the basis holds, with its long runs of zeros taken out."""
+"""Splitting literals, content that no block of the basis has, from their long runs of zeros."""
 
 from collections.abc import Iterator
 
@@ -9,9 +9,9 @@ from dirsync.delta.pieces import Piece, Zeros
 
 
 def split_zeros(data: memoryview, shortest: int, *, continued: bool = False) -> list[Piece]:
-    """The data as literals (views of it) and runs of at least ``shortest`` zero bytes.
+    """Split data into literals (views of it) and runs of at least ``shortest`` zero bytes.
 
-    Where the data is ``continued`` from such a run, the zeros that it begins with are part of that, however few.
+    If the data is ``continued`` from such a run, the zeros that it starts with belong to that run, however few.
     """
     pieces: list[Piece] = []
     zeros = leading_zeros(np.frombuffer(data, np.uint8)) if continued else 0
@@ -32,8 +32,8 @@ def split_zeros(data: memoryview, shortest: int, *, continued: bool = False) -> 
 def zero_runs(data: memoryview, shortest: int) -> Iterator[tuple[int, int]]:
     """Start and end of each run of at least ``shortest`` zero bytes, in order.
 
-    Such a run covers one of the stretches of half that length that begin at its multiples. So of most data only one
-    byte in each of these is looked at.
+    Such a run covers a whole range of half that length that starts at a multiple of it. So for most data, one byte in
+    each of these ranges is read.
     """
     step = max(1, shortest // 2)
     values = np.frombuffer(data, np.uint8)
@@ -54,7 +54,7 @@ def trailing_zeros(data: memoryview) -> int:
 
 
 def leading_zeros(values: NDArray[np.uint8]) -> int:
-    """How many zero bytes come first. Looks little further than they go."""
+    """How many zero bytes come first. Reads little further than they go."""
     done, size = 0, 64
     while done < len(values):
         chunk = values[done : done + size]

@@ -1,9 +1,9 @@
-"""Finding blocks by weak checksum: two tables as filters, then sorted checksums.
+"""Finding blocks by weak checksum: two tables as filters, then a search in sorted checksums.
 
-A search in sorted checksums costs a hundred times what an offset may cost, so only what passes both tables gets there.
-A table has one byte for each slot, not one bit: picking bits out of bytes costs four more passes over a window than the
-memory is worth. It is at most 4 MiB, so that it stays in a processor's cache; the other one is asked only about what
-passed the first.
+The search costs a hundred times what an offset may cost, so only offsets that pass both tables are searched for. A
+table has one byte for each slot, not one bit: extracting bits costs four more passes over a window, which is more than
+the memory is worth. A table has at most 4 MiB, so that it stays in a processor's cache. The second is asked only about
+what passed the first.
 """
 
 from typing import Final, NamedTuple
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SPREADS: Final = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
-"""Odd factors (2^32 over the golden ratio, Knuth, volume 3, 6.4; and one of xxHash's primes), one for each table: their
-products' upper bits spread over slots what sums of alike bytes cluster."""
+"""Odd factors (2^32 over the golden ratio, Knuth, volume 3, 6.4; and one of xxHash's primes), one for each table. The
+upper bits of the products are evenly distributed where the checksums of similar bytes are close together."""
 _MIN_BITS: Final = 16
 _MAX_BITS: Final = 22
 _SLOTS_A_SUM: Final = 16
-"""Slots for each checksum, where the largest table allows: one offset in so many passes a table by chance."""
+"""Slots for each checksum, up to the largest table: one offset in this many passes a table by chance."""
 
 
 class Scratch(NamedTuple):
@@ -29,14 +29,14 @@ class Scratch(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Offsets of a window whose weak checksum some block has, ascending; and where that checksum stands, sorted."""
+    """Ascending offsets of a window whose weak checksum some block has, and its place among the sorted checksums."""
 
     offsets: NDArray[np.intp]
     places: NDArray[np.intp]
 
 
 class Lookup:
-    """Weak checksums, sorted, and whose they are.
+    """Sorted weak checksums and the rows that have them.
 
     Args:
         weak: checksums.
@@ -52,16 +52,16 @@ class Lookup:
             table[(self._weak * spread) >> self._shift] = True
 
     def __len__(self) -> int:
-        """How many checksums there are."""
+        """The number of checksums."""
         return len(self._weak)
 
     @staticmethod
     def scratch(offsets: int) -> Scratch:
-        """What :meth:`candidates` needs for windows of up to so many offsets."""
+        """The memory that :meth:`candidates` needs for windows of up to this many offsets."""
         return Scratch(np.empty(offsets, np.uint32), np.empty(offsets, np.intp), np.empty(offsets, np.bool_))
 
     def candidates(self, sums: NDArray[np.uint32], scratch: Scratch) -> Candidates:
-        """Those of the checksums that some block has."""
+        """The checksums that some block has."""
         slots, places, passed = (memory[: len(sums)] for memory in scratch)
         np.multiply(sums, _SPREADS[0], out=slots)
         np.right_shift(slots, self._shift, out=slots)
@@ -76,10 +76,10 @@ class Lookup:
         return Candidates(offsets[right], found[right])
 
     def rows(self, place: int, near: int, most: int) -> NDArray[np.uint32]:
-        """Rows that share the checksum at ``place``, the first of those with it.
+        """The rows that have the checksum at ``place``, which is the first place with that checksum.
 
-        Of more than ``most`` those that start at row ``near``: where content is repeated, the copy that goes on where
-        the last one ended is most likely to go on.
+        If there are more than ``most``, those from row ``near`` on are preferred: where content is repeated, the copy
+        that continues where the last one ended is most likely to continue.
         """
         weak = self._weak
         if place + 1 == len(weak) or weak[place + 1] != weak[place]:
@@ -90,7 +90,7 @@ class Lookup:
 
 
 def _sorted(weak: NDArray[np.uint32], rows: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Checksums and their rows, by checksum, then row: sorting both in one word is several times as fast as argsort."""
+    """Sort by checksum, then row. Sorting both in one word is several times as fast as argsort."""
     both = np.left_shift(weak, np.uint64(32), dtype=np.uint64)
     np.bitwise_or(both, rows, out=both)
     both.sort()

@@ -1,22 +1,23 @@
-"""The second pass over a target whose first, coarse pass found most of it (:mod:`dirsync.delta.match.coarse`)."""
+"""The fine pass over a target, after a coarse pass that found most of it (:mod:`dirsync.delta.match.coarse`)."""
 
 from collections.abc import Iterable
 
+from dirsync.delta.blocks import BlockRange
 from dirsync.delta.match.coarse import Found, Gap, Span
 from dirsync.delta.match.matcher import Matcher
-from dirsync.delta.pieces import Copy, Piece
+from dirsync.delta.pieces import Piece
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 
 
 class Refiner:
-    """The delta of a target, fed in frames: what was found is copied, the gaps are matched with fine blocks.
+    """Computes the delta of a target, fed in frames: found spans are copied, gaps are matched with fine blocks.
 
-    A copy comes out with the frame that it ends in, so that a reader of the pieces never has more to do at a time than
-    the frame has bytes. Should the target have changed since the first pass, its digest will tell.
+    A copy comes out with the frame that it ends in, so a reader of the pieces never has more to do at a time than the
+    frame has bytes. If the target changed since the first pass, its digest will not match.
 
     Args:
-        spans: the whole target, as the first pass saw it.
+        spans: the whole target, as the first pass found it.
         fine: the signature of the blocks that were asked for; ``None`` if none were.
         builder: is fed the target too.
     """
@@ -30,13 +31,13 @@ class Refiner:
         self._builder = builder
         self._span: Span | None = None
         self._passed = 0
-        """Bytes of the span that were fed."""
+        """Bytes of the span fed so far."""
         self._copied = 0
-        """Blocks of the span that came out."""
+        """Blocks of the span copied so far."""
         self._matcher: Matcher | None = None
 
     def feed(self, frame: bytes | bytearray | memoryview) -> list[Piece]:
-        """Take what follows in the target, of any length; the pieces that it decides."""
+        """Take the next part of the target, of any length; returns the pieces that this decides."""
         view = memoryview(frame).cast("B")
         if self._builder is not None:
             self._builder.feed(view)
@@ -55,7 +56,7 @@ class Refiner:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """The target ends here; the remaining pieces."""
+        """End the target; returns the remaining pieces."""
         return self._leave(self._span) if self._span is not None else []
 
     def _enter(self) -> bool:
@@ -68,7 +69,7 @@ class Refiner:
     def _within(self, span: Span, part: memoryview) -> list[Piece]:
         if isinstance(span, Gap):
             return [part] if self._matcher is None else self._matcher.feed(part)
-        if not isinstance(span.piece, Copy):
+        if not isinstance(span.piece, BlockRange):
             return []
         blocks = min(self._passed // self._block_size, span.piece.count) - self._copied
         return self._copy(span.piece, blocks)
@@ -80,13 +81,13 @@ class Refiner:
         return self._rest(span)
 
     def _rest(self, span: Found) -> list[Piece]:
-        if isinstance(span.piece, Copy):
+        if isinstance(span.piece, BlockRange):
             return self._copy(span.piece, span.piece.count - self._copied)
         return [span.piece]
 
-    def _copy(self, piece: Copy, blocks: int) -> list[Piece]:
+    def _copy(self, piece: BlockRange, blocks: int) -> list[Piece]:
         if not blocks:
             return []
         first = piece.first + self._copied
         self._copied += blocks
-        return [Copy(first, blocks)]
+        return [BlockRange(first, blocks)]

@@ -1,8 +1,8 @@
 """Searching the target, at all of its offsets, for blocks of the basis.
 
-Whatever the content, the work is bounded: weak checksums are computed once for each offset and for a bounded number of
-offsets, and strong checksums that decide against a weak one are bounded by the offsets that were searched (a file can
-be made in which every offset has the weak checksum of some block).
+The work is bounded for any content. Weak checksums are computed once for each offset, for a bounded number of offsets.
+Strong checksums that contradict a weak one are bounded by the number of searched offsets, because a file can be made in
+which every offset has the weak checksum of some block.
 """
 
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from dirsync.delta.match.lookup import Candidates
-from dirsync.delta.match.target_buffer import Tape
+from dirsync.delta.match.target_buffer import TargetBuffer
 from dirsync.delta.rolling import Rolling, Totals
 from dirsync.delta.signature.signature import Signature
 from dirsync.limits import Limits
@@ -25,21 +25,21 @@ class Hit(NamedTuple):
 
 _CHECK_COST: Final = 2048
 _HASH_COST: Final = 8
-"""What a strong checksum costs, measured in offsets searched: so many, and one for each so many bytes hashed."""
+"""The cost of a strong checksum, in searched offsets: the former, plus one for each of the latter in bytes hashed."""
 _NONE: Final = Candidates(np.empty(0, np.intp), np.empty(0, np.intp))
 
 
 class Search:
-    """Finds blocks of a signature in what is on a tape."""
+    """Finds blocks of a signature in the target in a buffer."""
 
-    def __init__(self, signature: Signature, tape: Tape, limits: Limits) -> None:
+    def __init__(self, signature: Signature, buffer: TargetBuffer, limits: Limits) -> None:
         self._signature = signature
-        self._tape = tape
+        self._buffer = buffer
         self._limits = limits
         self._tile = limits.search_tile_bytes
         self._rolling = Rolling(signature.block_size, self._tile + 1)
         self._scratch = signature.lookup.scratch(self._tile + 1)
-        # Offsets below are searched already; those of the last tile that may be blocks, and which of them is next.
+        # Offsets below `_done` are searched already. `_candidates` are those of the last tile that may be blocks.
         self._done = 0
         self._tile_at = 0
         self._candidates = _NONE
@@ -48,12 +48,12 @@ class Search:
         self.searched_bytes = 0
         """Offsets whose weak checksums were computed."""
         self.checks = 0
-        """Strong checksums computed because a weak one was that of a block."""
+        """Strong checksums computed because a weak one matched that of a block."""
         self.failed_checks = 0
-        """Those of them that decided against it."""
+        """Those of them that did not match."""
 
     def has_candidates(self, start: int) -> bool:
-        """Whether an offset from ``start`` on is known that may be a block."""
+        """Whether an offset from ``start`` on is known to be a candidate."""
         self._drop(start)
         return self._next < len(self._candidates.offsets)
 
@@ -61,10 +61,10 @@ class Search:
         """The first block at one of the offsets from ``start`` up to, not including, ``end``.
 
         Args:
-            start: not below any former one.
-            end: the tape has a whole block from each of these offsets on.
-            near: of several equal blocks the first one from here on is preferred.
-            budget: how many offsets may be searched that were not yet.
+            start: not below that of any earlier call.
+            end: the buffer has a whole block from each of these offsets on.
+            near: of several equal blocks, the first one from here on is preferred.
+            budget: how many offsets may be searched that were not searched yet.
         """
         while True:
             hit = self._check(start, end, near)
@@ -88,8 +88,8 @@ class Search:
         size = self._signature.block_size
         count = end - start
         known = self._totals if start == self._done else None
-        # Where there is a byte more, the offset after the last is computed as well: the next tile starts there.
-        window = self._tape.view(start, min(end + size, self._tape.end))
+        # If there is one more byte, the offset after the last is computed as well: the next tile starts there.
+        window = self._buffer.view(start, min(end + size, self._buffer.end))
         sums = self._rolling.sums(window, known)
         self._totals = self._rolling.last if len(sums) > count else None
         self._candidates = self._signature.lookup.candidates(sums[:count], self._scratch)
@@ -107,7 +107,7 @@ class Search:
             if offset >= end:
                 return None
             cost = self.failed_checks * (_CHECK_COST + size // _HASH_COST)
-            # A short search is allowed as much as a tile's: by chance a few fail at once.
+            # A short search is allowed as much as that of a tile: a few failures at the start happen by chance.
             if cost > self._limits.failed_check_share * max(self.searched_bytes, self._tile):
                 self._candidates, self._next = _NONE, 0
                 return None
@@ -119,10 +119,10 @@ class Search:
         return None
 
     def _decide(self, offset: int, place: int, near: int) -> int | None:
-        """Which of the blocks with a weak checksum is at ``offset``, if one is."""
+        """Which of the blocks with this weak checksum is at ``offset``, if any."""
         signature = self._signature
         self.checks += 1
-        digest = signature.strong.digest(self._tape.view(offset, offset + signature.block_size))
+        digest = signature.strong.digest(self._buffer.view(offset, offset + signature.block_size))
         nearest = signature.row(near) or 0
         for row in signature.lookup.rows(place, nearest, self._limits.max_candidates).tolist():
             if signature.strong_sums[row].tobytes() == digest:

@@ -1,1 +1,1 @@
-"""Signatures: the checksums of a basis, made, stored, and received."""
+"""Signatures, the checksums of a basis: building, storing and decoding them."""

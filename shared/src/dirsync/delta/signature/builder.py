@@ -1,4 +1,4 @@
-"""Making a Signature of content that comes in frames."""
+"""Building a Signature from content that comes in frames."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ from dirsync.limits import LIMITS, Limits
 
 
 class SignatureBuilder:
-    """The Signature of everything fed to it.
+    """Builds the Signature of everything fed to it.
 
     Args:
         block_size: in bytes.
-        strong: which strong checksum to take.
-        stride: weak checksums of every so manieth block only.
-        like: a signature of an earlier version. Where blocks have stayed as they were its weak checksums are taken
-            over, which makes a new signature of a file that hardly changed four times as cheap. Ignored unless it is
-            complete and of the same block size, strong checksum and stride.
+        strong: which strong checksum to use.
+        stride: compute the weak checksum of every ``stride``-th block only.
+        like: a signature of an earlier version. The weak checksums of unchanged blocks are copied from it, so the
+            signature of a file that hardly changed costs a quarter. Ignored unless it is complete and has the same
+            block size, strong checksum and stride.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SignatureBuilder:
         self._like = like
 
     def feed(self, frame: bytes | bytearray | memoryview) -> None:
-        """Take what follows; of any length."""
+        """Take the next part of the content, of any length."""
         view = memoryview(frame).cast("B")
         self._size += len(view)
         if self._overfull:
@@ -63,15 +63,15 @@ class SignatureBuilder:
         self._rest = bytearray(view[whole:])
 
     def sums(self, first: int, count: int) -> bytes:
-        """The strong checksums of ``count`` blocks from block ``first`` on, all of them whole and fed already.
+        """The strong checksums of ``count`` blocks from block ``first`` on, all of full length and fed already.
 
-        Empty if there was more content than a signature may have blocks.
+        Empty if there was more content than a signature may cover.
         """
         size = self.strong.size
         return bytes(self._strong_sums[first * size : (first + count) * size])
 
     def finish(self) -> Signature | None:
-        """The signature; None if there was more content than a signature may have blocks."""
+        """The signature; ``None`` if there was more content than a signature may cover."""
         if self._rest:
             self._add(memoryview(bytes(self._rest)), last=True)
             self._rest = bytearray()

@@ -1,14 +1,14 @@
-"""The checksums of blocks as they travel: for each block Adler-32 (4 bytes, little-endian), then SHA-256 (32 bytes).
+"""The checksums of blocks as they are sent: for each block Adler-32 (4 bytes, little-endian), then SHA-256 (32 bytes).
 
-This is the server's half, which needs no numpy; the other one is :mod:`dirsync.delta.signature.received`.
+This is the server's side, which needs no numpy; the client's side is :mod:`dirsync.delta.signature.from_wire`.
 """
 
 import hashlib
 import zlib
 from typing import Final
 
-ROW_BYTES: Final = 36
-"""What the checksums of one block take, in bytes."""
+CHECKSUMS_SIZE: Final = 36
+"""Size of the checksums of one block, in bytes."""
 
 
 def pack_checksums(data: bytes | bytearray | memoryview, block_size: int) -> bytes:

@@ -1,9 +1,9 @@
-"""The Signature of a basis: its size, its block size, and the checksums of those of its blocks that are known.
+"""The Signature of a basis: its size, its block size, and the checksums of the blocks that are known.
 
-A signature may be partial (only some ranges of blocks were asked for) and sparse (weak checksums of every ``stride``-th
-known block only: they cost far more to compute than a fast strong checksum, and a matcher that found one block of a
-moved stretch finds its neighbours by their strong ones). What is known is kept in *rows*, one for each known block in
-ascending order; of a complete signature row and block are the same number.
+A signature may be partial (only some ranges of blocks were requested) and sparse (it has the weak checksum of every
+``stride``-th known block only: weak checksums cost far more than a fast strong checksum, and a matcher that found one
+block of a moved range finds its neighbours by their strong checksums). The checksums are kept in *rows*, one for each
+known block in ascending order; in a complete signature, row and block are the same number.
 
 Memory: one strong checksum for each known block and four bytes for each weak one, plus what searching needs once it
 starts (:mod:`dirsync.delta.match.lookup`).
@@ -18,20 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dirsync.delta.blocks import block_count, span, whole_blocks
+from dirsync.delta.blocks import BlockRange, block_count, span, whole_blocks
 from dirsync.delta.match.lookup import Lookup
-from dirsync.delta.pieces import Copy
 from dirsync.delta.strong import Strong
 from dirsync.limits import LIMITS, Limits
 
 
 def stride_for(size: int, limits: Limits = LIMITS) -> int:
-    """Of which blocks a signature that we make for ourselves has weak checksums: of every so manieth."""
+    """The stride of a signature that a client makes for itself, for a file of ``size`` bytes."""
     return limits.sparse_weak_stride if size > limits.sparse_weak_bytes else 1
 
 
 class Signature:
-    """What is known of a basis; nothing in it changes.
+    """What is known of a basis. Immutable.
 
     Args:
         block_size: in bytes.
@@ -40,7 +39,7 @@ class Signature:
         strong_sums: those of the known blocks, an array of (rows,) values of ``strong.size`` bytes each.
         weak_sums: Adler-32 of the rows 0, ``stride``, 2 ``stride``, ...
         stride: 1 if the weak checksums of all rows are there.
-        ranges: the known blocks, ascending, disjoint and within the basis; None means all.
+        ranges: the known blocks, ascending, disjoint and within the basis; ``None`` means all.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Signature:
         weak_sums: NDArray[np.uint32],
         *,
         stride: int = 1,
-        ranges: Sequence[Copy] | None = None,
+        ranges: Sequence[BlockRange] | None = None,
     ) -> None:
         self.block_size = block_size
         self.size = size
@@ -64,7 +63,7 @@ class Signature:
         """Blocks of the basis, known or not."""
         self.whole = whole_blocks(size, block_size)
         """Blocks of full length."""
-        everything = (Copy(0, self.count),) if self.count else ()
+        everything = (BlockRange(0, self.count),) if self.count else ()
         self.ranges = everything if ranges is None else tuple(ranges)
         self.complete = self.ranges == everything
         self._firsts = [known.first for known in self.ranges]
@@ -72,7 +71,7 @@ class Signature:
 
     @cached_property
     def lookup(self) -> Lookup:
-        """Where to find a block by its weak checksum; a short last block is not in it."""
+        """Finds blocks by weak checksum; a short last block is left out."""
         rows = np.arange(0, self._rows[-1], self.stride, dtype=np.uint32)
         weak = self.weak_sums
         if len(rows) and self.block(int(rows[-1])) >= self.whole:
@@ -80,7 +79,7 @@ class Signature:
         return Lookup(weak, rows)
 
     def row(self, block: int) -> int | None:
-        """The row of a block, or None if nothing is known of it."""
+        """The row of a block, or ``None`` if the block is not known."""
         at = bisect_right(self._firsts, block) - 1
         if at < 0 or block >= self.ranges[at].first + self.ranges[at].count:
             return None
@@ -108,7 +107,7 @@ class Signature:
         return at < len(self._firsts) and self._firsts[at] < min(first + count, self.whole)
 
     def strong_sum(self, block: int) -> bytes | None:
-        """The strong checksum of a block, or None if it is not known."""
+        """The strong checksum of a block, or ``None`` if the block is not known."""
         row = self.row(block)
         return None if row is None else self.strong_sums[row].tobytes()
 
@@ -117,11 +116,11 @@ class Signature:
         return span(block, 1, self.block_size, self.size)[1]
 
     def equal(self, first: int, sums: bytes) -> NDArray[np.bool_]:
-        """Which of the blocks from ``first`` on have the strong checksums given, one after the other; unknown: not."""
+        """Which of the blocks from ``first`` on have these consecutive strong checksums; unknown blocks do not."""
         return self._compare(first, np.frombuffer(sums, self.strong_sums.dtype), self.strong_sums)
 
     def equal_weak(self, first: int, sums: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        """The same for weak checksums, of a signature that has them all."""
+        """The same for weak checksums; the signature must have them all."""
         return self._compare(first, sums, self.weak_sums)
 
     def _compare(self, first: int, sums: NDArray[Any], column: NDArray[Any]) -> NDArray[np.bool_]:
@@ -140,5 +139,5 @@ class Signature:
 
 
 def sums_dtype(strong: Strong) -> np.dtype[np.void]:
-    """The type of one strong checksum in an array: opaque bytes, so that zeros at its end count."""
+    """The type of one strong checksum in an array: opaque bytes, so that trailing zeros count."""
     return np.dtype(f"V{strong.size}")

@@ -1,8 +1,8 @@
-"""A Signature as bytes for a file of our own, and back.
+"""Encoding a Signature for a file in the state directory, and decoding it.
 
-The file is a cache. Whatever is wrong with it (cut short, damaged, of another version, or not ours at all) means that
-there is no signature, never an error. The checksum at its end guards against damage, not against a forger: who can
-write into the state directory can only make deltas larger, or make a transfer fail its digest and be repeated.
+The file is a cache. Whatever is wrong with it (truncated, damaged, another version, another program's file) means that
+there is no signature, never an error. The checksum at the end protects against damage, not against forgery: an attacker
+who can write the state directory can only make deltas larger, or make a transfer fail its digest and be repeated.
 """
 
 import struct
@@ -27,13 +27,13 @@ _STRONG: Final = {code: strong for strong, code in _CODES.items()}
 
 
 def dump_signature(signature: Signature) -> bytes:
-    """The signature as bytes.
+    """Encode a signature.
 
     Raises:
         ValueError: it is partial.
     """
     if not signature.complete:
-        raise ValueError("a partial signature is not worth a file")
+        raise ValueError("a partial signature is not stored")
     body = b"".join(
         (
             _HEADER.pack(
@@ -52,7 +52,7 @@ def dump_signature(signature: Signature) -> bytes:
 
 
 def load_signature(data: bytes, limits: Limits = LIMITS) -> Signature | None:
-    """The signature that bytes hold, or None if they hold none. It keeps ``data`` and copies nothing."""
+    """Decode a signature; ``None`` if the data is not one. It keeps ``data`` and copies nothing."""
     if len(data) < _HEADER.size + _TRAILER.size:
         return None
     magic, version, code, stride, block_size, size = _HEADER.unpack_from(data)

@@ -14,7 +14,7 @@ from dirsync.endpoint.replica_state import Moved
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import flags_of, with_flags
-from dirsync.fs.names import strangers
+from dirsync.fs.names import untracked_paths
 from dirsync.fs.root import Root
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.entry import Kind, Record, pack, unpack
@@ -99,7 +99,9 @@ class Mover:
         for old, new in ((source, path), (path, source)):
             if self._replica.tree.directory(old) is None:
                 continue
-            stays = next(self._ignored(old, new), None) or next(strangers(self._root, self._replica.tree, old), None)
+            stays = next(self._ignored(old, new), None) or next(
+                untracked_paths(self._root, self._replica.tree, old), None
+            )
             if stays is not None:
                 msg = f"{escape(old)!r} cannot be moved as a whole: {escape(stays)!r} is ignored, or not mirrored"
                 raise DirsyncError(msg, reason="HOLDS_IGNORED")

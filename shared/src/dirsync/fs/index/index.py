@@ -31,12 +31,12 @@ from dirsync.fs.index.index_file import (
     REMOVE,
     connect,
     connect_read_only,
+    encode_row,
     move_rows,
     primary_code,
-    sound,
     span,
     start_again,
-    stored,
+    verify_row,
 )
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
@@ -104,7 +104,7 @@ class Index:
         unusable: list[_Row] = []
         with self._access, contextlib.suppress(sqlite3.DatabaseError):
             for path, value in self._connection.execute(_SELECT_ALL):
-                record = sound(path, value)
+                record = verify_row(path, value)
                 try:
                     if record is not None:
                         tree.put(path, record)
@@ -116,13 +116,13 @@ class Index:
 
     def put(self, path: RelPath, record: Record) -> None:
         """Keep what is at ``path``."""
-        self._queue([(PUT, (path, stored(path, record)))])
+        self._queue([(PUT, (path, encode_row(path, record)))])
 
     def put_many(self, records: Iterable[tuple[RelPath, Record]]) -> None:
         """Keep many; taken in batches, so that the iterable may be as long as it likes."""
         batch: list[_Row] = []
         for path, record in records:
-            batch.append((PUT, (path, stored(path, record))))
+            batch.append((PUT, (path, encode_row(path, record))))
             if len(batch) == LIMITS.index_batch_rows:
                 self._queue(batch)
                 batch = []

@@ -46,17 +46,17 @@ UNION ALL SELECT path, record FROM entries WHERE path > ? AND path < ?
 """
 
 
-def stored(path: bytes, record: bytes) -> bytes:
+def encode_row(path: bytes, record: bytes) -> bytes:
     """A record with its checksum."""
     return record + zlib.crc32(record, zlib.crc32(path)).to_bytes(_CRC_SIZE, "little")
 
 
-def sound(path: object, value: object) -> Record | None:
+def verify_row(path: object, value: object) -> Record | None:
     """The record that a row holds, if it is what was stored for that path."""
     if not isinstance(path, bytes) or not isinstance(value, bytes):
         return None
     record = value[:-_CRC_SIZE]
-    return Record(record) if value == stored(path, record) else None
+    return Record(record) if value == encode_row(path, record) else None
 
 
 def move_rows(connection: sqlite3.Connection, source: bytes, path: bytes) -> None:
@@ -69,9 +69,9 @@ def move_rows(connection: sqlite3.Connection, source: bytes, path: bytes) -> Non
         sqlite3.DatabaseError: the transaction, which is the caller's, has to be given up.
     """
     connection.execute(REMOVE, span(path))
-    records = ((old, sound(old, value)) for old, value in connection.execute(_SELECT, span(source)))
+    records = ((old, verify_row(old, value)) for old, value in connection.execute(_SELECT, span(source)))
     moved = ((path + old[len(source) :], record) for old, record in records if record is not None)
-    connection.executemany(PUT, ((new, stored(new, record)) for new, record in moved))
+    connection.executemany(PUT, ((new, encode_row(new, record)) for new, record in moved))
     connection.execute(REMOVE, span(source))
 
 

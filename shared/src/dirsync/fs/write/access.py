@@ -28,7 +28,7 @@ def is_denied(error: OSError | PathFailure) -> bool:
 
 
 @contextlib.contextmanager
-def lent(root: Root, path: RelPath) -> Iterator[None]:
+def owner_access(root: Root, path: RelPath) -> Iterator[None]:
     """While this lasts, we may list, enter and change our own directories above ``path``.
 
     Raises:
@@ -52,7 +52,7 @@ def lent(root: Root, path: RelPath) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lent_itself(root: Root, path: RelPath) -> Iterator[None]:
+def owner_access_itself(root: Root, path: RelPath) -> Iterator[None]:
     """While this lasts, we may change our own directory at ``path``, wherever it is moved meanwhile.
 
     A directory that gets another parent needs that, because its ``..`` changes. If no directory is there, nothing is.

@@ -30,7 +30,7 @@ from dirsync.fs.failure import Changing, NotEmpty, PathFailure, StorageFailed, s
 from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.kernel import exchange
 from dirsync.fs.root import Root
-from dirsync.fs.write.access import is_denied, lent, lent_itself, set_mode
+from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import Moved, exchange_entries, move_entry
 from dirsync.fs.write.staged import StagedFile
@@ -158,8 +158,8 @@ class Publisher:
             except (OSError, PathFailure) as error:
                 if not is_denied(error):
                     raise
-            with lent(self._root, first), lent(self._root, second):
-                with lent_itself(self._root, first), lent_itself(self._root, second):
+            with owner_access(self._root, first), owner_access(self._root, second):
+                with owner_access_itself(self._root, first), owner_access_itself(self._root, second):
                     moved = act()
                 return self._proofs(moved)
         except (OSError, PathFailure) as error:
@@ -180,7 +180,7 @@ class Publisher:
             if not is_denied(error):
                 raise _failure(path, doing, error) from error
         try:
-            with lent(self._root, path):
+            with owner_access(self._root, path):
                 return act(*self._root.parent(path))
         except (OSError, PathFailure) as error:
             raise _failure(path, doing, error) from error

@@ -11,7 +11,7 @@ from itertools import product
 
 from dirsync.errors import DirsyncError
 from dirsync.tree.problem import ProblemKind
-from dirsync.tree.strategy import CHOICES, Way
+from dirsync.tree.strategy import CHOICES, Strategy
 
 FAST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Buckets of what should take milliseconds: a call, a change on its way."""
@@ -40,7 +40,7 @@ class Metric:
 
 
 REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
-STRATEGIES = tuple(way.value for way in Way)
+STRATEGIES = tuple(strategy.value for strategy in Strategy)
 OPERATIONS = (
     "put_file",
     "put_symlink",
@@ -120,7 +120,7 @@ _CLIENT: tuple[Metric, ...] = (
         MetricType.COUNTER,
         "How files were brought there, and why in this way.",
         ("strategy", "reason"),
-        tuple((choice.way.value, choice.reason.value) for choice in CHOICES),
+        tuple((choice.strategy.value, choice.reason.value) for choice in CHOICES),
     ),
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),

@@ -6,7 +6,8 @@ that no sum of two of them overflows in whatever reads it.
 
 from collections.abc import Iterable, Iterator
 
-from dirsync.delta.pieces import Copy, Piece, Zeros
+from dirsync.delta.blocks import BlockRange
+from dirsync.delta.pieces import Piece, Zeros
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
 from dirsync.v1 import sync_service_pb2 as pb
@@ -27,7 +28,7 @@ def delta_frames(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     room = LIMITS.frame_bytes
     for piece in pieces:
         for part in _parts(piece):
-            cost = _COPY_COST if isinstance(part, Copy | Zeros) else len(part) + _LITERAL_COST
+            cost = _COPY_COST if isinstance(part, BlockRange | Zeros) else len(part) + _LITERAL_COST
             if frame and (cost > room or len(frame) >= LIMITS.max_frame_pieces):
                 yield frame
                 frame, room = [], LIMITS.frame_bytes
@@ -39,7 +40,7 @@ def delta_frames(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 def _parts(piece: Piece) -> Iterator[Piece]:
     most = LIMITS.frame_bytes - _LITERAL_COST
-    if isinstance(piece, Copy | Zeros) or len(piece) <= most:
+    if isinstance(piece, BlockRange | Zeros) or len(piece) <= most:
         yield piece
         return
     literal = memoryview(piece)
@@ -57,7 +58,7 @@ def fill_delta(message: pb.PushChangesRequest.Delta, pieces: Iterable[Piece]) ->
 
 def _fill_piece(message: pb.PushChangesRequest.Piece, piece: Piece) -> None:
     match piece:
-        case Copy(first=first, count=count):
+        case BlockRange(first=first, count=count):
             message.copy.first, message.copy.count = first, count
         case Zeros(length=length):
             message.zeros = length
@@ -88,7 +89,7 @@ def _decode_piece(piece: pb.PushChangesRequest.Piece) -> Piece:
         case "copy":
             first, count = piece.copy.first, piece.copy.count
             if count and first + count <= MAX_SIZE:
-                return Copy(first, count)
+                return BlockRange(first, count)
         case "zeros":
             length = piece.zeros
             if 0 < length <= MAX_SIZE:

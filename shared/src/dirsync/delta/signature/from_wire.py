@@ -1,41 +1,41 @@
-"""A Signature from the checksums that a server sent."""
+"""Making a Signature from the checksums that a server sent."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from dirsync.delta.blocks import block_count
-from dirsync.delta.pieces import Copy, DeltaError
-from dirsync.delta.signature.packed import ROW_BYTES
+from dirsync.delta.blocks import BlockRange, block_count
+from dirsync.delta.pieces import DeltaError
+from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import SHA256
 
 _ROW = np.dtype([("weak", "<u4"), ("strong", sums_dtype(SHA256))])
 
 
-def received_signature(
-    block_size: int, size: int, packed: bytes | bytearray, ranges: Sequence[Copy] | None = None
+def signature_from_wire(
+    block_size: int, size: int, packed: bytes | bytearray, ranges: Sequence[BlockRange] | None = None
 ) -> Signature:
-    """The signature that packed checksums (:mod:`dirsync.delta.signature.packed`) make.
+    """Make a signature from packed checksums (:mod:`dirsync.delta.signature.packed`).
 
     Args:
         block_size: in bytes.
         size: of the basis, in bytes.
-        packed: the checksums of the blocks of all ranges, in order. They are kept and not copied.
-        ranges: the blocks that were asked for, ascending and disjoint; None means all.
+        packed: the checksums of the blocks of all ranges, in order. They are kept, not copied.
+        ranges: the requested blocks, ascending and disjoint; ``None`` means all.
 
     Raises:
-        DeltaError: not as many checksums as blocks, or blocks that a basis of this size has not got.
+        DeltaError: the number of checksums is not that of the blocks, or the basis does not have such blocks.
     """
     blocks = block_count(size, block_size)
-    ranges = ((Copy(0, blocks),) if blocks else ()) if ranges is None else ranges
+    ranges = ((BlockRange(0, blocks),) if blocks else ()) if ranges is None else ranges
     end = 0
     for first, count in ranges:
         if first < end or count < 1 or first + count > blocks:
             msg = f"checksums of {count} blocks from block {first} on, of a basis of {blocks} blocks"
             raise DeltaError(msg)
         end = first + count
-    if len(packed) != ROW_BYTES * sum(known.count for known in ranges):
+    if len(packed) != CHECKSUMS_SIZE * sum(known.count for known in ranges):
         msg = f"{len(packed)} bytes of checksums for {sum(known.count for known in ranges)} blocks"
         raise DeltaError(msg)
     rows = np.frombuffer(packed, _ROW)
