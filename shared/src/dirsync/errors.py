@@ -1,30 +1,30 @@
-"""Every error that dirsync raises on purpose, ordered by whose fault it is.
+"""Every error that dirsync raises on purpose, ordered by its cause.
 
 ::
 
     DirsyncError
-    ├── UsageError            the person who started us: bad setting, unusable directory
-    │   └── RootsOverlap          replica and source are one directory, or one is in the other
+    ├── UsageError            the user: bad setting, unusable directory
+    │   └── RootsOverlap          replica and source are one directory, or one lies in the other
     ├── RemoteError           the peer
-    │   ├── InvalidMessage        bytes that no correct peer would send
-    │   │   └── DeltaError            (dirsync.delta) checksums or pieces that fit no basis
-    │   ├── OutOfTurn             a message that the protocol does not allow now
-    │   └── LimitExceeded         more than one of our limits
+    │   ├── InvalidMessage        bytes that no correct peer sends
+    │   │   └── DeltaError            (dirsync.delta) checksums or pieces that do not fit the basis
+    │   ├── OutOfTurn             a message that the protocol does not allow at this point
+    │   └── LimitExceeded         a limit is exceeded
     ├── SessionError          the session that the request names
     │   ├── SessionUnknown        closed, expired, or never opened
     │   ├── SessionBusy           another writer holds the replica
     │   └── SessionSuperseded     fenced: a newer session of the same client took over
-    ├── AccessError           who asks
+    ├── AccessError           the caller's credentials
     │   ├── Unauthenticated
     │   └── PermissionDenied
-    ├── NotFound              a namespace or path that is not there
-    ├── StorageError          our own disk: full, read-only, failing
-    ├── Unavailable           not now: scanning, draining, not connected
-    └── PathError             one path; becomes a Problem, the rest goes on
+    ├── NotFound              a namespace or path that does not exist
+    ├── StorageError          the local disk: full, read-only, failing
+    ├── Unavailable           temporary: scanning, draining, not connected
+    └── PathError             one path; it becomes a Problem, and the others go on
 
 Each class owns one gRPC status (``status``, a name of ``grpc.StatusCode``) and each error one ``reason``, the stable
-word that travels in ``google.rpc.ErrorInfo`` and that programs may switch on. ``str(error)`` is for people: what
-happened, to which path, what to do.
+word that is sent in ``google.rpc.ErrorInfo`` and that programs may test. ``str(error)`` is the message for people: what
+happened, to which path, and what to do.
 """
 
 from typing import ClassVar
@@ -42,32 +42,32 @@ class DirsyncError(Exception):
 
 
 class UsageError(DirsyncError):
-    """A setting, an argument or a directory that we cannot start with."""
+    """A setting, an argument or a directory that cannot be used."""
 
     status = "INVALID_ARGUMENT"
     default_reason = "USAGE"
 
 
 class RemoteError(DirsyncError):
-    """The peer did what a correct peer does not do."""
+    """The peer violated the protocol."""
 
     status = "INVALID_ARGUMENT"
     default_reason = "INVALID_MESSAGE"
 
 
 class InvalidMessage(RemoteError):
-    """Bytes that do not parse, or fields that no correct peer would send."""
+    """Bytes that do not parse, or fields that no correct peer sends."""
 
 
 class OutOfTurn(RemoteError):
-    """A message that the protocol does not allow in this state."""
+    """A message that the protocol does not allow in the present state."""
 
     status = "FAILED_PRECONDITION"
     default_reason = "OUT_OF_TURN"
 
 
 class LimitExceeded(RemoteError):
-    """More than one of our limits; the reason is the name of the limit."""
+    """A limit is exceeded; the reason is the name of the limit."""
 
     status = "RESOURCE_EXHAUSTED"
     default_reason = "LIMIT"
@@ -129,28 +129,28 @@ class PermissionDenied(AccessError):
 
 
 class NotFound(DirsyncError):
-    """A namespace or path that is not there, or not for this caller."""
+    """A namespace or path that does not exist, or not for this caller."""
 
     status = "NOT_FOUND"
     default_reason = "NOT_FOUND"
 
 
 class StorageError(DirsyncError):
-    """Our own disk cannot take the change: full, read-only or failing."""
+    """The local disk cannot store the change: it is full, read-only or failing."""
 
     status = "RESOURCE_EXHAUSTED"
     default_reason = "STORAGE"
 
 
 class Unavailable(DirsyncError):
-    """Not now, but the same request may succeed later."""
+    """The request cannot be served now, but may succeed later."""
 
     status = "UNAVAILABLE"
     default_reason = "UNAVAILABLE"
 
 
 class PathError(DirsyncError):
-    """One path could not be handled; everything else goes on."""
+    """One path could not be handled; the others go on."""
 
     status = "FAILED_PRECONDITION"
     default_reason = "PATH"

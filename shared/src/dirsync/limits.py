@@ -1,7 +1,7 @@
 """Every bound of dirsync in one place, each with its unit and its reason.
 
 A bound that a user may want to move is a setting (``*/settings.py``); what is here holds for every installation, so
-that no input, whoever sends it, can make either side use memory, time, descriptors or disk without end.
+that no input from any peer can make either side use memory, time, descriptors or disk without bound.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Limits:
 
     # Names and paths.
     max_name_bytes: int = 255
-    """One component, in bytes: NAME_MAX of every Linux file system that matters."""
+    """One component, in bytes: NAME_MAX of the common Linux file systems."""
     max_path_bytes: int = 128 * KIB
-    """A whole relative path, in bytes. We walk by descriptor, so PATH_MAX does not bind us, but messages do."""
+    """A whole relative path, in bytes. Paths are walked by descriptor, so PATH_MAX does not apply, but messages do."""
     max_target_bytes: int = 4095
     """A symbolic link's target, in bytes: PATH_MAX without the NUL."""
 
@@ -27,25 +27,26 @@ class Limits:
     max_message_bytes: int = 1 * MIB
     """One gRPC message, in bytes. Parsed protobuf can be a hundred times its wire size, so the wire size is bounded."""
     window_bytes: int = 4 * MIB
-    """What may be under way on one stream before its reader takes it, in bytes: 40 MB/s at 100 ms of round trip."""
+    """Flow-control window of one stream, in bytes: 40 MB/s at a round trip of 100 ms."""
     frame_bytes: int = 960 * KIB
     """Payload of one data frame, in bytes: large enough to amortise a message, small enough that a change of another
-    file waits no longer than one frame."""
+    file, which waits for one frame at most, is not delayed much."""
     batch_bytes: int = 256 * KIB
-    """What a batch of small operations aims at, in bytes."""
+    """Target size of a batch of small operations, in bytes."""
     inline_file_bytes: int = 64 * KIB
     """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
     max_listed_entries: int = 20_000_000
-    """Entries that a client takes from its server's listings: twice what a server takes unless it is told otherwise.
-    Each costs the client some 300 bytes."""
+    """Entries that a client accepts in listings of its server: twice a server's default for QUOTA_ENTRIES. Each costs
+    the client about 300 bytes."""
     listing_bytes: int = 256 * KIB
-    """What one page of a listing aims at, in bytes."""
+    """Target size of one page of a listing, in bytes."""
     max_frame_pieces: int = 16_384
-    """Pieces of one delta frame. A message of the smallest pieces would hold half a million, each an object of ours."""
+    """Pieces of one delta frame. A message could hold half a million of the smallest ones, each of which costs an
+    object."""
     max_signature_ranges: int = 16_384
-    """Ranges of blocks in one request for a signature: every second one of the coarse blocks of the largest file."""
+    """Ranges of blocks in one request for a signature: every second coarse block of the largest file."""
     signature_bytes: int = 256 * KIB
-    """What one page of a signature holds at most, in bytes."""
+    """Largest page of a signature, in bytes."""
     max_metadata_bytes: int = 16 * KIB
     """gRPC metadata (headers) of one call, in bytes."""
 
@@ -53,38 +54,37 @@ class Limits:
     max_streams_per_connection: int = 64
     """Concurrent calls of one connection."""
     reserve_connections: int = 192
-    """Connections beyond one for each session: people, probes, scrapers."""
+    """Connections in addition to one for each session: for operators, probes and scrapers."""
     reserve_workers: int = 8
-    """Server threads beyond everybody's share, for whoever is only there to be refused."""
+    """Server threads in addition to the quotas of all callers, for calls that are only refused."""
     max_calls_per_caller: int = 16
-    """Calls that one caller may have under way: an honest client has a push stream, a listing and few others. Each may
-    hold a thread."""
+    """Calls in flight of one caller. A client has a push stream, a listing and few others. Each may hold a thread."""
     max_health_calls: int = 16
-    """Calls of health under way, whoever makes them: they need no credentials."""
+    """Calls of the health service in flight, of all callers together, because they need no credentials."""
     max_health_watchers: int = 8
-    """Those of them that watch, so that there are others to ask once."""
+    """Those of them that may be streams, so that single requests are still served."""
     max_watchers: int = 16
-    """Streams that watch an agent's events."""
+    """Streams of an agent's events."""
 
-    # The HTTP door.
+    # HTTP.
     http_connections: int = 16
-    """Connections served at a time, each by a thread; further ones are closed at once."""
+    """Connections that are served at a time, each by a thread. Further ones are closed at once."""
     http_connections_per_address: int = 8
-    """Those of one address, so that it cannot keep probes out."""
+    """Those of one address, so that it cannot block probes."""
     http_seconds: float = 5.0
-    """How long a request may take to arrive, and an answer to be taken."""
+    """Time for a request to arrive, and for a response to be read."""
     http_request_bytes: int = 16 * KIB
     """A request's first line and headers, in bytes."""
 
     # Credentials.
     auth_burst: int = 20
-    """Wrong credentials in a row that are looked at, from one network: a person who tries, or a rotation under way."""
+    """Wrong credentials of one network that are checked without delay: for a user who tries, or a rotation."""
     auth_refill_seconds: float = 6.0
-    """After this another one is: what guessing comes down to is 14,400 a day, nothing against 128 random bits."""
+    """Time after which another one is checked. This limits guessing to 14,400 a day, negligible for 128 random bits."""
     auth_networks: int = 4096
-    """Networks whose failures are remembered; each costs some 300 bytes."""
+    """Networks whose failures are remembered. Each costs about 300 bytes."""
     auth_connections: int = 4096
-    """Connections that are known to have shown a valid token; more than can be open at a time."""
+    """Connections that are remembered to have presented a valid token: more than can be open at a time."""
 
     # Work in flight.
     max_commit_operations: int = 2048
@@ -98,9 +98,9 @@ class Limits:
 
     # Content that the replica has.
     max_contents: int = 2_000_000
-    """Digests of which one replica knows where the content is; each costs some 150 bytes."""
+    """Digests whose paths one replica knows. Each costs about 150 bytes."""
     max_content_paths: int = 4
-    """Paths that are kept for one digest."""
+    """Paths that are remembered for one digest."""
 
     # Rules.
     max_ignore_rules: int = 1000
@@ -121,119 +121,121 @@ class Limits:
     """Of a file larger than this many bytes our own signature has weak checksums of some blocks only: they cost four
     times as much as its strong ones."""
     sparse_weak_stride: int = 4
-    """Of every so manieth block then. A moved stretch shorter than this many blocks may be missed."""
+    """Every block with a number divisible by this has one then. A moved range of fewer blocks may be missed."""
     search_window_bytes: int = 128 * KIB
-    """How far, in bytes, one look ahead goes where basis and target are out of step; at least one block."""
+    """How far ahead, in bytes, one search goes where basis and target are not aligned; at least one block."""
     search_window_blocks: int = 32
-    """The same in blocks, of which each costs some work if they are small."""
+    """The same in blocks, because each block costs some work if blocks are small."""
     max_pending_bytes: int = 2 * MIB
-    """What is kept back of a literal, in bytes, for a stretch whose later blocks are found first; if a stretch of
-    blocks may be longer, nothing is."""
+    """Bytes of a literal that are held back, in case the later blocks of a range are found first. If a range of blocks
+    may be longer, nothing is held back."""
     search_tile_bytes: int = 64 * KIB
-    """Offsets whose weak checksums are computed at a time: their arrays stay in a processor's cache."""
+    """Offsets whose weak checksums are computed at a time, so that their arrays stay in the processor's cache."""
     search_free_bytes: int = 32 * MIB
-    """Offsets that are searched in vain before searching becomes rare: it is slower than sending."""
+    """Offsets that are searched without a match before searching becomes rare, because it is slower than sending."""
     search_share: int = 32
-    """From then on one of so many offsets is searched."""
+    """From then on one of this many offsets is searched."""
     search_reward: int = 16
-    """Each byte that matches makes up for so many that were searched in vain."""
+    """Each matching byte compensates for this many that were searched without a match."""
     quiet_edit_blocks: int = 2
-    """A changed stretch of at most this many blocks, with basis and target in step behind it, is not searched: it could
-    hide no more than one block that moved."""
+    """A changed range of at most this many blocks, with basis and target aligned after it, is not searched: it could
+    hide at most one moved block."""
     max_candidates: int = 16
     """Blocks with the same weak checksum that are compared at one offset."""
     failed_check_share: int = 8
-    """Strong checksums that decide against a weak one cost at most so many times what searching costs: weak checksums
-    are easily made to collide."""
+    """Strong checksums that reject a weak match may cost at most this many times what searching costs, because
+    collisions of weak checksums are easily made."""
     min_zero_run: int = 4 * KIB
-    """Zero bytes in a row from which on they travel as a number."""
+    """Length of a run of zero bytes from which it is sent as a count."""
     sample_blocks: int = 32
-    """Blocks that are looked for to see how much of a target its basis has."""
+    """Blocks that are sampled to estimate how much of a target its basis has."""
     sample_windows: int = 8
-    """Windows that are searched at all offsets for what is not found in place."""
+    """Windows that are searched at all offsets for blocks that are not found in place."""
     sample_bytes: int = 8 * MIB
-    """Bytes read for all blocks of a sample: fewer blocks where they are large."""
+    """Bytes read for all blocks of a sample. If blocks are large, a sample has fewer."""
     sample_window_bytes: int = 64 * KIB
-    """Offsets of such a window where only a few blocks are known."""
+    """Offsets of such a window if only a few blocks are known."""
     sample_search_bytes: int = 2 * MIB
     """Offsets of all windows of a sample."""
     coarse_factor: int = 16
-    """Fine blocks in a coarse one, where checksums are fetched in two steps."""
+    """Fine blocks in a coarse one, if checksums are fetched in two steps."""
 
     fine_blocks: int = 4096
-    """Blocks of a file up to which all checksums are asked for at once; above that coarse blocks come first."""
+    """Blocks of a file up to which all checksums are requested at once. Above that coarse blocks come first."""
     min_similarity: float = 0.05
-    """Part of a sample that has to be in the basis for a delta to pay."""
+    """Part of a sample that must be in the basis for a delta to save bytes."""
     min_remembered_bytes: int = 256 * KIB
-    """Smallest file whose signature a client remembers: below this asking for it costs no more than keeping it."""
+    """Smallest file whose signature a client keeps: below this requesting it costs no more than keeping it."""
     signature_store_bytes: int = 256 * MIB
-    """What a client's remembered signatures may take on disk: enough for some 60 GiB of files."""
+    """Size of a client's kept signatures on disk: enough for about 60 GiB of files."""
 
     # Time.
     session_idle_seconds: float = 15.0
-    """A session without an open push stream and without a call is over after this, and another writer may come."""
+    """A session without an open push stream and without a call ends after this, and another writer is admitted."""
     unary_deadline_seconds: float = 30.0
     """Deadline of a call that returns one message."""
     request_seconds: float = 60.0
-    """How long a request may take to arrive once its call has begun: 1 MiB at 140 kbit/s."""
+    """Time for a request to arrive once its call has begun: 1 MiB at 140 kbit/s."""
     stalled_response_seconds: float = 60.0
-    """How long a peer may take to take one message: a page of 256 KiB at 35 kbit/s."""
+    """Time for a peer to read one message: a page of 256 KiB at 35 kbit/s."""
     keepalive_seconds: float = 20.0
-    """HTTP/2 ping interval of a client; a dead peer is noticed after this and the timeout below."""
+    """HTTP/2 ping interval of a client. A dead peer is detected after this plus the timeout below."""
     keepalive_timeout_seconds: float = 10.0
-    """How long a ping may stay unanswered."""
+    """Time for a peer to answer a ping."""
     handshake_seconds: float = 10.0
-    """How long a connection may take to say who it is."""
+    """Time for a connection to complete its handshake."""
     connection_idle_seconds: float = 20.0
-    """A connection without calls is closed after this, so that others get its place; gRPC opens another when needed."""
+    """A connection without calls is closed after this, so that others can connect. gRPC opens another when needed."""
     backoff_initial_seconds: float = 0.2
-    """First pause before connecting again; each next one up to doubles, with full jitter."""
+    """Upper bound of the first pause before reconnecting. It doubles each time; the pause is random below it."""
     backoff_max_seconds: float = 30.0
-    """Longest pause before connecting again."""
+    """Largest upper bound of a pause before reconnecting."""
 
     # Reading files that others write.
     stable_read_attempts: int = 3
-    """How often a file that changes while it is read is read again before it becomes a Problem."""
+    """How often a file that changes while it is read is read before it becomes a Problem."""
     racy_window_ns: int = 50_000_000
-    """A file changed less than this before it was looked at may change again within one timestamp tick, so its
-    fingerprint proves nothing yet (git calls such an entry racily clean). Nanoseconds."""
+    """A file that changed less than this before its fingerprint was taken may change again within one timestamp tick,
+    so the fingerprint proves nothing (git calls such an entry racily clean). Nanoseconds."""
     coarse_racy_window_ns: int = 2_500_000_000
     """The same for a file system that keeps whole seconds only (FAT: two). Nanoseconds."""
 
-    # Looking at the source.
+    # Watching and scanning the source.
     max_dirty_paths: int = 100_000
-    """Paths that wait to be looked at; above this one look at everything is cheaper, and its memory is known."""
+    """Paths that wait for a check. Above this a full scan is cheaper, and its memory is bounded."""
     settle_stretch: float = 20.0
-    """A file that is written all the time is looked at after this many settle times at the latest."""
+    """A file that is written continuously is checked after this many settle times at the latest."""
     delete_settle_stretch: float = 10.0
-    """Deletes that keep coming are judged after this many delete settle times at the latest."""
+    """If deletes keep arriving, they are judged after this many delete settle times at the latest."""
     max_departed_entries: int = 100_000
-    """Entries that left their path and are remembered for a while, so that a rename is recognised."""
+    """Entries that left their path and are remembered for some time, so that a rename is recognised."""
     rescan_cost_stretch: float = 50.0
-    """A rescan starts no sooner than this many times the last one's cost after it: at most two percent of one core."""
+    """The pause between two rescans is at least this many times the cost of the last one: at most two percent of one
+    core."""
     retry_initial_seconds: float = 1.0
-    """First pause before looking again at a path that had a problem; each next one doubles."""
+    """First pause before a path that had a problem is tried again; it doubles each time."""
     retry_max_seconds: float = 60.0
-    """Longest pause before looking again at a path that had a problem."""
+    """Longest pause before a path that had a problem is tried again."""
 
     # Files.
     file_read_bytes: int = 1 * MIB
     """One read of a file that is only hashed, in bytes."""
     hash_batch_files: int = 64
-    """Files that a hashing thread takes at a time: small ones cost less than being handed over one by one."""
+    """Files that a hashing thread takes at a time, because handing over small files one by one costs more than
+    hashing."""
     individual_fsyncs: int = 4
     """Files or directories of one commit that are synced one by one. For more, one sync of the file system is cheaper
-    (measured on ext4: from two on), but it waits for what others have written there too."""
+    (measured on ext4: from two on), but it also waits for data that other programs wrote."""
     staging_names: int = 9
-    """Names tried for the staging directory before we give up: each that is taken by somebody else costs one."""
+    """Names that are tried for the staging directory, in case other programs use the first ones."""
     index_batch_rows: int = 5_000
     """Rows of one transaction of the index."""
     index_batch_seconds: float = 0.2
-    """How long the index waits for more rows before it writes those that it has."""
+    """How long the index waits for more rows before it writes."""
     index_queue_rows: int = 100_000
-    """Rows that may wait for the index's writer; whoever adds more waits for it."""
+    """Rows that may wait for the index's writer. Adding more blocks until it has written some."""
     index_busy_seconds: float = 1.0
-    """How long opening the index waits for another process to let go of it."""
+    """How long opening the index waits for another process to release it."""
 
 
 LIMITS = Limits()
