@@ -1,4 +1,4 @@
-# Every command that a person or a CI job needs. "make help" lists them.
+# All commands for people and for CI. "make help" lists them.
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -36,7 +36,7 @@ run: $(RUN_STAMP) ## mirror ./dirsync_from live into ./dirsync_to
 	@$(BIN)/python scripts/run.py
 
 .PHONY: venv
-venv: $(DEV_STAMP) ## make .venv with everything that is needed to work here
+venv: $(DEV_STAMP) ## create .venv with everything that development needs
 
 .PHONY: check
 check: format lint types contracts proto-lint proto-fresh ## format, lint, types, import contracts, proto lint and staleness
@@ -81,15 +81,15 @@ $(PYTEST) -m $@ $(1) $(ARGS) || { status=$$?; \
 endef
 
 .PHONY: bench
-bench: $(DEV_STAMP) ## measure against the peers; prints ratios
+bench: $(DEV_STAMP) ## run the benchmarks against other programs; prints ratios
 	$(call marked,--capture=no --timeout=0)
 
 .PHONY: faults
-faults: $(DEV_STAMP) ## break disks, networks and processes on purpose
+faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)
 
 .PHONY: soak
-soak: $(DEV_STAMP) ## run for a long time
+soak: $(DEV_STAMP) ## run the tests that take a long time
 	$(call marked,--timeout=0)
 
 .PHONY: proto
@@ -98,7 +98,7 @@ proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
 	$(BIN)/python scripts/proto.py
 
 .PHONY: lock
-lock: $(DEV_STAMP) ## write requirements/*.txt again; ARGS=--upgrade takes the newest versions
+lock: $(DEV_STAMP) ## write requirements/*.txt; ARGS=--upgrade selects the newest versions
 	scripts/lock $(ARGS)
 
 .PHONY: wheels
@@ -106,7 +106,7 @@ wheels: $(DEV_STAMP) ## build the three wheels into dist/
 	for package in shared services/server services/client; do \
 		(cd $$package && "$(CURDIR)/$(BIN)/hatchling" build --target wheel --directory "$(CURDIR)/dist") || exit; done
 
-# Every command of docker compose says first what is missing.
+# Docker compose is checked first, so that the message names what is missing.
 define compose
 @docker compose version >/dev/null || { echo "make $@: docker with the compose plugin is needed" >&2; exit 1; }
 $(1)
@@ -116,18 +116,18 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' shared/src/dirsync/__i
 REVISION = $(shell git rev-parse HEAD 2>/dev/null)
 
 .PHONY: images
-images: ## build both images, tagged with the version as deploy/kubernetes names them
+images: ## build both images, tagged with the version that deploy/kubernetes names
 	$(call compose,VERSION=$(VERSION) REVISION=$(REVISION) IMAGE_TAG=$(VERSION) docker compose build server client)
 
 .PHONY: up
-up: ## start both containers with docker compose: ./data/source is mirrored into ./data/replica
+up: ## start both services with docker compose: ./data/source is mirrored into ./data/replica
 	$(call compose,docker compose up --build --detach --wait)
 
 .PHONY: down
-down: ## end them; the mirrored directories and what both remember stay
+down: ## stop the containers; the mirrored directories and the state of both services stay
 	$(call compose,docker compose --profile '*' down)
 
 .PHONY: clean
-clean: ## remove what the tools left; .venv, .dirsync and the mirrored directories stay
+clean: ## remove files that the tools created; .venv, .dirsync and the mirrored directories stay
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find shared services scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

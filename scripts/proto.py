@@ -1,4 +1,4 @@
-"""Generate ``dirsync.v1`` from ``proto/``, or say whether what is committed is still what would be generated.
+"""Generate ``dirsync.v1`` from ``proto/``, or check whether the committed code is up to date.
 
 The proto package is the Python package, so the generated files need no fixing up: they are written as the plugins write
 them and never edited. Stubs and servicers are not generated: handlers and callers take raw bytes, and find the methods

@@ -1,9 +1,9 @@
 """Run a server and a client side by side: ``./dirsync_from`` is mirrored live into ``./dirsync_to``.
 
-Both inherit the environment, so every setting works here too. Each line of theirs is passed on with its writer's name
-in front. The client starts when the server says that it serves: were it earlier, and the port another server's, this
-source would be offered to a stranger. Interrupt, SIGTERM and SIGHUP end the client first, then the server; if one ends
-unasked, the other is ended too, and the exit status is that of the one that ended.
+Both inherit the environment, so every setting works here too. Each line of their output is passed on with the name of
+the program in front. The client starts when the server logs that it serves. If it started earlier, and another server
+had the port, this source would be mirrored to that server. Interrupt, SIGTERM and SIGHUP end the client first, then
+the server. If one program ends by itself, the other is ended too, and the exit status is that of the first.
 """
 
 import os
@@ -19,25 +19,26 @@ from typing import IO
 
 DIRECTORIES = {"DIRSYNC_CLIENT_SOURCE": "dirsync_from", "DIRSYNC_SERVER_ROOT": "dirsync_to"}
 START_SECONDS = 10.0
-"""How long the server's word is waited for. One that cannot bind has ended by then; one that logs less is serving."""
+"""How long to wait for the server's log line. A server that cannot bind has ended by then; one that logs less
+serves."""
 STOP_SECONDS = 12.0
-"""How long a process may take to end: the longest default grace period, and some."""
+"""How long a process may take to end: longer than the default grace period of both."""
 
 
 class Event(Enum):
-    """What the main thread waits for."""
+    """Events that the main thread waits for."""
 
     SERVING = auto()
     ENDED = auto()
     STOP = auto()
 
 
-# A signal handler may put into a SimpleQueue at any moment; other queues and events could deadlock on themselves.
+# Only SimpleQueue.put is safe in a signal handler; other queues and events could deadlock.
 Events = SimpleQueue[Event]
 
 
 class Process:
-    """One of the two, in a session of its own so that Ctrl-C reaches it only through us, and once."""
+    """One of the two programs, in a session of its own, so that Ctrl-C reaches it once, through this script."""
 
     def __init__(self, name: str, events: Events) -> None:
         self.name = name
@@ -68,7 +69,7 @@ class Process:
                 try:
                     target.write(f"{self.name} | ".encode() + line)
                     target.flush()
-                except OSError:  # whoever read our output is gone
+                except OSError:  # the reader of our output is gone
                     discard(target)
                     self._events.put(Event.STOP)
                     return
@@ -79,14 +80,15 @@ class Process:
 
     @property
     def status(self) -> int | None:
-        """Exit status as a shell counts it, or ``None`` while it runs."""
+        """Exit status in the convention of shells, or ``None`` while the process runs."""
         code = self._popen.poll()
         return 128 - code if code is not None and code < 0 else code
 
     def stop(self) -> int:
-        """End it, by force if it does not; its exit status, when all that it wrote is passed on.
+        """End the process, by force if it does not end in time, and pass on the rest of its output.
 
-        One that our signal found before it listened for signals had nothing to finish: that is status 0.
+        Returns its exit status. If the signal arrived before the process handled signals, it had nothing to finish, and
+        the status is 0.
         """
         self._popen.terminate()
         try:
@@ -100,7 +102,7 @@ class Process:
 
 
 def main() -> int:
-    """Exit status 0 when both ended well because they were asked to."""
+    """Run both programs. Returns 0 if they were told to end and succeeded."""
     for variable, default in DIRECTORIES.items():
         if variable not in os.environ:
             Path(default).mkdir(exist_ok=True)
@@ -119,12 +121,12 @@ def main() -> int:
 
 
 def stop(running: list[Process]) -> int:
-    """End them in this order; the worst exit status."""
+    """End the processes in this order. Returns the highest exit status."""
     return max(process.stop() for process in running)
 
 
 def stop_others(running: list[Process]) -> int:
-    """One ended by itself: say so and end the rest; its exit status, or 1 if it thought that it was done."""
+    """One process ended by itself: report it and end the others. Returns its exit status, or 1 if that is 0."""
     first = next(process for process in running if process.status is not None)
     status = first.status
     first.stop()
@@ -134,13 +136,13 @@ def stop_others(running: list[Process]) -> int:
 
 
 def readable_logs() -> dict[str, str]:
-    """The services see a pipe where we see a terminal; this says what they would have chosen."""
+    """The log format that the programs would select on our terminal; they see a pipe instead."""
     form = "console" if sys.stderr.isatty() else "json"
     return {f"DIRSYNC_{service}_LOG_FORMAT": form for service in ("SERVER", "CLIENT")}
 
 
 def say(message: str) -> None:
-    """One line of ours among theirs."""
+    """Print a line of this script among those of the programs."""
     try:
         print(f"run    | {message}", file=sys.stderr, flush=True)
     except OSError:
@@ -148,7 +150,7 @@ def say(message: str) -> None:
 
 
 def discard(stream: IO[bytes] | IO[str]) -> None:
-    """Let a stream that nobody reads go nowhere: what is left in its buffer would fail the interpreter's own exit."""
+    """Redirect a closed output to the null device; otherwise flushing its buffer fails at the interpreter's exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Let services that are not root use their mounts, whoever made them. Run as root, once, before they start.
+"""Give mount points to services that do not run as root. Run once, as root, before they start.
 
-Docker makes a missing mount point as root, and nobody but root can write there. So, for each directory:
+Docker creates a missing mount point as root, and only root can write there. So, for each directory:
 
-- what the services' user can use is left as it is;
-- an *empty* one that he cannot use is given to him;
-- an empty one of root that he need only read is given to whoever owns the project, who is to put files into it;
-- one that holds something is nobody's to give: this says who lacks what, and fails, which keeps the services down.
+- a directory that the services' user can use is left as it is;
+- an *empty* one that the user cannot use is given to the user;
+- an empty one of root that the user only has to read is given to the owner of the project, who puts files into it;
+- one that is not empty is left as it is. If the user cannot use it, this program says why and fails, so the services do
+  not start.
 
-Nothing else is touched, and nothing below such a directory ever. A volume of the services' own holds what they remember
-and nothing of anybody else: it is given to their user with all that is in it, so that a change of user forgets nothing.
-It needs Python alone, so any image with one will do.
+Nothing else is changed, and nothing below such a directory. The services' own volumes hold only their state. They are
+given to the user with everything in them, so that the state survives a change of user. This program requires only
+Python, so any image with Python can run it.
 """
 
 import argparse
@@ -23,28 +24,28 @@ from typing import NamedTuple
 
 
 class Access(StrEnum):
-    """What the services need to do in a directory."""
+    """The access that the services need to a directory."""
 
     READ = "read"
     WRITE = "write"
     OWN = "own"
-    """Write, and nobody else has anything there."""
+    """Write, in a directory that only the services use."""
 
     @property
     def mode(self) -> int:
-        """As ``access(2)`` takes it."""
+        """The mode for ``access(2)``."""
         return os.R_OK | os.X_OK | (0 if self is Access.READ else os.W_OK)
 
 
 class Owner(NamedTuple):
-    """Who a directory belongs to."""
+    """The owner of a directory."""
 
     uid: int
     gid: int
 
     @classmethod
     def parse(cls, text: str) -> "Owner":
-        """From ``uid:gid``."""
+        """Parse ``uid:gid``."""
         uid, _, gid = text.partition(":")
         return cls(int(uid), int(gid))
 
@@ -62,23 +63,23 @@ ROOT = Owner(0, 0)
 
 
 class Place(NamedTuple):
-    """A directory, and what the services do there."""
+    """A directory, and the access that the services need."""
 
     access: Access
     path: Path
     shown: str
-    """Its name outside, where people know it."""
+    """Its path outside of the container, for messages."""
 
     @classmethod
     def parse(cls, text: str) -> "Place":
-        """From ``read:PATH=NAME``, ``write:PATH=NAME`` or ``own:PATH=NAME``."""
+        """Parse ``read:PATH=NAME``, ``write:PATH=NAME`` or ``own:PATH=NAME``."""
         access, _, rest = text.partition(":")
         path, _, shown = rest.partition("=")
         return cls(Access(access), Path(path), shown or path)
 
 
 def new_owner(place: Place, *, usable: bool, empty: bool, owner: Owner, user: Owner, project: Owner) -> Owner | None:
-    """Who is to get the directory; None where it stays as it is."""
+    """The new owner of the directory; None if it stays as it is."""
     if not empty:
         return None
     if not usable:
@@ -87,7 +88,7 @@ def new_owner(place: Place, *, usable: bool, empty: bool, owner: Owner, user: Ow
 
 
 def as_user(user: Owner, question: Callable[[], bool]) -> bool:
-    """The answer to a question that the kernel answers differently for each user: a child asks it as ``user``."""
+    """Evaluate ``question`` with the rights of ``user``, in a child process."""
     child = os.fork()
     if child == 0:
         answer = False
@@ -102,12 +103,12 @@ def as_user(user: Owner, question: Callable[[], bool]) -> bool:
 
 
 def usable(place: Place, user: Owner) -> bool:
-    """Whether ``user`` can do there what the services do."""
+    """Whether ``user`` has the access that the services need."""
     return as_user(user, lambda: os.access(place.path, place.access.mode))
 
 
 def prepare(place: Place, user: Owner, project: Owner) -> str | None:
-    """Give the directory away if it is to be given; a line for people if its user still cannot use it."""
+    """Change the owner of the directory if necessary. Returns a message if the user still cannot use it."""
     if place.access is Access.OWN:
         return take_over(place, user)
     owner = Owner.of(place.path)
@@ -120,16 +121,16 @@ def prepare(place: Place, user: Owner, project: Owner) -> str | None:
         except OSError as error:
             print(f"prepare: {place.shown}: {heir} cannot become its owner: {error.strerror}", file=sys.stderr)
         else:
-            print(f"prepare: {place.shown} was empty and belonged to {owner}; it is {heir}'s now")
+            print(f"prepare: {place.shown} was empty and belonged to {owner}; it belongs to {heir} now")
     if can or usable(place, user):
         return None
     return f"prepare: {refusal(place, user, Owner.of(place.path), place.path.stat().st_mode)}"
 
 
 def take_over(place: Place, user: Owner) -> str | None:
-    """Give the directory to the user with all that is in it; a line for people if that cannot be done.
+    """Give the directory to the user with everything in it. Returns a message if that fails.
 
-    A service that runs already may remove files meanwhile.
+    A running service may remove files meanwhile.
     """
     taken = False
     try:
@@ -139,12 +140,12 @@ def take_over(place: Place, user: Owner) -> str | None:
     except OSError as error:
         return f"prepare: {place.shown}: {user} cannot become the owner of all of it: {error.strerror}"
     if taken:
-        print(f"prepare: {place.shown} is {user}'s now")
+        print(f"prepare: {place.shown} belongs to {user} now")
     return None
 
 
 def _give(name: str, directory: int, user: Owner) -> bool:
-    """Give one name in an open directory to the user; whether it was somebody else's."""
+    """Give one entry of an open directory to the user. Returns whether it had another owner."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if Owner(status.st_uid, status.st_gid) == user:
@@ -161,7 +162,7 @@ def _unless_gone(error: OSError) -> None:
 
 
 def refusal(place: Place, user: Owner, owner: Owner, mode: int) -> str:
-    """Who lacks what, and what to do about it."""
+    """A message: the directory, the missing access, and what to do."""
     done, command = ("read", "chmod -R a+rX")
     if place.access is Access.WRITE:
         done, command = ("written", f"chown -R {user}")
@@ -172,10 +173,18 @@ def refusal(place: Place, user: Owner, owner: Owner, mode: int) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 0 when every directory can be used."""
+    """Prepare all directories. Returns 0 if every one can be used."""
     parser = argparse.ArgumentParser(prog="prepare", description=__doc__.partition("\n")[0])
-    parser.add_argument("--user", type=Owner.parse, required=True, metavar="UID:GID", help="whom the services run as")
-    parser.add_argument("--project", type=Path, required=True, metavar="FILE", help="its owner owns the project")
+    parser.add_argument(
+        "--user", type=Owner.parse, required=True, metavar="UID:GID", help="user and group of the services"
+    )
+    parser.add_argument(
+        "--project",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a file of the project; its owner gets an empty source",
+    )
     parser.add_argument("places", type=Place.parse, nargs="+", metavar="read|write|own:DIRECTORY=NAME")
     arguments = parser.parse_args(argv)
     project = Owner.of(arguments.project)
