@@ -10,6 +10,8 @@ from tests.support.ports import free_port
 from tests.support.programs import Pair, Result
 from tests.support.trees import build, differences
 
+pytestmark = pytest.mark.programs
+
 TEXT = "no valid credentials for what was asked; check the token, and the namespace"
 
 

@@ -13,6 +13,8 @@ from tests.support.programs import Pair
 from tests.support.trees import File, build, differences
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 
 def clock(shift: str) -> list[str]:
     """A prefix that runs a program with another wall clock; durations stay as they are."""

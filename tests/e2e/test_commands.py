@@ -16,6 +16,8 @@ from tests.support.content import random_bytes
 from tests.support.programs import Pair, Service, Setting, run_command
 from tests.support.trees import File, Link, Spec, build, differences, look
 
+pytestmark = pytest.mark.programs
+
 TREE: Spec = {"d/a": "1", "d/b": "2", "large": File(random_bytes(200 * KIB)), "link": Link("d")}
 
 

@@ -16,6 +16,8 @@ from tests.support.synced import done, prove_equal, synced, wait_until_agreed
 from tests.support.trees import build, differences
 from tests.support.wire import AGENT, Wire
 
+pytestmark = pytest.mark.programs
+
 SMALL = 3 * KIB
 LARGE = 300 * KIB
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}

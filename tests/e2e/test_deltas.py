@@ -34,6 +34,8 @@ from tests.support.synced import prove_equal, synced, wait_until_agreed
 from tests.support.trees import build
 from tests.support.wire import AGENT, Wire
 
+pytestmark = pytest.mark.programs
+
 Edit = Callable[..., None]
 
 BLOCK = 4 * KIB

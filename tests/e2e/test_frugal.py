@@ -1,9 +1,13 @@
 """What an unchanged tree costs: on the wire, counted outside of our own counters, and in what is imported."""
 
+import pytest
+
 from dirsync.limits import KIB
 from tests.support.programs import Pair
 from tests.support.proxy import Proxy
 from tests.support.trees import Spec, build
+
+pytestmark = pytest.mark.programs
 
 FILES: Spec = {f"d{number % 100}/f{number}": f"{number}" for number in range(10_000)}
 HEAVY = {"numpy", "rich", "grpc_reflection", "prometheus_client", "watchdog", "zstandard"}

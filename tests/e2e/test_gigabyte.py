@@ -18,7 +18,7 @@ from tests.support.programs import Pair, Process
 from tests.support.synced import prove_equal, synced, wait_until_agreed
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.programs, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "settle": "500ms"}
 PROMISED: dict[str, tuple[Callable[..., None], int]] = {

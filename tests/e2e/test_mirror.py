@@ -18,6 +18,8 @@ from tests.support.privileges import without_override
 from tests.support.programs import Pair, Result
 from tests.support.trees import File, Link, Spec, build, differences, look
 
+pytestmark = pytest.mark.programs
+
 BLOCK = 4 * KIB
 OLD = 1_000_000_000_123_456_789
 """A modification time with nanoseconds."""

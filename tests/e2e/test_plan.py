@@ -17,6 +17,8 @@ from tests.support.renames import EXCHANGES, RENAMES, aside, contents
 from tests.support.synced import done, prove_equal, synced
 from tests.support.trees import File, Link, Spec, build
 
+pytestmark = pytest.mark.programs
+
 FIELDS = {"operation", "path", "source", "strategy", "reason", "bytes"}
 LATER = "found_out_when_sent"
 TREE: Spec = {

@@ -13,6 +13,8 @@ from tests.support.renames import EXCHANGES, RENAMES, Rename, contents, exchange
 from tests.support.synced import Done, done, prove_equal, synced
 from tests.support.trees import build, differences, look
 
+pytestmark = pytest.mark.programs
+
 CASES = RENAMES | EXCHANGES
 
 WIRE_BYTES = 12 * KIB

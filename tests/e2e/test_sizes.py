@@ -9,7 +9,7 @@ import pytest
 from dirsync.limits import GIB, MIB
 from tests.support.programs import Client, Pair, Process, Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.programs, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def peak(process: Process) -> int:

@@ -11,6 +11,8 @@ from tests.support.content import random_bytes
 from tests.support.programs import Pair, Result
 from tests.support.synced import prove_equal, synced
 
+pytestmark = pytest.mark.programs
+
 PER_BYTE = 32 * KIB
 """Of so many bytes one byte may be needed on the wire to say that nothing is in them, or nothing new."""
 

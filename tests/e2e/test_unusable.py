@@ -14,6 +14,8 @@ from tests.support.programs import Pair, Result, Service, Setting, run_command
 from tests.support.trees import build, differences
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 OTHER = 4321
 UID = os.geteuid()
 

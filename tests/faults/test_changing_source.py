@@ -19,6 +19,8 @@ from tests.support.syscalls import prefix, stop, wait_until_stopped
 from tests.support.trees import File, build, differences, equal, look
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 
 @contextmanager
 def stopped(pair: Pair, call: str, number: int, only: Path) -> Iterator[Callable[[], Result] | None]:

@@ -11,6 +11,8 @@ from tests.support.programs import Pair, Result
 from tests.support.syscalls import fail, prefix
 from tests.support.trees import File, build, differences, look
 
+pytestmark = pytest.mark.programs
+
 FRAMED = random_bytes(2_500_000)
 """Three frames."""
 CLOSED = {"closed": 0o000, "open": 0o644, "d/closed": 0o200}

@@ -19,6 +19,8 @@ from tests.support.turns import neither
 from tests.support.waiting import until
 from tests.support.wire import Wire
 
+pytestmark = pytest.mark.programs
+
 LARGE = random_bytes(300_000, seed=1)
 KIB, MIB = 1024, 1024 * 1024
 

@@ -14,7 +14,7 @@ from tests.support.faultfs import faulty
 from tests.support.programs import Pair, Result
 from tests.support.trees import build
 
-pytestmark = pytest.mark.needs("fuse")
+pytestmark = [pytest.mark.programs, pytest.mark.needs("fuse")]
 
 NFC, NFD = "\u00e9", "e\u0301"
 COLLIDING = {"case": ("A", "a"), "nfc": (NFC, NFD), "nfd": (NFC, NFD)}

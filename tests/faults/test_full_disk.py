@@ -12,7 +12,7 @@ from tests.support.trees import File, build, differences, equal, look
 from tests.support.turns import neither
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.privileged
+pytestmark = [pytest.mark.programs, pytest.mark.privileged]
 
 LARGE = random_bytes(300_000, seed=1)
 KIB = 1024

@@ -30,7 +30,7 @@ SWAPPED = (
 """Paths that are absent for a moment where the kernel exchanges nothing."""
 HOURS = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
-pytestmark = pytest.mark.needs("strace")
+pytestmark = [pytest.mark.programs, pytest.mark.needs("strace")]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from tests.support.crashes import untouched
 from tests.support.programs import Pair
 from tests.support.trees import Link, build, differences
 
+pytestmark = pytest.mark.programs
+
 TARGETS = {
     "absolute": "/etc/passwd",
     "up and away": "../../../../../../etc",

@@ -28,7 +28,7 @@ THOROUGH = [
     for kind, fsync in ((Kind.EXT4, "batch"), (Kind.EXT4, "always"), (Kind.XFS, "batch"))
 ]
 
-pytestmark = [pytest.mark.needs("loop", "strace")]
+pytestmark = [pytest.mark.programs, pytest.mark.needs("loop", "strace")]
 
 
 class Site:

@@ -17,6 +17,8 @@ from tests.support.programs import Pair
 from tests.support.trees import File, build, differences
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 
 def _truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)

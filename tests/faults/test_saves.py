@@ -10,6 +10,8 @@ from tests.support.programs import Pair
 from tests.support.trees import File, build, equal
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.programs
+
 SAVES = ["in place", "rename", "backup", "unnamed", "truncate", "append", "hard link"]
 
 

@@ -17,6 +17,8 @@ from tests.support.trees import equal
 from tests.support.waiting import until
 from tests.support.writer import is_whole, writing
 
+pytestmark = pytest.mark.programs
+
 READINGS = 10_000
 """Where only times are compared, some dozen of so many are torn."""
 PUBLICATIONS = 1_000

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import quantiles
 
 import pytest
 
@@ -94,6 +93,6 @@ def test_slow_tenant(server: Server) -> None:
             beside, statuses = served(blue, "blue")
 
     assert {OK} == statuses
-    assert quantiles(beside, n=100)[-1] < LIMITS.request_seconds / 10
-    # Two that compute share the processor and the interpreter: three to five times as long. A queue would be far more.
+    # Two that compute share the processor and the interpreter: three to five times as long. A queue would be far more,
+    # and a single call that waited for a stalled one, too.
     assert sum(beside) < 50 * sum(quiet)

@@ -132,7 +132,7 @@ class RunningPod:
             hook = spec.get("lifecycle", {}).get("preStop")
             if hook:
                 container.execute(*hook["exec"]["command"])
-            codes[spec["name"]] = container.stop()[0] if container.state["Running"] else container.state["ExitCode"]
+            codes[spec["name"]] = container.stop() if container.state["Running"] else container.state["ExitCode"]
         return codes
 
     def wait_for(self, kind: str, spec: Manifest) -> None:

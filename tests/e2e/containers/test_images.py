@@ -20,7 +20,6 @@ from tests.support.waiting import until
 SERVICES = ("server", "client")
 MAX_OWN_BYTES = 160 * MIB
 """What an image may add to the one that it is built on."""
-GRACE_SECONDS = 8.0
 INSECURE = {"DIRSYNC_SERVER_INSECURE": "true"}
 
 HTTP_PORTS = {"server": 9101, "client": 9102}
@@ -148,13 +147,12 @@ class TestProcess:
     @pytest.mark.parametrize("signal", ["TERM", "INT"])
     @each
     def test_ends(self, start_one: Start, service: str, signal: str) -> None:
-        """It lives by its own word, and ends well within the grace on either signal."""
-        container = start_one(service, environment=INSECURE)
+        """It lives by its own word, and ends on either signal without using up its grace, which is longer than ours."""
+        grace = {f"DIRSYNC_{service.upper()}_SHUTDOWN_GRACE": "60s"}
+        container = start_one(service, environment={**INSECURE, **grace})
         until_it_answers(container, service, "/livez")
-        code, seconds = container.stop(signal)
 
-        assert 0 == code, container.lines()
-        assert seconds < GRACE_SECONDS
+        assert 0 == container.stop(signal), container.lines()
 
     @pytest.mark.case("L06")
     def test_any_user(self, start_one: Start) -> None:

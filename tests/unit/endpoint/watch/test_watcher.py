@@ -115,6 +115,31 @@ def raw(path: Path) -> bytes:
     return os.fsencode(path)
 
 
+def waking() -> float:
+    """The least time in which a thread that waits for bytes hears of them and wakes this one, of some attempts."""
+    reader, writer = os.pipe()
+    heard = threading.Condition()
+    times = []
+
+    def listen() -> None:
+        while os.read(reader, 1):
+            with heard:
+                heard.notify()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    for _ in range(20):
+        with heard:
+            started = time.monotonic()
+            os.write(writer, b"x")
+            assert heard.wait(LONG)
+            times.append(time.monotonic() - started)
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    return min(times)
+
+
 class TestFiles:
     def test_closed(self, source: Path, watching: Watching, listener: Listener) -> None:
         """A file is hinted as being written while it is open, and as changed when it is closed."""
@@ -128,7 +153,7 @@ class TestFiles:
         assert listener.waits_for((b"f", CHANGED))
 
     def test_latency(self, source: Path, watching: Watching, listener: Listener) -> None:
-        """The hint of a close comes without a pause, well within the 10 ms that a new file has to reach the replica."""
+        """The hint of a close comes without a pause: it takes little more than waking a thread does."""
         watching()
         fastest = LONG
         for n in range(20):
@@ -137,7 +162,7 @@ class TestFiles:
             assert listener.waits_for((b"f%d" % n, CHANGED))
             fastest = min(fastest, time.monotonic() - closed)
 
-        assert fastest < 0.005
+        assert fastest < 100 * waking()
 
     @pytest.mark.parametrize(
         "change,kind",
@@ -172,26 +197,29 @@ class TestFiles:
 
     def test_move(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path) -> None:
         """A move hints both names at once, also where only one of them is in the source."""
-        (source / "a").write_bytes(b"")
-        (source / "b").write_bytes(b"")
-        (tmp_path / "outside").write_bytes(b"")
+        for n in range(5):
+            for path in (source / f"a{n}", source / f"b{n}", tmp_path / f"outside{n}"):
+                path.write_bytes(b"")
         watching()
+        fastest = LONG
+        for n in range(5):
+            before = time.monotonic()
+            (source / f"a{n}").rename(source / f"c{n}")
+            (source / f"b{n}").rename(tmp_path / f"gone{n}")
+            (tmp_path / f"outside{n}").rename(source / f"d{n}")
+            assert listener.waits_for(*((b"%c%d" % (name, n), CHANGED) for name in b"acbd"))
+            fastest = min(fastest, time.monotonic() - before)
 
-        before = time.monotonic()
-        (source / "a").rename(source / "c")
-        (source / "b").rename(tmp_path / "gone")
-        (tmp_path / "outside").rename(source / "d")
-
-        assert listener.waits_for((b"a", CHANGED), (b"c", CHANGED), (b"b", CHANGED), (b"d", CHANGED))
-        assert time.monotonic() - before < 0.4
+        assert fastest < 1000 * waking()
 
     def test_move_comes_together(self, source: Path, watching: Watching) -> None:
         """What was read from the kernel's queue together, like both halves of a move, is handed over in one call."""
         (source / "a").write_bytes(b"")
-        let_go, finished = threading.Event(), threading.Event()
+        entered, let_go, finished = threading.Event(), threading.Event(), threading.Event()
         batches: list[Sequence[Hint]] = []
 
         def sink(hints: Sequence[Hint]) -> None:
+            entered.set()
             let_go.wait()
             batches.append(hints)
             if (b"end", CHANGED) in hints:
@@ -199,6 +227,7 @@ class TestFiles:
 
         watching(sink=sink)
         (source / "first").mkdir()
+        assert entered.wait(LONG)
         (source / "a").rename(source / "b")
         (source / "end").mkdir()
         let_go.set()
