@@ -14,7 +14,6 @@ from tests.support.patch import patch
 
 B = 1024
 COLLIDING = collide_blocks(4096, B)
-DICE = random.Random(1)
 
 
 def bounded(basis: bytes, signature: Signature, target: bytes) -> Delta:
@@ -53,7 +52,7 @@ def test_collisions_in_other_order() -> None:
     """Blocks that collide with one another are still found where they are in step, and nothing is found wrongly."""
     basis = b"".join(COLLIDING)
     shuffled = [COLLIDING[n : n + 16] for n in range(0, 4096, 16)]
-    DICE.shuffle(shuffled)
+    random.Random(1).shuffle(shuffled)
     delta = bounded(basis, signed(basis, B), b"".join(block for run in shuffled for block in run))
 
     assert delta.effort.matched_bytes > 0
@@ -63,7 +62,7 @@ def test_collisions_in_other_order() -> None:
 def test_one_collision_does_not_hide_a_block() -> None:
     """Among a few blocks with one weak checksum the right one is found, wherever it moved."""
     few = LIMITS.max_candidates
-    rest = DICE.randbytes(100 * B)
+    rest = random.Random(1).randbytes(100 * B)
     basis = b"".join(COLLIDING[:few]) + rest
     moved = b"".join(b"x" * 10 + COLLIDING[number] for number in range(few - 1, -1, -1))
 
@@ -86,7 +85,8 @@ def test_zeros_against_zeros() -> None:
 @pytest.mark.case("I25")
 def test_zeros_against_anything_else() -> None:
     """Zeros that no block of the basis has, or only one, are one number."""
-    basis = DICE.randbytes(99 * B) + bytes(B) + DICE.randbytes(99 * B)
+    dice = random.Random(1)
+    basis = dice.randbytes(99 * B) + bytes(B) + dice.randbytes(99 * B)
 
     assert [Zeros(16 << 20)] == bounded(basis, signed(basis, B), bytes(16 << 20)).pieces
 
@@ -95,7 +95,7 @@ def test_zeros_against_anything_else() -> None:
 @pytest.mark.parametrize("sign", [signed, fetched])
 def test_one_repeated_block(sign: Callable[[bytes, int], Signature]) -> None:
     """A basis and a target of one block again and again, the target shifted: found, and nearly unsearched."""
-    block = DICE.randbytes(B)
+    block = random.Random(1).randbytes(B)
     delta = bounded(block * 4096, sign(block * 4096, B), b"shifted" + block * 8192)
 
     assert delta.literal_bytes == len(b"shifted")
@@ -106,7 +106,7 @@ def test_one_repeated_block(sign: Callable[[bytes, int], Signature]) -> None:
 @pytest.mark.parametrize("period", [1, 3, 1000, B - 1, B + 1, 5000])
 def test_periods_that_do_not_divide_a_block(period: int) -> None:
     """Content with a period, in the basis with a few faults."""
-    cycle = DICE.randbytes(period)
+    cycle = random.Random(1).randbytes(period)
     target = (cycle * (8 * 1024 * B // period + 1))[: 4096 * B]
     basis = bytearray(target)
     for at in range(0, len(basis), 100 * period + 50 * B):
@@ -119,7 +119,7 @@ def test_periods_that_do_not_divide_a_block(period: int) -> None:
 @pytest.mark.case("J01")
 def test_a_signature_of_lies() -> None:
     """Checksums that are all the same, or those of other content, cost no more; the pieces are still within bounds."""
-    target = DICE.randbytes(1 << 20)
+    target = random.Random(1).randbytes(1 << 20)
     for lie in (fetched(target[:B] * 1024, B), fetched(bytes(1024 * B), B), fetched(target[::-1], B)):
         delta = delta_of(lie, target)
 
