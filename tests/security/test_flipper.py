@@ -17,7 +17,6 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.stable import read_small
 from dirsync.fs.root import Root
-from dirsync.fs.scan.walk import scan_tree
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Kind, directory_entry, file_entry
@@ -25,6 +24,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from tests.support.crashes import untouched
 from tests.support.flipper import flipping, naive
+from tests.support.scanning import scan_tree
 
 BUDGETS = [pytest.param(0.25, id="short"), pytest.param(5.0, id="long", marks=pytest.mark.faults)]
 """Seconds for each act."""

@@ -5,7 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.delta.rolling import Rolling, roll, totals, weak_sums
+from dirsync.delta.rolling import MODULUS, Rolling, totals, weak_sums
 
 windows = st.binary(max_size=300) | st.integers(0, 300).map(lambda length: b"\xff" * length)
 
@@ -16,6 +16,13 @@ def test_every_offset_has_its_adler32(window: bytes, block_size: int) -> None:
     expected = [zlib.adler32(window[at : at + block_size]) for at in range(len(window) - block_size + 1)]
 
     assert expected == weak_sums(window, block_size).tolist()
+
+
+def roll(weak: int, block_size: int, leaving: int, entering: int) -> int:
+    """The weak checksum one byte further on: one byte leaves at the front, one enters at the end."""
+    a = ((weak & 0xFFFF) - leaving + entering) % MODULUS
+    b = ((weak >> 16) - block_size * leaving + a - 1) % MODULUS
+    return b << 16 | a
 
 
 @given(windows, st.integers(1, 80))

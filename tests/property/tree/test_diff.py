@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.tree.diff import Change, apply, diff, diff_paths
+from dirsync.tree.diff import Change, diff, diff_paths
 from dirsync.tree.entry import Entry, directory_entry, pack, unpack
 from dirsync.tree.path import RelPath, ancestors, components, is_within
 from dirsync.tree.plan import Delete, MakeDirectory, Move, Operation, Plan, needs_digest
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths, unread
+from tests.support.plans import apply
 
 
 def patched(tree: Tree, changes: Iterable[Change]) -> Tree:

@@ -4,11 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import Facts, GuardPolicy, History, hold_id, judge, set_apart
+from dirsync.tree.guards import Facts, GuardPolicy, History, hold_id, judge
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Operation, Plan
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths
+from tests.support.plans import set_apart
 
 policies = st.builds(GuardPolicy, st.integers(0, 100), st.integers(0, 20), st.integers(0, 10))
 

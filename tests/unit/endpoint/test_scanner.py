@@ -11,10 +11,10 @@ from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, ReplicaPolicy
 from dirsync.fs.root import Root
-from dirsync.fs.scan.walk import scan_tree
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.tree import Tree
+from tests.support.scanning import scan_tree
 
 BEFORE = ("a/below/in-a", "b/below/in-b", "c/below/in-c")
 

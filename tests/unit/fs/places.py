@@ -12,10 +12,10 @@ from pathlib import Path
 
 from dirsync.fs.root import Root
 from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
-from dirsync.fs.scan.walk import scan_tree
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
+from tests.support.scanning import scan_tree
 
 NOBODY = 65534
 """A user who owns nothing."""

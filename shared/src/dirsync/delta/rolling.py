@@ -33,13 +33,6 @@ def weak_sum(block: bytes | memoryview) -> int:
     return zlib.adler32(block)
 
 
-def roll(weak: int, block_size: int, leaving: int, entering: int) -> int:
-    """The weak checksum one byte further on: one byte leaves at the front, one enters at the end."""
-    a = ((weak & 0xFFFF) - leaving + entering) % MODULUS
-    b = ((weak >> 16) - block_size * leaving + a - 1) % MODULUS
-    return b << 16 | a
-
-
 def totals(block: memoryview) -> Totals:
     """Both sums of a block, exact."""
     first = second = 0

@@ -61,19 +61,6 @@ def diff_paths(
     return _Comparison(replica, source, protected).run(paths)
 
 
-def apply(tree: Tree, changes: Iterable[Change]) -> None:
-    """Play ``changes`` onto ``tree``.
-
-    Raises:
-        KeyError: a change's parent is no directory of the tree.
-    """
-    for path, _, new in changes:
-        if new is None:
-            tree.remove(path)
-        else:
-            tree.put(path, pack(new))
-
-
 def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
     """Whether two entries are equal by what they say of themselves (two directories: without what is in them)."""
     if old is None or new is None:

@@ -20,13 +20,13 @@ What was acknowledged before this process started is unknown to :class:`History`
 
 import hashlib
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from dirsync.tree.path import RelPath, abbreviate, ancestors, is_within
-from dirsync.tree.plan import Delete, MakeDirectory, Operation
+from dirsync.tree.plan import Delete, Operation
 from dirsync.tree.tree import Directory, Tree
 
 _EMPTIED_FROM: Final = 2
@@ -159,8 +159,8 @@ def judge(
 ) -> Verdict:
     """Decide which of ``steps`` may go.
 
-    ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, where ``facts.foreign``, before them
-    the overwrites that :func:`set_apart` collected. ``approved`` are ids of holds.
+    ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, if ``facts.foreign``, before them the
+    operations that overwrite something. ``approved`` are ids of holds.
     """
     waiting, guard = _waiting(steps, facts, history, now=now, policy=policy, approved=approved)
     if guard is None or (name := hold_id(waiting)) in approved:
@@ -195,21 +195,6 @@ def is_foreign(source: Tree, replica: Tree) -> bool:
             elif not isinstance(known, bytes) or known[:1] != child[:1]:
                 unknown += 1
     return unknown * 2 > len(replica)
-
-
-def set_apart(steps: Iterable[Operation], overwrites: list[Operation]) -> Iterator[Operation]:
-    """Yield the immediate steps that only add; those that change what is there, or need that first, are collected.
-
-    Steps come parents before children, as :meth:`dirsync.tree.plan.Plan.immediate` yields them.
-    """
-    replaced: RelPath | None = None
-    for step in steps:
-        if step.expected is None and (replaced is None or not is_within(step.path, replaced)):
-            yield step
-            continue
-        overwrites.append(step)
-        if step.expected is not None and isinstance(step, MakeDirectory):
-            replaced = step.path
 
 
 def _waiting(

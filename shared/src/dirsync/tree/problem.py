@@ -6,12 +6,10 @@ must not be concluded from it is that the path is absent: whoever compares trees
 FIFOs, devices) are *untracked*: counted, and no problem.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Tree
 
 
 class ProblemKind(StrEnum):
@@ -47,15 +45,3 @@ class Problem(NamedTuple):
     path: RelPath
     kind: ProblemKind
     message: str
-
-
-@dataclass(slots=True)
-class Snapshot:
-    """What one look at a root found."""
-
-    tree: Tree
-    problems: dict[RelPath, Problem] = field(default_factory=dict)
-    untracked: int = 0
-    """Sockets, FIFOs and devices."""
-    mounts_lost: set[RelPath] = field(default_factory=set)
-    """Directories that used to be mount points and no longer are: what is missing below them was not deleted."""

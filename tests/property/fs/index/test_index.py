@@ -22,7 +22,8 @@ DAMAGE = st.lists(st.tuples(st.integers(0, 1 << 14), st.binary(min_size=1, max_s
 def made() -> dict[str, bytes]:
     """The files of an index that its process never closed."""
     with tempfile.TemporaryDirectory() as directory, Index.open(directory, "index") as index:
-        index.put_many(STORED.items())
+        for path, record in STORED.items():
+            index.put(path, record)
         index.flush()
         return {name: Path(directory, name).read_bytes() for name in ("index", "index-wal")}
 

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
-from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.renames import RenameTracker
 from dirsync.tree.tree import Tree
 from tests.property.edits import Edit, edits, empty, perform
+from tests.support.scanning import scan_tree
 
 ROUNDS = st.lists(st.tuples(st.lists(edits, max_size=6), st.booleans()), min_size=1, max_size=4)
 

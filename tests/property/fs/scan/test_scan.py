@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import DirectoryScan
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
+from tests.support.scanning import scan_tree
 from tests.unit.fs.places import entries
 
 NAMES = st.sampled_from([b"a", b"b", b"d", b"ignored", b"\xff\n"])

@@ -21,10 +21,16 @@ LINK = pack(symlink_entry(b"target"))
 SOME: dict[str, Record] = {"a": FILE, "d": DIRECTORY, "d/b": FILE, "d/l": LINK, "d-e": FILE}
 
 
+def put_all(index: Index, records: dict[RelPath, Record]) -> None:
+    """Keep what is at each of these paths."""
+    for path, record in records.items():
+        index.put(path, record)
+
+
 def filled(directory: Path, records: dict[str, Record] | None = None) -> None:
     """Make an index that holds these records."""
     with Index.open(directory, "index") as index:
-        index.put_many((path_of(path), record) for path, record in (SOME if records is None else records).items())
+        put_all(index, {path_of(path): record for path, record in (SOME if records is None else records).items()})
         index.set_meta("key", b"value")
 
 
@@ -142,7 +148,7 @@ def test_large_directory_moves(tmp_path: Path) -> None:
     count = LIMITS.index_batch_rows * 2 + 1
     with Index.open(tmp_path, "index") as index:
         index.put(path_of("d"), DIRECTORY)
-        index.put_many((RelPath(b"d/%d" % n), FILE) for n in range(count))
+        put_all(index, {RelPath(b"d/%d" % n): FILE for n in range(count)})
         index.move(path_of("d"), path_of("moved"))
 
     assert {"moved": DIRECTORY} | {f"moved/{n}": FILE for n in range(count)} == loaded(tmp_path)
@@ -179,7 +185,7 @@ def test_order_is_kept(tmp_path: Path) -> None:
 def test_flush_writes(tmp_path: Path) -> None:
     """After a flush another reader sees what was put, though the index is still open."""
     with Index.open(tmp_path, "index") as index:
-        index.put_many((RelPath(b"%d" % n), FILE) for n in range(LIMITS.index_batch_rows * 2 + 1))
+        put_all(index, {RelPath(b"%d" % n): FILE for n in range(LIMITS.index_batch_rows * 2 + 1)})
         index.flush()
         copy = tmp_path / "copy"
         copy.mkdir()
@@ -320,7 +326,7 @@ def test_full_disk_costs_only_the_batch(tmp_path: Path) -> None:
         index.put(path_of("a"), FILE)
         index.flush()
         with disk_of(os.stat(tmp_path / "index-wal").st_size):
-            index.put_many((RelPath(b"lost%d" % n), FILE) for n in range(1000))
+            put_all(index, {RelPath(b"lost%d" % n): FILE for n in range(1000)})
             index.flush()
         index.put(path_of("b"), FILE)
         index.flush()

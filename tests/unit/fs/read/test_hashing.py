@@ -10,7 +10,7 @@ import pytest
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import Vanished
 from dirsync.fs.fingerprint import matches
-from dirsync.fs.read.hashing import digest_file, resolve, unknown_files
+from dirsync.fs.read.hashing import Digester, resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, pack, unpack
@@ -22,13 +22,13 @@ READ = LIMITS.file_read_bytes
 
 @pytest.mark.parametrize("size", [0, 1, READ - 1, READ, READ + 1, 3 * READ])
 @pytest.mark.case("D14")
-def test_digest_file(tmp_path: Path, size: int) -> None:
+def test_digest(tmp_path: Path, size: int) -> None:
     """The digest is that of the whole content, for every size around the read's."""
     content = os.urandom(size)
     (tmp_path / "f").write_bytes(content)
     with Root.open(tmp_path) as root:
         counted: list[int] = []
-        digest, status = digest_file(root, path_of("f"), hashed=counted.append)
+        digest, status, _ = Digester(root, hashed=counted.append).digest(path_of("f"))
 
     assert hashlib.sha256(content).digest() == digest
     assert size == status.st_size == sum(counted)
@@ -37,7 +37,7 @@ def test_digest_file(tmp_path: Path, size: int) -> None:
 def test_digest_of_what_is_gone(tmp_path: Path) -> None:
     """A file that is not there has no digest."""
     with Root.open(tmp_path) as root, pytest.raises(Vanished):
-        digest_file(root, path_of("f"))
+        Digester(root).digest(path_of("f"))
 
 
 @pytest.mark.parametrize("threads", [1, 2])

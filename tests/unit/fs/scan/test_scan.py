@@ -9,11 +9,12 @@ from dirsync.fs.fingerprint import MOUNT, flags_of, with_flags
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import accept_mounts
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.fs.scan.walk import look_at, scan_steps, scan_tree
+from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
-from dirsync.tree.problem import ProblemKind, Snapshot
+from dirsync.tree.problem import ProblemKind
 from dirsync.tree.tree import Tree
+from tests.support.scanning import Snapshot, scan_tree
 from tests.unit.fs.places import as_nobody, make, names, path_of, scanned
 
 IGNORING = ScanRules(ignores=lambda path, is_directory: path.endswith(b".o") or (is_directory and path == b"build"))

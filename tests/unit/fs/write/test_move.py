@@ -16,7 +16,7 @@ from dirsync.fs.failure import Changing, NotEmpty, PathFailure, Refused, Vanishe
 from dirsync.fs.fingerprint import pack_status, parse
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.fs.scan.walk import scan_steps, scan_tree
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
@@ -24,6 +24,7 @@ from dirsync.tree.entry import Kind, directory_entry, pack
 from dirsync.tree.identity import identity_of
 from dirsync.tree.tree import Tree
 from tests.support.privileges import tmpfs
+from tests.support.scanning import scan_tree
 from tests.unit.fs.places import as_nobody, make, names, owned_by_nobody, path_of, scanned
 from tests.unit.fs.replicas import Replica
 
@@ -159,7 +160,8 @@ def test_what_is_below_a_moved_directory_is_untouched(disk: Path) -> None:
     tree, loaded = Tree(), Tree()
     with Root.open(at) as root, Staging.open(root) as staging, Index.open(disk, "index") as index:
         scan_tree(root, tree, now=later)
-        index.put_many(tree.walk())
+        for kept, record in tree.walk():
+            index.put(kept, record)
         proof = Publisher(root, staging).move(path_of("d"), path_of("moved"), Kind.DIRECTORY)
         tree.move(path_of("d"), path_of("moved"))
         index.move(path_of("d"), path_of("moved"))

@@ -19,7 +19,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -117,16 +117,6 @@ class Index:
     def put(self, path: RelPath, record: Record) -> None:
         """Keep what is at ``path``."""
         self._queue([(PUT, (path, encode_row(path, record)))])
-
-    def put_many(self, records: Iterable[tuple[RelPath, Record]]) -> None:
-        """Keep many; taken in batches, so that the iterable may be as long as it likes."""
-        batch: list[_Row] = []
-        for path, record in records:
-            batch.append((PUT, (path, encode_row(path, record))))
-            if len(batch) == LIMITS.index_batch_rows:
-                self._queue(batch)
-                batch = []
-        self._queue(batch)
 
     def remove(self, path: RelPath) -> None:
         """Forget ``path`` and everything below it; the root: everything."""

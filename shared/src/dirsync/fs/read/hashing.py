@@ -86,14 +86,6 @@ class Digester:
         return self._buffer
 
 
-def digest_file(
-    root: Root, path: RelPath, *, hashed: Hashed | None = None, cancelled: Cancelled | None = None
-) -> tuple[bytes, os.stat_result]:
-    """SHA-256 of the file at ``path`` and the status that goes with it; errors as :meth:`Digester.digest`."""
-    digest, status, _ = Digester(root, hashed=hashed, cancelled=cancelled).digest(path)
-    return digest, status
-
-
 def resolve(
     root: Root,
     tree: Tree,

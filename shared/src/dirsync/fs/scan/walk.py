@@ -22,7 +22,6 @@ from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
 from dirsync.tree.entry import Kind, Record
 from dirsync.tree.identity import identity_of
 from dirsync.tree.path import ROOT, RelPath, split
-from dirsync.tree.problem import Snapshot
 from dirsync.tree.renames import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Directory, Tree
 
@@ -92,18 +91,6 @@ def look_at(
                 yield from found
         if listings:
             yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
-
-
-def scan_tree(
-    root: Root, tree: Tree, rules: ScanRules = DEFAULT_RULES, start: RelPath = ROOT, now: WallNanoseconds = wall_ns
-) -> Snapshot:
-    """Bring the tree up to date below ``start``, and say what was found there beside entries."""
-    snapshot = Snapshot(tree)
-    for step in scan_steps(root, tree, rules, (start,), now=now):
-        snapshot.problems.update((problem.path, problem) for problem in step.problems)
-        snapshot.untracked += step.untracked
-        snapshot.mounts_lost.update(step.mounts_lost)
-    return snapshot
 
 
 class _Walk:

@@ -65,7 +65,6 @@ class FileAbort(NamedTuple):
     number: int
 
 
-FileMessage = FileBegin | FileData | FileDelta | FileEnd | FileAbort
 """A message about a file that comes in frames."""
 
 _DATA_TAG = 0x2A  # field 5 of PushChangesRequest, length-delimited
