@@ -12,7 +12,8 @@ from dirsync.fs import kernel
 from dirsync.fs.root import Root
 from dirsync.fs.write import durable
 from dirsync.fs.write.durable import Durability, Fsync, NotDurable
-from dirsync.fs.write.staging import StagedFile, Staging
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT
 from tests.unit.fs.places import as_nobody, make, owned_by_nobody, path_of

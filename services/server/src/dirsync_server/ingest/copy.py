@@ -15,7 +15,8 @@ from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.fs.write.rebuild import Rebuild
-from dirsync.fs.write.staging import StagedFile, Staging
+from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent

@@ -4,7 +4,7 @@ A file that cannot be taken (over a limit, disk full, no such basis) is noted as
 read and dropped. What no correct client sends ends the stream.
 """
 
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.pieces import Piece, Zeros, copy_span
@@ -16,11 +16,14 @@ from dirsync.fs.failure import BasisLost
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write.rebuild import Rebuild
-from dirsync.fs.write.staging import StagedFile, Staging
+from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.path import escape
 from dirsync.wire.push.messages import FileBegin, FileData, FileDelta
 from dirsync_server.ingest.budget import SpaceBudget
+
+if TYPE_CHECKING:
+    from dirsync.fs.write.staged import StagedFile
 
 
 class Upload:

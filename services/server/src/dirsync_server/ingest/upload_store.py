@@ -15,7 +15,7 @@ from dirsync.endpoint.finder import Finder
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import DirsyncError, Unavailable
 from dirsync.fs.read.hashing import Cancelled
-from dirsync.fs.write.staging import StagedFile
+from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.plan import CopyContent, PutFile

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from dirsync.fs.write.staging import StagedFile
+from dirsync.fs.write.staged import StagedFile
 from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import Operation
 from dirsync.wire.push.messages import Unsupported

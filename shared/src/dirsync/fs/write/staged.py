@@ -1,9 +1,9 @@
-"""One file in staging: its content is appended, from memory or from another file, until it is sealed."""
+"""One file in the staging directory: content is appended, from memory or from another file, until it is sealed."""
 
 import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dirsync.fs.failure import BasisLost, StorageFailed, shown, writing_failure
 from dirsync.fs.fingerprint import status_identity
@@ -13,20 +13,30 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 if TYPE_CHECKING:
-    from dirsync.fs.write.staging import Staging
     from dirsync.tree.identity import FileIdentity
 
 _copy_file_range: Final = getattr(os, "copy_file_range", None)
-"""Linux only; elsewhere everything is copied by hand."""
+"""Linux only; elsewhere everything is read and written."""
 _REOPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class StagingDirectory(Protocol):
+    """What a staged file needs of the directory that holds it."""
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the directory."""
+
+    def remove(self, name: bytes) -> None:
+        """Remove an entry; nothing happens if it is absent."""
+
+
 class StagedFile:
-    """A file in staging. Whoever creates it publishes or discards it."""
+    """A file in the staging directory. The caller that creates it publishes or discards it."""
 
     __slots__ = ("failed", "fd", "identity", "name", "path", "size", "staging")
 
-    def __init__(self, staging: "Staging", name: bytes, path: RelPath, descriptor: int) -> None:
+    def __init__(self, staging: StagingDirectory, name: bytes, path: RelPath, descriptor: int) -> None:
         self.staging = staging
         self.name = name
         self.path = path
@@ -34,14 +44,14 @@ class StagedFile:
         self.fd = descriptor
         """For reading and writing; -1 once it is sealed or discarded."""
         self.size = 0
-        """Bytes so far; the next go there."""
+        """Bytes so far; the next ones are appended there."""
         self.identity: FileIdentity | None = None
-        """Which file it is; known once it is sealed."""
+        """Known once the file is sealed."""
         self.failed = False
-        """It could not be made durable: it may not be published, and must be written again from the start."""
+        """The file could not be made durable: it must not be published, but written again from the start."""
 
     def write(self, buffer: bytes | memoryview) -> None:
-        """Append, however many calls the kernel wants for it.
+        """Append, in as many calls as the kernel needs.
 
         Raises:
             PathFailure: StorageFailed when the disk is full or fails.
@@ -58,10 +68,10 @@ class StagedFile:
         self.size += length
 
     def write_zeros(self, length: int) -> None:
-        """Append ``length`` zero bytes as a hole, which takes no room on the disk (D13).
+        """Append ``length`` zero bytes as a hole, which takes no space on the disk (D13).
 
-        The end is found from where the kernel says that the last byte went, so that a disk that lies cannot hide bytes
-        that it never took behind a hole (A09).
+        The new end is computed from the kernel's file position, so that a disk that loses bytes cannot hide that behind
+        a hole (A09).
 
         Raises:
             PathFailure: StorageFailed if the file cannot be that large, or holds less than was written.
@@ -78,8 +88,8 @@ class StagedFile:
     def copy_from(self, descriptor: int, offset: int, length: int) -> None:
         """Append ``length`` bytes of another regular file from ``offset`` on; its holes stay holes.
 
-        The kernel copies; it shares the blocks where the file system can. Nothing is promised about a file that
-        somebody changes meanwhile: whoever has to know what was copied reads it back. The descriptor's position moves.
+        The kernel copies, and shares the blocks where the file system can. If the other file changes meanwhile, the
+        copied content is undefined: a caller that has to know it reads it back. The descriptor's position moves.
 
         Raises:
             PathFailure: BasisLost if the other file is shorter, or cannot be read; StorageFailed as :meth:`write`.
@@ -100,9 +110,9 @@ class StagedFile:
     def _copy_some(self, descriptor: int, offset: int, length: int) -> None:
         """Append at least one byte of another file."""
         if _copy_file_range is not None:
-            # Whatever the kernel refuses (another file system, one that cannot, a bad block) is copied by hand, which
-            # also tells which of the two files is in trouble. Nor is "nothing left" believed, which some file systems
-            # say of content that they make up while it is read.
+            # What the kernel refuses (another file system, no support, a bad block) is copied by hand, which also shows
+            # which of the two files fails. "Nothing left" is not relied on either: some file systems report it for
+            # content that they generate when it is read.
             with contextlib.suppress(OSError):
                 copied = _copy_file_range(descriptor, self.fd, length, offset)
                 if copied:
@@ -129,7 +139,7 @@ class StagedFile:
         ``mtime_ns`` may be ``None``: then it is left as it is.
 
         Raises:
-            PathFailure: StorageFailed, also if the file has another size than was written (a disk that lies, A09).
+            PathFailure: StorageFailed, also if the file has another size than was written (A09).
         """
         try:
             status = os.fstat(self.fd)
@@ -145,7 +155,7 @@ class StagedFile:
         self.identity = status_identity(status)
 
     def reopen(self) -> int:
-        """A descriptor, the caller's to close, of a sealed file, though its mode may not let us read it.
+        """Open a sealed file even if its mode does not let us read it; the caller closes the descriptor.
 
         Raises:
             OSError: as open(2).
@@ -155,7 +165,7 @@ class StagedFile:
             return os.open(self.name, _REOPEN, dir_fd=staging)
         except PermissionError:
             mode = stat.S_IMODE(os.stat(self.name, dir_fd=staging, follow_symlinks=False).st_mode)
-        # Nobody else gets into staging. A crash in between leaves no more than a file that the next start removes.
+        # No other user can access the staging directory. After a crash here the next start removes the file.
         set_mode_at(staging, self.name, mode | stat.S_IRUSR)
         try:
             return os.open(self.name, _REOPEN, dir_fd=staging)
@@ -163,7 +173,7 @@ class StagedFile:
             set_mode_at(staging, self.name, mode)
 
     def discard(self) -> None:
-        """Remove it; nothing happens if it was published or discarded before."""
+        """Remove the file; nothing happens if it was published or discarded before."""
         self._close()
         self.staging.remove(self.name)
 

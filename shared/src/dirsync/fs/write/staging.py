@@ -1,15 +1,15 @@
-"""Where content waits until it is whole.
+"""The staging directory, which holds content until it is complete.
 
-The staging directory is on the replica's file system, so that publishing is a rename, and out of everybody's sight: a
-sibling ``.<root>.dirsync-staging`` of the root if a rename from there into the root works (equal device numbers prove
-nothing across bind mounts: only the rename does), else ``<root>/.dirsync-staging``, whose name is then reserved: never
-listed, never reachable by a peer. Either is made when something is staged, with mode 0700, and removed when empty.
+It is on the replica's file system, so that publishing is a rename, and hidden from readers: a sibling
+``.<root>.dirsync-staging`` of the root if a rename from there into the root works (equal device numbers prove nothing
+across bind mounts), else ``<root>/.dirsync-staging``. That name is then reserved: never listed, never reachable by a
+peer. Either directory is created when something is staged, with mode 0700, and removed when empty.
 
-Names in it are random and of one fixed short length, whatever they will be published as (E10). What is left there under
-such a name by a crash is removed at the next start (A14); everything else in it is somebody's and is never touched, and
-a name that is taken by what is not our own directory is left alone: we take the next one (E07).
+Names in it are random and of one short length, whatever they will be published as (E10). What a crash left there under
+such a name is removed at the next start (A14). Anything else in it belongs to somebody else and is never touched. If a
+name for the directory is taken by something that is not our own directory, the next name is used (E07).
 
-A staging directory belongs to the process that locked the root; like a root, each thread has a clone of its own.
+A staging directory belongs to the process that locked the root; like a root, each thread has its own clone.
 """
 
 import contextlib
@@ -27,18 +27,14 @@ from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, escape
 
-__all__ = ["STAGING_NAME", "StagedFile", "Staging"]
-
 STAGING_NAME: Final = b".dirsync-staging"
-"""The name below a root; further ones end in ``-2``, ``-3``, ..."""
+"""The name below a root; the next names end in ``-2``, ``-3``, ..."""
 
 _STAGED_NAME: Final = re.compile(rb"staged-[0-9a-f]{8}-[0-9a-f]{8}")
 _PRIVATE: Final = 0o700
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
 _ATTEMPTS: Final = 10
-"""How often the directory may be removed under us before that is somebody's mischief."""
+"""How often another process may remove the directory during one operation before that is an error."""
 _T = TypeVar("_T")
 
 
@@ -57,10 +53,10 @@ class Staging:
 
     @classmethod
     def open(cls, root: Root) -> Self:
-        """Choose the staging directory of ``root``, whose lock the caller holds, and remove what a crash left in it.
+        """Choose the staging directory of ``root``, whose lock the caller holds, and remove what a crash left there.
 
         Raises:
-            UsageError: nothing can be staged for this root.
+            UsageError: no directory can be used for staging.
         """
         sibling = cls._sibling(root)
         if sibling is not None:
@@ -86,7 +82,7 @@ class Staging:
 
     @classmethod
     def _sibling(cls, root: Root) -> Self | None:
-        """The directory beside the root, if a rename from there into the root works."""
+        """The staging directory beside the root, if a rename from there into the root works."""
         rootname = os.path.basename(root.path)
         try:
             holder = os.open("..", OPEN_DIRECTORY, dir_fd=root.descriptor)
@@ -111,11 +107,11 @@ class Staging:
         return None
 
     def clone(self) -> "Staging":
-        """The same directory for another thread, with names of its own; nothing is removed."""
+        """The same directory for another thread, with its own names; nothing is removed."""
         return Staging(os.open(".", OPEN_DIRECTORY, dir_fd=self._holder), self._name, self.reserved_names)
 
     def close(self) -> None:
-        """Remove the directory if it is empty, and let go of it."""
+        """Remove the directory if it is empty, and close it."""
         self.tidy()
         os.close(self._holder)
 
@@ -127,7 +123,7 @@ class Staging:
 
     @property
     def descriptor(self) -> int:
-        """The staging directory's descriptor; the directory is made if it is not there."""
+        """The descriptor of the staging directory, which is created if it is not there."""
         if self._fd < 0:
             self._make()
         return self._fd
@@ -172,12 +168,12 @@ class Staging:
         return taken
 
     def new_name(self) -> bytes:
-        """A name in the staging directory that nobody has."""
+        """A name that is not used in the staging directory."""
         self._count += 1
         return self._prefix + b"%08x" % self._count
 
     def _make_in(self, path: RelPath, make: Callable[[int], _T]) -> _T:
-        """Make something in the staging directory, which a clone may remove at any time that it is empty."""
+        """Make something in the staging directory, which a clone may remove whenever it is empty."""
         for _ in range(_ATTEMPTS):
             try:
                 return make(self.descriptor)
@@ -187,10 +183,10 @@ class Staging:
                 raise StorageFailed.from_os(path, "stage", error) from error
             except OSError as error:
                 raise writing_failure(path, "stage", error) from error
-        raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory vanishes again and again")
+        raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory was removed repeatedly")
 
     def remove(self, name: bytes) -> None:
-        """Remove what is in staging under a name of ours: a file, a link, or an empty directory. Absent is fine."""
+        """Remove a staged file, link or empty directory; nothing happens if it is absent."""
         if not self._is_open():
             return
         try:
@@ -202,14 +198,14 @@ class Staging:
                 os.rmdir(name, dir_fd=self._fd)
 
     def tidy(self) -> None:
-        """Remove the directory if nothing is in it; it is made again when needed."""
+        """Remove the directory if it is empty; it is created again when needed."""
         if self._is_open():
             self._forget()
             with contextlib.suppress(OSError):
                 os.rmdir(self._name, dir_fd=self._holder)
 
     def _is_open(self) -> bool:
-        """Whether the directory is there and ours; it is opened, but not made."""
+        """Whether the directory is there and ours; opens it, but does not create it."""
         if self._fd < 0:
             with contextlib.suppress(OSError):
                 self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
@@ -232,17 +228,17 @@ class Staging:
             raise PermissionError(msg)
 
     def sweep(self) -> None:
-        """Remove what a crash left under names of ours."""
+        """Remove what a crash left under our names."""
         for name in os.listdir(self._fd) if self._is_open() else ():
             raw = os.fsencode(name)
             if _STAGED_NAME.fullmatch(raw):
                 self.remove(raw)
 
     def probe(self, root: Root) -> None:
-        """Rename something from here into the root and away again.
+        """Rename a file from here into the root and back.
 
         Raises:
-            OSError: that does not work.
+            OSError: that is not possible.
         """
         name = self.new_name()
         os.close(os.open(name, _CREATE, 0o600, dir_fd=self.descriptor))
@@ -256,7 +252,7 @@ class Staging:
 
 
 def _free_name(holder: int, name: bytes) -> bytes | None:
-    """The first of the names for a staging directory that is free, or ours already."""
+    """The first name for a staging directory that is free or already ours."""
     for number in range(1, LIMITS.staging_names + 1):
         candidate = name if number == 1 else name + b"-%d" % number
         try:
@@ -269,6 +265,6 @@ def _free_name(holder: int, name: bytes) -> bytes | None:
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    """Whether it can be a staging directory of ours: nobody else may look into or write it."""
+    """Whether it can be our staging directory: no other user may read or write it."""
     private = stat.S_IMODE(status.st_mode) & 0o777 == _PRIVATE
     return stat.S_ISDIR(status.st_mode) and private and status.st_uid == os.geteuid()
