@@ -76,17 +76,20 @@ class TestTls:
         assert [1, 1] == [nobody.code, other.code]
 
     def test_agent(self, pair: Pair, authority: Authority) -> None:
-        """A client with a certificate serves its agent encrypted, and ``status`` asks it so."""
+        """A client with a certificate serves its agent encrypted; without its socket ``status`` asks it so."""
         pair.server(**authority.issue("server", "127.0.0.1"))
         client = pair.client(tls_ca_file=authority.file, **authority.issue("agent", "127.0.0.1"))
+        elsewhere = {"state_dir": pair.place / "elsewhere"}
+        encrypted = client.command("status", **elsewhere)
+        other = client.command("status", **elsewhere, **authority.issue("other", "127.0.0.1"))
 
         assert 0 == client.command("status").code
+        assert 0 == encrypted.code
+        assert refused(other, "no client answers at DIRSYNC_CLIENT_LISTEN=127.0.0.1:")
 
     @pytest.mark.parametrize("names", [("agent.test",), ("*.agent.test", "10.0.0.7"), ("2001:db8::7",)])
-    def test_agent_is_its_certificate(
-        self, pair: Pair, authority: Authority, stranger: Authority, names: tuple[str, ...]
-    ) -> None:
-        """``status`` knows the agent by its certificate: not by a name, not by the authority or name of the server."""
+    def test_agent_socket(self, pair: Pair, authority: Authority, stranger: Authority, names: tuple[str, ...]) -> None:
+        """Through the socket ``status`` needs no name, no authority and no address of the agent."""
         pair.server(**authority.issue("server", "mirror.test"))
         own = stranger.issue("agent", *names)
         port = free_port()
@@ -94,10 +97,9 @@ class TestTls:
         client = pair.client(**settings)
         other = client.command("status", **stranger.issue("other", *names))
         unspecified = client.command("status")
-        loopback = client.command("status", listen=f"localhost:{port}")
+        elsewhere = client.command("status", listen=f"localhost:{free_port()}")
 
-        assert [0, 0] == [unspecified.code, loopback.code]
-        assert refused(other, "no client answers at DIRSYNC_CLIENT_LISTEN=0.0.0.0:")
+        assert [0, 0, 0] == [other.code, unspecified.code, elsewhere.code]
 
     def test_agent_asks_for_certificates(self, pair: Pair, authority: Authority) -> None:
         """An agent that lets in only whom its authority knows lets in the commands that have its own certificate."""

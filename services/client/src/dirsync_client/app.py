@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 from dirsync.endpoint.source import Source, SourceOptions
@@ -17,7 +16,6 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import require_readable
-from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, set_context
@@ -145,7 +143,7 @@ class Client:
         # Imported late: `once` needs none of it.
         from dirsync.endpoint.watch.watcher import Watcher, WatchMode  # noqa: PLC0415
         from dirsync.runtime.http.server import HttpServer  # noqa: PLC0415
-        from dirsync_client.agent.server import MAX_WORKERS, agent_metrics, make_agent_server  # noqa: PLC0415
+        from dirsync_client.agent.server import AgentServer, agent_metrics  # noqa: PLC0415
         from dirsync_client.report.page import status_page  # noqa: PLC0415
 
         self._settings = settings
@@ -153,12 +151,7 @@ class Client:
         self._core = Core(settings, Metrics(agent_metrics(), CLIENT_CATALOGUE))
         self._health = HealthState("the first sync is not done")
         core = self._core
-        token = settings.agent_token_file
-        asked = TokenFile(token, _name("agent_token_file")) if token else None
-        pool = ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc")
-        self._agent = make_agent_server(
-            settings, core.engine.inbox, core.board, self._health, core.metrics, asked, pool
-        )
+        self._agent = AgentServer(settings, core.engine.inbox, core.board, self._health, core.metrics)
         self._http = HttpServer(
             settings.metrics_listen,
             _name("metrics_listen"),
@@ -219,7 +212,7 @@ class Client:
         self._watcher.stop()
         self._core.engine.inbox.stop()
         self._engine_thread.join(self._settings.shutdown_grace)
-        self._agent.stop(0.5).wait(1.0)
+        self._agent.stop()
         self._http.stop()
         self._core.close()
 

@@ -1,6 +1,8 @@
 """The gRPC server of a running client: agent, health, reflection."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 
@@ -20,11 +22,14 @@ from dirsync.rpc.service import generic_handler
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.http.health import HealthState
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import Metric
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.wire.descriptors import AGENT_SERVICE, methods
 from dirsync_client.agent.auth import AgentDoor
 from dirsync_client.agent.service import AgentServicer
+from dirsync_client.agent.unix_socket import SOCKET, UnixSocket
 from dirsync_client.mailbox import Inbox
 from dirsync_client.report.status import StatusBoard
 from dirsync_client.session.channel import own_identity
@@ -32,9 +37,10 @@ from dirsync_client.settings import ClientSettings
 
 MAX_CALLERS = 8
 """Programs that may keep a connection to the agent beside the reserve."""
+STOP_GRACE_SECONDS = 0.5
 SERVED = tuple(methods(AGENT_SERVICE))
 MAX_CALLS = LIMITS.max_watchers + LIMITS.max_calls_per_caller
-"""Calls of one caller: all watchers may be his, and he may still ask."""
+"""Calls of one caller: all watchers may be theirs, and they may still ask."""
 MAX_WORKERS = MAX_CALLS + LIMITS.max_health_calls + LIMITS.reserve_workers
 """Threads that the pool has to have."""
 
@@ -44,34 +50,70 @@ def agent_metrics() -> tuple[Metric, ...]:
     return grpc_metrics(SERVED)
 
 
-def make_agent_server(  # the parts that the app joins
-    settings: ClientSettings,
-    inbox: Inbox,
-    board: StatusBoard,
-    health: HealthState,
-    metrics: Metrics,
-    token: TokenFile | None,
-    pool: ThreadPoolExecutor,
-) -> grpc.Server:
-    """The server, bound and not yet started.
+class AgentServer:
+    """Serves at LISTEN, and to this user alone at the socket in STATE_DIR."""
 
-    Raises:
-        UsageError: the address cannot be listened on.
-    """
-    rejected = rejections(metrics)
-    server = grpc.server(
-        pool,
-        interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
-        options=server_options(MAX_CALLERS),
-    )
-    door = AgentDoor(token)
-    agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, door)
-    server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=door.admit),))
-    add_health_service(server, health, AGENT_SERVICE)
-    if settings.reflection:
-        add_reflection(server, (AGENT_SERVICE,), admission(door.admit, rejected, REFLECTION_METHOD))
-    _bind(server, settings)
-    return server
+    def __init__(
+        self, settings: ClientSettings, inbox: Inbox, board: StatusBoard, health: HealthState, metrics: Metrics
+    ) -> None:
+        """Bind both; calls are answered from :meth:`start` on. The lock of STATE_DIR must be held.
+
+        Raises:
+            UsageError: the address cannot be listened on.
+        """
+        rejected = rejections(metrics)
+        token = settings.agent_token_file
+        door = AgentDoor(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
+        agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, door)
+        self._server = grpc.server(
+            ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc"),
+            interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
+            options=server_options(MAX_CALLERS),
+        )
+        self._server.add_generic_rpc_handlers(
+            (generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=door.admit),)
+        )
+        add_health_service(self._server, health, AGENT_SERVICE)
+        if settings.reflection:
+            add_reflection(self._server, (AGENT_SERVICE,), admission(door.admit, rejected, REFLECTION_METHOD))
+        _bind(self._server, settings)
+        self._socket = _bind_socket(self._server, settings.state_dir)
+
+    def start(self) -> None:
+        """Answer calls."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """End all calls and remove the socket."""
+        self._server.stop(STOP_GRACE_SECONDS).wait(2 * STOP_GRACE_SECONDS)
+        if self._socket is not None:
+            self._socket.remove()
+            self._socket.close()
+
+
+def _bind_socket(server: grpc.Server, state_dir: Path) -> UnixSocket | None:
+    """The socket, bound; None where the file system has no sockets, which is logged."""
+    try:
+        socket = UnixSocket(state_dir)
+    except OSError as error:
+        _no_socket(state_dir, str(error))
+        return None
+    socket.remove()
+    mask = os.umask(0o177)  # the socket is never open to others, not even for a moment
+    try:
+        server.add_insecure_port(socket.target)
+    except RuntimeError:
+        socket.close()
+        _no_socket(state_dir, "it cannot be bound there")
+        return None
+    finally:
+        os.umask(mask)
+    return socket
+
+
+def _no_socket(state_dir: Path, reason: str) -> None:
+    problem = f"{SOCKET} in {state_dir}: {reason}; the commands ask the agent at its address instead"
+    get_logger().warning(Event.AGENT_DEGRADED, reason=problem)
 
 
 def _bind(server: grpc.Server, settings: ClientSettings) -> None:

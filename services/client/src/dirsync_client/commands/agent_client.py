@@ -1,15 +1,22 @@
-"""``dirsync-client status``, ``approve``, ``health``: asking the client that runs."""
+"""``dirsync-client status``, ``approve``: asking the client that runs.
+
+It is asked through the socket in STATE_DIR, where only this user gets in and no certificate is needed. Where nobody
+listens there (the commands run elsewhere, or the file system has no sockets) it is asked at the address LISTEN.
+"""
 
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import grpc
 
 from dirsync.errors import NotFound, Unavailable
 from dirsync.limits import LIMITS
+from dirsync.rpc.auth.tls import ChannelSecurity
+from dirsync.rpc.channel import client_options
 from dirsync.rpc.service import Caller, Metadata
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import SecretFile
@@ -17,7 +24,7 @@ from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.path import escape
 from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
 from dirsync.wire.descriptors import AGENT_SERVICE
-from dirsync_client.agent.channel import agent_channel
+from dirsync_client.agent.unix_socket import UnixSocket
 from dirsync_client.session.channel import bearer, own_identity
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateDirectory
@@ -28,8 +35,7 @@ ASK_SECONDS = 5.0
 
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what the running client says of itself."""
-    with _channel(settings) as channel:
-        caller = Caller(channel, AGENT_SERVICE, _credentials(settings))
+    with _agent(settings) as caller:
         found = decode_agent_status(_ask(settings, caller, "GetStatus", b""))
         problems = list(decode_problems(caller.stream("ListProblems", b"", timeout=ASK_SECONDS)))
     if arguments.json:
@@ -47,8 +53,7 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
 
 def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Release a hold: through the agent, or for the next run."""
-    with _channel(settings) as channel:
-        caller = Caller(channel, AGENT_SERVICE, _credentials(settings))
+    with _agent(settings) as caller:
         try:
             raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)
         except Unavailable:
@@ -62,8 +67,32 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
     return ExitCode.DONE
 
 
+@contextmanager
+def _agent(settings: ClientSettings) -> Iterator[Caller]:
+    """The agent of the client that runs with these settings."""
+    with ExitStack() as opened:
+        target = _socket_target(settings, opened)
+        channel = grpc.insecure_channel(target, options=client_options()) if target else _channel(settings)
+        yield Caller(opened.enter_context(channel), AGENT_SERVICE, _credentials(settings))
+
+
+def _socket_target(settings: ClientSettings, opened: ExitStack) -> str | None:
+    """The socket's address, good until ``opened`` ends; None if nobody listens there."""
+    try:
+        socket = opened.enter_context(UnixSocket(settings.state_dir))
+    except OSError:
+        return None
+    return socket.target if socket.answers else None
+
+
 def _channel(settings: ClientSettings) -> grpc.Channel:
-    return agent_channel(settings.listen, own_identity(settings) if settings.serves_tls else None)
+    """The way to the address: the agent there has to show our own certificate, if we have one."""
+    target = str(settings.listen.from_here)
+    identity = own_identity(settings)
+    if identity is None or not settings.serves_tls:
+        return grpc.insecure_channel(target, options=client_options())
+    credentials = ChannelSecurity(identity.certificate, identity).credentials()
+    return grpc.secure_channel(target, credentials, options=client_options())
 
 
 def _credentials(settings: ClientSettings) -> Callable[[], Metadata]:

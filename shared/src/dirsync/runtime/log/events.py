@@ -43,6 +43,8 @@ class Event(StrEnum):
     WATCH_DEGRADED = "watch.degraded"
     RESCAN_COMPLETED = "rescan.completed"
 
+    AGENT_DEGRADED = "agent.degraded"
+    """The agent has no socket in STATE_DIR."""
     LIBRARY_MESSAGE = "library.message"
     """What a library, a warning or an uncaught exception had to say: ``logger``, ``message``, perhaps ``exception``."""
 
