@@ -99,6 +99,8 @@ class Disk:
         self.capacity = capacity
         """Bytes of content that fit; a write beyond fails with ``ENOSPC``."""
         self.used = 0
+        self.version = 0
+        """Counts the changes of names and content."""
         self._clock = clock
         self._free: list[int] = []
         self._next = ROOT_NUMBER
@@ -127,6 +129,7 @@ class Disk:
 
     def change(self, assignments: list[tuple[Inode, bytes, Inode | None]]) -> None:
         """Give names to inodes, or take them away, all at once."""
+        self.version += 1
         touched: set[object] = set()
         now = self.now()
         dropped: list[Inode] = []
@@ -167,11 +170,13 @@ class Disk:
             self.used += end - len(inode.content)
             inode.content.extend(bytes(end - len(inode.content)))
         inode.content[offset:end] = data
+        self.version += 1
         inode.modified_ns = inode.changed_ns = self.now()
 
     def truncate(self, inode: Inode, size: int) -> None:
         """Cut, or extend with zeros."""
         self.require_room(max(0, size - len(inode.content)))
+        self.version += 1
         self.used += size - len(inode.content)
         if size < len(inode.content):
             del inode.content[size:]
@@ -210,6 +215,7 @@ class Disk:
 
     def cut_power(self) -> None:
         """Go back to a state that the disk may have: the durable one, and a part of what was not synced."""
+        self.version += 1
         self.journal.crash(self.random)
         alive = self._restore()
         self.used = sum(len(inode.content) for inode in alive.values())

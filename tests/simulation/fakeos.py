@@ -47,7 +47,7 @@ class FakeOs(DescriptorCalls):
         return self._random.randbytes(size)
 
     def open(self, path: Name, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        self.enter("open")
+        self.enter("create" if flags & os.O_CREAT else "open")
         path = os.fsencode(path)
         follow = not flags & os.O_NOFOLLOW and not (flags & os.O_CREAT and flags & os.O_EXCL)
         directory, name, inode = self.locate(path, dir_fd, follow=follow)

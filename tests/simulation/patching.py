@@ -22,15 +22,16 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tests.simulation.fakeos import FakeOs
+from tests.simulation.threads import WorkerThreading
 
 PREFIXES = ("dirsync", "dirsync_server", "dirsync_client")
 MODULES = (
     "dirsync.endpoint.replica",
     "dirsync.endpoint.source",
     "dirsync.endpoint.apply.commit",
-    "dirsync_server.services.sync",
-    "dirsync_server.ingest.handler",
-    "dirsync_server.sessions",
+    "dirsync_server.services.write_api",
+    "dirsync_client.engine",
+    "tests.simulation.client",
 )
 """What has to be loaded before it can be patched; what these import comes along."""
 
@@ -104,6 +105,13 @@ class _Thread:
         pass
 
 
+class Quiet:
+    """Takes whatever it is told, and does nothing."""
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_arguments, **_named: None
+
+
 class _Threading:
     Thread = _Thread
 
@@ -111,7 +119,8 @@ class _Threading:
         return getattr(threading, name)
 
 
-def _wall_ns() -> int:
+def wall_ns() -> int:
+    """The time in the present world."""
     return current.wall_ns
 
 
@@ -146,7 +155,7 @@ _STAND_INS: tuple[tuple[object, object], ...] = (
     (random, _Random()),
     (secrets, _Secrets()),
     (uuid, _Uuid()),
-    (time.time_ns, _wall_ns),
+    (time.time_ns, wall_ns),
     (time.monotonic, _monotonic),
     (time.sleep, _sleep),
     (os.fsync, lambda descriptor: process().fsync(descriptor)),
@@ -155,8 +164,14 @@ _STAND_INS: tuple[tuple[object, object], ...] = (
 _PLACED: tuple[tuple[str, str, object], ...] = (
     ("dirsync.fs.kernel", "_function", _kernel_function),
     ("dirsync.fs.kernel", "_kernel", lambda: (6, 18)),
+    ("dirsync_server.services.write_api", "get_logger", Quiet),
     ("dirsync.fs.read.hashing", "threading", _Threading()),
 )
+_CLIENT: tuple[tuple[str, str, str], ...] = (
+    ("dirsync_client.session.link", "Caller", "SimulatedCaller"),
+    ("dirsync_client.transfer.executor", "PushStream", "SimulatedStream"),
+)
+"""What the client's own stand-ins replace."""
 """What stands in one module alone."""
 
 
@@ -167,10 +182,16 @@ def simulated() -> Iterator[None]:
         import_module(name)
     undo: list[Callable[[], None]] = []
     try:
-        for module in [module for name, module in sys.modules.items() if name.partition(".")[0] in PREFIXES]:
+        for module in [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in PREFIXES]:
             _patch(module, undo)
+        for name in [name for name in sys.modules if name.startswith("dirsync_client.")]:
+            if getattr(sys.modules[name], "threading", None) is threading:
+                _set(sys.modules[name], "threading", WorkerThreading(), undo)
         for name, attribute, stand_in in _PLACED:
             _set(sys.modules[name], attribute, stand_in, undo)
+        ours = sys.modules["tests.simulation.client"]
+        for name, attribute, replacement in _CLIENT:
+            _set(sys.modules[name], attribute, getattr(ours, replacement), undo)
         yield
     finally:
         for restore in reversed(undo):
@@ -198,7 +219,7 @@ def _patch(module: ModuleType, undo: list[Callable[[], None]]) -> None:
 
 
 def _functions(value: object) -> Iterator[FunctionType]:
-    members = vars(value).values() if isinstance(value, type) else (value,)
+    members = list(vars(value).values()) if isinstance(value, type) else [value]
     for member in members:
         function = getattr(member, "__func__", member)
         if isinstance(function, FunctionType):
