@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import GuardPolicy
 from dirsync_client.commands.dry_run import Rehearsal, Step
-from dirsync_client.commands.looking import looking_at_source
 from dirsync_client.commands.once import once
+from dirsync_client.commands.source_readonly import open_source_readonly
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
@@ -64,7 +64,7 @@ class Mirror:
 
     def rehearse(self) -> list[Step]:
         """What a plan says that a sync would do now."""
-        with looking_at_source(self._settings) as source:
+        with open_source_readonly(self._settings) as source:
             connection = ServerConnection(self._settings)
             try:
                 remote = RemoteReplica(connection, "default")

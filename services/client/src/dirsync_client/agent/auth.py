@@ -1,4 +1,4 @@
-"""Who may call the agent: whoever shows its token, where it has one."""
+"""Authentication at the agent: its callers present its token, if it has one."""
 
 from collections.abc import Callable
 
@@ -9,21 +9,21 @@ from dirsync.rpc.auth.gate import Door, Refused
 from dirsync.runtime.files.secrets import TokenFile
 
 
-class AgentDoor:
-    """Judges callers by the token as it is now."""
+class AgentAuth:
+    """Checks callers against the token as it is now."""
 
     def __init__(self, token: TokenFile | None) -> None:
-        """With ``None`` everybody may call."""
+        """With ``None`` every caller is accepted."""
         self._token = token
         self._door = Door()
 
     def admit(self, context: grpc.ServicerContext) -> None:
-        """Raise Refused unless the caller may call."""
+        """Let a call in; raises Refused without the right token."""
         if self._token is not None:
             self._door.enter(context, self._require)
 
-    def keep(self, context: grpc.ServicerContext) -> Callable[[], None]:
-        """For a call that goes on: a check, raising Refused, that the caller's token is still the one."""
+    def recheck(self, context: grpc.ServicerContext) -> Callable[[], None]:
+        """Returns a check for a call that lasts; it raises Refused once the caller's token is not valid any more."""
         caller = caller_of(context)
         return lambda: self._require(caller)
 

@@ -27,7 +27,7 @@ from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import Metric
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.wire.descriptors import AGENT_SERVICE, methods
-from dirsync_client.agent.auth import AgentDoor
+from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.agent.unix_socket import SOCKET, UnixSocket
 from dirsync_client.mailbox import Inbox
@@ -36,7 +36,7 @@ from dirsync_client.session.channel import own_identity
 from dirsync_client.settings import ClientSettings
 
 MAX_CALLERS = 8
-"""Programs that may keep a connection to the agent beside the reserve."""
+"""Programs that may keep a connection to the agent, beside the reserve."""
 STOP_GRACE_SECONDS = 0.5
 SERVED = tuple(methods(AGENT_SERVICE))
 MAX_CALLS = LIMITS.max_watchers + LIMITS.max_calls_per_caller
@@ -63,19 +63,19 @@ class AgentServer:
         """
         rejected = rejections(metrics)
         token = settings.agent_token_file
-        door = AgentDoor(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
-        agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, door)
+        auth = AgentAuth(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
+        agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, auth)
         self._server = grpc.server(
             ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc"),
             interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
             options=server_options(MAX_CALLERS),
         )
         self._server.add_generic_rpc_handlers(
-            (generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=door.admit),)
+            (generic_handler(AGENT_SERVICE, agent.handlers(), rejected, admit=auth.admit),)
         )
         add_health_service(self._server, health, AGENT_SERVICE)
         if settings.reflection:
-            add_reflection(self._server, (AGENT_SERVICE,), admission(door.admit, rejected, REFLECTION_METHOD))
+            add_reflection(self._server, (AGENT_SERVICE,), admission(auth.admit, rejected, REFLECTION_METHOD))
         _bind(self._server, settings)
         self._socket = _bind_socket(self._server, settings.state_dir)
 

@@ -1,8 +1,7 @@
-"""``AgentService``: the door of a running client.
+"""``AgentService``: what a running client shows and can be asked to do.
 
-What it shows is the status board's; what it changes it asks of the engine. Who may call is not its affair: where a
-token is set, the server that it is a part of asks for it before any method, for whoever can approve a hold can delete,
-and what is shown has names of files.
+It reads the status board, and asks the engine for changes. It does not authenticate: if a token is set, the server
+requires it for every method, those that only read too, because statuses contain names of files.
 """
 
 import queue
@@ -28,30 +27,31 @@ from dirsync.wire.agent import (
     encode_sync_result,
     view_hold,
 )
-from dirsync_client.agent.auth import AgentDoor
+from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.mailbox import Inbox
 from dirsync_client.report.status import Status, StatusBoard
 
 SYNC_SECONDS = 3600.0
-"""How long a sync that was asked for is waited for."""
+"""How long ``SyncNow`` waits for the sync."""
 APPROVE_SECONDS = 10.0
+"""How long ``ApproveHold`` waits for the engine."""
 EVENTS_KEPT = 1000
-"""Events that wait for a slow reader before some are missed."""
+"""Events that are kept for a slow reader; older ones are dropped and counted."""
 
 
 class AgentServicer:
     """Handlers of ``AgentService``; each takes raw bytes."""
 
-    def __init__(self, inbox: Inbox, board: StatusBoard, server: str, namespace: str, door: AgentDoor) -> None:
+    def __init__(self, inbox: Inbox, board: StatusBoard, server: str, namespace: str, auth: AgentAuth) -> None:
         self._inbox = inbox
         self._board = board
         self._server = server
         self._namespace = namespace
-        self._door = door
+        self._auth = auth
         self._watchers = threading.BoundedSemaphore(LIMITS.max_watchers)
 
     def get_status(self, _raw: bytes, _context: grpc.ServicerContext) -> bytes:
-        """What the client says of itself."""
+        """Return the client's status."""
         status = self._board.status
         since = None if status.last_success is None else self._board.now() - status.last_success
         return encode_agent_status(
@@ -76,7 +76,7 @@ class AgentServicer:
         )
 
     def sync_now(self, _raw: bytes, context: grpc.ServicerContext) -> bytes:
-        """Compare and push now."""
+        """Compare both sides and push the differences now."""
         done = threading.Event()
         self._inbox.sync(done.set)
         context.add_callback(done.set)
@@ -85,7 +85,7 @@ class AgentServicer:
         return encode_sync_result(SyncResult(status.in_sync, status.pending, _holds(status), len(status.problems)))
 
     def list_problems(self, _raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
-        """The paths that are not synced, and why."""
+        """Stream the paths that are not synced, and why."""
         yield from encode_problems(self._board.status.problems)
 
     def approve_hold(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:
@@ -104,24 +104,24 @@ class AgentServicer:
         return encode_approved(paths)
 
     def watch_events(self, _raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        """Events as they happen."""
+        """Stream log events as they happen."""
         if not self._watchers.acquire(blocking=False):
-            raise LimitExceeded("max_watchers", f"{LIMITS.max_watchers} watch already; ask one of them to stop")
-        may_go_on = self._door.keep(context)
+            raise LimitExceeded("max_watchers", f"{LIMITS.max_watchers} streams of events are open; close one")
+        recheck = self._auth.recheck(context)
         feed = _Feed()
         unsubscribe = subscribe(feed.put)
         try:
             # The callback ends the feed, so that a stream that was cancelled holds no thread.
             if context.add_callback(feed.end):
                 for message in feed.messages():
-                    may_go_on()
+                    recheck()
                     yield message
         finally:
             unsubscribe()
             self._watchers.release()
 
     def handlers(self) -> dict[str, Any]:
-        """The handlers by method name."""
+        """Returns the handlers by method name."""
         return {
             "GetStatus": self.get_status,
             "SyncNow": self.sync_now,
@@ -132,7 +132,7 @@ class AgentServicer:
 
 
 class _Feed:
-    """Events for one reader; the oldest give way when it is slow."""
+    """Events for one reader; a slow reader misses the oldest."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -30,11 +30,11 @@ from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateDirectory
 
 ASK_SECONDS = 5.0
-"""How long an agent may take to answer a question."""
+"""How long the agent may take to answer."""
 
 
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
-    """Print what the running client says of itself."""
+    """Print the running client's status."""
     with _agent(settings) as caller:
         found = decode_agent_status(_ask(settings, caller, "GetStatus", b""))
         problems = list(decode_problems(caller.stream("ListProblems", b"", timeout=ASK_SECONDS)))
@@ -52,7 +52,7 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
 
 
 def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
-    """Release a hold: through the agent, or for the next run."""
+    """Release a hold, through the agent or for the next run."""
     with _agent(settings) as caller:
         try:
             raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)

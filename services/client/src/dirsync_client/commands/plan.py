@@ -14,7 +14,7 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Attributes
 from dirsync.wire.agent import view_hold
 from dirsync_client.commands.dry_run import Rehearsal, Step
-from dirsync_client.commands.looking import looking_at_source
+from dirsync_client.commands.source_readonly import open_source_readonly
 from dirsync_client.report.transfer_metrics import OPERATION_NAMES
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
@@ -43,7 +43,7 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what a sync would do."""
     # What is decided here happens to nobody, so the log tells nobody.
     configure("client", LogLevel.ERROR)
-    with looking_at_source(settings) as source:
+    with open_source_readonly(settings) as source:
         connection = ServerConnection(settings)
         try:
             remote = RemoteReplica(connection, settings.namespace)

@@ -1,4 +1,4 @@
-"""``dirsync-client verify``: are both trees equal, and if not, where not."""
+"""``dirsync-client verify``: whether both trees are equal, and where they differ."""
 
 import argparse
 import json
@@ -8,15 +8,15 @@ from dirsync.tree.diff import Change, diff
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import escape
 from dirsync.tree.tree import Attributes
-from dirsync_client.commands.looking import looking_at_source, read_all
+from dirsync_client.commands.source_readonly import open_source_readonly, read_all
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 
 
 def verify(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
-    """Compare, print every path that differs."""
-    with looking_at_source(settings) as source:
+    """Compare both trees and print every path that differs."""
+    with open_source_readonly(settings) as source:
         read_all(source, again=arguments.deep)
         connection = ServerConnection(settings)
         try:

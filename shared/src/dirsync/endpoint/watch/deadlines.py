@@ -1,8 +1,8 @@
 """Keys with a time each, earliest first.
 
-A heap beside a dictionary: the dictionary is the truth, and a heap entry that disagrees with it is an old time of a key
-that was moved or dropped, skipped when it surfaces. Moving one key over and over must not make the heap grow without
-end, so it is rebuilt when most of it is old; that keeps every method logarithmic on average.
+A heap beside a dictionary. The dictionary is authoritative: a heap entry that disagrees with it is an old time of a key
+that was moved or dropped, and is skipped when it comes up. Moving one key again and again must not make the heap grow
+without end, so it is rebuilt when most of it is old; every method stays logarithmic on average.
 """
 
 import heapq
@@ -54,7 +54,7 @@ class Deadlines(Generic[K]):
         return None
 
     def take(self, now: float) -> Iterator[K]:
-        """Remove and give the keys that are due at ``now``, earliest first."""
+        """Remove and yield the keys that are due at ``now``, earliest first."""
         while (time := self.earliest()) is not None and time <= now:
             _, _, key = heapq.heappop(self._heap)
             del self._times[key]

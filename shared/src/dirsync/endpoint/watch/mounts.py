@@ -1,7 +1,7 @@
 """Whether the kernel hears of every change below a directory, as far as its mounts tell.
 
 inotify reports what went through this kernel. What another host or the other side of a virtual machine writes into a
-network or shared file system arrives without an event; there only looking helps. Pure: the text of
+network or shared file system causes no event; such a file system has to be polled. Pure: the text of
 ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)) comes in, as bytes, because mount points are paths.
 """
 
@@ -32,7 +32,7 @@ _SILENT = frozenset(
         b"vmhgfs",
     }
 )
-"""File systems that others than this kernel write to; ``fuse`` stands for each of its subtypes."""
+"""File systems that others besides this kernel write to; ``fuse`` stands for each of its subtypes."""
 
 _LOCAL = frozenset({b"fuse.fuse-overlayfs"})
 """Subtypes of a silent file system that only this host writes to: the root of a rootless container."""

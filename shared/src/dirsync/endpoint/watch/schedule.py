@@ -1,17 +1,16 @@
 """What to look at, and when.
 
 Pure: the time is a parameter, in seconds of one monotonic clock, and nothing here waits, reads or starts anything.
-The watcher's hints go in; the engine takes what is due out. The rules:
+The watcher's hints are put in; the engine takes what is due. The rules:
 
-- Nothing that was hinted is forgotten: each hint is taken later than it was given, under its own path or with
-  everything.
-- Nothing starves: a file written all the time is looked at after at most ``LIMITS.settle_stretch`` settle times,
-  deletes wait at most ``LIMITS.delete_settle_stretch`` times theirs.
-- Nothing grows without end: more than ``LIMITS.max_dirty_paths`` paths become "everything", which costs one rescan.
-- Scans leave room: the next periodic one waits until ``LIMITS.rescan_cost_stretch`` times the last one's cost has
-  passed, and however often events get lost, at most half of the time goes into looking at everything.
+- No hint is lost: each is taken after it was put in, under its own path or with everything.
+- No path starves: a file that is written all the time is looked at after at most ``LIMITS.settle_stretch`` settle
+  times, and deletes wait for at most ``LIMITS.delete_settle_stretch`` times theirs.
+- The size is bounded: more than ``LIMITS.max_dirty_paths`` paths become "everything", which costs one rescan.
+- Scans are bounded: the next periodic one waits until ``LIMITS.rescan_cost_stretch`` times the last one's cost has
+  passed, and however often events are lost, at most half of the time is spent on looking at everything.
 
-Not thread-safe: the engine guards it with the lock that it sleeps on.
+Not thread-safe: only the engine's thread uses it.
 """
 
 import math

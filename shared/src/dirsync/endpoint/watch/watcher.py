@@ -1,9 +1,8 @@
 """Noticing changes: hints about where to look, from the kernel or from the clock.
 
-What a hint says is never believed, and that hints come at all is not relied upon: everything is looked at now and then
-whatever they say. So the watcher may always give up telling details and say ``LOST``. What it may not do is watch less
-than it seems to: where the kernel refuses a watch, the whole source is polled from then on and ``degraded`` is called
-with the reason, in words for people.
+Correctness does not depend on hints: the path itself is looked at, and a periodic rescan looks at everything. So the
+watcher may always replace details by ``LOST``. It must not watch less than it reports: where the kernel refuses a
+watch, the whole source is polled from then on, and ``degraded`` is called with the reason, in words for people.
 
 Hints come from threads of the watcher's own, so ``sink`` must be safe to call from any; it must also be quick, because
 events queue up meanwhile, and must not call the watcher. What was read together, like both halves of a rename, comes in
@@ -50,7 +49,7 @@ class WatchMode(StrEnum):
     POLL = "poll"
     """From the clock, at intervals."""
     OFF = "off"
-    """From nowhere: the periodic rescan finds the changes."""
+    """No hints: the periodic rescan finds the changes."""
 
 
 def _nothing_ignored(_path: RelPath) -> bool:
@@ -78,8 +77,8 @@ class Watcher:
             sink: gets every hint, those that belong together in one call.
             wanted: the setting WATCH.
             poll_interval: seconds between two ``LOST`` hints when polling.
-            ignored: whether a directory, none of whose ancestors is ignored, needs no watch. Hints about what is
-                ignored still come where it lies in a directory that is not.
+            ignored: whether a directory, none of whose ancestors is ignored, needs no watch. Hints about an ignored
+                entry still come if its directory is not ignored.
             degraded: gets the reason when polling has to take the place of native watching.
             overflowed: called when the kernel dropped events; the ``LOST`` hint follows.
         """
@@ -110,7 +109,7 @@ class Watcher:
 
     @property
     def alive(self) -> bool:
-        """Whether it was started and does all that its mode promises."""
+        """Whether it was started and all threads of its mode run."""
         native, poller = self._native, self._poller
         if poller is not None:
             return self._started and poller.is_alive()
@@ -161,20 +160,20 @@ class Watcher:
         reason = _unsuitable(root) if self._wanted is WatchMode.AUTO or not _HAS_EVENTS else None
         if reason is not None:
             root.close()
-            self._give_way(reason)
+            self._fall_back(reason)
             return
         try:
             native = make_observer(
-                root, self._sink, ignored=self._ignored, overflowed=self._overflowed, refused=self._give_way
+                root, self._sink, ignored=self._ignored, overflowed=self._overflowed, refused=self._fall_back
             )
         except WatchRefused as refusal:
-            self._give_way(str(refusal))
+            self._fall_back(str(refusal))
             return
         self._native = native
         native.start()
 
-    def _give_way(self, reason: str) -> None:
-        """Poll from now on, because native watching cannot be had."""
+    def _fall_back(self, reason: str) -> None:
+        """Poll from now on, because native watching is not possible."""
         with self._lock:
             if not self._started:
                 return

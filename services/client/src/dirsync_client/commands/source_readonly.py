@@ -1,4 +1,4 @@
-"""The source as `plan` and `verify` look at it: nothing is locked, nothing is written."""
+"""The source as `plan` and `verify` read it: nothing is locked, nothing is written."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,8 @@ from dirsync_client.state import INDEX
 
 
 @contextmanager
-def looking_at_source(settings: ClientSettings) -> Iterator[Source]:
-    """The source, scanned; files that the index does not prove have unknown digests."""
+def open_source_readonly(settings: ClientSettings) -> Iterator[Source]:
+    """Open the source and scan it; files that the index does not prove have unknown digests."""
     source = open_source(settings, Index.open(settings.state_dir, INDEX, read_only=True))
     try:
         for _ in source.scan():
