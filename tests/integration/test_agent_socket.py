@@ -3,8 +3,12 @@
 import stat
 from pathlib import Path
 
+import pytest
+
 from tests.support.ports import free_port
 from tests.support.programs import Pair
+
+pytestmark = pytest.mark.programs
 
 SOCKET = "agent.sock"
 

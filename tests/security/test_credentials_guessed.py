@@ -8,6 +8,7 @@ import pytest
 from dirsync.limits import LIMITS
 from dirsync.v1 import agent_service_pb2 as apb
 from dirsync.v1 import replica_service_pb2 as rpb
+from dirsync_client.agent.unix_socket import UnixSocket
 from tests.support.callers import Caller, End, bearer
 from tests.support.programs import Client, Pair, Process, Server
 from tests.support.proxy import Proxy
@@ -120,3 +121,20 @@ def test_the_agent_s_token(world: World) -> None:
     assert {right} == refusals
     assert rejected(client, "rate_limited") >= 1
     assert 0 == rejected(world.server, "unauthenticated")
+
+
+@pytest.mark.case("K11")
+def test_the_agent_s_socket(world: World) -> None:
+    """The socket asks for the token too, and who guesses at the address does not keep the commands out."""
+    client = world.client
+    status = apb.AgentServiceGetStatusRequest().SerializeToString()
+    with Caller(client.address) as attacker:
+        refusals = guess(attacker, path=AGENT + "GetStatus")
+    with UnixSocket(Path(str(client.settings["state_dir"]))) as socket, Caller(socket.target) as local:
+        none = local.call(AGENT + "GetStatus", status)
+        wrong = guess(local, 3, AGENT + "GetStatus")
+        right = local.call(AGENT + "GetStatus", status, headers=[bearer(AGENTS)])
+
+    assert {none} == wrong == refusals
+    assert ("UNAUTHENTICATED", "OK") == (none.code, right.code)
+    assert 0 == client.command("status").code
