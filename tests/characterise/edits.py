@@ -16,9 +16,9 @@ from dirsync.tree.path import RelPath
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-INLINE_BYTES = 2048
+INLINE_BYTES = 4096
 """Files above this size are large here."""
-_LARGEST = 12 * INLINE_BYTES
+_LARGEST = 8 * INLINE_BYTES
 _EPOCH_NS = 1_600_000_000_123_456_789
 _TICK_NS = 1_000_000_007
 _DIRECTORIES = ("d", "e", "lib", "logs")
@@ -349,7 +349,7 @@ class Editor:
             return bytes(self._rolls.randrange(1, _LARGEST))
         if roll < 0.5:
             return self._rolls.randbytes(self._rolls.randrange(1, INLINE_BYTES + 1))
-        return self._rolls.randbytes(self._rolls.choice((3000, 5000, self._rolls.randrange(INLINE_BYTES, _LARGEST))))
+        return self._rolls.randbytes(self._rolls.choice((6000, 9000, self._rolls.randrange(INLINE_BYTES, _LARGEST))))
 
     def _edited(self, content: bytes) -> bytes:
         at, new = self._rolls.randrange(len(content) + 1), self._rolls.randbytes(self._rolls.randrange(1, 400))

@@ -32,9 +32,9 @@ BLOCK_SIZE = 512
 
 _BOUNDS: dict[str, int] = {
     "inline_file_bytes": INLINE_BYTES,
-    "frame_bytes": 4 * KIB,
-    "batch_bytes": 8 * KIB,
-    "min_remembered_bytes": 4 * KIB,
+    "frame_bytes": 8 * KIB,
+    "batch_bytes": 16 * KIB,
+    "min_remembered_bytes": 8 * KIB,
     # No fingerprint is racy: each write sets an mtime of its own, so a second one never goes unseen.
     "racy_window_ns": 0,
     "coarse_racy_window_ns": 0,
