@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.rpc.auth.throttle import Attempts
+from dirsync.rpc.auth.throttle import AuthThrottle
 
 
 class Clock:
@@ -26,9 +26,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def make(clock: Clock, *, networks: int = 10) -> Attempts:
+def make(clock: Clock, *, networks: int = 10) -> AuthThrottle:
     """Three attempts, one more every ten seconds."""
-    return Attempts(burst=3, refill_seconds=10, networks=networks, clock=clock)
+    return AuthThrottle(burst=3, refill_seconds=10, networks=networks, clock=clock)
 
 
 @pytest.mark.case("K11")

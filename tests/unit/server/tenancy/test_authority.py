@@ -13,8 +13,8 @@ from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import LIMITS
-from dirsync.rpc.auth.gate import REFUSAL, Door
-from dirsync.rpc.auth.throttle import Attempts
+from dirsync.rpc.auth.gate import REFUSAL, AuthGate
+from dirsync.rpc.auth.throttle import AuthThrottle
 from dirsync.rpc.service import generic_handler
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
@@ -71,7 +71,7 @@ class Desk:
             replica.scan()
         self.sessions = Sessions(4, self.clock)
         authority = Authority(
-            self._roster, self.replicas, asks=True, door=Door(_attempts(self.clock)), wall=self.clock.wall
+            self._roster, self.replicas, asks=True, gate=AuthGate(_attempts(self.clock)), wall=self.clock.wall
         )
         servicer = SyncServicer(authority, WriteApi(self.sessions, Metrics(catalogue=SERVER_CATALOGUE)))
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -104,8 +104,8 @@ class Desk:
         return self.call("ListDirectories", encode_list(session.id, [ROOT]), token).code
 
 
-def _attempts(clock: Monotonic) -> Attempts:
-    return Attempts(burst=5, refill_seconds=10, clock=clock)
+def _attempts(clock: Monotonic) -> AuthThrottle:
+    return AuthThrottle(burst=5, refill_seconds=10, clock=clock)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.rpc.auth import bearer
-from dirsync.rpc.auth import gate as door
+from dirsync.rpc.auth import bearer, gate
 from dirsync_server.tenancy import authority as auth
 from dirsync_server.tenancy import tenants, tokens
 from dirsync_server.tenancy.tokens import Token, is_valid, parse_tokens
@@ -117,7 +116,7 @@ def test_all_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.case("K05")
-@pytest.mark.parametrize("module", [auth, bearer, door, tenants, tokens], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [auth, bearer, gate, tenants, tokens], ids=lambda module: module.__name__)
 def test_no_digest_is_compared_otherwise(module: Any) -> None:
     """No module on the way of a token compares one, or its digest, with an operator that may stop early."""
     compared = {

@@ -14,7 +14,7 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import NotFound, PermissionDenied
 from dirsync.rpc.auth.bearer import Caller, caller_of
-from dirsync.rpc.auth.gate import Door, Refused
+from dirsync.rpc.auth.gate import AuthGate, InvalidCredentials
 from dirsync_server.call import Call
 from dirsync_server.tenancy.registry import Roster
 from dirsync_server.tenancy.tenants import Tenant, Verdict
@@ -33,35 +33,37 @@ class Authority:
         replicas: Mapping[str, Replica],
         *,
         asks: bool,
-        door: Door | None = None,
+        gate: AuthGate | None = None,
         wall: WallNanoseconds = wall_ns,
     ) -> None:
         """``replicas`` has one for each namespace that ``roster`` can name; ``asks``: credentials are asked for."""
         self._roster = roster
         self._replicas = replicas
         self._asks = asks
-        self._door = door or Door()
+        self._gate = gate or AuthGate()
         self._wall = wall
 
     def admit(self, context: grpc.ServicerContext) -> None:
         """Let in whoever may use some namespace.
 
         Raises:
-            Refused: nothing valid was shown.
+            InvalidCredentials: nothing valid was shown.
             PermissionDenied: a valid token, with a certificate that may not use it.
         """
         if self._asks:
-            self._door.enter(context, self._require_somebody)
+            self._gate.authenticate(context, self._roster, self._require_somebody)
 
     def authorize(self, namespace: str, context: grpc.ServicerContext) -> Replica:
         """The replica of ``namespace`` if the caller may use it.
 
         Raises:
-            Refused, PermissionDenied: as for :meth:`admit`.
+            InvalidCredentials, PermissionDenied: as for :meth:`admit`.
             NotFound: where no credentials are asked for and there is no such namespace.
         """
         if self._asks:
-            tenant = self._door.enter(context, lambda caller: self._require(namespace, caller))
+            tenant = self._gate.authenticate(
+                context, self._roster, lambda roster, caller: self._require(namespace, roster, caller)
+            )
         else:
             tenant = self._open(namespace)
         return self._replica(tenant)
@@ -93,13 +95,12 @@ class Authority:
 
         return check
 
-    def _require_somebody(self, caller: Caller) -> None:
-        verdicts = set(self._verdicts(self._roster(), caller).values())
+    def _require_somebody(self, roster: Mapping[str, Tenant], caller: Caller) -> None:
+        verdicts = set(self._verdicts(roster, caller).values())
         best = next((verdict for verdict in (Verdict.ENTER, Verdict.BARRED) if verdict in verdicts), Verdict.STRANGER)
         _require_entry(best)
 
-    def _require(self, namespace: str, caller: Caller) -> Tenant:
-        roster = self._roster()
+    def _require(self, namespace: str, roster: Mapping[str, Tenant], caller: Caller) -> Tenant:
         # All tenants are asked: one that is asked alone, or not at all, would take its own time.
         _require_entry(self._verdicts(roster, caller).get(namespace, Verdict.STRANGER))
         return roster[namespace]
@@ -127,4 +128,4 @@ def _require_entry(verdict: Verdict) -> None:
     if verdict is Verdict.BARRED:
         raise PermissionDenied(BARRED)
     if verdict is not Verdict.ENTER:
-        raise Refused
+        raise InvalidCredentials

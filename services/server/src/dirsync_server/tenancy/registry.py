@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dirsync.endpoint.replica import ReplicaPolicy
-from dirsync.runtime.files.reloading_file import Followed
+from dirsync.runtime.files.reloading_file import ReloadingFile
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
@@ -47,7 +47,7 @@ def followed(file: Path, read: Callable[[], dict[str, Tenant]]) -> Roster:
             get_logger().warning(Event.CONFIG_REJECTED, setting=SETTING, problem=problem, kind="restart")
         return in_force(started, found)
 
-    return Followed[Mapping[str, Tenant]]((SETTING,), (file,), load, without={}).get
+    return ReloadingFile[Mapping[str, Tenant]]((SETTING,), (file,), load, fallback={}).get
 
 
 def needs_restart(started: Mapping[str, Tenant], found: Mapping[str, Tenant]) -> list[str]:

@@ -1,8 +1,8 @@
-"""How often somebody may fail to say who he is. Pure; time is a parameter.
+"""Limits failed authentication by network. Pure; time is a parameter.
 
-One token bucket for each network that calls come from: each failure takes one, and they come back one by one. A
-network that has none left is not heard, so guessing goes no faster than they come back, however many calls guess at a
-time. Only so many networks are remembered; whoever has more of them than that guesses as fast as he can change them.
+Each network that calls come from has a token bucket: each failure takes one token, and tokens come back one by one. A
+network without tokens is refused, so guessing is no faster than tokens come back, however many calls guess in parallel.
+A bounded number of networks is remembered; an attacker with more networks guesses as fast as it can change them.
 """
 
 from collections import OrderedDict
@@ -16,12 +16,12 @@ from dirsync.limits import LIMITS
 class _Bucket:
     left: float
     at: float
-    """When that much was left, in seconds."""
+    """When that many were left, in seconds."""
     told: bool = False
 
 
-class Attempts:
-    """The failures of late. Not thread-safe: asking and failing have to be one step, so the lock is the caller's."""
+class AuthThrottle:
+    """The recent failures of each network. Not thread-safe: a check and its failure are one step under a lock."""
 
     def __init__(
         self,
@@ -46,7 +46,11 @@ class Attempts:
         return bucket is not None and bucket.left < 1
 
     def failed(self, network: str) -> bool:
-        """An attempt failed. True where it was the last one, once until the network has all its attempts again."""
+        """Count a failed attempt.
+
+        Returns:
+            Whether it was the last one; true once until the network has all its attempts again.
+        """
         now = self._clock()
         bucket = self._refilled(network) or _Bucket(self._burst, now)
         bucket.left, bucket.at = max(bucket.left - 1, 0.0), now
@@ -59,7 +63,7 @@ class Attempts:
         return first
 
     def _refilled(self, network: str) -> _Bucket | None:
-        """The network's bucket with what came back until now; none where it is full."""
+        """The network's bucket with the tokens that have come back; None where it is full."""
         bucket = self._buckets.get(network)
         if bucket is None:
             return None

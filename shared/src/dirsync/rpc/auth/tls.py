@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import grpc
 
 from dirsync.errors import UsageError
-from dirsync.runtime.files.reloading_file import Followed, read_file
+from dirsync.runtime.files.reloading_file import ReloadingFile, read_file
 
 
 class NamedFile(NamedTuple):
@@ -89,9 +89,9 @@ class ChannelSecurity:
         return grpc.ssl_channel_credentials(authorities, key, chain)
 
 
-def _follow(identity: Identity | None, authority: NamedFile | None) -> Followed[_Material]:
+def _follow(identity: Identity | None, authority: NamedFile | None) -> ReloadingFile[_Material]:
     files = [file for file in (identity and identity.certificate, identity and identity.key, authority) if file]
-    return Followed(
+    return ReloadingFile(
         [file.setting for file in files],
         [file.path for file in files],
         lambda: _load(identity, authority),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from dirsync.errors import AccessError, DirsyncError
-from dirsync.rpc.auth.gate import Unheard
+from dirsync.rpc.auth.gate import RateLimited
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import rejection
@@ -15,8 +15,8 @@ def rejections(metrics: Metrics) -> Callable[[DirsyncError, str], None]:
     log = get_logger()
 
     def rejected(error: DirsyncError, method: str) -> None:
-        if isinstance(error, Unheard):
-            # The caller must not see the difference; the door has logged it, once.
+        if isinstance(error, RateLimited):
+            # Callers must not see the difference; the gate has logged it, once.
             metrics.inc("dirsync_rejected_total", reason="rate_limited")
             return
         metrics.inc("dirsync_rejected_total", reason=rejection(error))

@@ -1,19 +1,23 @@
-"""Files that are read again when they change: certificates, tokens, tenants.
+"""Values made from files, read again when the files change: certificates, tokens, tenants.
 
-The first reading must succeed. After that a file whose content is bad, however long, leaves the last good value in
-force and a log line: rotating a file by writing it must not open a gap. Several files that belong together (certificate
-and key) are read as one, so a rotation that is half done counts as bad and is repeated when the rest comes.
+The first reading must succeed. After that a file with bad content leaves the last good value in force, for as long as
+it is bad, and writes a log line: rotating a file by writing it must not open a gap. Several files that belong together
+(certificate and key) are read as one, so a rotation that is half done counts as bad and is repeated when the rest
+comes.
 
-A file that is gone or cannot be read is no step of a rotation: an orchestrator swaps links or renames. What then
-holds is the choice of whoever follows the file. What we show to others (a certificate, our own token) stays as it was.
-What we judge others by does not: nobody knows any more who may enter, so nobody does, until the file is back.
+A file that is gone or cannot be read is no step of a rotation, because orchestrators swap links or rename. The owner of
+the file decides what holds then. What we show to others (a certificate, our own token) stays. What we check others by
+has a fallback: with the file gone nobody is known to be allowed in, so nobody is, until it is back.
+
+Readers get an immutable snapshot. Whether the files have changed is checked without a lock; only reading them again
+takes one.
 """
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from dirsync.errors import UsageError
 from dirsync.limits import KIB
@@ -21,7 +25,7 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 
 MAX_FILE_BYTES = 1024 * KIB
-"""Largest file that is followed, in bytes."""
+"""Largest file that is read, in bytes."""
 
 T = TypeVar("T")
 _Stamp = tuple[int, ...]
@@ -31,16 +35,29 @@ class Unreadable(UsageError):
     """A file that is not there, or that we may not read."""
 
 
-class Followed(Generic[T]):
-    """The value made from some files, as of now. Thread-safe."""
+class _Snapshot(NamedTuple, Generic[T]):
+    """What the files gave when they were last read."""
+
+    stamps: tuple[_Stamp | None, ...]
+    value: T
+    """The last good value."""
+    lost: bool = False
+    """Whether a file could not be read."""
+
+
+class ReloadingFile(Generic[T]):
+    """The value made from some files, as they are now. Thread-safe."""
 
     def __init__(
-        self, settings: Sequence[str], paths: Sequence[Path], load: Callable[[], T], *, without: T | None = None
+        self, settings: Sequence[str], paths: Sequence[Path], load: Callable[[], T], *, fallback: T | None = None
     ) -> None:
-        """``settings`` are the names that the person knows the files by.
+        """Read the files.
 
-        ``without`` is the value for as long as ``load`` raises :class:`Unreadable`; with ``None`` the last good one
-        stays in force then too.
+        Args:
+            settings: The names that the person knows the files by.
+            paths: Where they are.
+            load: Reads them.
+            fallback: The value for as long as ``load`` raises :class:`Unreadable`; None keeps the last good one.
 
         Raises:
             UsageError: from ``load``.
@@ -48,45 +65,49 @@ class Followed(Generic[T]):
         self._settings = ", ".join(settings)
         self._paths = tuple(paths)
         self._load = load
-        self._without = without
-        self._lock = Lock()
-        self._lost = False
-        self._stamps: tuple[_Stamp | None, ...] = self._look()
-        self._value = load()
+        self._fallback = fallback
+        self._reloading = Lock()
+        self._snapshot = _Snapshot(self._stamps(), load())
 
     def get(self) -> T:
-        """The value; costs a stat of each file, and while one cannot be read another attempt."""
-        with self._lock:
-            stamps = self._look()
-            # What made a file unreadable may pass without a change of the file: too many open files, for example.
-            if stamps != self._stamps or self._lost:
-                self._stamps = stamps
-                self._reload()
-            if self._lost and self._without is not None:
-                return self._without
-            return self._value
+        """The value; costs a stat of each file, and another reading while one of them cannot be read."""
+        stamps, snapshot = self._stamps(), self._snapshot
+        if snapshot.lost or stamps != snapshot.stamps:
+            snapshot = self._reload()
+        if snapshot.lost and self._fallback is not None:
+            return self._fallback
+        return snapshot.value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._settings})"
 
-    def _reload(self) -> None:
-        was_lost, self._lost = self._lost, False
+    def _reload(self) -> _Snapshot[T]:
+        with self._reloading:
+            # The stamps come before the reading: a change in between is seen by the next look.
+            stamps, before = self._stamps(), self._snapshot
+            # What made a file unreadable may pass without a change of the file: too many open files, for example.
+            if before.lost or stamps != before.stamps:
+                self._snapshot = self._read(stamps, before)
+            return self._snapshot
+
+    def _read(self, stamps: tuple[_Stamp | None, ...], before: _Snapshot[T]) -> _Snapshot[T]:
         try:
-            self._value = self._load()
+            value = self._load()
         except Unreadable as error:
-            self._lost = True
-            if not was_lost:
-                closed = "" if self._without is None else "; nobody is let in until it can be read again"
+            if not before.lost:
+                closed = "" if self._fallback is None else "; nobody is let in until it can be read again"
                 self._reject(f"{error}{closed}")
+            return _Snapshot(stamps, before.value, lost=True)
         except UsageError as error:
             self._reject(str(error))
-        else:
-            get_logger().info(Event.CONFIG_RELOADED, setting=self._settings)
+            return _Snapshot(stamps, before.value)
+        get_logger().info(Event.CONFIG_RELOADED, setting=self._settings)
+        return _Snapshot(stamps, value)
 
     def _reject(self, problem: str) -> None:
         get_logger().error(Event.CONFIG_REJECTED, setting=self._settings, problem=problem, kind=self._settings)
 
-    def _look(self) -> tuple[_Stamp | None, ...]:
+    def _stamps(self) -> tuple[_Stamp | None, ...]:
         return tuple(_stamp(path) for path in self._paths)
 
 

@@ -4,14 +4,14 @@ import hashlib
 from pathlib import Path
 
 from dirsync.errors import UsageError
-from dirsync.runtime.files.reloading_file import Followed, read_file
+from dirsync.runtime.files.reloading_file import ReloadingFile, read_file
 
 MAX_SECRET_CHARACTERS = 4096
 """Longest secret: it must fit into the metadata of a call."""
 
 
-class SecretFile(Followed[str]):
-    """A token in a file, without the white space around it: ours, that we show. While the file is gone it stays."""
+class SecretFile(ReloadingFile[str]):
+    """A token in a file that we show to others, without the white space around it. It stays while the file is gone."""
 
     def __init__(self, path: Path, setting: str) -> None:
         """Read ``path``; ``setting`` is the name that the person knows it by.
@@ -22,8 +22,8 @@ class SecretFile(Followed[str]):
         super().__init__((setting,), (path,), lambda: _read_secret(path, setting))
 
 
-class TokenFile(Followed[frozenset[bytes]]):
-    """A token in a file that others have to show, as :func:`digest_of` it; none is valid while the file is gone."""
+class TokenFile(ReloadingFile[frozenset[bytes]]):
+    """A token in a file that others must show, by its :func:`digest_of`. While the file is gone no token is valid."""
 
     def __init__(self, path: Path, setting: str) -> None:
         """As for :class:`SecretFile`."""
@@ -31,7 +31,7 @@ class TokenFile(Followed[frozenset[bytes]]):
         def load() -> frozenset[bytes]:
             return frozenset((digest_of(_read_secret(path, setting)),))
 
-        super().__init__((setting,), (path,), load, without=frozenset())
+        super().__init__((setting,), (path,), load, fallback=frozenset())
 
 
 def digest_of(secret: str) -> bytes:
