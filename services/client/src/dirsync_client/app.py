@@ -21,7 +21,7 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, set_context
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.runtime.process.lifecycle import Lifetime, settle_memory
+from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.path import ROOT, escape
 from dirsync.tree.tree import Attributes
@@ -105,7 +105,7 @@ class Core:
         self.source = open_source(
             settings,
             self.state.open_index(),
-            lambda step: metrics.looked_up("index", hits=step.proved, misses=step.unknown, stale=step.stale),
+            lambda step: metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale),
         )
         self.board = StatusBoard()
         self.connection = ServerConnection(settings)
@@ -202,7 +202,7 @@ class Client:
             metrics_listen=str(self._http.address),
         )
         self._watcher.start()
-        settle_memory()
+        freeze_heap()
         self._engine_thread = Thread(target=self._run_engine, args=(lifetime,), name="dirsync-engine", daemon=True)
         self._engine_thread.start()
 

@@ -13,12 +13,12 @@ from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index.index_file import STATE_REASONS
 from dirsync.fs.scan.directory import DirectoryScan
 from dirsync.limits import LIMITS
-from dirsync.rpc.auth.caller_key import holder_of
+from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials
 from dirsync.rpc.channel import server_options
 from dirsync.rpc.health_service import add_health_service
 from dirsync.rpc.interceptors.admission import admission
-from dirsync.rpc.interceptors.call_limit import Turnstile
+from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.rpc.interceptors.rejections import rejections
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
@@ -35,7 +35,7 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.runtime.process.lifecycle import Lifetime, keep_message_memory, settle_memory
+from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap, keep_message_memory
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
@@ -119,7 +119,7 @@ class Server:
         server = grpc.server(
             ThreadPoolExecutor(workers, thread_name_prefix="dirsync-rpc"),
             interceptors=[
-                Turnstile(holder_of, calls, rejected, (PUSH_CHANGES,)),
+                CallLimitInterceptor(caller_key, calls, rejected, (PUSH_CHANGES,)),
                 GrpcMetricsInterceptor(self.metrics, SERVED),
             ],
             # No maximum_concurrent_rpcs: that would refuse whoever comes while others, who are over their share, wait
@@ -165,7 +165,7 @@ class Server:
             raise UsageError(msg)
 
     def _looked(self, step: DirectoryScan) -> None:
-        self.metrics.looked_up("index", hits=step.proved, misses=step.unknown, stale=step.stale)
+        self.metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale)
 
     def _read_replicas(self, lifetime: Lifetime) -> None:
         try:
@@ -188,7 +188,7 @@ class Server:
             self.health.failed(str(error))
             lifetime.end(f"the replica cannot be read: {error}")
             return
-        settle_memory()
+        freeze_heap()
         self._look_at_disks()
         threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
 

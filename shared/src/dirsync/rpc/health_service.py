@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from dirsync.limits import LIMITS
-from dirsync.rpc.library_services import BlamingServer
+from dirsync.rpc.library_services import RawRequestServer
 from dirsync.runtime.http.health import Health, HealthState
 
 _Response = health_pb2.HealthCheckResponse
@@ -22,7 +22,7 @@ def add_health_service(server: grpc.Server, state: HealthState, service: str) ->
     """Serve ``state`` on ``server``; ``service`` is the full name whose status is readiness."""
     servicer = _Servicer(service)
     state.listen(servicer.show)
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, BlamingServer(server))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, RawRequestServer(server))
 
 
 class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # the library has no types

@@ -1,7 +1,7 @@
-"""Services that libraries bring along, health and reflection, made to blame the sender for bytes that do not parse.
+"""Serves health and reflection, which libraries bring along, with handlers of raw requests.
 
-The libraries' own deserialisers answer INTERNAL and put a traceback into the log, so that any caller could fill it.
-Here their handlers get raw bytes, and the deserialiser runs where a failure can be answered.
+For bytes that do not parse the libraries answer INTERNAL and write a traceback into the log, which any caller could
+fill so. Here the handlers get raw bytes, and a request that does not parse ends the call with INVALID_ARGUMENT.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,30 +11,30 @@ from typing import Any
 import grpc
 
 Guard = Callable[[grpc.ServicerContext], None]
-"""Looks at who calls before anything of the request is; ends the call of whoever may not."""
+"""Checks the caller before the request is parsed, and ends the call of one that may not call."""
 
 
 def anybody(_context: grpc.ServicerContext) -> None:
-    """Everybody may call."""
+    """Let everybody call."""
 
 
-class BlamingServer:
-    """Stands in for a server where a library adds a service to it."""
+class RawRequestServer:
+    """Stands in for the server when a library adds a service to it, and adds the service with raw handlers."""
 
     def __init__(self, server: grpc.Server, guard: Guard = anybody) -> None:
         self._server = server
         self._guard = guard
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """The libraries add each service in two ways; the other one is taken."""
+        """Ignore this way: the libraries add each service in two ways, and one is enough."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add the service with handlers of raw bytes."""
-        blaming = {name: _blaming(handler, self._guard) for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, blaming),))
+        raw = {name: _raw(handler, self._guard) for name, handler in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, raw),))
 
 
-def _blaming(handler: Any, guard: Guard) -> Any:
+def _raw(handler: Any, guard: Guard) -> Any:
     def parse(raw: bytes, context: grpc.ServicerContext) -> Any:
         try:
             return handler.request_deserializer(raw)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import grpc
 
-from dirsync.rpc.library_services import BlamingServer, Guard, anybody
+from dirsync.rpc.library_services import Guard, RawRequestServer, anybody
 
 METHOD = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
@@ -16,5 +16,5 @@ def add_reflection(server: grpc.Server, services: Iterable[str], guard: Guard = 
     from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  # noqa: PLC0415
 
     reflection.enable_server_reflection(
-        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), BlamingServer(server, guard)
+        (*services, health.SERVICE_NAME, reflection.SERVICE_NAME), RawRequestServer(server, guard)
     )

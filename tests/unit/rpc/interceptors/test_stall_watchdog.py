@@ -1,4 +1,4 @@
-"""Waits that have an end."""
+"""Calls whose peer keeps them waiting."""
 
 from collections.abc import Callable
 
@@ -6,26 +6,26 @@ import pytest
 
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
-from dirsync.rpc.interceptors.stall_watchdog import Stalls, Wait
+from dirsync.rpc.interceptors.stall_watchdog import CallTimer, StallWatchdog
 
 
 class Bench:
-    """Stalls with a clock of the test's own, and what they ended."""
+    """A watchdog with a clock of the test's own, and what it ended."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.ended: list[tuple[str, str]] = []
         self.cancelled = 0
-        self.stalls = Stalls(self._told, lambda: self.now)
+        self.watchdog = StallWatchdog(self._told, lambda: self.now)
 
-    def watch(self) -> Wait:
+    def watch(self) -> CallTimer:
         """A call."""
-        return self.stalls.watch("/service/Method", self._cancel)
+        return self.watchdog.watch("/service/Method", self._cancel)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and look."""
         self.now += seconds
-        self.stalls.end_overdue()
+        self.watchdog.end_overdue()
 
     def _cancel(self) -> None:
         self.cancelled += 1
@@ -34,8 +34,8 @@ class Bench:
         self.ended.append((error.reason, method))
 
 
-REQUEST: Callable[[Wait], None] = Wait.request
-RESPONSE: Callable[[Wait], None] = Wait.response
+REQUEST: Callable[[CallTimer], None] = CallTimer.request
+RESPONSE: Callable[[CallTimer], None] = CallTimer.response
 
 
 @pytest.mark.case("I15")
@@ -46,7 +46,7 @@ RESPONSE: Callable[[Wait], None] = Wait.response
         (RESPONSE, LIMITS.stalled_response_seconds, "STALLED_RESPONSE_SECONDS"),
     ],
 )
-def test_a_wait_ends(begin: Callable[[Wait], None], seconds: float, reason: str) -> None:
+def test_a_wait_ends(begin: Callable[[CallTimer], None], seconds: float, reason: str) -> None:
     """A call that waits longer than it may is cancelled once, and named with its limit; not a moment earlier."""
     bench = Bench()
     begin(bench.watch())
@@ -66,7 +66,7 @@ def test_work_and_silence_have_no_end() -> None:
     works.request()
     works.over()
     gone.request()
-    bench.stalls.forget(gone)
+    bench.watchdog.forget(gone)
     bench.pass_time(1e9)
 
     assert ([], 0) == (bench.ended, bench.cancelled)
@@ -75,9 +75,9 @@ def test_work_and_silence_have_no_end() -> None:
 def test_each_wait_begins_anew() -> None:
     """What counts is how long one message takes, not the call."""
     bench = Bench()
-    wait = bench.watch()
+    timer = bench.watch()
     for _ in range(10):
-        wait.response()
+        timer.response()
         bench.pass_time(LIMITS.stalled_response_seconds / 2)
 
     assert [] == bench.ended

@@ -8,12 +8,12 @@ import grpc
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
-from dirsync.rpc.auth.caller_key import holder_of
+from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import NamedFile, server_credentials
 from dirsync.rpc.channel import server_options
 from dirsync.rpc.health_service import add_health_service
 from dirsync.rpc.interceptors.admission import admission
-from dirsync.rpc.interceptors.call_limit import Turnstile
+from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.rpc.interceptors.rejections import rejections
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
@@ -67,7 +67,10 @@ class AgentServer:
         agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, auth)
         self._server = grpc.server(
             ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc"),
-            interceptors=[Turnstile(holder_of, MAX_CALLS, rejected), GrpcMetricsInterceptor(metrics, SERVED)],
+            interceptors=[
+                CallLimitInterceptor(caller_key, MAX_CALLS, rejected),
+                GrpcMetricsInterceptor(metrics, SERVED),
+            ],
             options=server_options(MAX_CALLERS),
         )
         self._server.add_generic_rpc_handlers(

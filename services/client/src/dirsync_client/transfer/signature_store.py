@@ -114,14 +114,14 @@ class RememberedSignatures:
 
         stored = self._store.load(digest)
         if stored is None:
-            self._metrics.looked_up("signature", misses=1)
+            self._metrics.count_lookup("signature", misses=1)
             return None
         signature = load_signature(stored)
         if signature is None or (signature.size, signature.block_size) != (size, block_size_for(size, wanted)):
-            self._metrics.looked_up("signature", stale=1)
+            self._metrics.count_lookup("signature", stale=1)
             self._store.forget(digest)
             return None
-        self._metrics.looked_up("signature", hits=1)
+        self._metrics.count_lookup("signature", hits=1)
         return signature
 
     def save(self, digest: bytes, signature: "Signature") -> None:

@@ -1,7 +1,7 @@
 """Bearer tokens as calls carry them (RFC 6750, section 2.1), known by their SHA-256 only.
 
-A token is hashed where it enters, so nothing behind this module could show one. Digests are compared in constant time
-and all of them, whatever the first ones gave: the time tells neither which came close nor whose they are.
+A token is hashed on arrival, so nothing behind this module can reveal one. A presented digest is compared with all
+known ones, each in constant time: the time tells neither which came close nor whose they are.
 """
 
 import hmac
@@ -20,7 +20,7 @@ _NAMES = ("x509_subject_alternative_name", "x509_common_name")
 
 
 class Caller(NamedTuple):
-    """Who calls, as far as the call shows it before its request is looked at."""
+    """What a call shows of its caller before its request is parsed."""
 
     connection: str
     """Its end of the connection, as gRPC writes it."""
@@ -48,7 +48,7 @@ def matches(presented: bytes | None, digests: Iterable[bytes]) -> list[bool]:
 
 
 def _presented(values: list[str | bytes]) -> bytes | None:
-    """The digest of the one token in these headers; with two it would be a matter of taste which one counts."""
+    """The digest of the token in these headers; None unless there is exactly one, because two would be ambiguous."""
     if len(values) != 1:
         return None
     (value,) = values

@@ -1,7 +1,7 @@
-"""Whose share of a server's threads a call takes: what the caller shows of himself before anything is judged.
+"""Names the caller of a call for the limit on concurrent calls, from what the call shows before anything is checked.
 
-A token or certificate that is not valid has a share too, for the moment until it is refused. Who shows neither shares
-with everybody on his network: without credentials there is nothing else that one host could not choose freely.
+A token or certificate that is not valid has a quota too, until it is refused. Callers without either share one quota
+for each network: without credentials there is nothing else that a host could not choose freely.
 """
 
 import grpc
@@ -9,8 +9,8 @@ import grpc
 from dirsync.rpc.auth.bearer import caller_of
 
 
-def holder_of(context: grpc.ServicerContext) -> str:
-    """A name for the caller; the same for all calls that show the same."""
+def caller_key(context: grpc.ServicerContext) -> str:
+    """A key for the caller; the same for all calls that show the same credentials."""
     caller = caller_of(context)
     if caller.token is not None:
         return caller.token.hex()

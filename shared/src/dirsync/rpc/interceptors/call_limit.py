@@ -1,7 +1,7 @@
-"""The turnstile of a server: every call is somebody's, of his share of threads, and none waits for ever.
+"""Limits the calls of a server: each caller has a quota of concurrent calls, and no call waits without end.
 
-It stands in front of all methods, ours and those of libraries. A method of one request is served as if it took many:
-only so does the wait for the request come under our eyes, instead of the library's, which has no end.
+The interceptor stands in front of all methods, ours and those of libraries. A method of one request is served as if it
+took many. Only then can the watchdog see the wait for the request; the library's own wait has no end.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -11,35 +11,35 @@ import grpc
 
 from dirsync.errors import DirsyncError, InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
-from dirsync.rpc.interceptors.concurrency import Crowd, Share
-from dirsync.rpc.interceptors.stall_watchdog import Stalls, Wait
+from dirsync.rpc.interceptors.concurrency import CallQuota, ConcurrencyLimiter
+from dirsync.rpc.interceptors.stall_watchdog import CallTimer, StallWatchdog
 from dirsync.rpc.status import abort
 
-HolderOf = Callable[[grpc.ServicerContext], str]
-"""Tells one caller from another, as far as that can be known before the request is."""
+CallerKey = Callable[[grpc.ServicerContext], str]
+"""Tells one caller from another, as far as that is possible before the request is known."""
 _HEALTH = "/grpc.health.v1.Health/"
 Rejected = Callable[[DirsyncError, str], None]
 Behaviour = Callable[[Iterator[Any], grpc.ServicerContext], Any]
 
 
-class Turnstile(grpc.ServerInterceptor):
-    """Put first among a server's interceptors."""
+class CallLimitInterceptor(grpc.ServerInterceptor):
+    """Counts calls and watches for stalled ones. Put it first among a server's interceptors."""
 
-    def __init__(self, holder_of: HolderOf, calls: int, rejected: Rejected, patient: Collection[str] = ()) -> None:
+    def __init__(self, caller_key: CallerKey, calls: int, rejected: Rejected, may_idle: Collection[str] = ()) -> None:
         """Guard a server's threads.
 
         Args:
-            holder_of: Whose share of the threads a call takes.
-            calls: How many calls one holder may have under way.
+            caller_key: Names the caller whose quota a call takes from.
+            calls: How many calls one caller may have under way.
             rejected: Told of each call that is refused or ended, and of its method.
-            patient: Paths of the methods whose streams may be silent between requests for as long as they like.
+            may_idle: Paths of the methods whose streams may be silent between requests for as long as they like.
         """
-        self._holder_of = holder_of
+        self._caller_key = caller_key
         self._calls = calls
         self._rejected = rejected
-        self._patient = frozenset(patient)
-        self._stalls = Stalls(rejected)
-        self._crowd = Crowd()
+        self._may_idle = frozenset(may_idle)
+        self._watchdog = StallWatchdog(rejected)
+        self._limiter = ConcurrencyLimiter()
 
     def intercept_service(
         self,
@@ -54,21 +54,21 @@ class Turnstile(grpc.ServerInterceptor):
         behaviour = _of_many(handler)
 
         def once(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-            wait = self._begin(path, context)
+            timer = self._begin(path, context)
             try:
-                return behaviour(self._arriving(requests, path, wait, context), context)
+                return behaviour(self._arriving(requests, path, timer, context), context)
             finally:
-                wait.response()
+                timer.response()
 
         def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-            wait = self._begin(path, context)
+            timer = self._begin(path, context)
             try:
-                for response in behaviour(self._arriving(requests, path, wait, context), context):
-                    wait.response()
+                for response in behaviour(self._arriving(requests, path, timer, context), context):
+                    timer.response()
                     yield response
-                    wait.over()
+                    timer.over()
             finally:
-                wait.response()
+                timer.response()
 
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
@@ -76,41 +76,43 @@ class Turnstile(grpc.ServerInterceptor):
             )
         return grpc.stream_unary_rpc_method_handler(once, handler.request_deserializer, handler.response_serializer)
 
-    def _begin(self, path: str, context: grpc.ServicerContext) -> Wait:
-        share = self._share(path, context)
+    def _begin(self, path: str, context: grpc.ServicerContext) -> CallTimer:
+        quota = self._quota(path, context)
         try:
-            self._crowd.enter(share)
+            self._limiter.acquire(quota)
         except LimitExceeded as error:
             self._rejected(error, path)
             abort(context, error)
-        wait = self._stalls.watch(path, context.cancel)
+        timer = self._watchdog.watch(path, context.cancel)
 
         def ended() -> None:
-            self._crowd.leave(share)
-            self._stalls.forget(wait)
+            self._limiter.release(quota)
+            self._watchdog.forget(timer)
 
-        # The last response is waited for too: only the library knows when it has gone.
+        # The call is counted until its last response has gone, which only the library knows.
         if not context.add_callback(ended):
             ended()
-        return wait
+        return timer
 
-    def _share(self, path: str, context: grpc.ServicerContext) -> Share:
+    def _quota(self, path: str, context: grpc.ServicerContext) -> CallQuota:
         if path.startswith(_HEALTH):
-            # Whoever needs no credentials could show others with each call.
-            return Share("", LIMITS.max_health_calls, "max_health_calls")
-        return Share(self._holder_of(context), self._calls, "max_calls_per_caller")
+            # Health needs no credentials, so a caller could show different ones with each call.
+            return CallQuota("", LIMITS.max_health_calls, "max_health_calls")
+        return CallQuota(self._caller_key(context), self._calls, "max_calls_per_caller")
 
-    def _arriving(self, requests: Iterator[Any], path: str, wait: Wait, context: grpc.ServicerContext) -> Iterator[Any]:
-        wait.request()
+    def _arriving(
+        self, requests: Iterator[Any], path: str, timer: CallTimer, context: grpc.ServicerContext
+    ) -> Iterator[Any]:
+        timer.request()
         for request in requests:
-            wait.over()
+            timer.over()
             yield request
-            if path not in self._patient:
-                wait.request()
-        if wait.ended is not None:
-            # The library may say that the requests are at their end, where it was we who ended them.
-            abort(context, wait.ended)
-        wait.over()
+            if path not in self._may_idle:
+                timer.request()
+        if timer.ended is not None:
+            # The library may report the end of the requests where the watchdog has ended the call.
+            abort(context, timer.ended)
+        timer.over()
 
 
 def first(requests: Iterator[Any]) -> Any:

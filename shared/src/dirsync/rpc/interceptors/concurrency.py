@@ -1,6 +1,6 @@
-"""Who has how many calls under way: nobody gets more threads than his share, so that there is one for everybody else.
+"""Counts the calls under way of each caller, so that no caller takes more threads than its quota.
 
-Pure but for its lock. Whose share a call takes, and how large that is, is decided where callers are known.
+Pure but for its lock. The caller of a call and its quota are decided elsewhere.
 """
 
 import threading
@@ -10,40 +10,40 @@ from typing import NamedTuple
 from dirsync.errors import LimitExceeded
 
 
-class Share(NamedTuple):
-    """Calls that somebody may have under way."""
+class CallQuota(NamedTuple):
+    """How many calls a caller may have under way."""
 
-    holder: str
+    caller: str
     calls: int
     limit: str
     """The limit's name, which the refusal carries."""
 
 
-class Crowd:
+class ConcurrencyLimiter:
     """The calls under way. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = Counter[str]()
 
-    def enter(self, share: Share) -> None:
+    def acquire(self, quota: CallQuota) -> None:
         """Count a call.
 
         Raises:
-            LimitExceeded: the holder has as many as it may; the call is not counted.
+            LimitExceeded: the caller has as many as it may; the call is not counted.
         """
         with self._lock:
-            if self._calls[share.holder] >= share.calls:
-                msg = f"{share.calls} calls are under way already; wait for one of them to end"
-                raise LimitExceeded(share.limit, msg)
-            self._calls[share.holder] += 1
+            if self._calls[quota.caller] >= quota.calls:
+                msg = f"{quota.calls} calls are under way already; wait for one of them to end"
+                raise LimitExceeded(quota.limit, msg)
+            self._calls[quota.caller] += 1
 
-    def leave(self, share: Share) -> None:
-        """The call is over."""
+    def release(self, quota: CallQuota) -> None:
+        """Count a call no longer."""
         with self._lock:
-            self._calls[share.holder] -= 1
-            if not self._calls[share.holder]:
-                del self._calls[share.holder]
+            self._calls[quota.caller] -= 1
+            if not self._calls[quota.caller]:
+                del self._calls[quota.caller]
 
     def __len__(self) -> int:
         with self._lock:

@@ -1,11 +1,11 @@
-"""Calls whose peer keeps a thread waiting, and the one thread that ends them when that takes too long.
+"""Ends calls whose peer keeps a thread waiting for too long.
 
 gRPC waits without end for a request that was announced and does not come, and for a response that the peer's flow
-control does not let out; keepalive sees nothing of it, because such a peer answers pings. A call that waits says until
-when; one that works says nothing, and may take as long as it takes.
+control does not let out. Keepalive does not notice, because such a peer answers pings. A call that waits sets a
+deadline on its :class:`CallTimer`; a call that works has none, and may take as long as it needs.
 
 Ending is final: gRPC cancels the call, the peer gets CANCELLED, and the waiting thread comes back. A call whose peer
-moves at the very moment when it is ended is ended too; it was as late as it may be.
+moves at the very moment when it is ended is ended too: its deadline had passed.
 """
 
 import math
@@ -17,12 +17,12 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.errors import DirsyncError, LimitExceeded
 from dirsync.limits import LIMITS
 
-_LOOKS = 8
-"""How often the shortest wait is looked at before it is over: none is overdrawn by more than an eighth of that."""
+_CHECKS = 8
+"""Checks within the shortest deadline: no call overruns its deadline by more than an eighth of that."""
 
 
-class Wait:
-    """What one call waits for. Its own thread says so, the thread that looks reads it; neither needs a lock."""
+class CallTimer:
+    """The deadline of one call. The call's own thread sets it and the watchdog reads it; neither needs a lock."""
 
     __slots__ = ("_now", "end", "ended", "method", "until", "what")
 
@@ -30,22 +30,22 @@ class Wait:
         self.method = method
         self.end = end
         self.what = ""
-        """The limit that applies, by its name."""
+        """The name of the limit that applies."""
         self.until = math.inf
         self.ended: DirsyncError | None = None
-        """Why it was ended, if it was."""
+        """Why the watchdog ended the call, if it did."""
         self._now = now
 
     def request(self) -> None:
-        """It waits for a request from now on."""
+        """The call waits for a request from now on."""
         self._begin("request_seconds", LIMITS.request_seconds)
 
     def response(self) -> None:
-        """It waits for its peer to take a response from now on."""
+        """The call waits for its peer to take a response from now on."""
         self._begin("stalled_response_seconds", LIMITS.stalled_response_seconds)
 
     def over(self) -> None:
-        """It works, or its peer may be silent for as long as it likes."""
+        """The call works, or its peer may be silent for as long as it likes."""
         self.until = math.inf
 
     def _begin(self, what: str, seconds: float) -> None:
@@ -54,51 +54,51 @@ class Wait:
             self.until = self._now() + seconds
 
 
-class Stalls:
-    """The calls of a server, and the thread that looks at them while there are any."""
+class StallWatchdog:
+    """The calls of a server, and the thread that checks their deadlines while there are any."""
 
     def __init__(self, ended: Callable[[DirsyncError, str], None], now: Monotonic = monotonic) -> None:
         """``ended`` is told the limit and the method of each call that is ended."""
         self._ended = ended
         self._now = now
         self._changed = threading.Condition()
-        self._waits: set[Wait] = set()
-        self._looking = False
+        self._timers: set[CallTimer] = set()
+        self._running = False
 
-    def watch(self, method: str, end: Callable[[], object]) -> Wait:
-        """Look at a call from now on; ``end`` cancels it."""
-        wait = Wait(method, end, self._now)
+    def watch(self, method: str, end: Callable[[], object]) -> CallTimer:
+        """Check a call from now on; ``end`` cancels it."""
+        timer = CallTimer(method, end, self._now)
         with self._changed:
-            self._waits.add(wait)
-            if self._looking:
+            self._timers.add(timer)
+            if self._running:
                 self._changed.notify()
             else:
-                self._looking = True
-                threading.Thread(target=self._look, name="dirsync-stalls", daemon=True).start()
-        return wait
+                self._running = True
+                threading.Thread(target=self._run, name="dirsync-stalls", daemon=True).start()
+        return timer
 
-    def forget(self, wait: Wait) -> None:
-        """The call is over."""
+    def forget(self, timer: CallTimer) -> None:
+        """Check a call no longer."""
         with self._changed:
-            self._waits.discard(wait)
+            self._timers.discard(timer)
 
     def end_overdue(self) -> None:
-        """End the calls that have waited too long."""
+        """End the calls whose deadline has passed."""
         now = self._now()
         with self._changed:
-            overdue = [wait for wait in self._waits if wait.until <= now]
-        for wait in overdue:
-            wait.ended = LimitExceeded(wait.what, _complaint(wait.what))
-            wait.over()
-            self._ended(wait.ended, wait.method)
-            wait.end()
+            overdue = [timer for timer in self._timers if timer.until <= now]
+        for timer in overdue:
+            timer.ended = LimitExceeded(timer.what, _complaint(timer.what))
+            timer.over()
+            self._ended(timer.ended, timer.method)
+            timer.end()
 
-    def _look(self) -> None:
-        pause = min(LIMITS.request_seconds, LIMITS.stalled_response_seconds) / _LOOKS
+    def _run(self) -> None:
+        pause = min(LIMITS.request_seconds, LIMITS.stalled_response_seconds) / _CHECKS
         while True:
             with self._changed:
-                # A process that serves nobody is left asleep.
-                self._changed.wait_for(lambda: self._waits)
+                # The thread sleeps while the server has no calls.
+                self._changed.wait_for(lambda: self._timers)
             time.sleep(pause)
             self.end_overdue()
 

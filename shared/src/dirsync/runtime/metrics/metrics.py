@@ -159,7 +159,7 @@ class Metrics:
         """The handles of all series of a counter, by their label values in the catalogue's order: for hot paths."""
         return {values: series for values, series in self._series[name].items() if isinstance(series, Counter)}
 
-    def looked_up(self, cache: str, *, hits: int = 0, misses: int = 0, stale: int = 0) -> None:
+    def count_lookup(self, cache: str, *, hits: int = 0, misses: int = 0, stale: int = 0) -> None:
         """Count what a cache was asked, and how it answered."""
         for result, count in (("hit", hits), ("miss", misses), ("stale", stale)):
             self.inc("dirsync_cache_lookups_total", count, cache=cache, result=result)

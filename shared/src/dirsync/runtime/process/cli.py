@@ -17,7 +17,7 @@ from dirsync import __version__
 from dirsync.errors import DirsyncError, UsageError
 from dirsync.runtime.config.flags import add_flags, complete_switches, given_flags
 from dirsync.runtime.config.settings import ServiceSettings
-from dirsync.runtime.process.lifecycle import leave_memory
+from dirsync.runtime.process.lifecycle import skip_exit_gc
 
 
 class ExitCode(IntEnum):
@@ -61,7 +61,7 @@ def run_program(
     program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: Sequence[str] | None = None
 ) -> int:
     """Run the command that ``argv`` names, the first of ``commands`` where it names none; returns the exit code."""
-    atexit.register(leave_memory)
+    atexit.register(skip_exit_gc)
     try:
         arguments = _parse(program, commands, settings_class, list(sys.argv[1:] if argv is None else argv))
         command = next(command for command in commands if command.name == arguments.command)

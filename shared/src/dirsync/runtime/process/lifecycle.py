@@ -102,8 +102,8 @@ def keep_message_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, KEPT_HEAP_BYTES)
 
 
-def leave_memory() -> None:
-    """Before the process ends: the kernel frees what is left at once; the collector would look at all of it first."""
+def skip_exit_gc() -> None:
+    """Keep the collector from running at exit, where it would visit all memory that the kernel is about to free."""
     gc.disable()
     gc.freeze()
 
@@ -114,7 +114,7 @@ def collect_from_now_on() -> None:
     gc.enable()
 
 
-def settle_memory() -> None:
-    """After a tree was loaded: what lives now lives long, so the collector need not look at it again."""
+def freeze_heap() -> None:
+    """Exempt what lives now from collection. Call it after a tree was loaded: the tree lives as long as the process."""
     gc.collect()
     gc.freeze()
