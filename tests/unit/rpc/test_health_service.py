@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import pytest
@@ -121,6 +122,20 @@ def test_grpc_watchers_are_bounded(stub: health_pb2_grpc.HealthStub) -> None:
             return False
 
     until(comes, "another watcher")
+
+
+@pytest.mark.case("I16")
+def test_unknown_services_leave_nothing_behind(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
+    """A caller may watch services that do not exist, and the server remembers none of their names."""
+    for number in range(20):
+        call = stub.Watch(health_pb2.HealthCheckRequest(service=f"no.such.Service{number}"), timeout=30)
+        assert SERVICE_UNKNOWN == next(call).status
+        call.cancel()
+    servicer: Any = state._listeners[0].__self__  # type: ignore[attr-defined]
+    remembered = servicer._send_response_callbacks
+
+    assert ["unknown"] == list(remembered)
+    until(lambda: not remembered["unknown"], "nobody watches")
 
 
 def test_grpc_list(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
