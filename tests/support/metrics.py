@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from dirsync.runtime.metrics.exposition import render
+from dirsync.runtime.metrics.registry import PrometheusMetrics
+
 
 class Answer(NamedTuple):
     """An HTTP answer."""
@@ -51,6 +54,11 @@ class Samples:
                 key = dict(labels)[label]
                 found[key] = found.get(key, 0.0) + value
         return found
+
+
+def samples(metrics: PrometheusMetrics) -> Samples:
+    """What a scrape of metrics in this process would see."""
+    return Samples(render(metrics.registry).decode())
 
 
 def get(port: int, path: str) -> Answer:

@@ -143,19 +143,21 @@ class Client:
         # Imported late: `once` needs none of it.
         from dirsync.endpoint.watch.watcher import Watcher, WatchMode  # noqa: PLC0415
         from dirsync.runtime.http.server import HttpServer  # noqa: PLC0415
+        from dirsync.runtime.metrics.registry import PrometheusMetrics  # noqa: PLC0415
         from dirsync_client.agent.server import AgentServer, agent_metrics  # noqa: PLC0415
         from dirsync_client.report.page import status_page  # noqa: PLC0415
 
         self._settings = settings
         self._log = get_logger()
-        self._core = Core(settings, Metrics(agent_metrics(), CLIENT_CATALOGUE))
+        metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)
+        self._core = Core(settings, metrics)
         self._health = HealthState("the first sync is not done")
         core = self._core
         self._agent = AgentServer(settings, core.engine.inbox, core.board, self._health, core.metrics)
         self._http = HttpServer(
             settings.metrics_listen,
             _name("metrics_listen"),
-            core.metrics,
+            metrics,
             self._health,
             lambda: status_page(core.board, str(settings.server), settings.namespace),
         )
@@ -170,7 +172,7 @@ class Client:
         )
         self._ignore = core.source.ignore
         self._unusable: UsageError | None = None
-        core.metrics.gauge("dirsync_watches").ask(lambda: self._watcher.watches)
+        core.metrics.gauge("dirsync_watches").set_function(lambda: self._watcher.watches)
 
     def run(self) -> None:
         """Sync until a signal comes or the engine fails.

@@ -126,7 +126,7 @@ class Engine:
     def work(self) -> Work:
         """How far the present sync is."""
         files, size = self._planned
-        sent = int(self._metrics.value("dirsync_wire_bytes_total", direction="sent"))
+        sent = self._accounting.sent_bytes
         return Work(self._accounting.totals.files, files, sent, size)
 
     def run(self, *, once: bool = False) -> None:

@@ -34,7 +34,7 @@ from dirsync.runtime.http.server import HttpServer
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap, keep_message_memory
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.services.replica import ReplicaServicer
@@ -66,15 +66,15 @@ class Server:
         self._settings = settings
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
-        self.metrics = Metrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
+        self.metrics = PrometheusMetrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
         self._roster = _roster(settings)
         self._replicas = self._open_replicas()
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
         self._stopping = threading.Event()
-        self.metrics.gauge("dirsync_sessions").ask(lambda: len(self._sessions))
-        self.metrics.gauge("dirsync_entries").ask(lambda: sum(len(r.tree) for r in self._replicas.values()))
+        self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
+        self.metrics.gauge("dirsync_entries").set_function(lambda: sum(len(r.tree) for r in self._replicas.values()))
 
     def start(self, lifetime: Lifetime) -> None:
         """Serve; reading the replicas goes on in the background until the service is ready."""

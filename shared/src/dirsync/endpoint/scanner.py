@@ -19,7 +19,7 @@ from dirsync.fs.scan.directory import DirectoryScan
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
-from dirsync.runtime.metrics.metrics import Counter
+from dirsync.runtime.metrics.metrics import NO_COUNTER, Counter
 from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.problem import Problem
@@ -42,9 +42,9 @@ class Look:
         self._agreement = agreement
         self._require_root = require_root
         self.problems: dict[RelPath, Problem] = {}
-        self.found = Counter()
+        self.found: Counter = NO_COUNTER
         """Entries that were found to be other than the tree said."""
-        self.hashed = Counter()
+        self.hashed: Counter = NO_COUNTER
         """Bytes of files that were read for their digests."""
         self.looked: Looked = lambda _step: None
         self.suspect = False

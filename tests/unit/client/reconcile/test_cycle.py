@@ -6,7 +6,7 @@ from dirsync.endpoint.source import Source, SourceOptions
 from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
@@ -33,7 +33,7 @@ def test_vanished_and_back(tmp_path: Path) -> None:
     place.mkdir()
     state = StateDirectory(tmp_path / "state")
     source = Source(Root.open(place), Index.open(tmp_path / "state", "index"), SourceOptions(b".dirsyncignore"))
-    outbox, metrics, history, replica = Outbox(), Metrics(), History(0, 0), Tree()
+    outbox, metrics, history, replica = Outbox(), NoMetrics(), History(0, 0), Tree()
     removals = Removals(source, replica, state, "replica", GuardPolicy(), history, metrics)
     hasher = Hasher(source.root, lambda _hashed: None)
     schedule, accounting = Schedule(0.05, 0.5, 60), Accounting(metrics)

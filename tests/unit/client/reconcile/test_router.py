@@ -14,7 +14,7 @@ from dirsync.errors import NotFound
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.limits import KIB, LIMITS
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import UNKNOWN, Entry, file_entry, pack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
@@ -49,7 +49,7 @@ class Bench:
         self.replica = Tree()
         self.outbox = Outbox()
         self.contents = Contents()
-        self.remembered = RememberedSignatures(place / "state/signatures", Metrics())
+        self.remembered = RememberedSignatures(place / "state/signatures", NoMetrics())
         self.asked: list[tuple[int, int]] = []
         """Block size and number of blocks of each question to the server."""
         self.known: dict[bytes, bytes] = {}

@@ -9,9 +9,10 @@ from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature
 from dirsync.limits import KIB, LIMITS, MIB
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync_client.transfer.signature_store import RememberedSignatures, SignatureStore, builder_for
 from tests.support.content import random_bytes
+from tests.support.metrics import samples
 
 BLOCK = 4 * KIB
 SIZE = 300 * KIB
@@ -27,10 +28,10 @@ def signature(size: int = SIZE, block_size: int = BLOCK) -> Signature:
     return made
 
 
-def lookups(metrics: Metrics) -> dict[str, int]:
+def lookups(metrics: PrometheusMetrics) -> dict[str, int]:
     """How often what was the answer."""
     return {
-        result: int(metrics.value("dirsync_cache_lookups_total", cache="signature", result=result))
+        result: int(samples(metrics).value("dirsync_cache_lookups_total", cache="signature", result=result))
         for result in ("hit", "miss", "stale")
     }
 
@@ -40,7 +41,7 @@ class TestRemembered:
 
     def test_round_trip(self, tmp_path: Path) -> None:
         """What was saved is found, also by the next process; what was not is not; both are counted."""
-        metrics = Metrics()
+        metrics = PrometheusMetrics()
         directory = tmp_path / "signatures"
         RememberedSignatures(directory, metrics).save(DIGESTS[0], signature())
         remembered = RememberedSignatures(directory, metrics)
@@ -54,7 +55,7 @@ class TestRemembered:
     @pytest.mark.parametrize("size,block_size", [(SIZE + 1, BLOCK), (SIZE, 2 * BLOCK)])
     def test_of_something_else(self, tmp_path: Path, size: int, block_size: int) -> None:
         """A signature of another size or of other blocks than are wanted is stale, and forgotten."""
-        metrics = Metrics()
+        metrics = PrometheusMetrics()
         remembered = RememberedSignatures(tmp_path, metrics)
         remembered.save(DIGESTS[0], signature())
 
@@ -64,11 +65,11 @@ class TestRemembered:
 
     def test_read_only(self, tmp_path: Path) -> None:
         """Whoever only reads leaves names, times and unsound files as they are, and makes nothing."""
-        RememberedSignatures(tmp_path, Metrics()).save(DIGESTS[0], signature())
+        RememberedSignatures(tmp_path, PrometheusMetrics()).save(DIGESTS[0], signature())
         (tmp_path / DIGESTS[1].hex()).write_bytes(b"unsound")
         for path in tmp_path.iterdir():
             os.utime(path, ns=(1, 1))
-        reader = RememberedSignatures(tmp_path, Metrics(), read_only=True)
+        reader = RememberedSignatures(tmp_path, PrometheusMetrics(), read_only=True)
         found = [reader.load(digest, SIZE, BLOCK) for digest in DIGESTS[:3]]
         reader.save(DIGESTS[3], signature())
 

@@ -10,8 +10,10 @@ import grpc
 import pytest
 
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.exposition import render
+from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.wire.descriptors import Method
+from tests.support.metrics import samples
 
 METHODS = [
     Method("t.Test", "Unary", client_streaming=False, server_streaming=False),
@@ -43,10 +45,13 @@ def act_each(requests: Iterable[bytes], context: grpc.ServicerContext) -> Iterat
         yield act(request, context)
 
 
+Served = tuple[PrometheusMetrics, grpc.Channel]
+
+
 @pytest.fixture(name="metrics")
-def a_server() -> Iterator[tuple[Metrics, grpc.Channel]]:
+def a_server() -> Iterator[Served]:
     """A server with all four kinds of methods, and a channel to it."""
-    metrics = Metrics(grpc_metrics(METHODS))
+    metrics = PrometheusMetrics(grpc_metrics(METHODS))
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[GrpcMetricsInterceptor(metrics, METHODS)])
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Unary": grpc.unary_unary_rpc_method_handler(act),
@@ -77,13 +82,13 @@ def call(channel: grpc.Channel, method: Method, request: bytes) -> None:
         return
 
 
-def counted(metrics: Metrics, method: Method, code: str) -> float:
+def counted(metrics: PrometheusMetrics, method: Method, code: str) -> float:
     """How many calls ended so; the server says it a moment after the caller knows."""
     labels = {"grpc_type": TYPES[method.name], "grpc_service": method.service, "grpc_method": method.name}
     ends = time.monotonic() + 5
-    while not metrics.value("grpc_server_handling_seconds", **labels) and time.monotonic() < ends:
+    while not samples(metrics).value("grpc_server_handling_seconds_count", **labels) and time.monotonic() < ends:
         time.sleep(0.01)
-    return metrics.value("grpc_server_handled_total", grpc_code=code, **labels)
+    return samples(metrics).value("grpc_server_handled_total", grpc_code=code, **labels)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=TYPES)
@@ -97,26 +102,26 @@ def counted(metrics: Metrics, method: Method, code: str) -> float:
         (b"wait", "Cancelled"),
     ],
 )
-def test_each_end_is_counted(metrics: tuple[Metrics, grpc.Channel], method: Method, request_: bytes, code: str) -> None:
+def test_each_end_is_counted(metrics: Served, method: Method, request_: bytes, code: str) -> None:
     """A call of any kind is counted once, with the code that it ended with."""
     call(metrics[1], method, request_)
 
     assert 1 == counted(metrics[0], method, code)
 
 
-def test_unknown_methods_are_counted_nowhere(metrics: tuple[Metrics, grpc.Channel]) -> None:
+def test_unknown_methods_are_counted_nowhere(metrics: Served) -> None:
     """A call to what is not announced, served or not, makes no series and no error."""
     for name in ("Extra", "Nothing"):
         call(metrics[1], Method("t.Test", name, client_streaming=False, server_streaming=False), b"ok")
     call(metrics[1], METHODS[0], b"ok")
 
     assert 1 == counted(metrics[0], METHODS[0], "OK")
-    assert b"Extra" not in metrics[0].render()
+    assert b"Extra" not in render(metrics[0].registry)
 
 
 def test_label_sets_exist_from_the_start() -> None:
     """Each method has a series for each code before it is called."""
-    text = Metrics(grpc_metrics(METHODS)).render().decode()
+    text = render(PrometheusMetrics(grpc_metrics(METHODS)).registry).decode()
 
     labels = 'grpc_code="Unavailable",grpc_method="Both",grpc_service="t.Test",grpc_type="bidi_stream"'
     assert f"grpc_server_handled_total{{{labels}}} 0.0" in text

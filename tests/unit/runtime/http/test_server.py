@@ -15,7 +15,7 @@ from dirsync.runtime.config.values import Address
 from dirsync.runtime.http.health import HealthState, probe
 from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.registry import PrometheusMetrics
 from tests.support.waiting import until
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -35,7 +35,7 @@ def health() -> HealthState:
 @pytest.fixture
 def server(health: HealthState) -> Iterator[HttpServer]:
     """An open door."""
-    server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", Metrics(), health, page)
+    server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), health, page)
     server.start()
     yield server
     server.stop()
@@ -118,7 +118,7 @@ def test_read_only(server: HttpServer, method: str) -> None:
 def test_port_taken(server: HttpServer) -> None:
     """A port in use is one line with the setting and the address."""
     with pytest.raises(UsageError) as caught:
-        HttpServer(server.address, "DIRSYNC_SERVER_METRICS_LISTEN", Metrics(), HealthState(), page)
+        HttpServer(server.address, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), HealthState(), page)
 
     assert f"DIRSYNC_SERVER_METRICS_LISTEN={server.address}: " in str(caught.value)
     assert "Address already in use" in str(caught.value)
@@ -127,13 +127,15 @@ def test_port_taken(server: HttpServer) -> None:
 def test_unknown_host() -> None:
     """A host that is not one of ours is one line as well."""
     with pytest.raises(UsageError, match=r"METRICS_LISTEN=203\.0\.113\.1:1: "):
-        HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", Metrics(), HealthState(), page)
+        HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", PrometheusMetrics(), HealthState(), page)
 
 
 @pytest.mark.case("I15")
 def test_slow_requests_are_cut(health: HealthState) -> None:
     """Who sends a byte now and then is cut off in time, however often he sends one."""
-    server = HttpServer(LOOPBACK, "METRICS_LISTEN", Metrics(), health, page, replace(LIMITS, http_seconds=0.3))
+    server = HttpServer(
+        LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, page, replace(LIMITS, http_seconds=0.3)
+    )
     server.start()
     cut = False
     with socket.create_connection(server.address, timeout=5) as client:
@@ -190,7 +192,7 @@ def test_connections_are_bounded(server: HttpServer) -> None:
 
 def test_broken_page(health: HealthState) -> None:
     """A page that fails is a 500 without details, and the rest goes on."""
-    server = HttpServer(LOOPBACK, "METRICS_LISTEN", Metrics(), health, lambda: Page(str(1 // 0), {}))
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, lambda: Page(str(1 // 0), {}))
     server.start()
     try:
         assert (500, b"failed; the log says why\n") == ask(server, "/")[::2]
@@ -203,4 +205,4 @@ def test_stop_frees_the_port(server: HttpServer) -> None:
     """After stop another process may listen there."""
     address = server.address
     server.stop()
-    HttpServer(address, "METRICS_LISTEN", Metrics(), HealthState(), page).stop()
+    HttpServer(address, "METRICS_LISTEN", PrometheusMetrics(), HealthState(), page).stop()

@@ -17,7 +17,7 @@ from dirsync.rpc.auth.gate import REFUSAL, AuthGate
 from dirsync.rpc.auth.throttle import AuthThrottle
 from dirsync.rpc.service import generic_handler
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
@@ -73,7 +73,7 @@ class Desk:
         authority = Authority(
             self._roster, self.replicas, asks=True, gate=AuthGate(_attempts(self.clock)), wall=self.clock.wall
         )
-        servicer = SyncServicer(authority, WriteApi(self.sessions, Metrics(catalogue=SERVER_CATALOGUE)))
+        servicer = SyncServicer(authority, WriteApi(self.sessions, NoMetrics(catalogue=SERVER_CATALOGUE)))
         self._server = grpc.server(ThreadPoolExecutor(4))
         handler = generic_handler(SYNC_SERVICE, servicer.handlers(), admit=authority.admit)
         self._server.add_generic_rpc_handlers((handler,))

@@ -24,7 +24,7 @@ from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import UNKNOWN, Kind, pack, unpack
 from dirsync.tree.guards import GuardPolicy, History, Hold
 from dirsync.tree.outcome import Failure, Outcome
@@ -89,7 +89,7 @@ class Rehearsal:
         policy: GuardPolicy,
     ) -> None:
         """``replica`` becomes the source's equal; the source's files are not touched, nor is anything of ``state``."""
-        now, metrics = monotonic(), Metrics(catalogue=CLIENT_CATALOGUE)
+        now, metrics = monotonic(), NoMetrics(catalogue=CLIENT_CATALOGUE)
         self._source = source
         self._there = replica.copy()
         """What the replica holds after what counts as done."""

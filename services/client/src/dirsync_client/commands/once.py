@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import interruptible
 from dirsync.tree.path import escape
@@ -21,7 +21,7 @@ PROBLEMS_TOLD = 20
 
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Sync, and say how it ended."""
-    core = Core(settings, Metrics(catalogue=CLIENT_CATALOGUE))
+    core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE))
     try:
         if arguments.approve:
             core.state.approve(arguments.approve)

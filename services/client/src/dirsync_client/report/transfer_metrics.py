@@ -5,6 +5,7 @@ sent + saved by compression.
 """
 
 from dataclasses import dataclass, fields
+from threading import Lock
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.log.events import Event
@@ -58,6 +59,8 @@ class Accounting:
             direction: metrics.counter("dirsync_wire_bytes_total", direction=direction)
             for direction in ("sent", "received")
         }
+        self._wire_bytes = dict.fromkeys(self._wire, 0)
+        self._wire_lock = Lock()
         self._wire_before = 0
         self._synced: list[dict[str, object]] = []
         self._deleted: list[dict[str, object]] = []
@@ -73,10 +76,14 @@ class Accounting:
 
     def wire(self, direction: str, size: int) -> None:
         """A message of ``size`` bytes was ``sent`` or ``received``; from any thread."""
+        with self._wire_lock:
+            self._wire_bytes[direction] += size
         self._wire[direction].inc(size)
 
-    def _wire_bytes(self) -> int:
-        return int(sum(counter.read() for counter in self._wire.values()))
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all messages that were sent."""
+        return self._wire_bytes["sent"]
 
     def applied(self, ticket: Ticket) -> None:
         """The server applied an operation."""
@@ -143,7 +150,7 @@ class Accounting:
     def completed(self, root_digest: bytes, duration: float) -> None:
         """Everything that was known to differ was settled; the sums start again."""
         totals, self.totals = self.totals, Totals()
-        wire = self._wire_bytes()
+        wire = sum(self._wire_bytes.values())
         totals.wire_bytes, self._wire_before = wire - self._wire_before, wire
         self._metrics.observe("dirsync_cycle_duration_seconds", duration)
         sums = {field.name: getattr(totals, field.name) for field in fields(totals)}

@@ -63,8 +63,10 @@ class Accounts:
         self._files["delta" if step.is_delta else "whole",].inc()
         self._logical.inc(size)
         self._literal.inc(step.literal)
-        self._saved["compression",].inc(step.saved)
-        self._saved["delta",].inc(size - step.literal)
+        if step.saved:
+            self._saved["compression",].inc(step.saved)
+        if size > step.literal:
+            self._saved["delta",].inc(size - step.literal)
 
     def _elsewhere(self, reason: str, files: int, size: int) -> None:
         """Content of which nothing had to come: the replica had it elsewhere."""

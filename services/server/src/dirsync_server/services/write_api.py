@@ -3,7 +3,7 @@
 Everything ``SyncService`` does is here; :mod:`dirsync_server.services.sync` only carries it over gRPC. A simulation
 that runs client and server in one thread drives it directly::
 
-    api = WriteApi(Sessions(max_sessions), Metrics(catalogue=SERVER_CATALOGUE))
+    api = WriteApi(Sessions(max_sessions), PrometheusMetrics(catalogue=SERVER_CATALOGUE))
     call = Call(authorize=replicas.__getitem__)     # replicas: Mapping[str, Replica], each after Replica.scan()
 
     opened = api.open_session(request, call)        # bytes -> bytes

@@ -1,7 +1,7 @@
-"""The HTTP door of a service: metrics, health and a page for people; it answers GET and HEAD only.
+"""The HTTP server of a service: metrics, health and a page for people; it answers GET and HEAD only.
 
-It stands open to whoever reaches ``METRICS_LISTEN``, so it is bounded in all directions: connections at a time, bytes
-and seconds of a request, seconds of an answer. It shows counts and names, never content or secrets.
+Anybody who reaches ``METRICS_LISTEN`` may ask, so everything is bounded: connections at a time, bytes and seconds of a
+request, seconds of an answer. It shows counts and names, never content or secrets. ADR 0010 says why it is our own.
 """
 
 import errno
@@ -23,10 +23,11 @@ from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, render_page
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.exposition import CONTENT_TYPE, render
+from dirsync.runtime.metrics.registry import PrometheusMetrics
 
 STOP_SECONDS = 0.1
-"""How often the door looks whether it is to close."""
+"""How often the server checks whether it is to stop."""
 
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
@@ -47,7 +48,7 @@ class HttpServer:
         self,
         address: Address,
         setting: str,
-        metrics: Metrics,
+        metrics: PrometheusMetrics,
         health: HealthState,
         page: Callable[[], Page],
         limits: Limits = LIMITS,
@@ -58,7 +59,7 @@ class HttpServer:
             UsageError: the address is taken or cannot be listened on.
         """
         self._routes: dict[str, Callable[[], Answer]] = {
-            "/metrics": lambda: Answer(HTTPStatus.OK, _metrics_type(), metrics.render()),
+            "/metrics": lambda: Answer(HTTPStatus.OK, CONTENT_TYPE, render(metrics.registry)),
             "/livez": lambda: _health(live_only=True, state=health),
             "/readyz": lambda: _health(live_only=False, state=health),
             "/": lambda: Answer(HTTPStatus.OK, _HTML, render_page(page()).encode()),
@@ -97,12 +98,6 @@ class HttpServer:
         except Exception:  # noqa: BLE001 - a broken page must not take the others with it
             get_logger().exception(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{path} failed")
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"failed; the log says why\n")
-
-
-def _metrics_type() -> str:
-    from dirsync.runtime.metrics.exposition import CONTENT_TYPE  # noqa: PLC0415 - only a scrape pays for prometheus_client
-
-    return CONTENT_TYPE
 
 
 def _health(*, live_only: bool, state: HealthState) -> Answer:
