@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from dirsync import __version__
 from dirsync.runtime.config.settings import LogFormat, LogLevel
@@ -53,7 +54,7 @@ def test_one_json_object_a_line(stream: io.StringIO) -> None:
 
 
 def test_context(stream: io.StringIO) -> None:
-    """A process with one session says so once; an event's own fields win."""
+    """A process with one session sets it once; what a thread is bound to wins, and so do an event's own fields."""
     logging.configure("client", LogLevel.INFO, LogFormat.JSON, stream=stream)
     logging.set_context(namespace="a", session="1")
     log = logging.get_logger()
@@ -61,8 +62,10 @@ def test_context(stream: io.StringIO) -> None:
     logging.set_context(namespace="a", session="2")
     log.info("x")
     log.info("x", namespace="b", session=None)
+    with structlog.contextvars.bound_contextvars(session="3"):
+        log.info("x")
 
-    assert [("a", "1"), ("a", "2"), ("b", None)] == [(e["namespace"], e["session"]) for e in events(stream)]
+    assert [("a", "1"), ("a", "2"), ("b", None), ("a", "3")] == [(e["namespace"], e["session"]) for e in events(stream)]
 
 
 def test_level(stream: io.StringIO) -> None:
@@ -237,10 +240,10 @@ def test_threads_do_not_mix_lines(stream: io.StringIO) -> None:
 
 LIBRARIES = """
 import logging, threading, warnings, sys
-from dirsync.runtime.log import logging as ours
+from dirsync.runtime.log import libraries, logging as ours
 from dirsync.runtime.config.settings import LogFormat, LogLevel
 ours.configure("server", LogLevel.INFO, LogFormat.AUTO)
-ours.capture_libraries()
+libraries.capture_libraries()
 logging.getLogger("lib").info("quiet")
 logging.getLogger("lib").warning("loud %s", "a\\nb")
 logging.getLogger("lib").error("wrong %d", "x")

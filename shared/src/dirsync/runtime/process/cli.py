@@ -94,10 +94,10 @@ def tell(program: str, message: str) -> None:
 
 
 def _set_up_log(settings: ServiceSettings) -> None:
-    from dirsync.runtime.log import logging  # noqa: PLC0415 - commands without a log start faster
+    from dirsync.runtime.log import libraries, logging  # noqa: PLC0415 - commands without a log start faster
 
     logging.configure(settings.service, settings.log_level, settings.log_format)
-    logging.capture_libraries(settings.log_level)
+    libraries.capture_libraries(settings.log_level)
 
 
 class _Parser(argparse.ArgumentParser):
