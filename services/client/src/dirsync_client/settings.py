@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import SettingsConfigDict
 
 from dirsync.limits import KIB, LIMITS
 from dirsync.runtime.config.fields import (
@@ -18,6 +19,7 @@ from dirsync.runtime.config.fields import (
     Listen,
     SecretFilePath,
     Server,
+    prefix,
 )
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.config.values import Address, Target
@@ -98,6 +100,7 @@ class ClientSettings(ServiceSettings):
     """All settings of the client."""
 
     service: ClassVar[str] = "client"
+    model_config = SettingsConfigDict(env_prefix=prefix(service))
 
     listen: Listen = Field(Address("127.0.0.1", 50052), description="gRPC address of the agent")
     metrics_listen: Listen = Field(

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import GIB, MIB
-from dirsync.runtime.config.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath
+from dirsync.runtime.config.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath, prefix
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.config.values import Address
 from dirsync.runtime.files.directories import lies_within
@@ -26,6 +27,7 @@ class ServerSettings(ServiceSettings):
     """All settings of the server."""
 
     service: ClassVar[str] = "server"
+    model_config = SettingsConfigDict(env_prefix=prefix(service))
 
     listen: Listen = Field(Address("127.0.0.1", 50051), description="gRPC address to listen on")
     metrics_listen: Listen = Field(

@@ -68,13 +68,17 @@ class Tls(StrEnum):
 
 
 class ServiceSettings(BaseSettings):
-    """What both services can be told. A subclass names its ``service`` and adds its own fields and relations."""
+    """What both services can be told. A subclass adds its own fields and relations.
+
+    It names its ``service``, and the prefix of its variables in ``model_config``.
+    """
 
     service: ClassVar[str]
 
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
+        enable_decoding=False,  # lists and addresses are parsed by their fields: JSON is no spelling of ours
         hide_input_in_errors=True,
         defer_build=True,  # the base itself is never built, and no class before it is loaded
     )
@@ -120,14 +124,14 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - this and the last two as in the base class
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - this and the next two as in the base class
+        env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then our variables by their exact names; nothing is read from files."""
-        return init_settings, _Environment(settings_cls, cls.service)
+        """Flags, then variables; nothing is read from files."""
+        return init_settings, env_settings
 
     @field_validator("*", mode="before")
     @classmethod
@@ -205,18 +209,3 @@ def _allowed(detail: ErrorDetails, kind: Kind) -> str:
 
 def _shown(text: str) -> str:
     return escape(text.encode(errors="surrogateescape")[:_SHOWN_BYTES])
-
-
-class _Environment(PydanticBaseSettingsSource):
-    """The variables of one service, by their exact names, as texts."""
-
-    def __init__(self, settings_cls: type[BaseSettings], service: str) -> None:
-        super().__init__(settings_cls)
-        self._service = service
-
-    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        return os.environ.get(variable_name(self._service, field_name)), field_name, False
-
-    def __call__(self) -> dict[str, str]:
-        found = ((name, self.get_field_value(field, name)[0]) for name, field in self.settings_cls.model_fields.items())
-        return {name: text for name, text in found if text is not None}
