@@ -13,7 +13,7 @@ from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import unpack
 from dirsync.tree.guards import GuardPolicy, History
 from dirsync.tree.path import RelPath
@@ -161,7 +161,7 @@ class Present:
         self._clock = clock
         self._posts: list[Post] = []
         self._answers: deque[Committed] = deque()
-        metrics = Metrics(catalogue=CLIENT_CATALOGUE)
+        metrics = NoMetrics(catalogue=CLIENT_CATALOGUE)
         view = StateView(state)
         index = Index(None, state / "index", read_only=True)
         self._source = CountingSource(Root.open(source), index, SourceOptions(b".dirsyncignore"))
