@@ -11,7 +11,7 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.root import Root
 from dirsync.fs.write.durable import Fsync
 from dirsync.fs.write.staging import Staging
-from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync_server.call import Call
 from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
@@ -53,7 +53,7 @@ class Server:
         self._random = random
         self._policy = ReplicaPolicy(UNLIMITED, fsync)
         self._api: WriteApi | None = None
-        self._metrics = Metrics()
+        self._metrics = NoMetrics()
         network.accept = self._accept
 
     @property
