@@ -1,6 +1,6 @@
 """gRPC at both ends: services, channels, statuses, interceptors, credentials, health and reflection.
 
-Whatever imports this package first decides how gRPC's C core starts: it must not write lines of its own to stderr.
+The first import decides how gRPC's C core starts: it must not write lines of its own to stderr.
 """
 
 import os

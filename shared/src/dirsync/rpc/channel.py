@@ -1,7 +1,7 @@
-"""gRPC options of both ends as one set, so that neither end outlives, outgrows or outpings the other.
+"""gRPC options of both ends, kept together because they must fit: keepalive, sizes and times.
 
 Sources: gRPC's ``grpc_types.h`` (option names), gRFC A8 and A9 (keepalive). A server must allow the pings that our
-client sends, or it answers GOAWAY "too_many_pings"; the option that does is ``min_ping_interval_without_data_ms``.
+client sends, or it answers GOAWAY "too_many_pings"; ``min_ping_interval_without_data_ms`` allows them.
 """
 
 from typing import Any
@@ -33,7 +33,7 @@ def server_options(max_sessions: int) -> Options:
     """Options of a server for at most ``max_sessions`` writers."""
     return [
         *_common(),
-        # Two servers on one port would each see half of the calls.
+        # Two servers on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS / 4)),
         ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
@@ -49,9 +49,9 @@ def server_options(max_sessions: int) -> Options:
 
 def _common() -> Options:
     return [
-        # Left to itself the library widens the window while a slow disk holds the reader up, and nothing bounds that.
-        # A message as one HTTP/2 frame instead of sixty.
+        # One HTTP/2 frame for a message instead of sixty.
         ("grpc.http2.max_frame_size", LIMITS.max_message_bytes),
+        # The library would widen the window without a bound while a slow disk delays the reader.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", LIMITS.window_bytes),
         ("grpc.max_receive_message_length", LIMITS.max_message_bytes + _METHOD_OVERHEAD_BYTES),

@@ -1,7 +1,7 @@
-"""What gRPC says when a connection does not come about, in words of ours. Pure.
+"""Explains gRPC's messages about connections that failed. Pure.
 
-gRPC gives the words of its TLS library (BoringSSL's reasons, X509_verify_cert_error_string(3)) among its own. We look
-for those that a person can do something about; every other text is left as it is.
+gRPC quotes its TLS library (BoringSSL's reasons, X509_verify_cert_error_string(3)). The reasons that a person can act
+on are explained; every other text is left as it is.
 """
 
 import re
@@ -28,7 +28,7 @@ _REASONS = (
 
 
 def explain(text: str) -> str:
-    """The text of a call that failed, or what it means where that is known."""
+    """What the text of a failed call means, or the text itself where that is not known."""
     if _REFUSED not in text:
         return text
     address = _ADDRESS.search(text)

@@ -1,10 +1,10 @@
-"""gRPC methods whose handlers take and give raw bytes.
+"""gRPC methods whose handlers take and return raw bytes.
 
-The library would parse before and serialize after the handler; our handlers do both themselves (``dirsync.wire.parse``
-says why), so a service is a table of names, and both ends use the same table.
+gRPC would parse before and serialise after the handler. Our handlers do both themselves (``dirsync.wire.parse`` says
+why), so a service is a table of names, and both ends use the same table.
 
-All handlers are registered as taking many requests, also those that take one: a caller is looked at before his request
-is waited for, and the wait is one that :mod:`dirsync.rpc.interceptors.call_limit` can end.
+All handlers are registered as taking many requests, also those that take one. So the caller is checked before the
+server waits for the request, and :mod:`dirsync.rpc.interceptors.call_limit` can end that wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,22 +24,22 @@ Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
 Rejected = Callable[[errors.DirsyncError, str], None]
-"""Told of each call that ends with an error of ours, and of its method."""
+"""Called with the error and the method of each call that ends with an error of ours."""
 
 OnWire = Callable[[str, int], None]
-"""Told ``sent`` or ``received`` and the bytes of each message; from any thread."""
+"""Called with ``sent`` or ``received`` and the size of each message, from any thread."""
 
 
 def _nobody(_direction: str, _size: int) -> None:
-    """Nobody counts."""
+    """Count nothing."""
 
 
 Admit = Callable[[grpc.ServicerContext], None]
-"""Looks at who calls, by the call's metadata, before anything of its request is looked at; raises an error of ours."""
+"""Checks the caller by the call's metadata, before the request is parsed; raises an error of ours."""
 
 
 def _anybody(_context: grpc.ServicerContext) -> None:
-    """Everybody may call."""
+    """Let everybody call."""
 
 
 def generic_handler(
@@ -51,9 +51,9 @@ def generic_handler(
 ) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
 
-    A handler is called with the raw request (or an iterator of raw requests) and gives raw responses; ``admit`` comes
-    before it, so that no request of somebody who may not call is decoded. Errors of ours that either raises end the
-    call with their status; anything else is a bug of ours and reaches the log through the library.
+    A handler is called with the raw request (or an iterator of raw requests) and returns raw responses. ``admit`` is
+    called first, so that the request of a caller that may not call is never decoded. Errors of ours that either raises
+    end the call with their status; any other error is a bug of ours, and the library logs it.
     """
     table = {
         m.name: _method_handler(m, handlers[m.name], rejected, on_wire, admit)
@@ -100,10 +100,10 @@ def _method_handler(
 
 
 class Caller:
-    """Calls the methods of one service over a channel with raw bytes; errors come as ours.
+    """Calls the methods of one service over a channel with raw bytes, and raises errors of ours.
 
-    ``metadata`` is asked before each call, so that a rotated token is used at once. Whoever opens a stream of many
-    requests counts its messages himself; all others are told to ``on_wire``.
+    ``metadata`` is called before each call, so that a rotated token is used at once. ``on_wire`` is called for all
+    messages except those of :meth:`open`, whose caller counts them.
     """
 
     def __init__(
@@ -142,5 +142,9 @@ class Caller:
             call.cancel()
 
     def open(self, name: str, requests: Iterator[bytes]) -> Any:
-        """Start a method of many requests and many responses; gives the call itself."""
+        """Start a method of many requests and many responses.
+
+        Returns:
+            The call itself.
+        """
         return self._calls[name](requests, metadata=self._metadata())

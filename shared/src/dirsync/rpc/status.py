@@ -1,8 +1,8 @@
-"""Errors between gRPC statuses and our own tree.
+"""Converts our errors to gRPC statuses and back.
 
-Outwards an error carries ``google.rpc.ErrorInfo{reason, domain: "dirsync"}`` and, where they fit, RetryInfo,
-QuotaFailure or PreconditionFailure. Inwards the reason picks the class, then the status; a peer's text is kept, escaped
-and bounded, and its retry delays are bounded too.
+A status carries ``google.rpc.ErrorInfo{reason, domain: "dirsync"}`` and, where they fit, RetryInfo, QuotaFailure or
+PreconditionFailure. On the way back the reason selects the class of the error, or else the status code does. The peer's
+text is escaped and cut to a bounded length.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ DOMAIN = "dirsync"
 _DETAILS_KEY = "grpc-status-details-bin"
 _MAX_TEXT = 500
 RETRY_SECONDS = 1
-"""What we advise a client to wait before it tries again."""
+"""How long a client should wait before it tries again."""
 
 _BY_REASON: dict[str, type[errors.DirsyncError]] = {
     cls.default_reason: cls
@@ -67,7 +67,7 @@ def to_status(error: errors.DirsyncError) -> status_pb2.Status:
 
 
 def _bounded(text: str) -> str:
-    """A text short enough for a header: paths may be long, headers may not. Both of its ends are kept."""
+    """The text cut to what fits into a header: paths may be longer. Both of its ends are kept."""
     half = _MAX_TEXT // 2
     return text if len(text) <= _MAX_TEXT else f"{text[:half]}...{text[-half:]}"
 
@@ -86,7 +86,7 @@ def abort(context: grpc.ServicerContext, error: errors.DirsyncError) -> NoReturn
 
 
 def from_rpc_error(error: grpc.RpcError) -> errors.DirsyncError:
-    """The error that a call ended with, as one of ours."""
+    """The error of a call that failed, as one of ours."""
     # What a call raises is the call as well; the two types have no common subtype that a checker knows.
     call: Any = error
     code: grpc.StatusCode = call.code()

@@ -1,11 +1,11 @@
-"""Where a call comes from, as far as that tells one caller from another. Pure."""
+"""The network that a call comes from. Pure."""
 
 import ipaddress
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that name a network; the others one host may choose as it likes (RFC 4291, section 2.5.1)."""
 ELSEWHERE = "elsewhere"
-"""Unix sockets, and whatever gRPC may invent: one network, so that no spelling of a peer makes a new one."""
+"""The network of Unix sockets and of every peer that does not parse, so that no spelling of a peer makes a new one."""
 
 
 def network_of(peer: str) -> str:

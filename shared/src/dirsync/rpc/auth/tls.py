@@ -1,11 +1,11 @@
-"""TLS for both ends: certificates from files, checked before they are used, followed when they change.
+"""TLS for both ends: certificates from files, checked before they are used, read again when they change.
 
-TLS 1.2 is the least (gRPC's own default, which no setting lowers). A server asks for its certificate at each handshake,
-so a rotated one serves the next connection and those that exist go on. A client reads again what it trusts whenever it
-connects anew (:meth:`ChannelSecurity.credentials`).
+The minimum is TLS 1.2, gRPC's own default, which no setting lowers. A server fetches its certificate at each handshake:
+a rotated one is used for new connections, and existing connections stay. A client reads the authorities that it trusts
+again whenever it connects (:meth:`ChannelSecurity.credentials`).
 
-Files that are bad or gone leave the last good ones in force, the authority of clients too: a port cannot listen without
-its certificate, and all of them are one reading. To trust somebody no longer, replace the file.
+Files that are bad or missing leave the last good ones in force, also the authority of clients: a port cannot listen
+without its certificate, and all files are one reading. To stop trusting an authority, replace the file.
 """
 
 import ssl
@@ -32,7 +32,7 @@ class NamedFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """An own certificate chain and its key."""
+    """A certificate chain of ours and its key."""
 
     certificate: NamedFile
     key: NamedFile
@@ -45,7 +45,7 @@ class _Material(NamedTuple):
 
 
 def server_credentials(identity: Identity, client_authority: NamedFile | None = None) -> grpc.ServerCredentials:
-    """Credentials to listen with; with ``client_authority`` only clients that it certified are let in.
+    """Credentials to listen with; with ``client_authority`` only clients with a certificate of it may connect.
 
     Raises:
         UsageError: a file that cannot be read or used.
@@ -68,15 +68,15 @@ def server_credentials(identity: Identity, client_authority: NamedFile | None = 
 
 
 class ChannelSecurity:
-    """What a client needs to connect with TLS: whom it trusts, and who it is where the server asks."""
+    """What a client needs to connect with TLS: the authorities that it trusts, and its own certificate, if any."""
 
     def __init__(
         self, authority: NamedFile | None = None, identity: Identity | None = None, server_name: str | None = None
     ) -> None:
-        """Without ``authority`` the authorities that the system trusts.
+        """Trust ``authority``, or without it the authorities that the system trusts.
 
         Raises:
-            UsageError: a file that cannot be read or used, or a system that trusts nobody.
+            UsageError: a file that cannot be read or used, or a system without authorities.
         """
         self._authority = authority or _system_authorities()
         self._followed = _follow(identity, self._authority)
@@ -132,7 +132,7 @@ def _refuse_password() -> str:
 
 
 def _system_authorities() -> NamedFile:
-    """The file of authorities that this system trusts; gRPC by itself would take a list built into its package."""
+    """The file of authorities that this system trusts; gRPC alone would use the list in its package."""
     found = ssl.get_default_verify_paths()
     for path in (found.cafile, found.openssl_cafile, *_USUAL_BUNDLES):
         if path and Path(path).is_file():

@@ -1,4 +1,4 @@
-"""The check in front of services that libraries bring along, which know nothing of our errors."""
+"""Checks the caller in front of library services, which do not know our errors."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from dirsync.rpc.status import abort
 
 
 def admission(admit: Admit, rejected: Rejected, method: str) -> Callable[[grpc.ServicerContext], None]:
-    """``admit`` so that it ends the call itself, exactly as a call of one of our own methods ends."""
+    """A check that ends the call itself where ``admit`` raises, exactly as one of our own methods ends."""
 
     def check(context: grpc.ServicerContext) -> None:
         try:

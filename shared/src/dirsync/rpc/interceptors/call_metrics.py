@@ -1,7 +1,7 @@
-"""What a gRPC server counts about its calls, with the names and labels that the ecosystem uses.
+"""Counts the calls of a gRPC server, with the names and labels that the ecosystem uses.
 
-The label sets are those of the methods that a server announces in its descriptors, times the codes of gRPC; a call to
-anything else is counted nowhere, so no caller can make a series.
+The label sets are the methods that a server announces in its descriptors, times the codes of gRPC. A call to any other
+method is not counted, so no caller can make a series.
 """
 
 import time
@@ -33,7 +33,7 @@ def grpc_metrics(served: Iterable[Method]) -> tuple[Metric, Metric]:
 
 
 class GrpcMetricsInterceptor(grpc.ServerInterceptor):
-    """Counts each call when it has ended, however it did."""
+    """Counts each call when it has ended, in whatever way."""
 
     def __init__(self, metrics: Metrics, served: Iterable[Method]) -> None:
         """``served`` says what kind each method is: its handler may be registered as another."""
@@ -62,7 +62,7 @@ class GrpcMetricsInterceptor(grpc.ServerInterceptor):
 
 
 class _Call:
-    """One call from its start to the moment when gRPC says that it is over."""
+    """One call from its start to its end according to gRPC."""
 
     def __init__(self, context: grpc.ServicerContext, ended: Callable[[str, float], None]) -> None:
         self._context = context

@@ -1,4 +1,4 @@
-"""Requests that end with an error of ours: counted by reason, and told to the log."""
+"""Counts and logs the requests that end with an error of ours."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 
 
 def rejections(metrics: Metrics) -> Callable[[DirsyncError, str], None]:
-    """What :func:`dirsync.rpc.service.generic_handler` tells the error and the method to."""
+    """The function that :func:`dirsync.rpc.service.generic_handler` calls with the error and the method."""
     log = get_logger()
 
     def rejected(error: DirsyncError, method: str) -> None:

@@ -1,8 +1,8 @@
-"""Which environment variables could be meant for us and are not known: most likely a typing error, which must not pass.
+"""Finds environment variables that are named like ours but are no settings: most likely typing errors.
 
-A variable under the other service's prefix is none of our business (one environment file may serve both). Neither are
-the *service links* that Kubernetes sets for a Service called ``dirsync-...`` in all pods of its namespace; no
-setting's name looks like one.
+Variables under the other service's prefix are ignored, because one environment file may serve both. So are the *service
+links* that Kubernetes sets for a Service called ``dirsync-...`` in all pods of its namespace; no setting's name looks
+like one.
 """
 
 import difflib
@@ -21,7 +21,7 @@ _SHOWN_BYTES = 100
 
 
 def unknown_variables(names: Iterable[str], known: Collection[str], own_prefix: str) -> Iterator[str]:
-    """A line for each variable that is named like one of ours and is none, in order of their names.
+    """A line for each variable that is named like a setting and is none, in order of their names.
 
     ``known`` are the variables of this service, all under ``own_prefix``.
     """

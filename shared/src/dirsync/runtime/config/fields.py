@@ -1,4 +1,4 @@
-"""The kinds of settings as field types: how one is written and shown, what its variable and its flag are called."""
+"""Field types for settings: how each kind is parsed and shown, and the names of its variable and flag."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -21,12 +21,12 @@ from dirsync.runtime.config.values import (
 
 
 class Kind(NamedTuple):
-    """How values of one field type are asked for in help, and shown."""
+    """How values of one field type are shown, and their placeholder in help."""
 
     placeholder: str
     show: Callable[[Any], str] = str
     secret: bool = False
-    """Names a file with a secret. Only whether it is set is ever shown: somebody may put the secret itself there."""
+    """Names a file with a secret. Only whether it is set is shown: a person may put the secret itself there."""
     may_be_empty: bool = False
 
 

@@ -10,7 +10,7 @@ _BOOLEANS = ("true", "false")
 
 
 def add_flags(parser: argparse.ArgumentParser, settings_class: type[ServiceSettings]) -> None:
-    """Add a flag for each setting; what is not given stays out of the namespace."""
+    """Add a flag for each setting; a flag that is not given is not in the namespace."""
     group = parser.add_argument_group("settings", "each also as a variable, with the prefix of this service")
     for name, field in settings_class.model_fields.items():
         default = show(field, field.default)

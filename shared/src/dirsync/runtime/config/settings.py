@@ -1,13 +1,13 @@
 """Settings: one class per service on this base, read from environment and flags, checked before anything starts.
 
 A setting is a field: its variable is the prefix and the field's name in capitals, its flag is the name with dashes. A
-flag wins over a variable. Every problem is told at once, one line each, with the name that the person used
-(:class:`dirsync.errors.UsageError`); a value that was not understood is never replaced by a default. A variable that is
-set but empty is refused too: a path that expanded to nothing must not switch a check off.
+flag wins over a variable. All problems are reported together, one line each, with the name that the person used
+(:class:`dirsync.errors.UsageError`). A value that is not understood is never replaced by a default. A variable that is
+set but empty is an error too: a path that expanded to nothing must not switch a check off.
 
-Settings hold parsed values (bytes, seconds, paths) and stop at a service's ``app.py``; what is below gets plain
-arguments. The library is pydantic-settings; what it lacks is added here: unknown variables, one spelling per kind of
-value, lines for people.
+Settings hold parsed values (bytes, seconds, paths). They stop at a service's ``app.py``; the code below gets plain
+arguments. pydantic-settings reads them; this module adds the check for unknown variables, one spelling for each kind of
+value, and messages for people.
 """
 
 import os

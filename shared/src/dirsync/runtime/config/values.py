@@ -1,8 +1,8 @@
 """How settings are written: sizes, durations, octal modes, addresses.
 
-Each kind of value has one spelling that is parsed and shown by the functions here; anything else is refused, because a
-size that is understood wrongly is worse than one that is not understood. Nothing here knows pydantic or the name of a
-setting; a ``ValueError`` says what is allowed, and the caller says which setting it was.
+Each kind of value has one spelling that is parsed and shown by the functions here. Any other spelling is an error: a
+size that is misunderstood is worse than one that is refused. Nothing here knows pydantic or the names of settings: a
+``ValueError`` says what is allowed, and the caller adds the name.
 """
 
 import ipaddress
@@ -106,7 +106,7 @@ class Address(NamedTuple):
 
     @property
     def from_here(self) -> "Address":
-        """Where this machine finds who listens here: the unspecified address stands for loopback too."""
+        """The address by which this machine reaches a listener here: loopback where it listens on all addresses."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return Address(host, self.port)
 

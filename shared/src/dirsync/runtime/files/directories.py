@@ -1,8 +1,8 @@
-"""The directories that settings name: how they lie to each other, and whether we can work in them.
+"""The directories that settings name: whether one lies in another, and whether we can use them.
 
-A service asks before it does anything else, because a mount of the wrong owner is what fails most often where it is
-deployed. What cannot be used is one line with the setting, the path, who we are, what the kernel says, and what to do.
-What permissions cannot tell (a link, nothing there, a file system that refuses later) is told by whoever opens it.
+A service checks them first, because a mount with the wrong owner is the most common failure of a deployment. The error
+is one line with the setting, the path, our user id, the kernel's reason, and what to do. Problems that permissions do
+not show (a link, a missing directory, a file system that fails later) are reported when the directory is opened.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ def lies_within(inner: Path, outer: Path) -> bool:
 
 
 def require_readable(path: Path, setting: str) -> None:
-    """See that we can list a directory and enter it, if it is there.
+    """Check that we can list a directory and enter it, if it is there.
 
     Raises:
         UsageError: we may not.
@@ -36,7 +36,7 @@ def require_readable(path: Path, setting: str) -> None:
 
 
 def make_writable(path: Path, setting: str) -> None:
-    """Make a directory if it is missing, and see that we can work in it.
+    """Make a directory if it is missing, and check that we can work in it.
 
     Raises:
         UsageError: it cannot be made, or we may not.
@@ -47,9 +47,12 @@ def make_writable(path: Path, setting: str) -> None:
 
 
 def prepare_state_directory(path: Path, setting: str, names: Iterable[str] = ()) -> Path:
-    """Make the directory if it is missing, prove that we can write in it, and give its absolute path.
+    """Make the directory if it is missing, and check that we can write in it.
 
-    ``names`` are those that the service will use in it: what a run of another user has left must be usable too.
+    ``names`` are those that the service will use in it: files that another user's run has left must be usable too.
+
+    Returns:
+        Its absolute path.
 
     Raises:
         UsageError: naming the setting, the path, the user id and what to do.
@@ -67,7 +70,7 @@ def prepare_state_directory(path: Path, setting: str, names: Iterable[str] = ())
 
 
 def unusable(setting: str, path: Path, error: OSError) -> UsageError:
-    """The error of a directory whose permissions are in order, and that failed when it was used."""
+    """The error for a directory that has the right permissions and still failed when it was used."""
     return _unusable(setting, path, "cannot be used", error, _chown(path))
 
 
@@ -95,7 +98,7 @@ def _denial(path: Path, mode: int) -> OSError | None:
 
 
 def _unusable(setting: str, path: Path, lack: str, error: OSError, fix: str, *, at: Path | None = None) -> UsageError:
-    """The line; ``fix`` is what to do where it is a matter of who we are, ``at`` where the kernel refused."""
+    """The error; ``fix`` is the advice if the owner or mode is wrong, ``at`` is the path that the kernel refused."""
     reason = error.strerror or str(error)
     match error.errno:
         case errno.EACCES | errno.EPERM:
@@ -115,7 +118,7 @@ def _unusable(setting: str, path: Path, lack: str, error: OSError, fix: str, *, 
 
 
 def _nearest(path: Path) -> tuple[Path, os.stat_result]:
-    """The path, or where nothing is to be seen of it the nearest directory above it that is."""
+    """The path, or the nearest directory above it that we can see."""
     for seen in (path, *path.absolute().parents):
         with contextlib.suppress(OSError):
             return seen, seen.stat()

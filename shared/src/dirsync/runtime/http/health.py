@@ -1,8 +1,8 @@
-"""Whether a service lives and whether it is ready, as one state that HTTP and gRPC both show.
+"""Liveness and readiness of a service, as one state that HTTP and gRPC both show.
 
-*Live* means: no restart would help. *Ready* means: it does its work; it can be lost and come back (disk full, a hold,
-the server gone). Both have a reason in words for people. :func:`probe` is the other side, used by the ``health``
-commands: it imports nothing but the standard library.
+*Live* means that no restart would help. *Ready* means that the service does its work; readiness can be lost and come
+back (disk full, a hold, lost server). Both have a reason in words for people. :func:`probe` is the other side, used by
+the ``health`` commands: it imports nothing but the standard library.
 """
 
 import http.client
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dirsync.runtime.config.values import Address
 
 PROBE_SECONDS = 3.0
-"""How long a probe waits for an answer: within the timeout that container engines give a health check."""
+"""How long a probe waits for an answer: less than the timeout of container engines for a health check."""
 
 
 class Health(NamedTuple):

@@ -1,4 +1,4 @@
-"""The status page: facts and tables as one plain HTML page that keeps itself fresh. Pure; everything is escaped."""
+"""The status page: facts and tables as one plain HTML page that reloads itself. Pure; everything is escaped."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -19,7 +19,7 @@ class Table(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What a person wants to see first (``facts``), and the rest."""
+    """Facts, which a person wants to see first, and tables."""
 
     title: str
     facts: Mapping[str, str]

@@ -13,17 +13,17 @@ class Event(StrEnum):
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
     CONFIG_RELOADED = "config.reloaded"
-    """A file that we watch (certificate, token, tenants) changed and was taken: ``setting``."""
+    """A file that we read again (certificate, token, tenants) has changed and is in force: ``setting``."""
     CONFIG_REJECTED = "config.rejected"
-    """A file that we watch is gone, or has something that cannot be used (now): ``setting``, ``problem``. The last good
-    one stays, save that nobody is let in without the files that say who may enter."""
+    """Such a file is gone, or cannot be used (now): ``setting``, ``problem``. The last good one stays in force, except
+    that without the files that name the allowed callers no call is accepted."""
 
     SESSION_OPENED = "session.opened"
     SESSION_CLOSED = "session.closed"
     CONNECTION_LOST = "connection.lost"
     CONNECTION_RESTORED = "connection.restored"
     AUTH_REJECTED = "auth.rejected"
-    """``method``, ``reason``, ``problem``; with the reason ``RATE_LIMITED`` the network instead (``peer``), once."""
+    """``method``, ``reason``, ``problem``; with the reason ``RATE_LIMITED`` once the network instead (``peer``)."""
     REQUEST_REJECTED = "request.rejected"
 
     SYNC_STARTED = "sync.started"
@@ -46,7 +46,7 @@ class Event(StrEnum):
     AGENT_DEGRADED = "agent.degraded"
     """The agent has no socket in STATE_DIR."""
     LIBRARY_MESSAGE = "library.message"
-    """What a library, a warning or an uncaught exception had to say: ``logger``, ``message``, perhaps ``exception``."""
+    """A message of a library, a warning or an uncaught exception: ``logger``, ``message``, perhaps ``exception``."""
 
 
 REPEATED = frozenset(

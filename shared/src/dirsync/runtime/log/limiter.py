@@ -1,6 +1,6 @@
-"""A limit on messages that repeat: the first few of each key pass, the rest of the interval is only counted.
+"""Limits messages that repeat: the first few of each key pass in an interval, the others are only counted.
 
-The time comes in as a parameter, so that a test moves it by hand.
+Pure but for its lock; the time is a parameter.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from threading import RLock
 from dirsync.clock import Monotonic, monotonic
 
 BURST = 20
-"""Messages of one key that pass in one interval: enough to see what is going on."""
+"""Messages of one key that pass in one interval."""
 INTERVAL_SECONDS = 60.0
 """How long counting goes on before messages of a key pass again. Seconds."""
 MAX_KEYS = 256
-"""Keys that are told apart; what comes beyond them shares one, so that no peer can make the table grow."""
+"""Keys that are counted apart; all further keys share one, so that no peer can make the table grow."""
 
 Key = tuple[str, str, str]
 """Level, event and kind of a message."""
@@ -29,7 +29,7 @@ class _Window:
 
 
 class Limiter:
-    """Decides which of many like messages pass, and remembers how many did not. Thread-safe."""
+    """Decides which of many like messages pass, and counts those that do not. Thread-safe."""
 
     def __init__(
         self, *, burst: int = BURST, interval_seconds: float = INTERVAL_SECONDS, clock: Monotonic = monotonic
@@ -54,7 +54,7 @@ class Limiter:
             return False
 
     def due(self, *, everything: bool = False) -> list[tuple[Key, int]]:
-        """How many messages each key swallowed in intervals that are over (or in all of them), each told once."""
+        """How many messages of each key were dropped in intervals that are over, or in all; each is returned once."""
         now = self._clock()
         if not everything and now < self._next_due:
             return []

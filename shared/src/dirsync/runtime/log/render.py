@@ -1,8 +1,7 @@
-"""Log events as lines: what may stand in one, and its JSON form.
+"""Escapes the values of log events, and writes events as JSON.
 
-Nothing that comes from a peer or a file name can break a line, forge one, or steer a terminal: bytes are paths and are
-escaped as :func:`dirsync.tree.path.escape` does, and so is all text. Rendering never raises: a log line is not worth
-a failed sync.
+Text from a peer or a file name can neither break a line, nor forge one, nor control a terminal: bytes are paths and are
+escaped by :func:`dirsync.tree.path.escape`, and so is all text.
 """
 
 import json
@@ -29,7 +28,7 @@ def to_json(fields: Mapping[str, Any]) -> str:
 
 
 def clean(value: object) -> object:
-    """A value as JSON can carry it and a terminal can bear it."""
+    """The value in a form that JSON can carry and a terminal can show safely."""
     if isinstance(value, str):
         return value if value.isascii() and value.isprintable() and len(value) <= MAX_TEXT else _clean_text(value)
     if isinstance(value, int) or value is None:

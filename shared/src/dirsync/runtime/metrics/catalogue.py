@@ -1,8 +1,8 @@
 """Every metric as data: name, type, help, label values. A contract that dashboards rely on; it changes only by adding.
 
 Label values are closed sets, so the number of time series is known before the first request: no path, no peer, nothing
-that comes from outside is ever a label. A service shows what it measures and nothing else: a gauge that nobody sets
-would say that nothing is pending where nobody knows.
+from outside is ever a label. A service shows only what it measures: a gauge that nothing sets would claim that nothing
+is pending where that is not known.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from dirsync.tree.problem import ProblemKind
 from dirsync.tree.strategy import CHOICES, Strategy
 
 FAST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Buckets of what should take milliseconds: a call, a change on its way."""
+"""Buckets for durations of milliseconds: calls, changes on their way."""
 SLOW_SECONDS = (0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
-"""Buckets of what grows with the tree: a scan, a cycle."""
+"""Buckets for durations that grow with the tree: scans, cycles."""
 
 
 class MetricType(StrEnum):
-    """What a value does over time."""
+    """How a value changes over time."""
 
     COUNTER = "counter"
     GAUGE = "gauge"

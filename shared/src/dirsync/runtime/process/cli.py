@@ -1,7 +1,7 @@
 """The shape that both programs share: subcommands, settings as flags, exit codes, errors in one line.
 
-A program is a table of :class:`Command`; :func:`run_program` parses, loads settings, sets up the log, runs one and
-turns whatever happened into an exit code. Data goes to stdout, messages to stderr.
+A program is a table of :class:`Command`. :func:`run_program` parses, loads settings, sets up the log, runs one command
+and converts its outcome to an exit code. Data goes to stdout, messages to stderr.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dirsync.runtime.process.lifecycle import skip_exit_gc
 
 
 class ExitCode(IntEnum):
-    """What a program's exit status says."""
+    """The exit status of a program."""
 
     DONE = 0
     """For ``status``: in sync. For ``plan``: a plan was printed, or there is nothing to do."""
@@ -80,7 +80,7 @@ def run_program(
         tell(program, "interrupted")
         return ExitCode.FAILED
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's last flush must not complain about it.
+        # The reader of our output has gone; the interpreter's last flush must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     else:

@@ -1,4 +1,4 @@
-"""Importing a library without an optional one that it would pull in."""
+"""Imports a library without an optional one that it would import too."""
 
 import sys
 from collections.abc import Iterator
