@@ -21,6 +21,7 @@ from dirsync.rpc.interceptors.admission import admission
 from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.rpc.interceptors.rejections import rejections
+from dirsync.rpc.listen import listen
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
 from dirsync.rpc.service import generic_handler
@@ -35,7 +36,8 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap, keep_message_memory
+from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
+from dirsync.runtime.process.malloc import keep_message_memory
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
@@ -145,24 +147,9 @@ class Server:
         if settings.reflection:
             may_ask = admission(authority.admit, rejected, REFLECTION_METHOD)
             add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE), may_ask)
-        self._bind(server)
+        credentials = _credentials(settings) if settings.serves_tls else None
+        listen(server, str(settings.listen), _name("listen"), credentials)
         return server
-
-    def _bind(self, server: grpc.Server) -> None:
-        settings = self._settings
-        address = str(settings.listen)
-        try:
-            if settings.serves_tls:
-                bound = server.add_secure_port(address, _credentials(settings))
-            else:
-                bound = server.add_insecure_port(address)
-        except RuntimeError:
-            bound = 0
-        if not bound:
-            msg = (
-                f"{_name('listen')}={address}: the port is taken, or the address is not of this machine; choose another"
-            )
-            raise UsageError(msg)
 
     def _looked(self, step: DirectoryScan) -> None:
         self.metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale)

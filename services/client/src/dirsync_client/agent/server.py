@@ -6,7 +6,6 @@ from pathlib import Path
 
 import grpc
 
-from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import NamedFile, server_credentials
@@ -16,6 +15,7 @@ from dirsync.rpc.interceptors.admission import admission
 from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.rpc.interceptors.rejections import rejections
+from dirsync.rpc.listen import listen
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
 from dirsync.rpc.service import generic_handler
@@ -79,7 +79,7 @@ class AgentServer:
         add_health_service(self._server, health, AGENT_SERVICE)
         if settings.reflection:
             add_reflection(self._server, (AGENT_SERVICE,), admission(auth.admit, rejected, REFLECTION_METHOD))
-        _bind(self._server, settings)
+        listen(self._server, str(settings.listen), variable_name("client", "listen"), _credentials(settings))
         self._socket = _bind_socket(self._server, settings.state_dir)
 
     def start(self) -> None:
@@ -119,19 +119,11 @@ def _no_socket(state_dir: Path, reason: str) -> None:
     get_logger().warning(Event.AGENT_DEGRADED, reason=problem)
 
 
-def _bind(server: grpc.Server, settings: ClientSettings) -> None:
-    address, identity = str(settings.listen), own_identity(settings)
-    try:
-        if identity is not None and settings.serves_tls:
-            authority = settings.tls_client_ca_file
-            name = variable_name("client", "tls_client_ca_file")
-            credentials = server_credentials(identity, NamedFile(authority, name) if authority else None)
-            bound = server.add_secure_port(address, credentials)
-        else:
-            bound = server.add_insecure_port(address)
-    except RuntimeError:
-        bound = 0
-    if not bound:
-        name = variable_name("client", "listen")
-        msg = f"{name}={address}: the port is taken, or the address is not of this machine; choose another"
-        raise UsageError(msg)
+def _credentials(settings: ClientSettings) -> grpc.ServerCredentials | None:
+    """What the agent shows and asks for; None without TLS."""
+    identity = own_identity(settings)
+    if identity is None or not settings.serves_tls:
+        return None
+    authority = settings.tls_client_ca_file
+    name = variable_name("client", "tls_client_ca_file")
+    return server_credentials(identity, NamedFile(authority, name) if authority else None)

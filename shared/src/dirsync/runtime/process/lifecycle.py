@@ -1,7 +1,7 @@
-"""The life of a process: told to stop by a signal or from inside, and how it keeps its memory still.
+"""The life of a process: stopping by a signal or from inside, and what the garbage collector may skip.
 
-The first SIGTERM or SIGINT asks for a clean end, the second one means now. Signal handlers only put a word into a queue
-that may be used from them; the work of stopping is done by whoever waits.
+The first SIGTERM or SIGINT asks for a clean end, the second one ends the process at once. Signal handlers only put a
+word into a queue that may be used from them; the main thread, which waits for it, does the work of stopping.
 """
 
 import gc
@@ -12,20 +12,12 @@ from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from dirsync.limits import MIB
-
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-KEPT_ALLOCATION_BYTES = 4 * MIB
-"""Larger allocations than this go back to the kernel at once: no message is larger."""
-KEPT_HEAP_BYTES = 16 * MIB
-"""More free memory than this at the end of the heap goes back."""
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
 EXIT_NOW = 1
-"""Exit code of a process that was told twice."""
+"""Exit code of a process that was told to stop twice."""
 WAKE_SECONDS = 0.5
-"""How often whoever waits without end wakes: the kernel may hand a signal to any thread (it does when another one, as
-SIGCONT, came right before), and Python runs the handler only once the main thread is awake."""
+"""How often the main thread wakes while it waits. The kernel may deliver a signal to any thread (it does right after
+another signal such as SIGCONT), and Python runs the handler only once the main thread is awake."""
 
 
 class Lifetime:
@@ -86,20 +78,6 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def keep_message_memory() -> None:
-    """Let the C library keep what large messages need, instead of returning it to the kernel after each of them.
-
-    Otherwise every message of a bulk transfer costs the faults of a megabyte of new pages. Elsewhere than with glibc
-    (``mallopt(3)``) nothing happens.
-    """
-    import ctypes  # noqa: PLC0415 - only a server that runs for long pays for it
-
-    library = ctypes.CDLL(None)
-    if hasattr(library, "mallopt"):
-        library.mallopt(_M_MMAP_THRESHOLD, KEPT_ALLOCATION_BYTES)
-        library.mallopt(_M_TRIM_THRESHOLD, KEPT_HEAP_BYTES)
 
 
 def skip_exit_gc() -> None:
