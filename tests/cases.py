@@ -1,7 +1,7 @@
 """The cases of cases.toml and the rule about skipping them. Pure: conftest.py reads, counts and reports.
 
 Rule: a test that is marked with a case either runs or is skipped for a reason that expected_skips.toml gives for this
-kind of machine. So a green run cannot hide a case that nobody runs, and the list cannot outlive its reasons.
+kind of machine. So a green run cannot hide a case that is never run, and the list cannot outlive its reasons.
 """
 
 import tomllib
@@ -71,7 +71,7 @@ def capability(word: str) -> Capability:
 def judge(
     outcomes: Iterable[Outcome], expected: Mapping[str, ExpectedSkip], has: Callable[[Capability], bool]
 ) -> Iterator[str]:
-    """One line for each skip that nobody expected, and for each expected one that did not happen."""
+    """One line for each unexpected skip, and for each expected one that did not happen."""
     in_force = {key for key, skip in expected.items() if not all(map(has, skip.without))}
     ran: set[str] = set()
     skipped: set[str] = set()

@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and the door to the suite's own rules (:mod:`tests.suite`)."""
+"""Hypothesis profiles, and the suite's own rules (:mod:`tests.suite`)."""
 
 import os
 

@@ -8,8 +8,8 @@
   ends the run before it starts.
 - The processes of a parallel run each collect everything, so what the collection showed is taken from any of them; what
   became of the tests comes with the reports.
-- The rule about skipped case tests is that of :mod:`tests.cases`. A module that skips as a whole breaks it, because
-  nobody can see which cases it holds.
+- The rule about skipped case tests is that of :mod:`tests.cases`. A module that skips as a whole breaks it, because it
+  hides which cases it holds.
 """
 
 from collections import Counter

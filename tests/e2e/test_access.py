@@ -23,7 +23,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """An authority that nobody trusts."""
+    """An authority that is not trusted."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
 
 
@@ -57,7 +57,7 @@ class TestTls:
 
     @pytest.mark.case("K01")
     def test_plaintext_server(self, pair: Pair, authority: Authority) -> None:
-        """A client that was told to encrypt does not talk to a server that does not."""
+        """A client with TLS does not talk to a server without it."""
         pair.server()
 
         assert 1 == pair.command("plan", tls_ca_file=authority.file).code
@@ -102,7 +102,7 @@ class TestTls:
         assert [0, 0, 0] == [other.code, unspecified.code, elsewhere.code]
 
     def test_agent_asks_for_certificates(self, pair: Pair, authority: Authority) -> None:
-        """An agent that lets in only whom its authority knows lets in the commands that have its own certificate."""
+        """An agent that requires a certificate of its authority accepts the commands that have its own certificate."""
         pair.server(**authority.issue("server", "127.0.0.1"))
         own = authority.issue("agent", "agent.test")
         client = pair.client(tls_ca_file=authority.file, tls_client_ca_file=authority.file, **own)

@@ -1,4 +1,4 @@
-"""The programs as people and scripts meet them: what is printed where, what it predicts, and how it ends."""
+"""The programs as users and scripts see them: what is printed where, what it predicts, and how it ends."""
 
 import json
 import os
@@ -22,7 +22,7 @@ TREE: Spec = {"d/a": "1", "d/b": "2", "large": File(random_bytes(200 * KIB)), "l
 
 
 def everything(place: Path) -> dict[str, tuple[int, int, int, bytes]]:
-    """All that may show that somebody wrote below a directory."""
+    """Everything that shows writes below a directory."""
     return {
         str(path.relative_to(place)): (
             path.lstat().st_ino,
@@ -265,7 +265,7 @@ class TestTwice:
 
 
 class TestSignals:
-    """Being told to stop."""
+    """Signals to stop."""
 
     @pytest.mark.case("L05")
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

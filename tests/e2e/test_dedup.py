@@ -21,7 +21,7 @@ pytestmark = pytest.mark.programs
 SMALL = 3 * KIB
 LARGE = 300 * KIB
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
-"""Nothing but events tells the client of changes, and nothing tells the server."""
+"""The client learns of changes by events only, and the server learns of none."""
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
 
 
@@ -64,7 +64,7 @@ class TestOnePush:
         prove_equal(pair)
 
     def test_differs_at_the_end(self, pair: Pair) -> None:
-        """Nothing but the last byte tells two files apart, and that is enough."""
+        """Two files differ in the last byte only, and that is enough."""
         content = random_bytes(LARGE)
         other = content[:-1] + bytes([content[-1] ^ 1])
         build(pair.source, {"a": content, "b": other})
@@ -165,7 +165,7 @@ class TestAcross:
 
 
 class TestStale:
-    """Content that the replica does not have any more, though everybody thinks that it has."""
+    """Content that the replica no longer has, though both programs assume that it has."""
 
     @SIZES
     @pytest.mark.parametrize("harm", ["lost", "edited"])
@@ -240,7 +240,7 @@ class TestLive:
 
 
 def _arrive(pair: Pair, spec: Mapping[str, bytes]) -> None:
-    """Have this in the source at once: nobody sees a part of it."""
+    """Put this into the source at once: no part of it is visible before."""
     aside = pair.place / "aside"
     build(aside, spec)
     for top in sorted(aside.iterdir()):

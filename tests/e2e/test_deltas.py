@@ -1,4 +1,4 @@
-"""What a change of a large file costs: the blocks that the replica has are not sent, whoever remembers what they are.
+"""What a change of a large file costs: the blocks that the replica has are not sent, whichever side remembers them.
 
 Bounds are those that the project promises for 1 GiB; they do not depend on the size of the file.
 """
@@ -181,7 +181,7 @@ class TestChoice:
             assert did["wire_bytes"] < 8 * MIB + 16 * KIB
 
     def test_reasons(self, pair: Pair) -> None:
-        """Each file tells how it travelled and why."""
+        """Each file's log event says how it was transferred and why."""
         contents = {name: random_bytes(MIB + seed, seed) for seed, name in enumerate(["edited", "other", "kept"])}
         build(pair.source, {"little": "1", "touched": "t", **contents})
         pair.server()
@@ -247,7 +247,7 @@ class TestFalse:
 
     @pytest.mark.case("G11")
     def test_basis_edited_by_hand(self, pair: Pair) -> None:
-        """A delta from what somebody changed at the replica meanwhile is refused: never a mixture."""
+        """A delta from a basis that changed at the replica meanwhile is refused: never a mixture."""
         build(pair.source, {"f": random_bytes(2 * MIB)})
         server = pair.server()
         client = pair.client(**QUIET)

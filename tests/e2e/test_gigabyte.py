@@ -73,7 +73,7 @@ def test_bytes_and_memory(pair: Pair) -> None:
 
 @contextmanager
 def rsync_daemon(root: Path, place: Path) -> Iterator[str]:
-    """An rsync daemon that serves ``root``; gives its address."""
+    """An rsync daemon that serves ``root``. Returns its address."""
     port = free_port()
     config = place / "rsyncd.conf"
     config.write_text(f"use chroot = no\n[replica]\npath = {root}\nread only = no\nuid = 0\ngid = 0\n")

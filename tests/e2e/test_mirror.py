@@ -290,7 +290,7 @@ class TestAttributes:
         assert 0 == pair.command("verify").code
 
     def test_fixed_permissions(self, pair: Pair) -> None:
-        """PERMISSIONS=fixed gives every file and directory its mode; that is equal, and nothing is done twice."""
+        """PERMISSIONS=fixed sets the mode of every file and directory; that is equal, and nothing is done twice."""
         pair.server(permissions="fixed", file_mode="0640", dir_mode="0750")
         build(pair.source, TREE)
         completed(pair.once())
@@ -304,7 +304,7 @@ class TestAttributes:
         assert 0 == pair.command("verify", "--deep").code
 
     def test_times_left_alone(self, pair: Pair) -> None:
-        """PRESERVE_MTIME=false does not give files the source's times, nor counts them as differences."""
+        """PRESERVE_MTIME=false does not set the source's times, nor counts them as differences."""
         pair.server()
         build(pair.source, TREE)
         completed(pair.once(preserve_mtime=False))

@@ -148,7 +148,7 @@ OURS = {
 
 @pytest.mark.case("E07")
 def test_names_like_ours(pair: Pair) -> None:
-    """Files of a user whose names look like ours are mirrored, survive restarts, and go only as he deletes them."""
+    """A user's files with names like ours are mirrored, survive restarts, and go only if the user deletes them."""
     server = pair.server()
     build(pair.source, OURS | {f"filler-{number}": "x" for number in range(20)})
     first = pair.once("--json")

@@ -68,7 +68,7 @@ class TestIdentities:
         assert literal - saved["compression"] == pytest.approx(received, abs=12 * KIB)
 
     def test_sums_of_the_log(self, pair: Pair) -> None:
-        """What ``file.synced`` tells for each file is what ``sync.completed`` sums up."""
+        """The sum of ``file.synced`` of all files is in ``sync.completed``."""
         pair.server()
         build(pair.source, TREE)
         result = pair.once()
@@ -144,7 +144,7 @@ class TestHttp:
     """The HTTP port of both services."""
 
     def test_pages(self, pair: Pair) -> None:
-        """Liveness, readiness, a page for people, and nothing else."""
+        """Liveness, readiness, a status page, and nothing else."""
         server = pair.server()
         client = pair.client()
         until(lambda: client.get("/readyz").status == 200, "the client says that it is ready")

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.programs
 OLD_NS = 1_000_000_000_123_456_789
 """A modification time long before any sync."""
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
-"""Nothing but events tells the client of changes."""
+"""The client learns of changes by events only."""
 _numbers = itertools.count()
 
 
@@ -256,7 +256,7 @@ class TestReplica:
         assert content == (place.replica / "f").read_bytes() == (place.replica / "same").read_bytes()
 
     def test_link_to_outside(self, place: Place) -> None:
-        """What somebody made a link at the replica is what it was, and nothing is written where the link leads."""
+        """What was replaced by a link at the replica is repaired, and nothing is written where the link leads."""
         build(place.source, {"d/x": "x", "d/large": random_bytes(200 * KIB, next(_numbers)), "f": "f"})
         place.wait_until_equal()
         build(place.outside, {"x": "theirs", "f": "theirs"})

@@ -39,7 +39,7 @@ TREE: Spec = {
 
 def change(source: Path, *, swaps: bool = True) -> None:
     """Have everything happen once."""
-    # What is new comes first: an inode that was let go of before would pass for a file that was renamed and changed.
+    # What is new comes first: an inode that was freed before would look like a file that was renamed and changed.
     shutil.copyfile(source / "kept", source / "copy")
     build(source, {"small2": (source / "small").read_bytes(), "new": random_bytes(2 * MIB, 8), "new2/tiny": "tiny"})
     build(source, {"twice/a": random_bytes(200 * KIB, 9), "twice/b": random_bytes(200 * KIB, 9), "link": Link("d")})
@@ -166,7 +166,7 @@ class TestPrediction:
         assert [hold["id"] for hold in plan.json["holds"]] == [hold["id"] for hold in result.json["holds"]]
 
     def test_approved(self, pair: Pair) -> None:
-        """What somebody approved for the next run is no longer held in its plan; and the plan does not use that up."""
+        """What was approved for the next run is not held in its plan, and the plan does not use up the approval."""
         build(pair.source, {f"f{number}": "x" for number in range(30)})
         pair.server()
         pair.once()
@@ -236,7 +236,7 @@ class TestNothingHappens:
 
 
 def everything(place: Path) -> Mapping[str, tuple[int, ...]]:
-    """What would show that somebody read or wrote below a directory."""
+    """What shows reads or writes below a directory."""
     found = {}
     for path in [place, *sorted(place.rglob("*"))]:
         status = path.lstat()

@@ -1,4 +1,4 @@
-"""Renames that nobody watched: what has another name when a sync begins is moved at the replica, and not sent."""
+"""Renames that were not watched: what has another name when a sync begins is moved at the replica, and not sent."""
 
 import re
 import shutil
@@ -55,7 +55,7 @@ def test_rename(gone: dict[str, Done], name: str, case: Rename) -> None:
 
 @pytest.mark.parametrize("name,case", EXCHANGES.items(), ids=EXCHANGES)
 def test_name_taken_again(gone: dict[str, Done], name: str, case: Rename) -> None:
-    """Where a name stays in use for something else, only what nobody had before is sent."""
+    """Where a name stays in use for something else, only new content is sent."""
     assert case.sends == gone[name].literal
     assert not case.steps or ["rename"] * case.steps == list(gone[name].strategies.values())
 
@@ -135,7 +135,7 @@ class TestRules:
         assert before["La"] == (pair.replica / "La").read_bytes() == (pair.replica / "Lz").read_bytes()
 
     def test_delete_never_exchanges(self, pair: Pair) -> None:
-        """DELETE=never keeps nobody from letting two names change places: nothing is removed by that."""
+        """DELETE=never allows exchanges of two names: nothing is removed by that."""
         build(pair.source, contents("never", "La", "Lb"))
         pair.server()
         pair.once(delete="never")
@@ -164,7 +164,7 @@ class TestReplica:
     """What else may be at the replica."""
 
     def test_edited_by_hand(self, pair: Pair) -> None:
-        """What was changed at the replica while nobody looked never passes for what is renamed."""
+        """What was changed at the replica while no program ran is never mistaken for what is renamed."""
         before = contents("hands", "d/a", "d/Lb", "La", "b", "x/Lc")
         build(pair.source, before)
         server = pair.server()
@@ -189,7 +189,7 @@ class TestReplica:
         prove_equal(pair)
 
     def test_done_already(self, pair: Pair) -> None:
-        """Somebody made the same renames at the replica: nothing is left to do."""
+        """The same renames were made at the replica: nothing is left to do."""
         build(pair.source, contents("done", "d/a", "d/Lb", "La"))
         server = pair.server()
         pair.once()

@@ -33,7 +33,7 @@ class TestCompression:
 
     @pytest.mark.parametrize("compression", ["gzip", "zstd", "auto"])
     def test_what_shrinks(self, pair: Pair, compression: str) -> None:
-        """Content that shrinks crosses the wire small, and what that saved is told."""
+        """Content that shrinks is sent compressed, and the saved bytes are reported."""
         pair.server()
         build(pair.source, {"frames": text(SIZE), "batch": text(20 * KIB)})
         did = sync(pair, compression=compression)
@@ -137,7 +137,7 @@ class TestLimits:
         assert 1 == sync(pair)["files"]
 
     def test_free_space(self, pair: Pair) -> None:
-        """MIN_FREE_BYTES keeps the disk from being filled; directories and links still go, and readiness tells."""
+        """MIN_FREE_BYTES keeps the disk from being filled; directories and links are synced, and readiness shows it."""
         server = pair.server(min_free_bytes=1 << 60)
         build(pair.source, {"d/f": "x"})
         result = pair.once()
@@ -176,7 +176,7 @@ class TestIgnore:
     def test_directories_of_ignored_content_only(self, pair: Pair) -> None:
         """A directory that has nothing else is there on neither side's account: not made, not deleted, no flapping.
 
-        Nor does it matter that the server saw it before anybody told it what is ignored.
+        Nor does it matter that the server saw it before it received the ignore rules.
         """
         build(pair.source, {".dirsyncignore": "*.log", "logs/deep/a.log": "1", "both/": None, "x": "x"})
         build(pair.replica, {"theirs/deep/b.log": "2", "both/c.log": "3"})

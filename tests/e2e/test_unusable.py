@@ -1,6 +1,6 @@
 """Directories that cannot be used: each ends the program at once, with one line that says what to do about it.
 
-Who runs the programs here may do what the permission bits say and nothing more; somebody else is :data:`OTHER`.
+Who runs the programs here may do what the permission bits say and nothing more; another user is :data:`OTHER`.
 """
 
 import os
@@ -25,7 +25,7 @@ as_root = pytest.mark.needs("privileged")
 
 
 def give_away(path: Path, mode: int = 0o755) -> Path:
-    """Make a directory that belongs to somebody else."""
+    """Make a directory that belongs to another user."""
     path.mkdir(exist_ok=True)
     path.chmod(mode)
     os.chown(path, OTHER, OTHER)
@@ -33,7 +33,7 @@ def give_away(path: Path, mode: int = 0o755) -> Path:
 
 
 def leave(path: Path) -> None:
-    """Make a file in a directory of ours that somebody else's run has left there."""
+    """Make a file in a directory of ours that a run of another user left there."""
     path.parent.mkdir(exist_ok=True)
     path.touch(mode=0o600)
     os.chown(path, OTHER, OTHER)
@@ -61,7 +61,7 @@ class TestServer:
 
     @as_root
     def test_root_of_another(self, pair: Pair) -> None:
-        """A replica's directory of somebody else is told with its owner."""
+        """A replica's directory of another user is reported with its owner."""
         root = give_away(pair.replica)
 
         assert refusal(serve(pair, root=root)) == (
@@ -90,7 +90,7 @@ class TestServer:
 
     @as_root
     def test_root_read_only(self, pair: Pair) -> None:
-        """A mount that is read-only is nobody's to chown."""
+        """For a read-only mount the message does not suggest chown."""
         pair.replica.mkdir()
         with bind_mount(pair.replica, pair.replica, read_only=True):
             line = refusal(serve(pair, root=pair.replica))
@@ -118,7 +118,7 @@ class TestServer:
 
     @as_root
     def test_state_of_another(self, pair: Pair) -> None:
-        """STATE_DIR is blamed for itself, and for what somebody else's run has left in it."""
+        """STATE_DIR is named for itself, and for what a run of another user left in it."""
         state = give_away(pair.place / "their-state", 0o700)
         index = pair.place / "server-state" / "default.sqlite"
         leave(index)
@@ -133,7 +133,7 @@ class TestServer:
         )
 
     def test_state_in_use(self, pair: Pair) -> None:
-        """A second server with another root is told which setting it shares with the first."""
+        """A second server with another root names the setting that it shares with the first."""
         pair.server()
         line = refusal(serve(pair, root=pair.place / "other"))
 
@@ -156,7 +156,7 @@ class TestClient:
 
     @as_root
     def test_source_of_another(self, pair: Pair) -> None:
-        """A source of somebody else is told with its owner; we need only read it."""
+        """A source of another user is reported with its owner; only reading is required."""
         give_away(pair.source, 0o700)
 
         assert refusal(pair.once(prefix=without_override())) == (
@@ -181,7 +181,7 @@ class TestClient:
     @as_root
     @pytest.mark.parametrize("command, name", [("run", "lock"), ("once", "state.json"), ("once", "index.sqlite")])
     def test_state_of_another_run(self, pair: Pair, command: str, name: str) -> None:
-        """What somebody else's run has left in STATE_DIR is one line, and no new identity."""
+        """What a run of another user left in STATE_DIR is one line, and no new identity."""
         file = pair.place / "client-state" / name
         leave(file)
 
@@ -193,7 +193,7 @@ class TestClient:
 
     @as_root
     def test_state_of_another(self, pair: Pair) -> None:
-        """A STATE_DIR of somebody else, for every command that would write there."""
+        """A STATE_DIR of another user, for every command that would write there."""
         state = give_away(pair.place / "client-state", 0o700)
         lines = [
             refusal(pair.command(*command, prefix=without_override()))

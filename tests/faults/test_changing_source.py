@@ -24,7 +24,7 @@ pytestmark = pytest.mark.programs
 
 @contextmanager
 def stopped(pair: Pair, call: str, number: int, only: Path) -> Iterator[Callable[[], Result] | None]:
-    """``once`` stops after that call on a path; gives what lets it go on to its end. ``None`` if it ended before."""
+    """``once``, stopped after that call on a path, and a function that continues it; ``None`` if it ended before."""
     log = pair.place / "strace"
     log.write_bytes(b"")
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""The order of a commit is the one that docs/crash-order.md gives, call by call."""
+"""The order of a commit is that of docs/crash-order.md, call by call."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def _step(call: Call, replica: Path, published: bool) -> int:
 @pytest.mark.case("A03")
 @pytest.mark.parametrize("fsync", ["batch", "always"])
 def test_document(pair: Pair, fsync: str) -> None:
-    """Every commit stages, publishes, makes directories durable and tidies up, in this order, by the calls given."""
+    """Every commit stages, publishes, makes directories durable and tidies up, by the documented calls."""
     server = pair.server(fsync=fsync)
     with Wire(server.address) as wire, traced(server.pid, pair.place / "strace", names=MUTATING) as trace:
         push = wire.push(wire.open_session().session_id)

@@ -1,6 +1,6 @@
-"""A replica's disk that is full, fails, or lies: nothing wrong is published or acknowledged, and the rest goes on.
+"""A replica's disk that is full, fails, or is faulty: nothing wrong is published or acknowledged, and the rest goes on.
 
-The kernel is made to answer so by strace, or the replica lies on a file system that does wrong on demand.
+strace injects the errors, or the replica is on a file system that fails on demand.
 """
 
 import re
@@ -27,7 +27,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[FaultyFs]:
-    """A file system that does wrong when it is told to."""
+    """A file system that fails on demand."""
     with faulty(tmp_path) as made:
         yield made
 

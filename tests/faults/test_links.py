@@ -29,7 +29,7 @@ TARGETS = {
 
 @pytest.fixture
 def outside(pair: Pair) -> Path:
-    """A directory that nobody may touch, beside both roots."""
+    """A directory that must not be touched, beside both roots."""
     outside = pair.place / "outside"
     build(outside, {"f": "outside", "d/inside": "outside"})
     return outside
@@ -84,7 +84,7 @@ def test_never_followed(pair: Pair, outside: Path) -> None:
 
 @pytest.mark.case("E09")
 def test_links_put_into_the_replica(pair: Pair, outside: Path) -> None:
-    """A link that somebody puts in place of a replica's directory is replaced, not entered."""
+    """A link that replaces a directory of the replica is replaced, not entered."""
     before = untouched(outside)
     pair.server()
     build(pair.source, {"d/inside": "1", "f": "1"})

@@ -94,7 +94,7 @@ class Site:
         return True
 
     def _tell(self) -> Commit | None:
-        """Send a history in a directory of its own; gives the commit that was not answered."""
+        """Send a history in a directory of its own. Returns the commit that was not answered."""
         with Wire(self.server.address) as wire:
             try:
                 push = wire.push(wire.open_session().session_id)

@@ -113,7 +113,7 @@ class TestState:
 
 @pytest.mark.case("A14")
 def test_leftovers(pair: Pair) -> None:
-    """What a crash left in staging goes at the next start; what somebody else put there, or made of it, stays."""
+    """What a crash left in staging is removed at the next start; what other programs put there stays."""
     beside = pair.place / ".replica.dirsync-staging"
     beside.mkdir(mode=0o700)
     (beside / "staged-0123abcd-00000001").write_bytes(b"half a file")
@@ -148,7 +148,7 @@ def test_name_of_staging_taken(pair: Pair) -> None:
 
 
 class TestLocks:
-    """Whoever dies lets go of what he held."""
+    """A process that dies releases its locks."""
 
     @pytest.mark.case("A16")
     def test_server(self, pair: Pair) -> None:

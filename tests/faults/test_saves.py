@@ -32,7 +32,7 @@ def test_saves(pair: Pair) -> None:
 
 @pytest.mark.case("D10")
 def test_mapped(pair: Pair) -> None:
-    """A change by a mapping, of which the kernel tells nobody, is found by a rescan."""
+    """A change by a mapping, for which the kernel sends no event, is found by a rescan."""
     build(pair.source, {"f": File(b"a" * 10_000)})
     pair.server()
     client = pair.client(rescan_interval="1s")
@@ -94,7 +94,7 @@ def _save(path: Path, how: str, text: str) -> None:
 
 
 def _save_unnamed(path: Path, text: str) -> None:
-    """Write a file that has no name, and give it one when it is whole."""
+    """Write a file without a name, and link it when it is complete."""
     directory = os.open(path.parent, os.O_RDONLY)
     unnamed = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY)
     os.write(unnamed, text.encode())

@@ -35,7 +35,7 @@ ways = pytest.mark.parametrize("truncates", [False, True], ids=["rewritten", "em
 @pytest.mark.case("D01", "D02")
 @ways
 def test_read(tmp_path: Path, *, truncates: bool) -> None:
-    """Of many readings of a file that is written all the time, none gives a mixture, and most give something."""
+    """Of many readings of a file that is written all the time, none returns a mixture, and most succeed."""
     taken = torn = 0
     with writing({tmp_path / "f": SIZE}, truncates=truncates), Root.open(tmp_path) as root:
         for _ in range(READINGS):
@@ -65,7 +65,7 @@ def test_hashed(tmp_path: Path, *, truncates: bool) -> None:
 @pytest.mark.case("D01", "D02")
 @ways
 def test_control(tmp_path: Path, *, truncates: bool) -> None:
-    """The race is one: whoever just reads gets a mixture sooner or later."""
+    """The race is real: a plain read returns a mixture sooner or later."""
     path = tmp_path / "f"
     with writing({path: SIZE}, truncates=truncates):
         end = time.monotonic() + 30

@@ -1,4 +1,4 @@
-"""Several writers, several servers: who may write a replica, and what becomes of whoever may no longer."""
+"""Several writers, several servers: who may write a replica, and what happens to a client that no longer may."""
 
 import signal
 from collections.abc import Iterator

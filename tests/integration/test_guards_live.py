@@ -189,7 +189,7 @@ class TestRoot:
 
 
 class TestLimits:
-    """More deletes than somebody would mean."""
+    """More deletes than are likely intended."""
 
     @pytest.mark.case("G06")
     def test_shows_and_everything_else_flows(self, pair: Pair) -> None:
@@ -305,7 +305,7 @@ class TestLimits:
 
     @pytest.mark.case("G06")
     def test_agent_token(self, pair: Pair) -> None:
-        """Where the agent asks for a token, nobody approves without it."""
+        """If the agent requires a token, no hold is approved without it."""
         token = pair.place / "token"
         token.write_text("correct horse battery staple\n")
         token.chmod(0o600)
@@ -346,7 +346,7 @@ class TestForeign:
 
 
 class TestReplica:
-    """Somebody else writes the replica."""
+    """Another process writes the replica."""
 
     @pytest.mark.case("G11")
     def test_found_by_rescan(self, pair: Pair) -> None:
@@ -369,7 +369,7 @@ class TestReplica:
 
     @pytest.mark.case("G11")
     def test_found_by_precondition(self, pair: Pair) -> None:
-        """A change that finds something else than was planned for is not applied: it is told, and planned anew."""
+        """A change that finds something else than was planned for is not applied: it is reported, and planned again."""
         client = live(pair, rescan_interval="1h")
         for name in ("f0", "f3", "f6", "f9"):
             (pair.replica / "d0" / name).unlink()

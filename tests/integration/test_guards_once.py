@@ -1,4 +1,4 @@
-"""What the guards hold in single syncs, how that is told, and how it is approved."""
+"""What the guards hold in single syncs, how that is reported, and how it is approved."""
 
 import shutil
 from pathlib import Path
@@ -149,7 +149,7 @@ class TestRoot:
 
 
 class TestLimits:
-    """More deletes than somebody would mean."""
+    """More deletes than are likely intended."""
 
     @pytest.mark.case("G06")
     @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ class TestForeign:
 
 
 class TestReplica:
-    """Somebody else writes the replica."""
+    """Another process writes the replica."""
 
     @pytest.mark.case("G11")
     def test_repaired_between(self, pair: Pair) -> None:
@@ -351,7 +351,7 @@ class TestReplica:
 
 
 def vandalise(replica: Path) -> None:
-    """Each kind of thing that a person may do where he should not."""
+    """Each kind of edit that a user may make at the replica."""
     (replica / "d0/f0").write_text("edited by hand")
     (replica / "d1/f1").unlink()
     shutil.rmtree(replica / "d2")

@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pair, Cl
 
 @pytest.fixture
 def place(running: tuple[Pair, Client], request: pytest.FixtureRequest) -> Place:
-    """A directory with some files on both sides; nothing but events tells the client of changes."""
+    """A directory with some files on both sides; the client learns of changes by events only."""
     pair, client = running
     name = re.sub(r"\W", "-", request.node.name)
     place = Place(client, pair.source / name, pair.replica / name)
@@ -191,7 +191,7 @@ class TestChanges:
 
 
 class TestEditors:
-    """How editors save, as told by their system calls."""
+    """How editors save, by their system calls."""
 
     @pytest.mark.parametrize("style", ["in place", "rename", "backup", "swap", "lock"])
     def test_save(self, place: Place, style: str) -> None:

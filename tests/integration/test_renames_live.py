@@ -24,7 +24,7 @@ from tests.support.wire import AGENT, Wire
 pytestmark = pytest.mark.programs
 
 QUIET: dict[str, Any] = {"rescan_interval": "1h", "delete_settle": "100ms"}
-"""Nothing but events tells the client of changes."""
+"""The client learns of changes by events only."""
 WIRE_BYTES = 4 * KIB
 """What a rename may cost, with all that TCP carries."""
 
@@ -37,7 +37,7 @@ class Running(NamedTuple):
     client: Client
 
     def agree(self) -> None:
-        """Return when all that was done has arrived and been told."""
+        """Return when everything has arrived and is acknowledged."""
         wait_until_agreed(self.pair, self.client, self.server)
 
 
@@ -125,7 +125,7 @@ class TestNames:
 
     @pytest.mark.parametrize("case", EXCHANGES.values(), ids=EXCHANGES)
     def test_name_taken_again(self, place: Place, case: Rename) -> None:
-        """Where a name stays in use for something else, only what nobody had before is sent."""
+        """Where a name stays in use for something else, only new content is sent."""
         place.make(contents(place.name, *case.before))
         did = place.watch(case.hands, at_once=True)
 
@@ -136,7 +136,7 @@ class TestNames:
     def test_name_taken_again_step_by_step(self, place: Place, case: Rename) -> None:
         """Whatever the client sees on the way, it ends right, and no content goes twice.
 
-        What a name has for a moment only may be lost at the replica before anybody knows that it is wanted elsewhere.
+        What a name has for a moment only may be lost at the replica before it is known that another path needs it.
         """
         before = contents(place.name, *case.before)
         place.make(before)
@@ -268,7 +268,7 @@ class TestReplica:
     """What else may be at the replica."""
 
     def test_edited_by_hand(self, pair: Pair) -> None:
-        """What somebody changed at the replica, behind everybody's back, never passes for what is renamed."""
+        """What was changed at the replica by hand is never mistaken for what is renamed."""
         before = contents("hands", "d/a", "d/Lb", "La", "b", "x/Lc")
         running = start(pair, before)
         for name, content in before.items():

@@ -1,4 +1,4 @@
-"""A replica that is the source, lies in it or around it, is refused whatever the two are called."""
+"""A replica that is the source, lies in it or around it, is refused, whatever the names of the two are."""
 
 import pytest
 

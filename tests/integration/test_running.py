@@ -102,7 +102,7 @@ class TestQuiet:
         assert 0 == client.metrics().value("dirsync_rescan_found_total")
 
     def test_reading_is_no_change(self, pair: Pair) -> None:
-        """Whoever only reads the source causes no cycle."""
+        """Reading the source causes no sync."""
         pair.server()
         build(pair.source, {"a": "1", "b/c": "2"})
         client = pair.client(**QUIET)

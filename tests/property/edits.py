@@ -20,7 +20,7 @@ BATCHED = 64 * 1024
 _SECOND = 10**9
 
 paths = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4).map(b"/".join)
-# Whoever is not root cannot edit where he may not look.
+# Only root can edit a directory that it may not search.
 modes = st.sampled_from((0o644, 0o600, 0o755, 0o000, 0o444) if os.geteuid() == 0 else (0o700, 0o711, 0o755, 0o777))
 times = st.sampled_from((0, 1, -1, 1_600_000_000 * _SECOND + 999_999_999, 2**32 * _SECOND))
 targets = st.sampled_from((b"a", b"../b", b"/", b"\xff", b"dangling"))
@@ -49,7 +49,7 @@ class Write(NamedTuple):
 
 
 class MakeDirectory(NamedTuple):
-    """Make a directory, or give it another mode."""
+    """Make a directory, or set another mode."""
 
     path: bytes
     mode: int
@@ -117,7 +117,7 @@ class Exchange(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """Give a file another mode and time, and leave its content."""
+    """Set another mode and time of a file, and leave its content."""
 
     path: bytes
     mode: int
@@ -132,7 +132,7 @@ class Touch(NamedTuple):
 
 
 class Share(NamedTuple):
-    """Give a file a second name: a hard link."""
+    """Make a hard link to a file."""
 
     path: bytes
     to: bytes
@@ -191,7 +191,7 @@ def empty(top: bytes) -> None:
 
 
 def _clear(top: bytes, path: bytes, *, keep_file: bool = False) -> bytes:
-    """Make way for something at ``path``, with directories above it; gives its full path."""
+    """Prepare ``path`` for a new entry, with directories above it. Returns the full path."""
     above, full = top, os.path.join(top, path)
     for name in path.split(b"/")[:-1]:
         above = os.path.join(above, name)

@@ -50,7 +50,7 @@ GARBLED = ("none", "wrong", "expired")
 
 
 class World(NamedTuple):
-    """A server with two tenants, a client of one of them, and a session of his."""
+    """A server with two tenants, a client of one of them, and a session of it."""
 
     server: Server
     client: Client
@@ -81,7 +81,7 @@ def requests(namespace: str, session_id: bytes) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """The world of this module; at its end nothing that anybody logged or shows has a token in it."""
+    """The programs of this module; at its end no log and no page has a token in it."""
     pair = Pair(tmp_path_factory.mktemp("pair"))
     tokens = {name: pair.place / f"{name}.token" for name in ("blue", "agent")}
     for path, token in zip(tokens.values(), (BLUE, AGENTS), strict=True):
@@ -133,7 +133,7 @@ def test_server(world: World) -> None:
 
 @pytest.mark.case("K04", "H05", "I19", "K06")
 def test_valid_for_something_else(world: World) -> None:
-    """A valid token opens nothing of another tenant's: his namespace, his session and what does not exist are alike."""
+    """A valid token grants nothing of another tenant: its namespace, its session and what does not exist are alike."""
     unknown = requests("green", world.session_id)
     answers = {}
     with Proxy(world.server.address, source="127.0.5.1") as proxy, Caller(proxy.address, bearer(BLUE)) as caller:

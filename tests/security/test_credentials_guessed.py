@@ -31,7 +31,7 @@ class World(NamedTuple):
 
 @pytest.fixture
 def world(pair: Pair) -> World:
-    """The world of a test; each starts with attempts that nobody has spent."""
+    """The programs of a test; each starts with all attempts unused."""
     files = [pair.place / "token", pair.place / "agent-token"]
     for file, token in zip(files, (TOKEN, AGENTS), strict=True):
         file.write_text(token)
@@ -64,9 +64,9 @@ def rejected(process: Process, reason: str) -> float:
 
 @pytest.mark.case("K11")
 def test_guessing(world: World, tmp_path: Path) -> None:
-    """Only the first guesses are looked at, all get one answer, and it is told once; not even the right one helps then.
+    """Only the first guesses are checked, all get one answer, and it is logged once; then not even the right one helps.
 
-    A sync that runs beside the guesser goes on, and so does everybody at another address.
+    A sync that runs beside the guesser goes on, and so do callers at other addresses.
     """
     server = world.server
     with Caller(server.address) as attacker:
@@ -110,7 +110,7 @@ def test_a_connection_s_own_token(world: World) -> None:
 
 @pytest.mark.case("K11")
 def test_the_agent_s_token(world: World) -> None:
-    """An agent is no easier to guess at, and its own door: the client goes on syncing."""
+    """An agent is no easier to guess at, and counts on its own: the client goes on syncing."""
     client = world.client
     with Caller(client.address) as attacker:
         refusals = guess(attacker, path=AGENT + "SyncNow")

@@ -29,7 +29,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Authority:
-    """An authority that nobody trusts."""
+    """An authority that is not trusted."""
     return Authority(tmp_path, "stranger")
 
 
@@ -46,7 +46,7 @@ def rotate(settings: dict[str, Any], fresh: dict[str, Any]) -> None:
 
 @pytest.mark.case("K02", "K07")
 def test_servers(pair: Pair, authority: Authority, stranger: Authority) -> None:
-    """A client says nothing to a server whose certificate is not right, and tells its user what is wrong with it."""
+    """A client sends nothing to a server with a wrong certificate, and its message says what is wrong with it."""
     own = authority.issue("own", "127.0.0.1")
     server = pair.server(**own)
     bad: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_servers(pair: Pair, authority: Authority, stranger: Authority) -> None:
 
 @pytest.mark.case("K02", "K03")
 def test_clients(pair: Pair, authority: Authority, stranger: Authority) -> None:
-    """A server that asks for certificates hears nobody whose certificate is not right; the client says what to do."""
+    """A server that requires certificates rejects callers with a wrong one; the client says what to do."""
     server = pair.server(**authority.issue("server", "127.0.0.1"), tls_client_ca_file=authority.file)
     bad = [
         {},

@@ -1,4 +1,4 @@
-"""Content of one tenant is no help to another: whoever names it learns exactly what he learns of what nobody has."""
+"""Content of one tenant is unknown to another: naming it has the same result as naming content that does not exist."""
 
 import hashlib
 from collections.abc import Iterator
@@ -73,7 +73,7 @@ def _said(failures: list[pb.Failure]) -> list[bytes]:
 
 @pytest.mark.case("I19", "I20")
 def test_basis(tenants: tuple[Tenant, Tenant]) -> None:
-    """A basis that only another tenant has is as unknown as one that nobody has; his own works."""
+    """A basis that only another tenant has is as unknown as one that does not exist; the tenant's own works."""
     blue = tenants[1]
     answers = []
     for number, content in enumerate((SECRET, NOBODYS, OWN), 10):
@@ -100,7 +100,7 @@ def test_copy(tenants: tuple[Tenant, Tenant]) -> None:
 
 @pytest.mark.case("I19")
 def test_signature(tenants: tuple[Tenant, Tenant]) -> None:
-    """Nor is it described: not even to who knows a session of the tenant that has it, but not his token."""
+    """Nor is it described: not even to a caller that knows a session of the tenant, but not its token."""
     red, blue = tenants
 
     def asked(session_id: bytes, content: bytes) -> tuple[int, Status]:

@@ -1,7 +1,7 @@
-"""Somebody swaps a directory for a link that leads out of the root, at any moment of any act: none ever follows it.
+"""A directory is swapped for a link that leads out of the root, at any moment of any operation: none ever follows it.
 
-Each act has the same race for a while, and must neither escape once nor fail always; the naive way of doing it is the
-control that the race is one. ``make faults`` races longer.
+Each operation has the same race for some time, and must neither escape once nor fail always; the naive way of doing it
+is the control that the race is one. ``make faults`` races longer.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ PATIENCE = 20.0
 OUTCOMES = {"done", "refused"}
 NOTHING = b"nothing"
 Act = Callable[["Stage"], object]
-"""Gives what it read or listed, if that is what it does; ``NOTHING`` if no directory was there, which is as good as
+"""Returns what it read or listed, if that is what it does; ``NOTHING`` if no directory was there, which is as good as
 refused."""
 
 
@@ -147,7 +147,7 @@ ACTS: dict[str, Act] = {
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """A root beside something that nobody may touch."""
+    """A root beside something that must not be touched."""
     stage = Stage(tmp_path)
     yield stage
     stage.close()
@@ -169,7 +169,7 @@ def test_act(stage: Stage, act: str, seconds: float) -> None:
 
 @pytest.mark.case("I22")
 def test_control(stage: Stage) -> None:
-    """The race is one: whoever checks where a path leads, and then writes there, escapes."""
+    """The race is real: checking where a path leads, and then writing there, escapes."""
     escapes = 0
     with flipping(stage.place / "root" / "p", stage.place / "link"):
         end = time.monotonic() + 20

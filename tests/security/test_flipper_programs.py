@@ -50,7 +50,7 @@ PATIENCE = 15.0
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """What nobody may touch or tell, and a link to it beside."""
+    """What must be neither touched nor disclosed, and a link to it beside."""
     outside = tmp_path / "outside"
     names = [
         "secret",
@@ -104,7 +104,7 @@ def _saw_both(applied: Counter[str], refused: Counter[str]) -> bool:
 
 
 def told(wire: Wire, session: bytes) -> str:
-    """Everything that the server tells of the replica, whoever asks."""
+    """Everything that the server discloses of the replica to any caller."""
     deep = replica_service_pb2.VerifyContentRequest(namespace="default", deep=True)
     every = replica_service_pb2.ListEntriesRequest(namespace="default", recursive=True)
     answers = [
@@ -150,7 +150,7 @@ def test_server(pair: Pair, outside: Path, seconds: float) -> None:
 @pytest.mark.case("J03", "I22")
 @pytest.mark.parametrize("seconds", BUDGETS)
 def test_client(pair: Pair, outside: Path, seconds: float) -> None:
-    """A client never sends what lies outside the source, and never touches it."""
+    """A client never sends what is outside the source, and never touches it."""
     build(pair.source, {"p/basis": BASIS, "p/below/file": "inside", "kept": "kept"})
     inner = os.open(pair.source / "p", os.O_RDONLY)
     pair.server()

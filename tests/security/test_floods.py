@@ -1,7 +1,7 @@
-"""Floods: whoever sends or opens too much is refused or cut off, at a known cost, and others are served meanwhile.
+"""Floods: a peer that sends or opens too much is refused or cut off, at a known cost, and others are served meanwhile.
 
 What asks in a test's stead while the flood goes on comes from another address of loopback than the flood: who shows no
-credentials shares with everybody on his network.
+credentials shares with all others on its network.
 """
 
 import os
@@ -44,7 +44,7 @@ LIMITS = {
 }
 CONNECTIONS, STREAMS = 20, 100
 SHARE = 16
-"""Calls that one network may have under way, or whoever asks for health."""
+"""Calls that one network may have in flight, or all callers of the health service."""
 THREADS = 56
 """Threads that serve calls where there is one namespace: two shares, one for health, and eight."""
 FLAT_KIB = 64 * 1024
@@ -53,7 +53,7 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A server that lets go of idle connections soon, and a source for it."""
+    """A server that closes idle connections soon, and a source for it."""
     pair = Pair(tmp_path_factory.mktemp("pair"))
     build(pair.source, {"a": "a", "d/b": "b"})
     yield pair
@@ -87,7 +87,7 @@ def computed_seconds(server: Server) -> float:
 
 @contextmanager
 def asking(server: Server) -> Iterator[list[Status]]:
-    """Somebody who goes on asking, one call after the other; gives how each of them ended."""
+    """A caller that makes one call after the other. Returns how each of them ended."""
     statuses: list[Status] = []
     stop = threading.Event()
 
@@ -208,7 +208,7 @@ FLOODS = (rapid_reset, whole_calls, many_settings, windows, priorities, *CUT_OFF
 @pytest.mark.case("I17")
 @pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.__name__)
 def test_frames(server: Server, flood: Flood) -> None:
-    """A flood of frames of any kind is cut off, or costs little; somebody else is answered all the time."""
+    """A flood of frames of any kind is cut off, or costs little; another caller is served all the time."""
     memory = peak_kib(server)
     with asking(server) as statuses, Peer(server.address, source=ELSEWHERE) as peer:
         computed = computed_seconds(server)

@@ -1,4 +1,4 @@
-"""A server that lies to its client: the client says so and ends, and its source is as it was."""
+"""A server that sends wrong answers: the client says so and ends, and its source is as it was."""
 
 from collections.abc import Iterable
 from itertools import count
@@ -119,7 +119,7 @@ OPENED = {
 @pytest.mark.case("J07")
 @pytest.mark.parametrize("fields", OPENED.values(), ids=OPENED)
 def test_opened(source: Pair, fields: dict[str, Any]) -> None:
-    """An answer to OpenSession that no correct server gives ends `once`, and nothing else is asked."""
+    """An answer to OpenSession that no correct server sends ends `once`, and nothing else is requested."""
     asked: list[str] = []
 
     def note(name: str) -> Say:

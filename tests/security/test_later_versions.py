@@ -1,4 +1,4 @@
-"""Words that this version does not know, from a later one or from nobody: refused, left out or ignored, never a crash.
+"""Words that this version does not know, later or invalid ones: refused, left out or ignored, never a crash.
 
 And limits that a peer asks for: none of them switches one of ours off.
 """

@@ -28,7 +28,7 @@ def some_directory() -> entry_pb2.Entry:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A directory that is nobody's replica, with something in it."""
+    """A directory that is no replica, with something in it."""
     (tmp_path / "secret").write_bytes(CONTENT)
     (tmp_path / "d").mkdir()
     return tmp_path
@@ -62,7 +62,7 @@ def through(bench: Bench, way: str) -> pb.Operation:
 @pytest.mark.parametrize("by_hand", [False, True], ids=["link_put", "link_by_hand"])
 @pytest.mark.parametrize("way", WAYS)
 def test_through_a_link(bench: Bench, outside: Path, way: str, by_hand: bool) -> None:
-    """Nothing goes through a link, whether the client made it or somebody put it in a directory's place by hand."""
+    """Nothing goes through a link, whether the client made it or it replaced a directory by hand."""
     made = [put(2, bench.at("f"), CONTENT), make_directory(3, bench.at("e"))]
     if by_hand:
         made += [make_directory(4, bench.at("way")), put(5, bench.at("way/secret"), CONTENT)]

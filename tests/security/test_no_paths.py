@@ -1,4 +1,4 @@
-"""What a server tells its peers about trouble on its own machine: everything but where its files are."""
+"""What a server reports to its peers about failures on its machine: everything but the paths of its files."""
 
 import os
 from pathlib import Path

@@ -64,7 +64,7 @@ WAYS: dict[str, Callable[[bytes], pb.PushChangesRequest]] = {
 
 
 def everything(server: Server) -> dict[str, tuple[int, int]]:
-    """All names in and around the replica, and what tells whether somebody touched them."""
+    """All names in and around the replica, and what shows whether they were touched."""
     place = server.root.parent
     return {
         os.path.join(parent, name): (status.st_ino, status.st_ctime_ns)
@@ -143,7 +143,7 @@ def test_property(server: Server, wire: Wire, path: bytes, way: str) -> None:
 @pytest.mark.case("E01")
 @pytest.mark.parametrize("target", ["/etc", "../..", "nowhere"])
 def test_through_links(server: Server, wire: Wire, tmp_path: Path, target: str) -> None:
-    """No operation follows a link, whether the server made it or somebody else did."""
+    """No operation follows a link, whether the server or another process made it."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"kept")
@@ -178,7 +178,7 @@ def test_through_links(server: Server, wire: Wire, tmp_path: Path, target: str) 
 
 
 def test_names_nothing_outside(server: Server, wire: Wire) -> None:
-    """No status tells an absolute path of the server's machine, whatever is asked for."""
+    """No status contains an absolute path of the server's machine, whatever is requested."""
     session_id = wire.open_session().session_id
     missing = b"no/such/directory"
     calls = [

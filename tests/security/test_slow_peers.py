@@ -1,4 +1,4 @@
-"""Peers that are slow on purpose: each of them is let go of, and nobody else notices.
+"""Peers that are slow on purpose: each of them is cut off, and others do not notice.
 
 The server has small limits here (:mod:`tests.support.limited`); which limit it is that ends a peer is shown by what the
 server counts.
@@ -101,7 +101,7 @@ def dribble(send: Callable[[bytes], object], raw: bytes, ended: Callable[[], boo
 @pytest.mark.case("I15")
 @pytest.mark.usefixtures("settled")
 def test_silent_connections(server: Server) -> None:
-    """Who connects and says nothing, or not all of the greeting, or something else, is let go of."""
+    """A peer that connects and sends nothing, or a part of the preface, or something else, is cut off."""
     host, _, port = server.address.rpartition(":")
     with ExitStack() as stack:
         for greeting in (b"", PREFACE, PREFACE[:9], bytes(5)):
@@ -208,7 +208,7 @@ def test_response_that_is_not_taken(server: Server, content: pb.OpenSessionRespo
 @pytest.mark.case("I15")
 @pytest.mark.usefixtures("settled")
 def test_connection_that_is_not_read(server: Server, content: pb.OpenSessionResponse) -> None:
-    """A peer that reads nothing at all, so that nothing can be said to it either, is let go of."""
+    """A peer that reads nothing at all, so that nothing can be sent to it either, is cut off."""
     asked = questions(content)[REPLICA + "ListEntries"].SerializeToString()
     with Peer(server.address, reads=False) as peer:
         peer.call(REPLICA + "ListEntries", asked)
@@ -255,7 +255,7 @@ def test_share(server: Server) -> None:
 
 @pytest.mark.case("I15")
 def test_agent(tmp_path: Path) -> None:
-    """A running client's agent lets go of slow peers in the same way."""
+    """A running client's agent cuts off slow peers in the same way."""
     pair = Pair(tmp_path / "pair")
     pair.server()
     client = pair.client(prefix=limited(**LIMITS))

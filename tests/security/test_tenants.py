@@ -1,4 +1,4 @@
-"""Tenants of one server while it runs: what the file says counts at once, and nobody learns of anybody else."""
+"""Tenants of one server while it runs: what the file says takes effect at once, and no tenant learns of another."""
 
 import contextlib
 import hashlib
@@ -129,7 +129,7 @@ def test_bad_and_gone(world: World) -> None:
 
 @pytest.mark.case("K12")
 def test_one_token_gone(pair: Pair) -> None:
-    """The same with TOKEN_FILE and an agent's token: nobody gets in without the file, and everybody when it is back."""
+    """The same with TOKEN_FILE and an agent's token: without the file all callers are rejected until it is back."""
     token = pair.place / "token"
     token.write_text("red")
     server = pair.server(token_file=token)
@@ -153,7 +153,7 @@ def test_one_token_gone(pair: Pair) -> None:
 
 @pytest.mark.case("K07")
 def test_an_agent_s_watch_ends(pair: Pair) -> None:
-    """Who watches an agent's events sees none that come after his token was replaced."""
+    """A watcher of an agent's events sees none after its token was replaced."""
     token = pair.place / "token"
     token.write_text("first")
     pair.server()

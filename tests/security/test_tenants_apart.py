@@ -22,7 +22,7 @@ ROUNDS = 60
 
 @pytest.mark.case("H05")
 def test_trouble_of_another(world: World) -> None:
-    """A tenant is told why his own replica cannot be used, and nothing of another's."""
+    """A tenant learns why its own replica cannot be used, and nothing of another's."""
     root = world.place / "red"
 
     def reasons() -> list[str]:
@@ -46,7 +46,7 @@ def test_trouble_of_another(world: World) -> None:
 
 @pytest.mark.case("I19", "H05")
 def test_answers_take_their_time(world: World) -> None:
-    """What another tenant has takes as long to be refused as what nobody has: medians of calls that take turns."""
+    """What another tenant has takes as long to be refused as what does not exist: medians of alternating calls."""
     address = world.server.address
     # From an address of its own: so many refusals would be held against the other tests.
     with (

@@ -14,7 +14,7 @@ class Authority:
         self._authority = trustme.CA(organization_name=name)
         self._place = place
         self.file = place / f"{name}.pem"
-        """Whom to trust."""
+        """The authority to trust."""
         self._authority.cert_pem.write_to_path(self.file)
 
     def issue(
@@ -37,7 +37,7 @@ class Authority:
         return {"tls_cert_file": certificate, "tls_key_file": key}
 
     def itself(self, name: str) -> dict[str, Any]:
-        """The authority's own certificate, which nobody else has signed, as the settings that name its files."""
+        """The authority's own self-signed certificate, as the settings that name its files."""
         certificate, key = self._place / f"{name}.crt", self._place / f"{name}.key"
         self._authority.cert_pem.write_to_path(certificate)
         self._authority.private_key_pem.write_to_path(key)

@@ -1,4 +1,4 @@
-"""Small messages that are large once somebody parses or unpacks them."""
+"""Small messages that are large once they are parsed or decompressed."""
 
 import zlib
 from collections.abc import Iterator

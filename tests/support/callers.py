@@ -1,4 +1,4 @@
-"""A caller who shows what he likes: headers of his own, on a connection of his own, and all that comes back."""
+"""A caller with any headers, on a connection of its own, and everything that it receives."""
 
 import contextlib
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ class Caller:
 
     def __init__(self, target: str, *headers: Header) -> None:
         """``headers`` go with each call."""
-        # Channels of one process to one target share their connections unless they are told not to.
+        # Channels of one process to one target share their connections unless that is switched off.
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         self._channel = grpc.insecure_channel(target, options=[*options, ("grpc.max_metadata_size", 1 << 24)])
         self._headers = headers

@@ -90,7 +90,7 @@ class Sweep:
     def kill_server(self, point: Point, *injections: Injection, absent: Iterable[str] = ()) -> Crash | None:
         """The server dies before that call of a plan; ``None`` if there is no such call this time.
 
-        Other calls may be told to do something too; ``absent`` are paths that may be missing then.
+        Other calls may be made to do something too; ``absent`` are paths that may be missing then.
         """
         old = look(self.pair.replica)
         self._turning.turn()
@@ -171,7 +171,7 @@ def sample(points: Sequence[Point], share: int) -> list[Point]:
 
 
 def untouched(root: Path) -> dict[str, tuple[object, ...]]:
-    """Everything that shows whether somebody wrote below a root: what any change moves, ctime above all."""
+    """Everything that shows whether something was written below a root: what any change moves, ctime above all."""
     found: dict[str, tuple[object, ...]] = {}
     for parent, directories, files in os.walk(root):
         for name in [".", *directories, *files]:

@@ -1,4 +1,4 @@
-"""What people and programs do to the content of a large file, in place or by putting a new version in its place."""
+"""What users and programs do to the content of a large file, in place or by putting a new version in its place."""
 
 import os
 import random

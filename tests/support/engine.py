@@ -15,7 +15,7 @@ LABEL = "org.dirsync.test"
 SECONDS = 60.0
 """How long a command of the engine may take, save for building."""
 STOP_SECONDS = 10
-"""How long a container may take to stop before it is killed: what engines give."""
+"""How long a container may take to stop before it is killed: the default of engines."""
 AT_ONCE = 6
 """How many things are asked of the engine at the same time: most of each is waiting."""
 

@@ -81,7 +81,7 @@ def faulty(place: Path, *, fold: str = "none") -> Iterator[FaultyFs]:
         until(lambda: os.path.ismount(path), "the faulty file system to be mounted")
         yield made
     finally:
-        unmount(path)  # whereupon the server ends, once nobody uses it any more
+        unmount(path)  # then the server ends, once it is no longer used
         with suppress(subprocess.TimeoutExpired):
             server.wait(10)
         server.kill()

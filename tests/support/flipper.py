@@ -1,8 +1,8 @@
-"""Somebody who lets a directory and a symbolic link change places, as fast as the kernel can.
+"""A process that exchanges a directory and a symbolic link, as fast as the kernel can.
 
-Each exchange is atomic, so the name is always there, now a directory and now a link that leads elsewhere: whoever looks
-first and acts by the same path afterwards acts elsewhere sooner or later. It is a process of its own, because that
-makes the race as hard as one by an attacker, and dies with its parent.
+Each exchange is atomic, so the name is always there, now a directory and now a link that leads elsewhere: a process
+that looks first and acts by the same path afterwards acts elsewhere sooner or later. It is a process of its own,
+because that makes the race as hard as one by an attacker, and dies with its parent.
 
 :func:`naive` is the control of every race: the usual check followed by the act, which does escape.
 """

@@ -1,7 +1,7 @@
 """Commits of every kind, sent by hand, and what each of them makes of its directory.
 
 A power cut is judged by what was acknowledged: so each commit says what must be there once it was answered. Everything
-happens in one directory of the replica, so that a history can be told again and again beside its predecessors.
+happens in one directory of the replica, so that a history can be repeated beside its predecessors.
 """
 
 import struct
@@ -161,7 +161,7 @@ def told(area: str) -> Iterator[Commit]:
 
 
 def _deep() -> entry_pb2.Entry:
-    """The entry of the nested directory, with the digest that PROTOCOL.md gives it."""
+    """The entry of the nested directory, with the digest by PROTOCOL.md."""
     inner = directory()
     inner.digest = _directory_digest(file(b"f"), b"f")
     outer = directory()

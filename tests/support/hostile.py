@@ -11,12 +11,12 @@ from dirsync.v1 import replica_service_pb2, sync_service_pb2
 from dirsync.v1 import sync_service_pb2 as pb
 
 Say = Callable[[Iterator[bytes]], Iterable[bytes]]
-"""Gives the answers to a call's requests."""
+"""Returns the answers to a call's requests."""
 
 
 @contextmanager
 def hostile_server(answers: dict[str, Say]) -> Iterator[str]:
-    """Serve these answers by method, as ``SyncService/OpenSession``; gives the address. The rest is UNIMPLEMENTED."""
+    """Serve these answers by method, as ``SyncService/OpenSession``. Returns the address. The rest is UNIMPLEMENTED."""
     server = grpc.server(ThreadPoolExecutor(8))
     for file in (sync_service_pb2, replica_service_pb2):
         for service in file.DESCRIPTOR.services_by_name.values():

@@ -1,7 +1,8 @@
 """A peer that speaks HTTP/2 frame by frame, so that a test can say what no library says, or stop where none stops.
 
-It answers SETTINGS and PING as RFC 9113 asks, in a thread of its own, unless it is told not to read; everything else is
-up to the test. Header fields are written as literals (RFC 7541, section 6.2.2), so nothing is compressed or remembered.
+It answers SETTINGS and PING as RFC 9113 asks, in a thread of its own, unless reading is switched off; everything else
+is up to the test. Header fields are written as literals (RFC 7541, section 6.2.2), so nothing is compressed or
+remembered.
 """
 
 import socket
@@ -130,7 +131,7 @@ class Peer:
             return self._sends
 
     def headers(self, path: str, extra: Iterable[tuple[str, str]] = (), *, end: bool = False) -> int:
-        """Start a call without a message; gives its stream."""
+        """Start a call without a message. Returns its stream."""
         stream = self.next_stream()
         flags = END_HEADERS | (END_STREAM if end else 0)
         self.send(frame(Kind.HEADERS, request_fields(path, extra), flags=flags, stream=stream))
@@ -142,7 +143,7 @@ class Peer:
         return stream
 
     def call(self, path: str, payload: bytes, extra: Iterable[tuple[str, str]] = ()) -> int:
-        """A whole call of one small message; gives its stream."""
+        """A whole call of one small message. Returns its stream."""
         stream = self.headers(path, extra)
         self.send(frame(Kind.DATA, message(payload), flags=END_STREAM, stream=stream))
         return stream

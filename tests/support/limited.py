@@ -1,7 +1,7 @@
 """A program with other limits than its own, so that no test waits for a minute or needs a gigabyte.
 
-:func:`limited` gives a prefix for :class:`tests.support.programs.Process`; run as a script, this sets the limits before
-the program is imported, and then is the program.
+:func:`limited` returns a prefix for :class:`tests.support.programs.Process`; run as a script, this sets the limits
+before the program is imported, and then is the program.
 """
 
 import sys

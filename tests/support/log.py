@@ -33,7 +33,7 @@ class Log:
 
     @property
     def messages(self) -> list[str]:
-        """Lines for people."""
+        """Lines for users."""
         with self._changed:
             return list(self._messages)
 

@@ -90,7 +90,7 @@ def end(number: int, content_digest: bytes) -> Request:
 
 
 def abort(number: int) -> Request:
-    """The client gives a file up."""
+    """The client drops a file."""
     return Request(abort=Request.FileAbort(number=number))
 
 

@@ -1,7 +1,7 @@
-"""Ports on loopback for processes that are told where to listen.
+"""Ports on loopback for processes with a setting for their address.
 
-They lie below the range from which the kernel takes ports for outgoing connections, so that nobody gets one by chance
-while the process that it is meant for is starting or restarting.
+They are below the range from which the kernel takes ports for outgoing connections, so that no connection gets one by
+chance while the process that it is meant for is starting or restarting.
 """
 
 import random
@@ -12,7 +12,7 @@ _dice = random.SystemRandom()
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     while True:
         port = _dice.randrange(_LOWEST, _HIGHEST)
         with socket.socket() as probe:

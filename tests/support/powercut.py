@@ -2,7 +2,7 @@
 
 ``FS_IOC_SHUTDOWN`` makes the file system forget everything that is not on the medium yet, as a power cut does, without
 another word to it; mounting it again replays its journal. There are two kinds, because they keep different things that
-nobody asked them to keep: ext4's journal takes along what was changed beside, XFS makes no inode durable but the one
+they were not asked to keep: ext4's journal takes along what was changed beside, XFS makes no inode durable but the one
 that was synced. The mount options of ext4 forbid what more it would do: it writes nothing out by the clock, and no data
 early because of a rename or a truncation.
 """
@@ -55,7 +55,7 @@ class Disk:
         self._mount()
 
     def cut_power(self) -> None:
-        """Cut the power and put it on again. Whoever uses the disk must be dead, as nobody survives a power cut."""
+        """Cut the power and put it on again. All processes that use the disk must be dead, as after a power cut."""
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _FS_IOC_SHUTDOWN, _NO_LOG_FLUSH)
@@ -73,14 +73,14 @@ class Disk:
         self._image.unlink()
 
     def _mount(self) -> None:
-        # By a device of our own, not by mount's option: a device that mount gives back may be somebody else's before
-        # umount has forgotten it.
+        # By a device of our own, not by mount's option: a device that mount releases may be in use by another process
+        # before umount has forgotten it.
         self._device = self._run("losetup", "--find", "--show", self._image).strip()
         self._run("mount", "-o", _OPTIONS[self.kind], self._device, self.path)
 
     def _detach(self) -> None:
-        # With the device goes what the kernel has cached of it, which no power cut would spare. Whoever made himself a
-        # mount namespace meanwhile, as a container does, keeps a mount of ours for a while, and so the device.
+        # With the device goes what the kernel has cached of it, which would be lost in a power cut. A process that made
+        # a mount namespace meanwhile, as a container does, keeps a mount of ours for some time, and so the device.
         self._run("losetup", "--detach", self._device)
         until(lambda: not self._run("losetup", "--associated", self._image), "the device to be let go", seconds=60)
 

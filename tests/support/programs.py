@@ -1,4 +1,4 @@
-"""The programs as real processes, each pair in a directory of its own, told everything by their environment.
+"""The programs as real processes, each pair in a directory of its own, configured by their environment.
 
 A :class:`Pair` is what most tests need: a source, a replica, and both programs on ports of their own. Settings are
 given by name: ``pair.server(fsync="always")`` sets ``DIRSYNC_SERVER_FSYNC``. Whatever a test leaves running is stopped
@@ -56,12 +56,12 @@ class Result(NamedTuple):
 
 
 class Process:
-    """A started program and its log. ``settings`` are those that it was told, by their names without prefix."""
+    """A started program and its log. ``settings`` are its settings, by their names without prefix."""
 
     def __init__(
         self, service: Service, command: str, settings: dict[str, Setting], place: Path, prefix: Sequence[str] = ()
     ) -> None:
-        """``prefix`` is a command that runs the program, as :func:`tests.support.privileges.without_override` gives."""
+        """``prefix`` is a command that runs the program: see :func:`tests.support.privileges.without_override`."""
         self.service = service
         self.settings = settings
         self._prefix = prefix
@@ -195,7 +195,7 @@ class Client(Process):
 
 
 class Pair:
-    """A source, a replica, and the programs between them. All paths are made by whoever needs them first."""
+    """A source, a replica, and the programs between them. All paths are made when they are first needed."""
 
     def __init__(self, place: Path) -> None:
         self.place = place

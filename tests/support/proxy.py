@@ -14,7 +14,7 @@ class Proxy:
     """Relays connections to one address; use as a context manager."""
 
     def __init__(self, target: str, *, source: str = "127.0.0.1") -> None:
-        """``target`` is ``host:port``; nobody needs to listen there yet. It sees its callers come from ``source``."""
+        """``target`` is ``host:port``; there need not be a listener yet. It sees its callers come from ``source``."""
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._source = (source, 0)

@@ -1,4 +1,4 @@
-"""What people and programs do with names: a directory as it was, and the hands that move things about in it.
+"""What users and programs do with names: a directory as it was, and the changes made in it.
 
 Each case stands for itself below a directory of its own, and all content in it is its own, so that nothing of one case
 can be made from what another has. After its hands nothing is left that the replica did not have before, save what
@@ -57,7 +57,7 @@ def exchange(one: Path, other: Path) -> None:
 
 
 def aside(one: Path, other: Path) -> None:
-    """Let two names change places as people do, by way of a third."""
+    """Exchange two names as users do, by way of a third."""
     third = one.with_name("third")
     one.rename(third)
     other.rename(one)

@@ -37,7 +37,7 @@ class Bench(NamedTuple):
         return self.push.send(*messages, commit(rescan=rescan)).receive()
 
     def apply(self, *operations: pb.Operation) -> list[pb.Failure]:
-        """Send operations and a commit; gives those that were not applied."""
+        """Send operations and a commit. Returns those that were not applied."""
         return list(self.settle(batch(*operations)).failures)
 
     def end(self) -> None:

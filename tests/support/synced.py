@@ -1,4 +1,4 @@
-"""What a client tells of its syncs, and the proof that both sides are equal.
+"""What a client reports of its syncs, and the proof that both sides are equal.
 
 The proof does not take a program's word for anything: the trees are compared here, byte by byte, and both programs have
 to say, after reading everything again, that they found the same.

@@ -36,7 +36,7 @@ def tracked_files() -> list[Path]:
 
 
 def own_sources() -> list[Path]:
-    """Python that people wrote and that is shipped."""
+    """Python that is written by hand and shipped."""
     shipped = [path for folder in DISTRIBUTIONS.values() for path in (REPOSITORY / folder / "src").rglob("*.py")]
     return [path for path in shipped if "_pb2" not in path.name]
 
@@ -143,7 +143,7 @@ def test_every_locked_package_has_a_hash_and_no_address(name: str) -> None:
 
 @pytest.mark.needs("git")
 def test_no_file_names_a_registry_or_this_machine() -> None:
-    """Whoever clones this has other mirrors and other paths."""
+    """Other clones have other mirrors and other paths."""
     word = re.compile("|".join(map(re.escape, HOSTS + MACHINE_PATHS)).encode())
     found = [str(path.relative_to(REPOSITORY)) for path in tracked_files() if word.search(path.read_bytes())]
 

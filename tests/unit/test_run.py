@@ -1,4 +1,4 @@
-"""``scripts/run.py`` with stand-ins for the two services: real processes that say, wait and end as they are told."""
+"""``scripts/run.py`` with stand-ins for the two services: real processes that print, wait and end on request."""
 
 import os
 import signal

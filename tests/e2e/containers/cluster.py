@@ -40,7 +40,7 @@ class Cluster:
         self.pods: list[RunningPod] = []
 
     def add_secret(self, name: str, secret: Secret) -> None:
-        """A Secret that somebody made by hand."""
+        """A Secret that was made by hand."""
         self._secrets[name] = secret
 
     def start(self, pod: Pod) -> "RunningPod":

@@ -80,7 +80,7 @@ def project(clones: Clones) -> Iterator[Project]:
 def running(clones: Clones) -> Iterator[Project]:
     """A compose project that is up: for tests that look, add files of their own, or leave it as they found it."""
     with clones() as project:
-        if os.geteuid() != 0:  # whoever runs this may read what the containers write
+        if os.geteuid() != 0:  # the user of this process may read what the containers write
             project.environment |= {"PUID": str(os.geteuid()), "PGID": str(os.getegid())}
         project.up()
         yield project

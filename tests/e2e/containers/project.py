@@ -1,4 +1,4 @@
-"""A project of docker compose in a directory of its own, as whoever clones this repository has it."""
+"""A project of docker compose in a directory of its own, as in a clone of this repository."""
 
 import json
 import shutil
@@ -62,11 +62,11 @@ class Project:
 
     @property
     def user(self) -> str:
-        """Whom the services run as."""
+        """The user of the services."""
         return f"{self.environment.get('PUID', 65532)}:{self.environment.get('PGID', 65532)}"
 
     def override(self, service: str, definition: Mapping[str, Any]) -> None:
-        """Add to the definition of a service by a file of one's own, as people do."""
+        """Add to the definition of a service by an override file, as users do."""
         text = json.dumps({"services": {service: definition}})
         (self.place / "docker-compose.override.yml").write_text(text)
 

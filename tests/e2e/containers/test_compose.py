@@ -125,13 +125,13 @@ class TestRunning:
 
 
 def made_by_the_engine(project: Project) -> None:
-    """Nobody has made the mount points; the project is somebody's."""
+    """The mount points are missing; the project belongs to a user."""
     if USER == 0:
         os.chown(project.place / "docker-compose.yml", OWNER, OWNER)
 
 
 def foreign(project: Project) -> None:
-    """Empty mount points of somebody whom nobody knows, and services that run as anybody."""
+    """Empty mount points of an unknown user, and services that run as any user."""
     project.environment |= {"PUID": "12345", "PGID": "54321"}
     for path in (project.source, project.replica):
         path.mkdir(parents=True)
@@ -139,7 +139,7 @@ def foreign(project: Project) -> None:
 
 
 def own(project: Project) -> None:
-    """Both made by a person, for himself alone, who runs the services as himself."""
+    """Both made by a user, for that user alone, who also runs the services."""
     project.environment |= {"PUID": "1000", "PGID": "1000"}
     for path in (project.source, project.replica):
         path.mkdir(parents=True)
@@ -148,14 +148,14 @@ def own(project: Project) -> None:
 
 
 def not_empty(project: Project) -> None:
-    """A replica of somebody else with something in it."""
+    """A replica of another user with something in it."""
     build(project.replica, {"precious": "data"})
     os.chown(project.replica, NOBODY, NOBODY)
 
 
 @pytest.fixture(scope="module")
 def owned(clones: Clones) -> Iterator[Owned]:
-    """A project for each way in which mount points can be; all were told to start, some cannot."""
+    """A project for each state that mount points can be in; all were started, some cannot run."""
     arranged: list[Arrange] = [made_by_the_engine, *([foreign, own, not_empty] if USER == 0 else [])]
     with ExitStack() as stack:
         projects = {arrange: stack.enter_context(clones()) for arrange in arranged}
@@ -167,7 +167,7 @@ def owned(clones: Clones) -> Iterator[Owned]:
 
 
 class TestOwners:
-    """Mount points, whoever made them."""
+    """Mount points of any owner."""
 
     def test_made_by_the_engine(self, owned: Owned) -> None:
         """Missing mount points are made; the replica becomes the services', the source the project's owner's."""
@@ -179,7 +179,7 @@ class TestOwners:
 
     @as_root
     def test_foreign(self, owned: Owned) -> None:
-        """Empty mount points of somebody else work: the services get the replica, the source stays whose it is."""
+        """Empty mount points of another user work: the services get the replica, the source keeps its owner."""
         project = owned[foreign]
         build(project.source, TREE)
         project.until_equal()
@@ -190,7 +190,7 @@ class TestOwners:
 
     @as_root
     def test_own(self, owned: Owned) -> None:
-        """A person who has made both, and runs the services as himself, keeps both, and the replica's files are his."""
+        """A user who made both, and also runs the services, keeps both and owns the replica's files."""
         project = owned[own]
         build(project.source, {"private": File(b"x", mode=0o644)})
         project.until_equal()
@@ -214,7 +214,7 @@ class TestOwners:
 
     @as_root
     def test_another_user(self, project: Project) -> None:
-        """Services that run as somebody else from now on know what they knew: nothing is read or sent again."""
+        """Services that run as another user from now on keep their state: nothing is read or sent again."""
         build(project.source, {"large": random_bytes(MIB), "small": "s"})
         project.up()
         project.until_equal()

@@ -1,4 +1,4 @@
-"""Both images by themselves: what is in them and what is not, and the programs in them as process 1 of anybody."""
+"""Both images by themselves: what is in them and what is not, and the programs in them as process 1 of any user."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ def start_one(session: str, images: dict[str, str]) -> Iterator[Start]:
 
 @pytest.fixture
 def run_one(session: str, images: dict[str, str]) -> Run:
-    """Runs containers that end by themselves, as somebody whom nobody knows, hardened."""
+    """Runs containers that end by themselves, as an unknown user, hardened."""
 
     def run_one(service: str, **more: Any) -> subprocess.CompletedProcess[str]:
         options = [*hardened(user="12345:12345"), "--network=none", *more.pop("options", ())]
@@ -156,7 +156,7 @@ class TestProcess:
 
     @pytest.mark.case("L06")
     def test_any_user(self, start_one: Start) -> None:
-        """Whoever it runs as, known to the image or not, the server becomes ready and the image stays as it was."""
+        """As any user, known to the image or not, the server becomes ready and the image stays as it was."""
 
         def changes(user: str) -> str:
             container = start_one("server", user=user, environment=INSECURE)
@@ -204,7 +204,7 @@ class Unusable(NamedTuple):
 def unusable(
     service: str, variable: str, path: str, *mounts: str, why: str = FOREIGN, done: str = "written", mode: str = "0755"
 ) -> Unusable:
-    """What is expected of a mount at ``path``; ``{place}`` in a mount is a directory of whoever runs this."""
+    """What is expected of a mount at ``path``; ``{place}`` in a mount is a directory of the user who runs this."""
     uid, gid = os.geteuid(), os.getegid()
     fix = f"chmod a+rx {path}" if done == "read" else f"chown 12345 {path}"
     line = (DENIED + why).format(

@@ -118,7 +118,7 @@ def source(pod: RunningPod) -> Path:
 @pytest.mark.case("L06")
 @pytest.mark.parametrize("directory", WITH_PODS)
 def test_every_container_runs(lives: Mapping[str, Future[Life]], directory: str) -> None:
-    """All containers start with exactly what their manifests give them; all probes succeed; all end well."""
+    """All containers start with exactly what their manifests say; all probes succeed; all end well."""
     life = lives[directory].result()
 
     assert {pod.name: [spec["name"] for spec in pod.containers] for pod in with_server(directory)} == life.started

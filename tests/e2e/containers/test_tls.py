@@ -31,7 +31,7 @@ def certificates(project: Project) -> Path:
 
 
 def call(project: Project, credentials: grpc.ChannelCredentials | None, token: str | None) -> str:
-    """Ask the server for its status as somebody; the code of the answer."""
+    """Ask the server for its status with these credentials. Returns the code of the answer."""
     address = f"localhost:{project.port('server-tls', 50051)}"
     channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
     metadata = () if token is None else (("authorization", f"Bearer {token}"),)
@@ -59,7 +59,7 @@ def test_mirror(tls: Project) -> None:
     [(True, True, "OK"), (True, False, "UNAUTHENTICATED"), (False, True, "UNAVAILABLE"), (None, True, "UNAVAILABLE")],
 )
 def test_doors(tls: Project, certificate: bool | None, token: bool, expected: str) -> None:
-    """Plain text and strangers do not get as far as a call; a certificate without the token gets no further."""
+    """Plain text and unknown certificates never reach a call; a certificate without the token is rejected."""
     place = certificates(tls)
     own = ((place / "client.key").read_bytes(), (place / "client.pem").read_bytes()) if certificate else (None, None)
     credentials = None

@@ -144,7 +144,7 @@ def test_gone(bench: Bench, content: bytes) -> None:
 @pytest.mark.case("G11")
 @each_size
 def test_edited_by_hand(bench: Bench, content: bytes) -> None:
-    """A file that somebody edited is no source of what it held; the tree learns of it, and another file serves."""
+    """A file that was edited is no source of its former content; the tree learns of it, and another file serves."""
     edited, replaced = have(bench, 2, "b", content), have(bench, 3, "c", content)
     keeps = have(bench, 4, "a", content)
     edited.write_bytes(content[::-1][:-1] + b"!")

@@ -96,7 +96,7 @@ def test_zeros_without_basis(bench: Bench) -> None:
 
 
 def test_basis_unknown(bench: Bench, old: Path) -> None:
-    """A basis that nobody has fails that file by name; its frames are dropped, and others go on."""
+    """A basis that the replica does not have fails that file by name; its frames are dropped, and others go on."""
     nobody = digest(b"nobody has this")
     committed = bench.settle(
         based(3, bench.at("f"), len(NEW), nobody, seen(file(OLD))),

@@ -1,4 +1,4 @@
-"""FSYNC=always at the wire: each file is made durable once, before it is published, or the client is told."""
+"""FSYNC=always at the wire: each file is made durable once, before it is published, or the client gets an error."""
 
 import re
 

@@ -163,7 +163,7 @@ class World:
             self.model.update({source + name: what for name, what in replaced.items()})
 
     def take(self, path: bytes) -> Model:
-        """Remove what is at a path and below it; gives it by the rest of its path."""
+        """Remove what is at a path and below it. Returns it by the rest of its path."""
         names = [name for name in self.model if is_within(RelPath(name), RelPath(path))]
         return {name[len(path) :]: self.model.pop(name) for name in names}
 

@@ -27,7 +27,7 @@ OTHER = b"something else"
 
 
 def reasons(bench: Bench, *operations: object) -> list[str]:
-    """Apply operations; gives the reasons of those that were not applied."""
+    """Apply operations. Returns the reasons of those that were not applied."""
     return [failure.reason for failure in bench.apply(*operations)]  # type: ignore[arg-type]
 
 
@@ -351,7 +351,7 @@ class TestIgnored:
         assert [] == bench.apply(*made)
 
     def move(self, bench: Bench, source: str, path: str) -> list[str]:
-        """Move a directory; gives the reasons why not."""
+        """Move a directory. Returns the reasons why it was refused."""
         return reasons(bench, move(20, bench.at(source), bench.at(path), entry(bench.wire, bench.at(source))))
 
     def test_nothing_ignored(self, bench: Bench) -> None:
@@ -378,7 +378,7 @@ class TestIgnored:
         assert {"d", "d/sub", "d/two"} == snapshot(bench.place).keys()
 
     def test_source_ignored(self, bench: Bench) -> None:
-        """What is ignored is nobody's to move."""
+        """What is ignored is not moved."""
         (bench.place / "x.o").write_bytes(OTHER)
 
         assert ["IGNORED"] == reasons(bench, move(20, bench.at("x.o"), bench.at("x"), file(OTHER)))

@@ -92,7 +92,7 @@ def test_too_many_blocks(bench: Bench) -> None:
 
 
 def test_unknown(bench: Bench, known: Path) -> None:
-    """Content that nobody has is not found, and neither is that of an empty file."""
+    """Content that the replica does not have is not found, and neither is that of an empty file."""
     bench.apply(put(3, bench.at("empty"), b""))
 
     assert ([], "CONTENT_NOT_FOUND") == asked(bench, b"nobody has this")

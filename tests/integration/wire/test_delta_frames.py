@@ -1,4 +1,4 @@
-"""Frames of every kind make one file, and a signature is refused to whoever asks for what cannot be."""
+"""Frames of every kind make one file, and a request for an impossible signature is refused."""
 
 import zlib
 from collections.abc import Iterable

@@ -75,7 +75,7 @@ def test_list_directories(wide: Wide) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("method", ["ListEntries", "VerifyContent"])
 def test_read(wide: Wide, method: str) -> None:
-    """Whoever looks without a session gets pages too."""
+    """Listings without a session are paged too."""
     # The answers of both methods have the entries in the same field.
     request = rpb.ListEntriesRequest(recursive=True) if method == "ListEntries" else rpb.VerifyContentRequest()
     answer = wide.wire.call(REPLICA + method, request)
@@ -149,7 +149,7 @@ def test_statuses_of_long_paths(wire: Wire, name: bytes) -> None:
 
 
 def test_deep_failures(bench: Bench) -> None:
-    """A failure at a path of a hundred thousand bytes is told like any other; a delete of what is not there is none."""
+    """A failure at a path of a hundred thousand bytes is reported; a delete of what is not there is no failure."""
     path = bench.at(b"/".join([b"n" * 255] * 390))
     operations = [
         put(2, path, b"x"),

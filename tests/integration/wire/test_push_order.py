@@ -38,7 +38,7 @@ def test_files_interleave(bench: Bench) -> None:
 
 
 def test_given_up(bench: Bench) -> None:
-    """A file that the client gives up is not applied, not named, and no failure."""
+    """A file that the client aborts is not applied, not named, and no failure."""
     committed = bench.settle(begin(2, bench.at("a"), 5), data(2, b"12"), abort(2), batch(put(3, bench.at("b"), b"b")))
 
     assert (3, [], []) == (committed.settled_number, list(committed.failures), list(committed.files))

@@ -1,4 +1,4 @@
-"""``ReplicaService``: what is in a replica, for whoever looks from outside, and what is really on its disk."""
+"""``ReplicaService``: the content of a replica, without a session, and what is on its disk."""
 
 import os
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def verify(
 
 
 def test_status(wire: Wire) -> None:
-    """GetStatus says what the replica holds, under which digest, and that nobody writes it."""
+    """GetStatus says what the replica holds, under which digest, and that it has no writer."""
     wire.close_session(wire.open_session().session_id)
     status = wire.ask(REPLICA + "GetStatus", rpb.ReplicaServiceGetStatusRequest(), rpb.ReplicaServiceGetStatusResponse)
     opened = wire.open_session()
@@ -158,7 +158,7 @@ def test_absent(wire: Wire) -> None:
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_verify_equal(wire: Wire, deep: bool) -> None:
-    """An untouched replica has the digest that its sessions see; whoever knows it gets no entries."""
+    """An untouched replica has the digest that its sessions see; a caller that knows it gets no entries."""
     root_digest = wire.open_session().root_digest
     listed, last = verify(wire, deep=deep)
     known, again = verify(wire, deep=deep, root_digest=root_digest)

@@ -1,4 +1,4 @@
-"""The server's own staging inside a replica is out of everybody's reach."""
+"""The server's own staging inside a replica cannot be reached by clients."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Opening sessions: what a server agrees to, whom it refuses, and that a refusal changes nothing."""
+"""Opening sessions: what a server agrees to, which clients it refuses, and that a refusal changes nothing."""
 
 import pytest
 
@@ -84,7 +84,7 @@ def test_what_is_offered(wire: Wire) -> None:
 
 
 def test_generations_grow(wire: Wire) -> None:
-    """Each session has a larger fencing number than the one before, and an id that nobody can guess."""
+    """Each session has a larger fencing number than the one before, and an id that cannot be guessed."""
     first, second = wire.open_session(), wire.open_session()
 
     assert first.generation < second.generation

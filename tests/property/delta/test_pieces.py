@@ -28,7 +28,7 @@ def test_a_copy_is_in_the_basis_or_refused(first: int, count: int, block_size: i
 @given(st.binary(max_size=50), numbers, numbers, st.integers(-1, 5))
 @pytest.mark.case("I06")
 def test_a_patch_copies_only_from_the_basis(basis: bytes, first: int, count: int, block_size: int) -> None:
-    """Whatever a copy says, a patch gives bytes of the basis or refuses."""
+    """For any copy, a patch returns bytes of the basis or refuses."""
     try:
         target = patch(basis, [BlockRange(first, count)], block_size)
     except DeltaError:

@@ -1,4 +1,4 @@
-"""T1: applying the difference gives the other tree, by changes and by steps, in any order that is allowed."""
+"""T1: applying the difference produces the other tree, by changes and by steps, in any order that is allowed."""
 
 from collections.abc import Callable, Iterable
 
@@ -53,7 +53,7 @@ def test_difference_is_minimal_and_in_order(pair: tuple[Tree, Tree]) -> None:
 
 @given(pairs(), st.data())
 def test_unread_files_are_changes(pair: tuple[Tree, Tree], data: st.DataObject) -> None:
-    """Reading what must be read, and applying what then differs, gives the source."""
+    """Reading what must be read, and applying what then differs, produces the source."""
     replica, source = pair
     scanned = data.draw(unread(source))
     changes = list(diff(replica, scanned))

@@ -1,4 +1,4 @@
-"""What the client can be told."""
+"""The settings of the client."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def problem(**flags: str) -> str:
-    """What a person is told about these flags."""
+    """The messages about these flags."""
     with pytest.raises(UsageError) as caught:
         ClientSettings.load(flags)
     return str(caught.value)
@@ -146,7 +146,7 @@ def test_values_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.case("K09")
 def test_secrets_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What somebody put into a variable for secrets appears neither in errors nor in the effective settings."""
+    """The value of a variable for secrets appears neither in errors nor in the effective settings."""
     monkeypatch.setenv("DIRSYNC_CLIENT_TOKEN", "hunter2")
     assert "hunter2" not in problem()
     monkeypatch.delenv("DIRSYNC_CLIENT_TOKEN")

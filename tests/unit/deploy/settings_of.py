@@ -1,4 +1,4 @@
-"""The settings that a container of ours would start with: its image's environment, and what it is told on top."""
+"""The settings that a container of ours would start with: its image's environment, and the settings in addition."""
 
 import os
 import re

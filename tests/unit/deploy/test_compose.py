@@ -61,7 +61,7 @@ def test_profiles() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_settings(name: str) -> None:
-    """What the services are told makes valid settings; only the pair without TLS is told to be insecure."""
+    """The environment of the services makes valid settings; only the pair without TLS is insecure."""
     service = name.partition("-")[0]
     settings = load_settings(service, OURS[name]["environment"])
 

@@ -41,7 +41,7 @@ READ, WRITE = (
     ],
 )
 def test_empty(place: object, usable: bool, owner: object, expected: object) -> None:
-    """An empty directory goes to whoever needs it and cannot use it: the services, or the person who is to fill it."""
+    """An empty directory is given to the user who needs it: that of the services, or the owner of the project."""
     actual = prepare.new_owner(place, usable=usable, empty=True, owner=owner, user=USER, project=PERSON)
 
     assert expected == actual
@@ -51,7 +51,7 @@ def test_empty(place: object, usable: bool, owner: object, expected: object) -> 
     "place, usable, owner", list(itertools.product((READ, WRITE), (True, False), (ROOT, STRANGER)))
 )
 def test_not_empty(place: object, usable: bool, owner: object) -> None:
-    """What holds something is nobody's to give away."""
+    """A directory that is not empty keeps its owner."""
     assert None is prepare.new_owner(place, usable=usable, empty=False, owner=owner, user=USER, project=PERSON)
 
 
@@ -84,7 +84,7 @@ def test_own(tmp_path: Path) -> None:
     ],
 )
 def test_refusal(place: object, words: list[str]) -> None:
-    """A refusal is one line: which directory by the name that people know, whose it is, who lacks what, what to do."""
+    """A refusal is one line: the directory by its path on the host, its owner, the missing access, and what to do."""
     line = prepare.refusal(place, USER, PERSON, 0o40700)
 
     assert [] == [word for word in words if word not in line]

@@ -78,7 +78,7 @@ def as_nobody(base: Path) -> Iterator[None]:
 
 
 def owned_by_nobody(base: Path) -> Path:
-    """Give ``base`` and everything below it to the one that :func:`as_nobody` becomes."""
+    """Give ``base`` and everything below it to the user of :func:`as_nobody`."""
     if os.geteuid() == 0:
         for directory, _, files in os.walk(base):
             os.chown(directory, NOBODY, NOBODY)

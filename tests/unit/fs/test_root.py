@@ -131,7 +131,7 @@ def test_lstat(tmp_path: Path) -> None:
 
 
 def test_unreadable_is_not_absent(tmp_path: Path) -> None:
-    """What permission bits hide is unreadable, and the message says for whom."""
+    """What permission bits hide is unreadable, and the message names the user."""
     make(tmp_path, "d/f=abc").joinpath("d").chmod(0)
     with Root.open(tmp_path) as root, as_nobody(tmp_path):
         tmp = path_of("d/f")

@@ -21,7 +21,7 @@ TLS = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007
     ],
 )
 def test_known(text: str, said: str) -> None:
-    """A reason that a person can do something about is told in words, with the address."""
+    """A cause that a user can fix is explained in words, with the address."""
     assert said in explain(text)
     assert explain(text).endswith(" (ipv4:192.0.2.1:50051)")
 

@@ -209,7 +209,7 @@ def test_bounded(desk: Desk) -> None:
 
 
 def test_refusals_change_nothing(desk: Desk) -> None:
-    """Whoever is refused has neither taken the replica nor ended anything."""
+    """A refused client has neither taken the replica nor ended anything."""
     session = desk.open()
     ended: list[str] = []
     desk.sessions.attach(session, lambda: ended.append("stream"))

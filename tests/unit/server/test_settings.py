@@ -1,4 +1,4 @@
-"""What the server can be told."""
+"""The settings of the server."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def problem(**flags: str) -> str:
-    """What a person is told about these flags."""
+    """The messages about these flags."""
     with pytest.raises(UsageError) as caught:
         ServerSettings.load(flags)
     return str(caught.value)
@@ -97,7 +97,7 @@ def test_insecure(flags: dict[str, str], allowed: bool) -> None:
 
 @pytest.mark.parametrize("flags", [{"tls": "on"}, {"tls_ca_file": "ca"}, {"tls_server_name": "n"}])
 def test_tls_without_certificate(flags: dict[str, str]) -> None:
-    """A server that was told anything of TLS does not fall back to plaintext."""
+    """A server with any TLS setting does not fall back to plaintext."""
     assert "DIRSYNC_SERVER_TLS_CERT_FILE" in problem(**flags)
 
 

@@ -52,7 +52,7 @@ def test_link_is_known_by_its_target() -> None:
 
 
 def test_unread_file_has_the_unknown_digest() -> None:
-    """A file that nobody has read yet says so."""
+    """A file that has not been read yet says so."""
     assert file_entry(mode=0, size=1, mtime_ns=0).digest == UNKNOWN
 
 

@@ -1,4 +1,4 @@
-"""Which deletes wait, for whom, and under which id."""
+"""Which deletes wait, by which guard, and under which id."""
 
 import pytest
 
@@ -291,7 +291,7 @@ def test_approved_others_go_though_a_mount_is_lost() -> None:
 
 
 def test_lost_mount_without_deletes_holds_nothing() -> None:
-    """A mount that went away and left the same files behind is nobody's problem."""
+    """A mount that went away and left the same files behind is no problem."""
     assert guard_of(verdict(deletes(3), Facts(entries=50, mounts_lost={path_of("disk")}))) is None
 
 

@@ -35,7 +35,7 @@ def test_block_size(block_size: int) -> None:
     ids=["0", "1", "31", "33", "64k", "unknown"],
 )
 def test_digest(digest: bytes) -> None:
-    """Content is named by 32 bytes, and never by those that mean that nobody knows."""
+    """Content is named by 32 bytes, and never by those that mean an unknown digest."""
     assert "INVALID_DIGEST" == reason(digest=digest)
 
 

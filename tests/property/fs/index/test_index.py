@@ -56,7 +56,7 @@ def test_any_damage(name: str, damage: list[tuple[int, bytes]], length: int | No
 
 @given(st.data())
 def test_index_follows_a_tree(data: st.DataObject) -> None:
-    """Whatever is put, removed, moved and exchanged in a tree and in its index, the index gives that tree back."""
+    """Whatever is put, removed, moved and exchanged in a tree and in its index, the index returns that tree."""
     tree, loaded = Tree(), Tree()
     with tempfile.TemporaryDirectory() as directory:
         with Index.open(directory, "index") as index:

@@ -66,7 +66,7 @@ def check(root: Root, tree: Tree, top: bytes) -> None:
 
 
 def check_told(before: Mapping[RelPath, bytes], after: Mapping[RelPath, bytes], changed: set[RelPath]) -> None:
-    """Whoever compares what was told to have changed, and what is below it, misses nothing."""
+    """Comparing the reported changes, and what is below them, misses nothing."""
     for path in before.keys() | after.keys():
         if before.get(path) != after.get(path):
             assert any(path == at or path.startswith(at + b"/") for at in changed), path

@@ -26,7 +26,7 @@ RULES = ScanRules(ignores=lambda path, _is_directory: path.endswith(b"ignored"))
 
 
 def edit(base: Path, path: RelPath, kind: str) -> list[RelPath]:
-    """Put something at a path, whatever was there and above it; gives the paths that this touched."""
+    """Put something at a path, whatever was there and above it. Returns the paths that this touched."""
     target = base / os.fsdecode(path)
     touched = [path]
     for above in list(target.relative_to(base).parents)[-2::-1]:

@@ -47,7 +47,7 @@ def test_filled_once() -> None:
 
 
 def test_what_does_not_count() -> None:
-    """Links, directories, empty files and files that nobody has read are no content."""
+    """Links, directories, empty files and files that have not been read are no content."""
     contents = Contents()
     link, empty, unread = symlink_entry(b"t"), file("empty", 0), file_entry(mode=0, size=LARGE, mtime_ns=0)
     contents.fill(tree(link=link, empty=empty, unread=unread))

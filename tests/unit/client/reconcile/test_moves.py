@@ -105,7 +105,7 @@ class TestDirectories:
     """Directories, which go as one."""
 
     def test_moved(self, bench: Bench) -> None:
-        """A directory that has another name is one move; until that is done nobody touches anything in it."""
+        """A directory that has another name is one move; until that is done nothing in it is changed."""
         bench.start("d/a", "d/e/b", "x")
         (bench.place / "d").rename(bench.place / "f")
         bench.look()

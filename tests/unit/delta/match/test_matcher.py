@@ -88,7 +88,7 @@ def test_what_a_delta_costs_is_counted() -> None:
 
 
 def test_a_moved_stretch_is_found_in_a_sparse_signature() -> None:
-    """Its first blocks, which no weak checksum tells, are found backwards from the one that one tells."""
+    """Its first blocks, which have no weak checksum, are found backwards from the one that has one."""
     delta = delta_of(signed(BASIS, B, stride=4), OTHER[:777] + BASIS[9 * B : 30 * B])
 
     assert [OTHER[:777], BlockRange(9, 21)] == delta.pieces
@@ -127,7 +127,7 @@ def test_other_content_is_hardly_searched() -> None:
 
 
 def test_a_search_that_finds_goes_on() -> None:
-    """However much was searched in vain: some windows later something is found, and then everything is."""
+    """However much was searched without a match: some windows later something is found, and then everything is."""
     free = replace(LIMITS, search_free_bytes=1 << 20)
     shifted = (OTHER[:100] + BASIS[: 100 * B]) * 40
     delta = matched(OTHER + shifted, free)

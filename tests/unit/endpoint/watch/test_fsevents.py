@@ -72,7 +72,7 @@ def test_hints(fsevents: Any, event: FileSystemEvent, expected: list[tuple[bytes
 
 @pytest.mark.parametrize("flag", ["must_scan_subdirs", "is_user_dropped", "is_kernel_dropped"])
 def test_dropped(fsevents: Any, flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When FSEvents says that it dropped events it is told, and everything is in doubt."""
+    """When FSEvents reports dropped events, that is reported, and everything is in doubt."""
     told: list[object] = []
     hints = fsevents.FSEventsHints(b"/s", told.extend, overflowed=lambda: told.append("overflowed"))
     queue = EventQueue()

@@ -54,7 +54,7 @@ class Listener:
             return self._arrived.wait_for(lambda: set(wanted) <= {tuple(hint) for hint in self.hints}, LONG)
 
     def take(self) -> Hint | None:
-        """The next hint; None when there was none for a while."""
+        """The next hint; None if there was none for some time."""
         with self._arrived:
             self._arrived.wait_for(lambda: self.hints, 0.3)
             return self.hints.popleft() if self.hints else None
@@ -186,7 +186,7 @@ class TestFiles:
         assert listener.waits_for((b"old", kind))
 
     def test_links_are_complete(self, source: Path, watching: Watching, listener: Listener) -> None:
-        """A symbolic or hard link is complete when it appears, since nobody will close it."""
+        """A symbolic or hard link is complete when it appears, since it is never closed."""
         (source / "file").write_bytes(b"")
         watching()
 
@@ -310,7 +310,7 @@ class TestDirectories:
         assert watcher.watches == 1 + sum((source / os.fsdecode(path)).is_dir() for path in seen)
 
     def test_removed(self, source: Path, watching: Watching, listener: Listener) -> None:
-        """A removed directory is watched no more, even while somebody has it open."""
+        """A removed directory is no longer watched, even while a process has it open."""
         (source / "d").mkdir()
         opened = os.open(source / "d", os.O_DIRECTORY)
         watcher = watching()
@@ -419,7 +419,7 @@ class TestRoot:
 class TestTrouble:
     @pytest.mark.case("F01")
     def test_overflow(self, source: Path, watching: Watching, listener: Listener) -> None:
-        """When the kernel drops events it is told, everything is in doubt, and what was missed is watched then."""
+        """Events that the kernel dropped are reported; everything is in doubt, and what was missed is watched."""
         (source / "before").mkdir()
         let_go = threading.Event()
 
@@ -616,9 +616,9 @@ def follow(source: Path, listener: Listener, storm: threading.Thread | None = No
 
 
 class Follower:
-    """The least that anybody does about hints: looks at a path, at a listing, and at all of a directory new to him.
+    """The minimal reaction to hints: check a path, a listing, and everything in a new directory.
 
-    A path below a directory that he does not know is left alone: the directory's own hint comes, or came to nothing.
+    A path below an unknown directory is ignored: the directory has a hint of its own.
     """
 
     def __init__(self, source: Path) -> None:

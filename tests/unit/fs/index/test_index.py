@@ -1,4 +1,4 @@
-"""A cache that may be lost at any time, and never lies."""
+"""A cache that may be lost at any time, and is never wrong."""
 
 import os
 import sqlite3
@@ -35,7 +35,7 @@ def filled(directory: Path, records: dict[str, Record] | None = None) -> None:
 
 
 def loaded(directory: Path, *, read_only: bool = False) -> dict[str, Record]:
-    """What an index gives back."""
+    """What an index returns."""
     tree = Tree()
     with Index.open(directory, "index", read_only=read_only) as index:
         index.load(tree)
@@ -228,7 +228,7 @@ def other_version(file: Path) -> None:
 
 
 def other_tables(file: Path) -> None:
-    """Make it somebody else's database."""
+    """Make it another program's database."""
     file.unlink()
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE entries(whatever)")
@@ -274,7 +274,7 @@ def test_damaged_index_is_an_empty_one(tmp_path: Path, damage: object, read_only
 
 
 def test_read_only_leaves_no_trace(tmp_path: Path) -> None:
-    """Reading creates no file and writes none, whether or not there is an index, and puts go nowhere."""
+    """Reading creates no file and writes none, whether or not there is an index, and puts are dropped."""
     empty, full = tmp_path / "empty", tmp_path / "full"
     empty.mkdir()
     full.mkdir()
@@ -303,7 +303,7 @@ def test_read_only_beside_a_writer(tmp_path: Path) -> None:
 
 
 def test_second_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index that somebody else uses is never taken for a damaged one."""
+    """An index that another process uses is never mistaken for a damaged one."""
     filled(tmp_path)
     monkeypatch.setattr("dirsync.fs.index.index_file.LIMITS", type(LIMITS)(index_busy_seconds=0.05))
     with Index.open(tmp_path, "index"), pytest.raises(UsageError, match="index is in use by another process"):
@@ -352,7 +352,7 @@ def test_full_disk_leaves_no_half_of_a_move(tmp_path: Path, act: str) -> None:
 
 
 def test_put_after_close_is_ignored(tmp_path: Path) -> None:
-    """Closing twice, and using it afterwards, harms nobody."""
+    """Closing twice, and using it afterwards, has no effect."""
     index = Index.open(tmp_path, "index")
     index.close()
     index.close()

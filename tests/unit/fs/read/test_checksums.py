@@ -64,7 +64,7 @@ def test_ranges(file: StableFile) -> None:
 @pytest.mark.parametrize("change", ["edit", "truncate", "grow"])
 @pytest.mark.case("D01", "D02")
 def test_changed(file: StableFile, tmp_path: Path, change: str, block_size: int) -> None:
-    """Nothing more is given of a file that somebody changed."""
+    """No more is returned of a file that was changed."""
     runs = block_checksums(file, block_size, [(0, -(-SIZE // block_size))])
     next(runs)
     match change:
@@ -80,7 +80,7 @@ def test_changed(file: StableFile, tmp_path: Path, change: str, block_size: int)
 
 
 def test_cancelled(file: StableFile) -> None:
-    """Whoever does not want the rest does not wait for it."""
+    """A caller that does not need the rest does not wait for it."""
     asked = iter([False, True])
     runs = block_checksums(file, 4096, [(0, 514)], cancelled=lambda: next(asked))
     next(runs)

@@ -49,7 +49,7 @@ def test_questions_are_bounded(disk: Path, asked: list[int]) -> None:
 
 
 def test_file_system_that_cannot_tell(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody knows of holes, everything is data."""
+    """If holes are not known, everything is data."""
 
     def refuse(*_: int) -> int:
         raise OSError(22, "Invalid argument")

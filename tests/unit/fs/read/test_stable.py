@@ -54,7 +54,7 @@ def test_frames(tmp_path: Path, size: int) -> None:
 )
 @pytest.mark.case("D01", "D02")
 def test_change_while_reading(tmp_path: Path, change: object) -> None:
-    """What was read is worth nothing if anybody touched the file meanwhile."""
+    """What was read is dropped if the file was changed meanwhile."""
     assert callable(change)
     (tmp_path / "f").write_bytes(b"a" * 100)
     os.utime(tmp_path / "f", ns=(0, 0))

@@ -106,7 +106,7 @@ def test_change_of_kind(tmp_path: Path, before: str, now: str) -> None:
 
 
 def test_unreadable_is_a_problem(tmp_path: Path) -> None:
-    """Nobody can tell what is there: that is neither absence nor what was known."""
+    """It is unknown what is there: that is neither absence nor the former entry."""
     make(tmp_path, "d/f=abc").joinpath("d").chmod(0)
     with Root.open(tmp_path) as root, as_nobody(tmp_path):
         found = observe(root, path_of("d/f"))
@@ -116,7 +116,7 @@ def test_unreadable_is_a_problem(tmp_path: Path) -> None:
 
 
 def test_mount_mark_stays(tmp_path: Path) -> None:
-    """A directory that was a mount point stays marked until somebody accepts that it is none."""
+    """A directory that was a mount point stays marked until its disappearance is accepted."""
     make(tmp_path, "d/")
     with Root.open(tmp_path) as root:
         marked = with_flags(record_at(root, "d"), MOUNT)

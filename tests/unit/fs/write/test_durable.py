@@ -163,7 +163,7 @@ except StorageError as error:
 @pytest.mark.needs("strace")
 @pytest.mark.case("A05", "A06")
 def test_failing_disk(tmp_path: Path, inject: str, arguments: list[str], expected: str) -> None:
-    """A failed sync is told and never repeated; only a directory that cannot be synced at all is forgiven."""
+    """A failed sync is reported and never repeated; only a directory that cannot be synced at all is forgiven."""
     make(tmp_path, "r/")
     syscall, _, _ = inject.partition(":")
     trace = tmp_path / "trace"

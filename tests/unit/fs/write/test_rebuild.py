@@ -168,7 +168,7 @@ def test_full_disk(file: StagedFile, basis: StableFile) -> None:
 
 
 def test_cancelled(file: StagedFile, basis: StableFile) -> None:
-    """Whoever stops is not kept waiting for a long copy or run."""
+    """Stopping does not wait for a long copy or run."""
     asked = iter([False, False, True, False, True])
     rebuild = Rebuild(file, basis, cancelled=lambda: next(asked))
     with pytest.raises(Unavailable):

@@ -124,7 +124,7 @@ def test_name_is_independent(root: Root) -> None:
 
 
 def test_directory_removed_under_us(base: Path, root: Root) -> None:
-    """Somebody cleans up while we think that the directory is there: it is made again."""
+    """The directory is removed while it is in use: it is made again."""
     with Staging.open(root) as staging:
         staging.create(F).discard()
         (base / ".r.dirsync-staging").rmdir()

@@ -127,7 +127,7 @@ def test_plaintext_is_refused_both_ways(files: Files, serve: Serve) -> None:
 
 
 def test_untrusted_and_misnamed_servers(files: Files, serve: Serve, tmp_path: Path) -> None:
-    """A server of another authority, or with another name, is not believed; the name can be told."""
+    """A server of another authority, or with another name, is not accepted; the name can be set."""
     port = serve(server_credentials(files.identity))
     other = NamedFile(tmp_path / "other.crt", "TLS_CA_FILE")
     OTHER_CA.cert_pem.write_to_path(str(other.path))

@@ -19,7 +19,7 @@ PREFIX = "DIRSYNC_CLIENT_"
     ],
 )
 def test_unknown_names_the_nearest(name: str, nearest: str) -> None:
-    """An unknown variable is told with the known one that was probably meant."""
+    """An unknown variable is reported with the known one that was probably meant."""
     lines = list(unknown_variables([name], KNOWN, PREFIX))
 
     assert [f"{name}: no such setting; did you mean {nearest}?"] == lines

@@ -64,7 +64,7 @@ def test_rotation(path: Path, log: io.StringIO) -> None:
 @pytest.mark.case("K07")
 @pytest.mark.parametrize("bad", [b"", b" \n", b"a\nb", b"\xff\xfe", b"x" * 5000])
 def test_bad_rotation(path: Path, log: io.StringIO, bad: bytes) -> None:
-    """A file that went bad leaves the last good secret, is told once, and mends when it is good again."""
+    """A file that became invalid leaves the last valid secret, is reported once, and is loaded when it is valid."""
     secret = SecretFile(path, SETTING)
     replace(path, bad)
     kept = [secret.get() for _ in range(3)]
@@ -81,7 +81,7 @@ def events(log: io.StringIO) -> list[str]:
 
 
 def test_removed_file(path: Path, log: io.StringIO) -> None:
-    """A file with what we show that vanished leaves the last good secret, and is told once."""
+    """A missing file with our own secret leaves the last valid secret, and is reported once."""
     secret = SecretFile(path, SETTING)
     path.unlink()
 
@@ -92,7 +92,7 @@ def test_removed_file(path: Path, log: io.StringIO) -> None:
 
 @pytest.mark.case("K12")
 def test_nobody_enters_without_the_file(path: Path, log: io.StringIO) -> None:
-    """While the file with what others must show is gone or no file, nothing is valid; it is told once, and mends."""
+    """While the file with the secrets of callers is missing or no file, nothing is valid, and that is reported once."""
     token = TokenFile(path, SETTING)
     before = token.get()
     path.rename(path.with_name("aside"))
@@ -151,7 +151,7 @@ def test_swapped_link(tmp_path: Path) -> None:
 
 @pytest.mark.case("K09")
 def test_secrets_are_not_shown(path: Path, log: io.StringIO) -> None:
-    """Neither repr nor errors nor the log hold a secret, wherever somebody put it."""
+    """Neither repr nor errors nor the log contain a secret, wherever it was put."""
     secret = SecretFile(path, SETTING)
     replace(path, f"{CANARY}\n{CANARY}".encode())
     secret.get()

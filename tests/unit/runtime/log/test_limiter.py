@@ -43,7 +43,7 @@ def test_keys_are_apart(clock: Clock) -> None:
 
 
 def test_swallowed_are_told_once(clock: Clock) -> None:
-    """After the interval the count is told, once, and messages pass again."""
+    """After the interval the count is reported, once, and messages pass again."""
     limit = Limiter(burst=1, interval_seconds=10, clock=clock)
     for _ in range(5):
         limit.admit(KEY)
@@ -56,7 +56,7 @@ def test_swallowed_are_told_once(clock: Clock) -> None:
 
 
 def test_quiet_interval_is_forgotten(clock: Clock) -> None:
-    """Where nothing was swallowed nothing is told, and a new interval begins by itself."""
+    """If nothing was suppressed nothing is reported, and a new interval begins by itself."""
     limit = Limiter(burst=1, interval_seconds=10, clock=clock)
     limit.admit(KEY)
     clock.now += 10
@@ -66,7 +66,7 @@ def test_quiet_interval_is_forgotten(clock: Clock) -> None:
 
 
 def test_everything_now(clock: Clock) -> None:
-    """At the end the counts of running intervals are told as well."""
+    """At the end the counts of running intervals are reported as well."""
     limit = Limiter(burst=1, interval_seconds=10, clock=clock)
     limit.admit(KEY)
     limit.admit(KEY)

@@ -112,7 +112,7 @@ def test_bad_usage(capsys: pytest.CaptureFixture[str], argv: list[str], line: st
 
 
 def test_failures_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """An error of ours is told line by line under our name, with exit code 1; so is an interruption."""
+    """An error of ours is printed line by line with the program's name, with exit code 1; so is an interruption."""
     assert ExitCode.FAILED == run("fail")
     assert ExitCode.FAILED == run("interrupt")
 
@@ -128,7 +128,7 @@ def test_exit_code_is_the_command_s(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("argv", [["--version"], ["run", "--version"]])
 def test_version(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
-    """Every command tells the version."""
+    """Every command prints the version."""
     with pytest.raises(SystemExit):
         run(*argv)
 

@@ -188,7 +188,7 @@ def test_parse_of_nothing_is_no_rule(text: bytes) -> None:
 
 
 def test_rules_are_a_value() -> None:
-    """Rules with the same lines are equal and can be told by their lines."""
+    """Rules with the same lines are equal and have equal hashes."""
     rules = IgnoreRules([b"a", b"b"])
 
     assert rules == IgnoreRules((b"a", b"b"))

@@ -63,7 +63,7 @@ def test_block_size_without_a_basis(block_size: int, expected: str) -> None:
     "basis", [b"b", b"b" * 31, b"b" * 33, b"b" * 65_536, bytes(32)], ids=["1", "31", "33", "64k", "unknown"]
 )
 def test_basis_that_is_no_digest(basis: bytes) -> None:
-    """A basis is named by 32 bytes, and never by those that mean that nobody knows."""
+    """A basis is named by 32 bytes, and never by those that mean an unknown digest."""
     assert "INVALID_DIGEST" == reason(begin(4096, basis))
 
 
@@ -127,7 +127,7 @@ def compressed(payload: bytes, size: int) -> Request:
     [(-1, "INVALID_COMPRESSION"), (0, ""), (1, "INVALID_COMPRESSION"), (MIB, "MAX_MESSAGE_BYTES")],
 )
 def test_compressed_delta_of_another_size(claimed: int, expected: str) -> None:
-    """A compressed delta gives as many bytes as it said, which a message could hold, or nothing."""
+    """A compressed delta has as many bytes as it announced, which a message could hold, or is refused."""
     delta = Request.Delta(pieces=[Request.Piece(literal=bytes(10_000))]).SerializeToString()
 
     assert expected == reason(compressed(delta, len(delta) + claimed))
