@@ -1,4 +1,4 @@
-"""One call as the APIs see it, whatever carries it: who may use which replica, and whether anybody still waits.
+"""One call as the APIs see it, whatever carries it: who may use which replica, and whether the caller still waits.
 
 :meth:`dirsync_server.tenancy.authority.Authority.call` makes it of a gRPC context. A test or a simulation makes it of
 its replicas::

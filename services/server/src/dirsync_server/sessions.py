@@ -2,7 +2,7 @@
 
 A session belongs to a client (an id that survives restarts) and to one process of it, the *instance*. Rules:
 
-- A replica without a living session goes to whoever asks.
+- A replica without a living session goes to the next client that asks.
 - The client that has it gets it again at once, whatever became of its old connection; the old session is superseded and
   can commit nothing any more (its commits are checked under the replica's lock: fencing).
 - Another client is refused as long as the session lives. A session lives while a push stream is open, and for

@@ -49,7 +49,7 @@ class Unreadable(PathFailure):
 
 
 class Changing(PathFailure):
-    """Somebody else changed the path while we worked on it."""
+    """Another process changed the path during the operation."""
 
     kind = ProblemKind.CHANGING
 

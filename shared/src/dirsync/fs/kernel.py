@@ -14,11 +14,11 @@ _EXCHANGE: Final = 2
 """``RENAME_EXCHANGE`` of Linux's renameat2 and ``RENAME_SWAP`` of macOS's renameatx_np."""
 
 _SYNCFS_REPORTS_ERRORS: Final = (5, 8)
-"""Since this Linux, syncfs tells of a failed write-back; before, only fsync did."""
+"""From this version of Linux on, syncfs reports a failed write-back; before, only fsync did."""
 
 
 def exchange(first_directory: int, first: bytes, second_directory: int, second: bytes) -> bool:
-    """Swap two entries of any kind atomically, each a name in an open directory; ``False`` where nobody can.
+    """Swap two entries of any kind atomically, each a name in an open directory; ``False`` if the system cannot.
 
     Raises:
         OSError: as rename(2).

@@ -33,7 +33,7 @@ def locate(root: Root) -> Location:
 
 
 def _host() -> str:
-    """A word for this machine since it was started; the kernel's own is not told to anybody."""
+    """An identifier of this machine since its start, derived from the kernel's own, which is not disclosed."""
     try:
         return sha256(_BOOT_ID.read_bytes()).hexdigest()[:32]
     except OSError:

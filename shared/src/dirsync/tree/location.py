@@ -20,7 +20,7 @@ class Location(NamedTuple):
 
 
 def overlap(one: Location, other: Location) -> bool:
-    """Whether one of the two directories is the other or lies in it."""
+    """Whether the two directories are one, or one lies in the other."""
     if not one.host or one.host != other.host or not one.directories or not other.directories:
         return False
     return one.directories[0] in other.directories or other.directories[0] in one.directories

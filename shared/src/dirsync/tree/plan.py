@@ -6,7 +6,7 @@ never holds a million steps. What removes is collected, because it has to be jud
 
 Rules:
 
-- A directory comes before its content; the order of the changes (parents first) gives that.
+- A directory comes before its content; the order of the changes (parents first) ensures that.
 - A directory takes the place of a file or link at once, a file or link that of another file or link too.
 - A file or link that takes the place of a directory waits with the deletes, after those of the directory's content.
 - Every step carries what the planner saw at its path, and is to be applied only if that is still there. So steps may be

@@ -1,7 +1,7 @@
 """What could not be handled, as data.
 
 A path that fails stops nothing else: it becomes a :class:`Problem`, is counted by kind, shown, and tried again. What
-must not be concluded from it is that the path is absent: whoever compares trees protects the paths of problems
+must not be concluded from it is that the path is absent: comparing trees protects the paths of problems
 (:func:`dirsync.tree.diff.diff`), so unreadable is never deleted. Paths that are simply not ours to mirror (sockets,
 FIFOs, devices) are *untracked*: counted, and no problem.
 """

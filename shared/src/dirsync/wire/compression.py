@@ -48,7 +48,7 @@ def decompress(compression: int, payload: bytes, size: int) -> bytes:
         InvalidMessage: the payload is damaged or has another size, or the compression is not known.
     """
     if size > LIMITS.max_message_bytes:
-        msg = f"a compressed message of {size} bytes; at most {LIMITS.max_message_bytes} are taken"
+        msg = f"a compressed message of {size} bytes; at most {LIMITS.max_message_bytes} are accepted"
         raise LimitExceeded("max_message_bytes", msg)
     if compression == Compression.GZIP:
         data = _gunzip(payload, size)
@@ -58,7 +58,7 @@ def decompress(compression: int, payload: bytes, size: int) -> bytes:
         msg = f"unknown compression {compression}"
         raise InvalidMessage(msg, reason="UNKNOWN_COMPRESSION")
     if len(data) != size:
-        msg = f"a compressed message said that it has {size} bytes, but has not"
+        msg = f"a compressed message does not have the announced size of {size} bytes"
         raise InvalidMessage(msg, reason="INVALID_COMPRESSION")
     return data
 

@@ -1,4 +1,4 @@
-"""Messages of ``ReplicaService``: what is in a replica, for whoever wants to look."""
+"""Messages of ``ReplicaService``: the content of a replica, without a session."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

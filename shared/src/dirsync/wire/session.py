@@ -93,7 +93,7 @@ def decode_open(raw: bytes) -> OpenRequest:
     for field in ("namespace", "client_id", "instance_id"):
         _check_identifier(field, getattr(message, field))
     if message.protocol_version < PROTOCOL_VERSION:
-        msg = f"protocol version {message.protocol_version} is not spoken here; {PROTOCOL_VERSION} is"
+        msg = f"protocol version {message.protocol_version} is not supported; use {PROTOCOL_VERSION}"
         raise InvalidMessage(msg, reason="PROTOCOL_VERSION")
     return OpenRequest(
         namespace=message.namespace,

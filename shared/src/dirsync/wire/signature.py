@@ -97,8 +97,8 @@ def ranges_within(request: SignatureRequest, size: int) -> tuple[BlockRange, ...
 def encode_signature_pages(checksums: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
     """Pages of at most ``LIMITS.signature_bytes``, from runs of checksums as they are made.
 
-    ``checksums`` gives the number of a run's first block and the checksums of its blocks, 36 bytes each; runs ascend. A
-    run that continues the one before it shares its page.
+    ``checksums`` yields the number of a run's first block and the checksums of its blocks, 36 bytes each; runs ascend.
+    A run that continues the one before it shares its page.
     """
     first, gathered = 0, bytearray()
     for start, run in checksums:

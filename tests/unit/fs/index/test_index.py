@@ -316,7 +316,7 @@ def test_second_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_unusable_directory(tmp_path: Path, name: str) -> None:
     """A state directory that cannot hold it is named."""
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=f"{tmp_path}/{name.split('/', maxsplit=1)[0]} cannot hold our state as uid"):
+    with pytest.raises(UsageError, match=f"{tmp_path}/{name.split('/', maxsplit=1)[0]} cannot hold the state of uid"):
         Index.open(tmp_path, name)
 
 

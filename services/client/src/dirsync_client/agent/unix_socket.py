@@ -50,7 +50,7 @@ class UnixSocket:
 
     @property
     def answers(self) -> bool:
-        """Whether somebody listens there whom we may connect to."""
+        """Whether a process listens there that we may connect to."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(self._path)

@@ -78,5 +78,5 @@ class LargeFile:
         return pack(self.entry, from_stat(status, self._file.looked_at_ns))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()

@@ -48,7 +48,7 @@ def parse_tokens(entries: object) -> tuple[Token, ...]:
     """The value of ``tokens_sha256``.
 
     Raises:
-        ValueError: saying what is allowed; it repeats nothing, for somebody may have written the token itself.
+        ValueError: saying what is allowed; it repeats nothing, because the token itself may have been written there.
     """
     if not isinstance(entries, list) or not entries:
         msg = "is a list of SHA-256 digests of tokens in hexadecimal, with at least one"

@@ -56,7 +56,7 @@ class InotifyEmitter(EventEmitter):
         except OSError as error:
             root.close()
             reason = (
-                f"the kernel gives no inotify instance ({error.strerror}): "
+                f"the kernel refused an inotify instance ({error.strerror}): "
                 f"raise fs.inotify.max_user_instances, or the limit of open files"
             )
             raise WatchRefused(reason) from error

@@ -199,7 +199,7 @@ def _unsuitable(root: Root) -> str | None:
             mounts = parse_mounts(mountinfo.read())
         path = os.readlink(b"/proc/self/fd/%d" % root.descriptor)
     except OSError as error:
-        return f"/proc does not tell on which file system the source is ({error.strerror})"
+        return f"/proc does not show the file system of the source ({error.strerror})"
     mount = silent_mount(mounts, mount_id, path)
     if mount is None:
         return None

@@ -92,8 +92,8 @@ class Watches:
     def watch_name(self) -> None:
         """Watch the root's name in the directory above it.
 
-        A directory that is removed while somebody, like us, has it open tells that to its parent only. Where we may not
-        read the parent, the next rescan has to notice.
+        If a directory is removed while a process, like this one, has it open, only its parent gets an event. Where we
+        may not read the parent, the next rescan has to notice.
         """
         above, self._name = os.path.split(self._root.path)
         if not self._name:

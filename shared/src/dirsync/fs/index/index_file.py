@@ -60,10 +60,10 @@ def verify_row(path: object, value: object) -> Record | None:
 
 
 def move_rows(connection: sqlite3.Connection, source: bytes, path: bytes) -> None:
-    """Give the rows of ``source`` and of everything below it the path ``path``, in place of what is there.
+    """Move the rows of ``source`` and of everything below it to ``path``, replacing what is there.
 
-    Neither lies within the other. The checksums cover the paths, so each is made anew; a row that is not sound does not
-    become so by that, it goes. Rows are taken one by one, however many there are.
+    Neither lies within the other. The checksums cover the paths, so each is computed again; a row that is not sound
+    does not become so by that, it goes. Rows are taken one by one, however many there are.
 
     Raises:
         sqlite3.DatabaseError: the transaction, which is the caller's, has to be given up.
@@ -170,5 +170,5 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
 
 def _not_writable(path: Path, error: Exception) -> UsageError:
     directory = escape(bytes(path.parent))
-    msg = f"{directory} cannot hold our state as uid {os.geteuid()}: {error}; choose a writable directory"
+    msg = f"{directory} cannot hold the state of uid {os.geteuid()}: {error}; choose a writable directory"
     return UsageError(msg, reason=_STATE_UNUSABLE)

@@ -44,7 +44,7 @@ def block_checksums(
 
 
 class _Reader:
-    """Reads into one buffer. What it gives is overwritten by the next read."""
+    """Reads into one buffer. The next read overwrites the result."""
 
     def __init__(self, file: StableFile, hashed: Hashed | None, cancelled: Cancelled | None) -> None:
         self._file = file

@@ -4,7 +4,7 @@ Only ``SEEK_DATA`` of lseek(2) is asked. The next data is found at once; ``SEEK_
 up to the end of the file, each time. So holes are found where a step through the data ends in one, which leaves less
 than a step of zeros written out for each run of data, and files that hold all their bytes are not asked at all.
 
-What is found is a hint: somebody may write meanwhile.
+The result is a hint: the file may be written meanwhile.
 """
 
 import errno

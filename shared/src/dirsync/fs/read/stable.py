@@ -50,7 +50,7 @@ class StableFile:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -89,7 +89,7 @@ class StableFile:
     def frames(self, size: int) -> Iterator[bytes]:
         """The content up to the size that the file had when it was opened, in pieces of ``size`` bytes.
 
-        Each piece but the last is full. A file that shrinks ends early; :meth:`settled` tells.
+        Each piece but the last is full. A file that shrinks ends early; :meth:`settled` detects that.
         """
         left = self.size
         while left:
@@ -146,8 +146,8 @@ def changing(path: RelPath) -> Changing:
 def _wait_for_writers(descriptor: int) -> None:
     """Return when no call of write that was under way can still be.
 
-    Looking for data takes the lock that ext4, btrfs and tmpfs hold while they write, and moves nothing; XFS lets nobody
-    read during a write anyway. Where a file system cannot look, nothing is lost but this.
+    Looking for data takes the lock that ext4, btrfs and tmpfs hold while they write, and moves nothing; XFS lets no
+    other process read during a write anyway. Where a file system cannot look, nothing is lost but this.
     """
     if _SEEK_DATA is not None:
         with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@
 Observing is the one place where a status becomes a record. Both a scan and a precondition end here:
 
 - nothing changed (the fingerprint proves it): the known record itself, the same object;
-- changed: a new record, a file's with digest ``UNKNOWN``, because nobody has read it yet;
+- changed: a new record, a file's with digest ``UNKNOWN``, because it has not been read yet;
 - what the known record *declared* stays where the status shows no change of it. The server's records hold the mode and
   mtime that the source declared, which a replica with fixed modes or coarse timestamps cannot show; as long as
   ``st_mode`` (or mtime) is what it was when the record was made, the declared value still holds.
@@ -90,7 +90,7 @@ def untracked(mode: int) -> Untracked:
 
 
 def _is_mount(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> bool:
-    """Whether it is a mount point, or was one and nobody has accepted yet that it no longer is."""
+    """Whether it is a mount point, or was one, and its disappearance has not been accepted yet."""
     if known is not None and flags_of(known) & MOUNT:
         return True
     if not path:

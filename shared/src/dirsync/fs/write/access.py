@@ -1,11 +1,11 @@
 """Directories of ours that we made unwritable.
 
 A source may hold directories without write permission (a module cache, mode 0555), and the replica gets the same mode;
-yet what is in them has to be kept up to date. Whoever owns a directory may change its mode, so an act that is refused
+yet what is in them has to be kept up to date. The owner of a directory may change its mode, so an act that is refused
 there is repeated with the owner's bits lent to the directories on the way, and the modes are put back after it.
 
-Only directories that belong to us, never the root itself: its mode belongs to whoever mounted it. A crash in between
-leaves owner bits that the next scan finds different and the next cycle puts right.
+Only directories that belong to us, never the root itself: its mode belongs to the user who mounted it. A crash in
+between leaves owner bits that the next scan finds different and the next cycle puts right.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def owner_access_itself(root: Root, path: RelPath) -> Iterator[None]:
     A directory that gets another parent needs that, because its ``..`` changes. If no directory is there, nothing is.
 
     Raises:
-        PathFailure: nobody can tell what is there.
+        PathFailure: it cannot be determined what is there.
         OSError: it cannot be opened up.
     """
     status = root.lstat(path)
@@ -108,7 +108,7 @@ def set_mode_at(parent: int, name: bytes, mode: int) -> None:
 
 
 def _can_lend(status: os.stat_result) -> bool:
-    """Whether a directory is ours and lacks bits that we could give ourselves."""
+    """Whether a directory belongs to us and lacks bits that we could add."""
     return status.st_mode & _OWNER != _OWNER and status.st_uid == os.geteuid()
 
 

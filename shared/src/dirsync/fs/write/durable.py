@@ -99,7 +99,7 @@ class Durability:
             except (Vanished, Changing):
                 continue
             except PathFailure as failure:
-                # What we may not open ourselves is made durable together with everything else. Where nobody can do
+                # What we may not open ourselves is made durable together with everything else. Where that is impossible
                 # that, the worst is that a power cut undoes a mode by which we could not even open it.
                 if not is_denied(failure):
                     raise NotDurable(str(failure)) from failure

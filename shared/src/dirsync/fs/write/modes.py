@@ -1,7 +1,7 @@
 """Which permission bits the replica gets.
 
-Never setuid, setgid or sticky, whatever the source has: a replica that somebody can write through us must not become a
-way to run programs as somebody else (D19, I23).
+Never setuid, setgid or sticky, whatever the source has: a replica must not become a way to run programs as another user
+(D19, I23).
 """
 
 from dataclasses import dataclass

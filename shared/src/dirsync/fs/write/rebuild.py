@@ -1,9 +1,9 @@
 """Making a staged file out of what a delta is made of: literals, zeros, and ranges of a basis.
 
 The digest is that of what is staged. Literals are hashed as they are written, but a copy is made by the kernel, so what
-was copied is read back from the staged file and hashed then. So a basis that somebody changes at any moment, before the
-copy, while it runs or after, can never make a file pass that holds anything else than its digest says: the digest comes
-out different, and the content has to be sent whole (P9).
+was copied is read back from the staged file and hashed then. So a basis that another process changes at any moment,
+before the copy, while it runs or after, can never make a file pass that holds anything else than its digest says: the
+digest comes out different, and the content has to be sent whole (P9).
 
 Copying and hashing take turns in small steps, in one thread: what is read back is still in the processor's cache. A
 second thread that hashes behind the copying one was measured: a gibibyte takes 0.64 s instead of 0.87 s where a core

@@ -6,7 +6,7 @@ across bind mounts), else ``<root>/.dirsync-staging``. That name is then reserve
 peer. Either directory is created when something is staged, with mode 0700, and removed when empty.
 
 Names in it are random and of one short length, whatever they will be published as (E10). What a crash left there under
-such a name is removed at the next start (A14). Anything else in it belongs to somebody else and is never touched. If a
+such a name is removed at the next start (A14). Anything else in it belongs to others and is never touched. If a
 name for the directory is taken by something that is not our own directory, the next name is used (E07).
 
 A staging directory belongs to the process that locked the root; like a root, each thread has its own clone.

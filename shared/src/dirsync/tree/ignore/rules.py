@@ -5,8 +5,8 @@ rule says: all rules together are one RE2 automaton, and the last rule that matc
 are bytes; no encoding is assumed. Without rules nothing is imported and nothing costs.
 
 What is not here: rules of files in subdirectories (one list, relative to the root, serves a session), and what follows
-from an ignored directory (whoever walks does not go there, so a path is asked about only while its ancestors are not
-ignored; git has the same rule: nothing can be included again below an ignored directory).
+from an ignored directory (a walk does not enter it, so a path is tested only while its ancestors are not ignored; git
+has the same rule: nothing can be included again below an ignored directory).
 """
 
 from collections.abc import Sequence

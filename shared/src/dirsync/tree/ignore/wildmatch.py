@@ -1,7 +1,7 @@
 r"""Git's glob patterns as RE2 regular expressions over bytes.
 
 This follows git's own matcher (``wildmatch.c``, and ``match_basename`` and ``match_pathname`` of ``dir.c``) and not its
-manual, because people write rules until ``git status`` looks right. A malformed pattern never matches, and
+manual, because users write rules until ``git status`` looks right. A malformed pattern never matches, and
 :func:`translate` says so with ``None``. The expressions need ``dot_nl``, Latin-1 as encoding, and a full match.
 
     ?          any byte but /

@@ -60,7 +60,7 @@ class FileEnd(NamedTuple):
 
 
 class FileAbort(NamedTuple):
-    """The client gives the file up."""
+    """The client drops the file."""
 
     number: int
 
@@ -121,7 +121,7 @@ def encode_end(number: int, digest: bytes) -> bytes:
 
 
 def encode_abort(number: int) -> bytes:
-    """The client gives a large file up."""
+    """The client drops a large file."""
     return pb.PushChangesRequest(abort=pb.PushChangesRequest.FileAbort(number=number)).SerializeToString()
 
 

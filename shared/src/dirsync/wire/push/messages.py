@@ -1,6 +1,6 @@
 """Messages of the push stream, from client to server: the hot path of the wire.
 
-A message is one of a closed set of values (:data:`PushMessage`). This is the stream's door: what it is made of is in
+A message is one of a closed set of values (:data:`PushMessage`). This module parses the stream; its parts are in
 ``operations`` (the steps of a batch) and ``frames`` (files that come in pieces).
 """
 
