@@ -9,8 +9,9 @@ import hashlib
 from hypothesis import strategies as st
 
 from dirsync.tree.entry import UNKNOWN, Entry, directory_entry, file_entry, pack, symlink_entry, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath, ancestors, is_within
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 NAMES = (b"a", b"b", b"a-", b"a.b", b"\n", b"\xff", "é".encode())
 """Few enough to meet again; ``a-`` and ``a.b`` sort before ``a/``; one breaks lines, one is no text."""

@@ -1,15 +1,21 @@
 """Trees by machine: however one came about, its digest is that of what is in it."""
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dirsync.tree.entry import Entry, Record, pack, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import InvalidPath, RelPath, components, escape, is_within, parse_path, split, unescape
-from dirsync.tree.tree import Attributes, Directory, Tree
+from dirsync.tree.tree import Tree
 from tests.property import strategies
 from tests.property.strategies import entries, paths, plant, trees
+
+if TYPE_CHECKING:
+    from dirsync.tree.directory import Directory
 
 
 def rebuilt(content: dict[RelPath, Entry], attributes: Attributes | None = None) -> Tree:

@@ -10,12 +10,11 @@ from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
 from dirsync.tree.location import Location
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.strategy import Strategy
-from dirsync.tree.tree import Attributes
 from dirsync.wire import agent, replica, session
 from dirsync.wire.compression import Compression
 from dirsync.wire.entries import MAX_SIZE

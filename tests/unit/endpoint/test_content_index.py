@@ -13,8 +13,9 @@ from dirsync.endpoint.replica_state import Holdings
 from dirsync.fs.index.index import Index
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Record, directory_entry, file_entry, pack, symlink_entry
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 A, B, C = (RelPath(name) for name in (b"a", b"b", b"d/c"))
 

@@ -8,8 +8,8 @@ from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, file_entry
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Attributes
 from tests.unit.fs.places import names, path_of, scanned
 
 CONTENT = b"new content"

@@ -19,8 +19,7 @@ from dirsync.fs.fingerprint import (
     symlink_record,
     with_flags,
 )
-from dirsync.tree.entry import MAX_MTIME_NS, fingerprint_of, unpack
-from dirsync.tree.identity import identity_of
+from dirsync.tree.entry import MAX_MTIME_NS, fingerprint_of, identity_of, unpack
 
 MS = 1_000_000
 SECOND = 1000 * MS

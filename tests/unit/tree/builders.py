@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 from dirsync.tree.diff import Change
 from dirsync.tree.entry import Entry, directory_entry, file_entry, pack, symlink_entry
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath, ancestors, escape
 from dirsync.tree.plan import Operation
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 
 def tree_of(words: str, attributes: Attributes | None = None) -> Tree:

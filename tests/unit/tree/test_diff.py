@@ -6,8 +6,9 @@ import pytest
 
 from dirsync.tree.diff import Change, diff, diff_paths, equal
 from dirsync.tree.entry import directory_entry, pack, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 from tests.support.plans import apply
 from tests.unit.tree.builders import entry_of, path_of, put, shown, tree_of
 

@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from dirsync.tree.directory import Directory
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, directory_entry, file_entry, fingerprint_of, pack, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath
-from dirsync.tree.tree import Attributes, Directory, Tree
+from dirsync.tree.tree import Tree
 from tests.unit.tree.builders import entry_of, path_of, put, tree_of
 
 D1 = pack(directory_entry(0o755))
@@ -284,7 +286,7 @@ def test_a_move_costs_the_depth(monkeypatch: pytest.MonkeyPatch) -> None:
         hashed.append(content)
         return hashlib.sha256(content)
 
-    monkeypatch.setattr("dirsync.tree.tree.hashlib", SimpleNamespace(sha256=sha256))
+    monkeypatch.setattr("dirsync.tree.directory.hashlib", SimpleNamespace(sha256=sha256))
     counts = []
     for name in ("few", "many"):
         hashed.clear()

@@ -23,8 +23,8 @@ from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
-from dirsync.tree.tree import Attributes
 from dirsync_client.engine import Engine, EngineOptions
 from dirsync_client.report.status import Status, StatusBoard
 from dirsync_client.session.channel import ServerConnection

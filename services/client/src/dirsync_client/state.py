@@ -18,7 +18,7 @@ from dirsync.errors import UsageError
 from dirsync.fs.index.index import Index
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.directories import prepare_state_directory, unusable
-from dirsync.tree.identity import FileIdentity
+from dirsync.tree.entry import FileIdentity
 
 _STATE = "state.json"
 _APPROVALS = "approvals"

@@ -8,19 +8,14 @@ Digests are kept shortened to 56 bits, which is what a small number of Python ho
 each. Two contents that share those bits by accident or by design are two candidates of which one is refused.
 """
 
-from collections.abc import Iterator
-
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import DIGEST_AT, UNKNOWN, Kind, Record
-from dirsync.tree.path import ROOT, RelPath, join
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.directory import files
+from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of, size_of
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Tree
 
 _KEY_BYTES = 7
 _FILE = int(Kind.FILE)
-_SIZE_AT = slice(3, 11)
-"""Where a record has its size."""
-_EMPTY = bytes(8)
-"""A record's size, if that is 0."""
 
 
 class Contents:
@@ -97,23 +92,6 @@ class Contents:
             self._paths[key] = left if len(left) > 1 else left[0]
 
 
-def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
-    """Every file below a directory that is at ``path``, with its record, in no order."""
-    stack = [(path, directory)]
-    while stack:
-        at, current = stack.pop()
-        for name, child in current.children.items():
-            if isinstance(child, Directory):
-                stack.append((join(at, name), child))
-            elif child[0] == _FILE:
-                yield join(at, name), child
-
-
-def size_of(record: Record) -> int:
-    """Bytes of the file that a record describes: quicker than to unpack all of it."""
-    return int.from_bytes(record[_SIZE_AT], "little")
-
-
 def _all(kept: RelPath | tuple[RelPath, ...]) -> tuple[RelPath, ...]:
     return kept if isinstance(kept, tuple) else (kept,)
 
@@ -123,7 +101,7 @@ def _key(digest: bytes) -> int:
 
 
 def _key_of(record: Record) -> int | None:
-    if record[0] != _FILE or record[_SIZE_AT] == _EMPTY:
+    if record[0] != _FILE or not size_of(record):
         return None
-    digest = record[DIGEST_AT]
+    digest = digest_of(record)
     return None if digest == UNKNOWN else _key(digest)

@@ -13,7 +13,7 @@ from dirsync.fs.failure import Changing, Unreadable, Vanished
 from dirsync.fs.fingerprint import is_untouched
 from dirsync.fs.read.stable import StableFile
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.entry import DIGEST_AT, Kind, Record
+from dirsync.tree.entry import Kind, Record, digest_of
 from dirsync.tree.path import RelPath
 
 
@@ -93,4 +93,4 @@ class Finder:
 
 
 def _has(record: Record | None, digest: bytes) -> bool:
-    return record is not None and record[0] == Kind.FILE and record[DIGEST_AT] == digest
+    return record is not None and record[0] == Kind.FILE and digest_of(record) == digest

@@ -19,9 +19,9 @@ from dirsync.fs.write.durable import Fsync
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, escape, join
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 _REPLICA_ID = "replica_id"
 _GENERATION = "generation"

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.endpoint.content_index import Contents, files, size_of
+from dirsync.endpoint.content_index import Contents
 from dirsync.fs.index.index import Index
-from dirsync.tree.entry import Entry, Kind, Record, unpack
+from dirsync.tree.directory import files
+from dirsync.tree.entry import Entry, Kind, Record, size_of, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 _REBUILD_BELOW = 0.75
 """Contents that are full are gathered again if the tree has fewer entries than this part of their bound: then at least

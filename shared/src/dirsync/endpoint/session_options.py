@@ -10,9 +10,8 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.index.index import Index
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.tree.ignore.rules import IgnoreRules
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, components
-from dirsync.tree.tree import Attributes
 
 _OPTIONS = "options"
 

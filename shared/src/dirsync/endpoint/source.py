@@ -20,10 +20,11 @@ from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
 from dirsync.tree.ignore.rules import IgnoreRules, parse
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
 from dirsync.tree.renames import RenameTracker
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 
 MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
 """Largest ignore file that is read, in bytes."""

@@ -10,7 +10,7 @@ from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.session_options import scan_rules
 from dirsync.fs.read.hashing import resolve
 from dirsync.fs.scan.walk import scan_steps
-from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, fingerprint_of, pack, unpack
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
@@ -42,7 +42,7 @@ def verify(
     with replica.root.clone() as root:
         for step in scan_steps(root, tree, rules, (ROOT,)):
             changed += step.changed
-        files = [path for path, record in tree.walk() if record[0] == Kind.FILE]
+        files = [path for path, _ in tree.files()]
         if deep:
             for path in files:
                 _forget_digest(tree, path)

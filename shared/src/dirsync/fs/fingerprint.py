@@ -23,6 +23,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import (
     MAX_MTIME_NS,
     UNKNOWN,
+    FileIdentity,
     Record,
     clamp_mtime,
     directory_entry,
@@ -31,7 +32,6 @@ from dirsync.tree.entry import (
     pack,
     symlink_entry,
 )
-from dirsync.tree.identity import FileIdentity
 
 _STATUS: Final = struct.Struct("<IQqqQQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from dirsync.fs.failure import reading_failure
 from dirsync.fs.root import Root
+from dirsync.tree.directory import Directory
 from dirsync.tree.path import RelPath, join
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.tree import Tree
 
 
 def untracked_paths(root: Root, tree: Tree, path: RelPath) -> Iterator[RelPath]:

@@ -30,7 +30,7 @@ from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
 from dirsync.limits import LIMITS
-from dirsync.tree.identity import FileIdentity
+from dirsync.tree.entry import FileIdentity
 from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -18,9 +18,11 @@ Rules:
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from dirsync.tree.directory import Directory
 from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, pack, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, ancestors, components, is_within, join, split
-from dirsync.tree.tree import Attributes, Directory, Tree
+from dirsync.tree.tree import Tree
 
 _Child = Record | Directory | None
 

@@ -1,8 +1,9 @@
-"""What is at a path. Absence is ``None``, so that nothing needs a special case for it.
+"""What is at a path. Absence is ``None``, so nothing needs a special case for it.
 
-An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit: a record
-is the entry's fixed part, the link target, and a *fingerprint*, opaque here, by which ``dirsync.fs`` proves without
-reading a file that the record still describes it.
+An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit into
+memory. A record is the entry's fixed part, the link target, and a *fingerprint*, with which ``dirsync.fs`` proves that
+the record still describes a file, without reading it. Only the end of a fingerprint is known here, device and inode in
+the last 16 bytes, because renames are recognised by them. The layout of a record is known in this module only.
 """
 
 import enum
@@ -14,7 +15,7 @@ DIGEST_SIZE: Final = 32
 """SHA-256, in bytes."""
 
 UNKNOWN: Final = bytes(DIGEST_SIZE)
-"""The digest of content that nobody has read yet. No content is known to have it, so it compares as different."""
+"""The digest of content that has not been read yet. No content has it, so it never compares as equal."""
 
 PERMISSION_BITS: Final = 0o777
 """The mode bits that a tree keeps: never setuid, setgid, sticky."""
@@ -23,8 +24,10 @@ _FIXED = struct.Struct("<BHQq32sH")
 _COVERED = _FIXED.size - 2
 """How much of a record, from its start, a directory's digest covers (all but the target's length)."""
 
-DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
-"""Where a record has its digest."""
+_DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
+_SIZE_AT: Final = slice(3, 11)
+_IDENTITY: Final = struct.Struct("<QQ")
+"""Inode, then device: the end of a fingerprint."""
 
 MIN_MTIME_NS: Final = -(1 << 63)
 MAX_MTIME_NS: Final = (1 << 63) - 1
@@ -42,7 +45,14 @@ class Kind(enum.IntEnum):
 
 
 _KINDS = {int(kind): kind for kind in Kind}
-"""A dictionary finds a kind in a tenth of the time that the enumeration's own call takes."""
+"""Looking up a kind here takes a tenth of the time of calling the enumeration."""
+
+
+class FileIdentity(NamedTuple):
+    """The numbers that a file or directory keeps when it is renamed."""
+
+    device: int
+    inode: int
 
 
 class Entry(NamedTuple):
@@ -72,7 +82,7 @@ def file_entry(*, mode: int, size: int, mtime_ns: int, digest: bytes = UNKNOWN) 
 
 
 def directory_entry(mode: int) -> Entry:
-    """A directory; its digest is the tree's affair."""
+    """A directory, without its digest, which the tree computes."""
     return Entry(Kind.DIRECTORY, mode & PERMISSION_BITS)
 
 
@@ -82,12 +92,12 @@ def symlink_entry(target: bytes) -> Entry:
 
 
 def clamp_mtime(mtime_ns: int) -> int:
-    """Nanoseconds since the epoch, within 64 bits (some file systems reach the year 2446, the wire 2262)."""
+    """Limit nanoseconds since the epoch to 64 bits (some file systems reach the year 2446, the protocol 2262)."""
     return min(max(mtime_ns, MIN_MTIME_NS), MAX_MTIME_NS)
 
 
 def pack(entry: Entry, fingerprint: bytes = b"") -> Record:
-    """The entry as a record that carries ``fingerprint``."""
+    """Pack an entry into a record that carries ``fingerprint``."""
     kind, mode, size, mtime_ns, digest, target = entry
     return Record(_FIXED.pack(kind, mode, size, mtime_ns, digest, len(target)) + target + fingerprint)
 
@@ -100,7 +110,7 @@ def unpack(record: Record) -> Entry:
 
 
 def fingerprint_of(record: Record) -> bytes:
-    """The fingerprint that a record carries; empty if none."""
+    """The fingerprint that a record carries; empty if it has none."""
     length = int.from_bytes(record[_COVERED : _FIXED.size], "little")
     return record[_FIXED.size + length :]
 
@@ -111,3 +121,24 @@ def covered(record: Record) -> bytes:
     Kind, mode, size, mtime and digest, little-endian as in ``<BHQq32s``; a link's target is covered by its digest.
     """
     return record[:_COVERED]
+
+
+def size_of(record: Record) -> int:
+    """The size of the file that a record describes; faster than to unpack all of it."""
+    return int.from_bytes(record[_SIZE_AT], "little")
+
+
+def digest_of(record: Record) -> bytes:
+    """The digest in a record; faster than to unpack all of it."""
+    return record[_DIGEST_AT]
+
+
+def with_digest(record: Record, digest: bytes) -> Record:
+    """The covered part of a record, with another digest."""
+    return Record(record[: _COVERED - DIGEST_SIZE] + digest + b"\0\0")
+
+
+def identity_of(record: bytes) -> FileIdentity:
+    """The identity in a fingerprint, or in a record that ends with one; meaningless for other bytes."""
+    inode, device = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
+    return FileIdentity(device, inode)

@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from dirsync.tree.directory import Directory
 from dirsync.tree.path import RelPath, abbreviate, ancestors, is_within
 from dirsync.tree.plan import Delete, Operation
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.tree import Tree
 
 _EMPTIED_FROM: Final = 2
 """A source that had fewer entries than this may become empty without question."""

@@ -91,6 +91,17 @@ def is_within(path: RelPath, ancestor: RelPath) -> bool:
     return not ancestor or path == ancestor or path.startswith(ancestor + b"/")
 
 
+def require_apart(first: RelPath, second: RelPath) -> None:
+    """Refuse two paths that cannot be exchanged, because one is, or lies within, the other.
+
+    Raises:
+        ValueError: one is, or lies within, the other.
+    """
+    if is_within(first, second) or is_within(second, first):
+        msg = f"{escape(first)!r} and {escape(second)!r}: one is, or lies within, the other"
+        raise ValueError(msg)
+
+
 def ancestors(path: RelPath) -> Iterator[RelPath]:
     """The directories above ``path``, nearest first, the root last; none for the root."""
     while path:

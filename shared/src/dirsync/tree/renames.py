@@ -12,14 +12,14 @@ all. The worst outcome is that its files are read again.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
-from dirsync.tree.identity import FileIdentity, identity_of
-from dirsync.tree.path import ROOT, RelPath, is_within, join
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.directory import Directory, directories, records
+from dirsync.tree.entry import UNKNOWN, Entry, FileIdentity, Kind, Record, digest_of, identity_of, unpack
+from dirsync.tree.path import RelPath, is_within
+from dirsync.tree.tree import Tree
 
 StillThere = Callable[[RelPath, FileIdentity], bool]
 """Asks the file system whether a path has the directory of this identity now."""
@@ -79,9 +79,9 @@ class RenameTracker:
         if node is None or not self._limit:
             return
         if isinstance(node, Directory):
-            for at, directory in _directories(path, node):
+            for at, directory in directories(node, path):
                 self._remember_directory(_Departed(at, directory, part=directory is not node))
-        elif node[0] == Kind.FILE and unpack(node).digest != UNKNOWN:
+        elif node[0] == Kind.FILE and digest_of(node) != UNKNOWN:
             self._held += identity_of(node) not in self._files
             self._files[identity_of(node)] = (path, node)
             new_path = self._appeared.get(identity_of(node))
@@ -140,7 +140,7 @@ class RenameTracker:
         if found.part:
             # The directory that it was in may be found too: each needs records of its own.
             tree.put(path, record)
-            for below, known in _records(path, found.directory):
+            for below, known in records(found.directory, path):
                 tree.put(below, known)
         else:
             tree.graft(path, found.directory)
@@ -187,7 +187,7 @@ class RenameTracker:
         if not self._searching:
             return None
         if self._places is None:
-            self._places = {identity_of(directory.record): at for at, directory in _directories(ROOT, tree.root) if at}
+            self._places = {identity_of(directory.record): at for at, directory in directories(tree.root) if at}
         at = self._places.get(identity)
         directory = None if at is None else tree.directory(at)
         return at if directory is not None and identity_of(directory.record) == identity else None
@@ -202,7 +202,7 @@ class RenameTracker:
 
     def _forget_directory(self, departed: _Departed) -> None:
         """Forget a directory and those inside it, which moved along with it."""
-        for _, directory in _directories(departed.path, departed.directory):
+        for _, directory in directories(departed.directory, departed.path):
             gone = self._directories.pop(identity_of(directory.record), None)
             if gone is not None:
                 self._held -= _weight(gone)
@@ -223,21 +223,3 @@ NO_TRACKER = RenameTracker(limit=0)
 def _weight(departed: _Departed) -> int:
     """How many entries it keeps in memory; one that left inside another is kept by that one."""
     return 1 if departed.part else 1 + departed.directory.entries
-
-
-def _directories(path: RelPath, directory: Directory) -> Iterator[tuple[RelPath, Directory]]:
-    """A directory and every directory below it."""
-    stack = [(path, directory)]
-    while stack:
-        at, current = stack.pop()
-        yield at, current
-        stack.extend(
-            (join(at, name), child) for name, child in current.children.items() if isinstance(child, Directory)
-        )
-
-
-def _records(path: RelPath, directory: Directory) -> Iterator[tuple[RelPath, Record]]:
-    """Everything below a directory that is not in a tree, as if it were at ``path``; parents before children."""
-    for at, current in _directories(path, directory):
-        for name, child in current.children.items():
-            yield join(at, name), child.record if isinstance(child, Directory) else child

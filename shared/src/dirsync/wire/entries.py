@@ -3,9 +3,8 @@
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import DIGEST_SIZE, PERMISSION_BITS, UNKNOWN, Entry, Kind, symlink_entry
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, escape
-from dirsync.tree.tree import Attributes
 from dirsync.v1 import entry_pb2
 
 MAX_SIZE = (1 << 63) - 1

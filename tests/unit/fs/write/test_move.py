@@ -20,8 +20,7 @@ from dirsync.fs.scan.walk import scan_steps
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import Kind, directory_entry, pack
-from dirsync.tree.identity import identity_of
+from dirsync.tree.entry import Kind, directory_entry, identity_of, pack
 from dirsync.tree.tree import Tree
 from tests.support.privileges import tmpfs
 from tests.support.scanning import scan_tree

@@ -14,8 +14,8 @@ from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, Kind, directory_entry
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Attributes
 from tests.unit.fs.places import as_nobody, make, names, owned_by_nobody, path_of, scanned
 from tests.unit.fs.replicas import CONTENT, FILE, N, Replica
 

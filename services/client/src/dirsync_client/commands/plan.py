@@ -8,10 +8,10 @@ from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import GuardPolicy, Hold
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.problem import Problem
-from dirsync.tree.tree import Attributes
 from dirsync.wire.agent import view_hold
 from dirsync_client.commands.dry_run import Rehearsal, Step
 from dirsync_client.commands.source_readonly import open_source_readonly

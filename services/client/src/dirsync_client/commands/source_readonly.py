@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dirsync.endpoint.source import Source
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import resolve, unknown_files
-from dirsync.tree.entry import UNKNOWN, Kind, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, fingerprint_of, pack, unpack
 from dirsync_client.app import open_source
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import INDEX
@@ -28,8 +28,7 @@ def read_all(source: Source, *, again: bool) -> None:
     """Find every unknown digest; with ``again`` read all files, whatever the index says."""
     tree = source.tree
     if again:
-        for path, record in list(tree.walk()):
-            if record[0] == Kind.FILE:
-                tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
+        for path, record in list(tree.files()):
+            tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
     for problem in resolve(source.root, tree, list(unknown_files(tree))):
         source.fail(problem)

@@ -5,9 +5,8 @@ import json
 
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.diff import Change, diff
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import escape
-from dirsync.tree.tree import Attributes
 from dirsync_client.commands.source_readonly import open_source_readonly, read_all
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica

@@ -7,11 +7,9 @@ either way: what the server turns out not to have is sent after all, and what we
 import threading
 
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import DIGEST_AT, UNKNOWN, Entry, Kind
-from dirsync.tree.tree import Directory, Tree
-
-_SIZE_AT = slice(3, 11)
-"""Where a record has its size (``<BHQ``)."""
+from dirsync.tree.directory import Directory
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, digest_of, size_of
+from dirsync.tree.tree import Tree
 
 
 class Contents:
@@ -38,7 +36,7 @@ class Contents:
                 if isinstance(child, Directory):
                     stack.append(child)
                 elif child[0] == Kind.FILE:
-                    self._count(child[DIGEST_AT], int.from_bytes(child[_SIZE_AT], "little"), 1)
+                    self._count(digest_of(child), size_of(child), 1)
 
     def clear(self) -> None:
         """The replica is not what it was taken for."""

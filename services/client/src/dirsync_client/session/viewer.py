@@ -7,9 +7,9 @@ from dirsync.limits import LIMITS
 from dirsync.rpc.service import Caller
 from dirsync.tree.entry import Entry, pack
 from dirsync.tree.ignore.rules import IgnoreRules
-from dirsync.tree.options import TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import ROOT, RelPath, abbreviate, components, is_within, split
-from dirsync.tree.tree import Attributes, Tree
+from dirsync.tree.tree import Tree
 from dirsync.wire.descriptors import REPLICA_SERVICE
 from dirsync.wire.replica import (
     ListRequest,

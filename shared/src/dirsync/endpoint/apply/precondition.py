@@ -15,8 +15,7 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import is_untouched
 from dirsync.fs.root import Root
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record
-from dirsync.tree.identity import identity_of
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, identity_of
 from dirsync.tree.path import RelPath, components, escape, split
 
 

@@ -40,8 +40,8 @@ from dirsync.fs.index.index_file import (
 )
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
-from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Tree, require_apart
+from dirsync.tree.path import RelPath, require_apart
+from dirsync.tree.tree import Tree
 
 _REMOVE_ONE: Final = "DELETE FROM entries WHERE path = ?"
 _REMOVE_ALL: Final = "DELETE FROM entries"

@@ -39,12 +39,12 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.observe import observe, renew
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import Kind, Record
-from dirsync.tree.identity import identity_of
+from dirsync.tree.directory import Directory
+from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import RelPath, abbreviate, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames import NO_TRACKER, RenameTracker
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.tree import Tree
 
 _ENCODING: Final = sys.getfilesystemencoding()
 

@@ -19,11 +19,11 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import DirectoryScan, scan_directory
 from dirsync.fs.scan.observe import observe
 from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
-from dirsync.tree.entry import Kind, Record
-from dirsync.tree.identity import identity_of
+from dirsync.tree.directory import Directory
+from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.renames import NO_TRACKER, RenameTracker
-from dirsync.tree.tree import Directory, Tree
+from dirsync.tree.tree import Tree
 
 
 @dataclass(slots=True)

@@ -19,8 +19,7 @@ from dirsync.fs.failure import Changing, shown
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import Root
 from dirsync.fs.write.staging import Staging
-from dirsync.tree.entry import Kind
-from dirsync.tree.identity import FileIdentity
+from dirsync.tree.entry import FileIdentity, Kind
 from dirsync.tree.path import RelPath
 
 _FORMATS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}

@@ -35,10 +35,9 @@ from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import Moved, exchange_entries, move_entry
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
-from dirsync.tree.entry import Entry, Kind
-from dirsync.tree.identity import identity_of
+from dirsync.tree.entry import Entry, Kind, identity_of
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
-from dirsync.tree.tree import Attributes
 
 _T = TypeVar("_T")
 _IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})

@@ -13,7 +13,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 if TYPE_CHECKING:
-    from dirsync.tree.identity import FileIdentity
+    from dirsync.tree.entry import FileIdentity
 
 _copy_file_range: Final = getattr(os, "copy_file_range", None)
 """Linux only; elsewhere everything is read and written."""

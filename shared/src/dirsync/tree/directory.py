@@ -1,0 +1,157 @@
+"""One directory of a tree: its children, its Merkle digest, and everything below it.
+
+A directory's digest is SHA-256 over the number of its children and the sum, modulo 2^256, of its children's record
+hashes (AdHash: Bellare and Micciancio, "A New Paradigm for Collision-free Hashing", 1997). A sum can be corrected for
+one child without reading its siblings, so a change costs the depth of the path and not the width of the directories on
+it. The construction protects against accidents; a peer that forges a collision deceives only itself.
+
+    record hash = SHA-256(kind u8 | mode u16 | size u64 | mtime_ns i64 | digest 32 bytes | name), little-endian
+    directory digest = SHA-256(child count u64 | sum of record hashes mod 2^256 as 32 bytes), little-endian
+
+Attributes that do not count are hashed as zero. Digests are computed when they are asked for, so a bulk load pays for
+each directory once.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+from dirsync.tree.entry import DIGEST_SIZE, UNKNOWN, Kind, Record, covered, digest_of, pack, unpack, with_digest
+from dirsync.tree.options import Attributes
+from dirsync.tree.path import ROOT, RelPath, join
+
+_MODULUS_MASK = (1 << 256) - 1
+_FILE = int(Kind.FILE)
+
+
+class Directory:
+    """One directory. Only the tree that holds it changes it."""
+
+    __slots__ = ("cached", "children", "contribution", "entries", "record", "stale", "total")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.children: dict[bytes, Record | Directory] = {}
+        self.entries = 0
+        """Entries below this directory, at any depth."""
+        self.total = 0
+        self.contribution = 0
+        """The record hash of this directory that its parent's total includes at present."""
+        self.stale: set[bytes] | None = None
+        """Subdirectories whose contribution is out of date. Invariant: a directory whose digest is out of date is named
+        here in its parent, and so on up to the root."""
+        self.cached: bytes | None = None
+
+    def mark_stale(self, name: bytes) -> None:
+        """Note that the digest of the subdirectory ``name``, and so that of this directory, is out of date."""
+        if self.stale is None:
+            self.stale = set()
+        self.stale.add(name)
+        self.cached = None
+
+
+Node = Record | Directory
+"""What a directory has under a name: a directory, or the record of a file or link."""
+
+
+def node_entries(node: Node | None) -> int:
+    """How many entries a node is, itself included."""
+    if node is None:
+        return 0
+    return 1 + node.entries if isinstance(node, Directory) else 1
+
+
+def record_hash(name: bytes, record: Record, attributes: Attributes | None) -> int:
+    """The hash of a child's record; ``attributes``: which metadata count, ``None`` if all do."""
+    if record[0] == _FILE and digest_of(record) == UNKNOWN:
+        # Such a tree equals no known one, so its digest need not say more; first scans save the hashing.
+        return 0
+    if attributes is not None:
+        record = pack(attributes.normalize(unpack(record)))
+    return int.from_bytes(hashlib.sha256(covered(record) + name).digest(), "little")
+
+
+def merkle_digest(directory: Directory, attributes: Attributes | None) -> bytes:
+    """The digest of a directory; computes those below it that are out of date first."""
+    stack = [directory]
+    while stack:
+        current = stack[-1]
+        if current.cached is not None and not current.stale:
+            stack.pop()
+            continue
+        below = [current.children[name] for name in current.stale or ()]
+        pending = [child for child in below if isinstance(child, Directory) and child.cached is None]
+        if pending:
+            stack.extend(pending)
+            continue
+        for name in current.stale or ():
+            child = current.children[name]
+            assert isinstance(child, Directory)
+            assert child.cached is not None
+            contribution = record_hash(name, with_digest(child.record, child.cached), attributes)
+            current.total += contribution - child.contribution
+            child.contribution = contribution
+        current.stale = None
+        current.total &= _MODULUS_MASK
+        count = len(current.children).to_bytes(8, "little")
+        current.cached = hashlib.sha256(count + current.total.to_bytes(DIGEST_SIZE, "little")).digest()
+    assert directory.cached is not None
+    return directory.cached
+
+
+def copy_directory(source: Directory, target: Directory) -> None:
+    """Give an empty directory everything that is below another, with the digests."""
+    for original, copied in _twins(source, target):
+        copied.total, copied.contribution = original.total, original.contribution
+        copied.stale = set(original.stale) if original.stale else None
+        copied.cached = original.cached
+
+
+def rehash_directory(source: Directory, target: Directory, attributes: Attributes | None) -> None:
+    """Give an empty directory everything that is below another, hashed under other attributes."""
+    for _, copied in _twins(source, target):
+        for name, child in copied.children.items():
+            if isinstance(child, Directory):
+                copied.mark_stale(name)
+            else:
+                copied.total += record_hash(name, child, attributes)
+
+
+def _twins(source: Directory, target: Directory) -> Iterator[tuple[Directory, Directory]]:
+    """Copy the entries of a directory and of those below it; yields each with its copy."""
+    stack = [(source, target)]
+    while stack:
+        original, copied = stack.pop()
+        copied.entries = original.entries
+        for name, child in original.children.items():
+            if isinstance(child, Directory):
+                copied.children[name] = twin = Directory(child.record)
+                stack.append((child, twin))
+            else:
+                copied.children[name] = child
+        yield original, copied
+
+
+def directories(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Directory]]:
+    """A directory that is at ``path`` and every directory below it, parents before children."""
+    stack = [(path, directory)]
+    while stack:
+        at, current = stack.pop()
+        yield at, current
+        stack.extend(
+            (join(at, name), child) for name, child in current.children.items() if isinstance(child, Directory)
+        )
+
+
+def records(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
+    """Everything below a directory that is at ``path``, with its record, parents before children."""
+    for at, current in directories(directory, path):
+        for name, child in current.children.items():
+            yield join(at, name), child.record if isinstance(child, Directory) else child
+
+
+def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Record]]:
+    """Every file below a directory that is at ``path``, with its record, in no order."""
+    for at, current in directories(directory, path):
+        for name, child in current.children.items():
+            if not isinstance(child, Directory) and child[0] == _FILE:
+                yield join(at, name), child
