@@ -11,7 +11,7 @@ from dirsync.errors import DirsyncError, UsageError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import DirectoryScan
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective

@@ -11,7 +11,7 @@ from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, index_name
 from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index.index_file import STATE_REASONS
-from dirsync.fs.scan.directory import DirectoryScan
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials

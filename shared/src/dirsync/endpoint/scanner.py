@@ -15,7 +15,7 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester, resolve, unknown_files
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import DirectoryScan
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS

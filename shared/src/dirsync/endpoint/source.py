@@ -14,7 +14,8 @@ from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import DirectoryScan, accept_mounts
+from dirsync.fs.scan.directory import accept_mounts
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import DirectoryScan
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.tree.path import ROOT, RelPath, split

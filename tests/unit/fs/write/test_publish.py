@@ -9,7 +9,7 @@ import pytest
 from dirsync.fs.failure import Changing, NotEmpty, PathFailure, Refused, StorageFailed, Vanished
 from dirsync.fs.fingerprint import RACY, parse
 from dirsync.fs.root import Root
-from dirsync.fs.write import publish
+from dirsync.fs.write import replace
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
@@ -37,7 +37,7 @@ def kind_of(path: Path) -> Kind:
 def _kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once as the kernel is, once as one that cannot exchange two names."""
     if not request.param:
-        monkeypatch.setattr(publish, "exchange", lambda *_: False)
+        monkeypatch.setattr(replace, "exchange", lambda *_: False)
 
 
 @pytest.mark.usefixtures("_kernels")
@@ -103,7 +103,7 @@ def test_content_that_comes_too_late(replica: Replica, monkeypatch: pytest.Monke
         make(replica.at, "n/late=1")
         return True
 
-    monkeypatch.setattr(publish, "_is_empty", look)
+    monkeypatch.setattr(replace, "_is_empty", look)
     with pytest.raises(NotEmpty):
         replica.put()
 

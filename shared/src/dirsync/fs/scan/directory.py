@@ -1,25 +1,24 @@
-"""One directory's listing, brought into a tree.
+"""Scanning one directory: listing it and bringing the tree up to date with the listing.
 
-A directory is listed by descriptor and compared with what the tree holds, one level deep. The usual case, nothing
-changed, costs a status and a comparison of packed bytes for each entry and creates nothing. Files are not read here:
-a new or changed one gets the digest ``UNKNOWN``.
+A directory is listed by descriptor and compared with what the tree holds, one level deep. If nothing changed, which is
+the usual case, this costs a status and a comparison of packed bytes for each entry and creates no object. Files are not
+read here: a new or changed one gets the digest ``UNKNOWN``.
 
 Rules:
 
-- Unreadable is never absent. A directory that cannot be listed, or an entry that cannot be looked at, is a Problem, and
-  what the tree knew there stays. An entry that vanished between the listing and the look is simply absent.
+- Unreadable is never absent. A directory that cannot be listed, or an entry whose status cannot be read, is a Problem,
+  and what the tree has there stays. An entry that vanished after it was listed is absent.
 - FIFOs, sockets and devices are counted as untracked and never opened (D12).
-- A mount that went away is reported, and again at each look until :func:`accept_mounts`: the directory keeps its mark,
-  and stays in the tree even if it went away itself. Deleting what was below it is for a person to decide (G10).
+- A lost mount is reported by each scan until :func:`accept_mounts`: the directory keeps its mark, and stays in the tree
+  even if it is gone itself. Whether to delete what was below it is for a person to decide (G10).
 
-How directories follow one another, and which are left out as a whole, is :mod:`dirsync.fs.scan.walk`.
+The order of directories, and which are left out as a whole, is :mod:`dirsync.fs.scan.walk`.
 """
 
 import os
 import stat
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from dirsync.clock import WallNanoseconds, wall_ns
@@ -36,49 +35,17 @@ from dirsync.fs.fingerprint import (
     with_flags,
 )
 from dirsync.fs.root import Root
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe, renew
-from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules
-from dirsync.limits import LIMITS
+from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, too_long
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
-from dirsync.tree.path import RelPath, abbreviate, escape, join
+from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
 
 _ENCODING: Final = sys.getfilesystemencoding()
-
-
-@dataclass(slots=True)
-class DirectoryScan:
-    """What one look at one directory found; the tree is up to date with it."""
-
-    path: RelPath
-    entries: int = 0
-    """Names listed, whatever became of them."""
-    changed: list[RelPath] = field(default_factory=list)
-    """Paths whose record in the tree is new, different, or gone."""
-    directories: list[RelPath] = field(default_factory=list)
-    """Subdirectories that the tree has here."""
-    replaced: list[RelPath] = field(default_factory=list)
-    """Those among them that are not the same directory as before, so that nothing below is as the tree has it."""
-    new_directories: dict[RelPath, Record] = field(default_factory=dict)
-    """Subdirectories that the tree does not have yet: whether they belong there is decided by what is in them."""
-    problems: list[Problem] = field(default_factory=list)
-    """At the directory itself (it could not be listed) or directly in it."""
-    untracked: int = 0
-    left_out: int = 0
-    mounts_lost: list[RelPath] = field(default_factory=list)
-    unknown: int = 0
-    """Files and links of which the tree had no record."""
-    stale: int = 0
-    """Files and links whose record did not describe them any more."""
-
-    @property
-    def proved(self) -> int:
-        """Files and links whose fingerprint proved that their record describes them."""
-        elsewhere = self.left_out + self.untracked + len(self.directories) + len(self.new_directories)
-        return max(0, self.entries - elsewhere - self.unknown - self.stale - len(self.problems))
 
 
 def scan_directory(
@@ -91,23 +58,23 @@ def scan_directory(
 ) -> DirectoryScan:
     """List the directory at ``path``, which the tree has, and bring the tree's children of it up to date.
 
-    ``renames`` is told what leaves the tree.
+    ``renames`` remembers what leaves the tree.
     """
-    return _Look(root, tree, path, rules, now, renames).run()
+    return _Listing(root, tree, path, rules, now, renames).run()
 
 
 def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
-    """Take these directories, once mount points, as what they are now."""
+    """Accept that these directories are no mount points any more."""
     for path in paths:
         record = tree.record(path)
         if record is not None and flags_of(record) & MOUNT:
             tree.put(path, with_flags(record, flags_of(record) & ~MOUNT))
 
 
-class _Look:
+class _Listing:
     """One listing in progress."""
 
-    def __init__(  # what a listing needs
+    def __init__(
         self,
         root: Root,
         tree: Tree,
@@ -155,7 +122,7 @@ class _Look:
         return self._found
 
     def _compare(self, listing: "Iterable[os.DirEntry[str]]") -> None:
-        """Each entry of the listing; the loop that a rescan spends its time in."""
+        """Compare each entry of the listing with the tree; a rescan spends its time in this loop."""
         known, seen, now = self._known, self._seen, self._now
         filtered = self._rules.ignores is not None or not self._rules.symlinks
         at_root = not self._path
@@ -171,7 +138,7 @@ class _Look:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self._unknown(name, reading_failure(join(self._path, name), "look at", error))
+                self._unreadable(name, reading_failure(join(self._path, name), "look at", error))
                 continue
             child = known.get(name)
             if isinstance(child, bytes) and child.endswith(pack_status(status)) and not child[-FINGERPRINT_SIZE] & RACY:
@@ -181,7 +148,7 @@ class _Look:
         self._found.entries = entries
 
     def _is_left_out(self, entry: "os.DirEntry[str]", name: bytes) -> bool:
-        """Whether the entry is not to be looked at; says so where it is a Problem."""
+        """Whether the entry is left out; adds a Problem if its name is reserved."""
         rules, path = self._rules, join(self._path, name)
         if rules.is_reserved(path):
             if rules.report_reserved:
@@ -198,20 +165,21 @@ class _Look:
         return left_out
 
     def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
-        """An entry that is not, as a whole, what the tree has."""
+        """Handle an entry that is not what the tree has."""
         mode, path = status.st_mode, join(self._path, name)
         record = child.record if isinstance(child, Directory) else child
         if record is not None and flags_of(record) & MOUNT and not self._is_mount(status):
             self._mount_lost(name, record, status)
-        elif self._fits(path, name):
-            if stat.S_ISDIR(mode):
-                self._directory(name, child, status)
-            elif stat.S_ISREG(mode):
-                self._put(name, record, renew(record, file_record(status, looked)))
-            elif stat.S_ISLNK(mode):
-                self._link(name, record, status, looked)
-            else:
-                self._found.untracked += 1
+        elif (problem := too_long(path, name)) is not None:
+            self._found.problems.append(problem)
+        elif stat.S_ISDIR(mode):
+            self._directory(name, child, status)
+        elif stat.S_ISREG(mode):
+            self._put(name, record, renew(record, file_record(status, looked)))
+        elif stat.S_ISLNK(mode):
+            self._link(name, record, status, looked)
+        else:
+            self._found.untracked += 1
 
     def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
         mount = self._is_mount(status)
@@ -231,7 +199,7 @@ class _Look:
             self._put(name, child.record, renew(child.record, directory_record(status, mount=mount)))
 
     def _another(self, name: bytes, path: RelPath, record: Record) -> None:
-        """Another directory has the name now: what the old one held went with it."""
+        """Another directory has the name now; what was in the old one left with it."""
         self._renames.left(path, self._tree.take(path))
         elsewhere = self._renames.place(self._tree, path, record, self._root.holds)
         self._seen.add(name)
@@ -259,7 +227,7 @@ class _Look:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._unknown(name, Changing.from_os(join(self._path, name), "read the link", error))
+            self._unreadable(name, Changing.from_os(join(self._path, name), "read the link", error))
             return
         self._put(name, record, renew(record, symlink_record(status, looked, target)))
 
@@ -267,7 +235,7 @@ class _Look:
         return stat.S_ISDIR(status.st_mode) and status.st_dev != self._device
 
     def _mount_lost(self, name: bytes, record: Record, status: os.stat_result | None) -> None:
-        """The directory stays, marked, whatever took its place; what was below it is the caller's to protect."""
+        """Keep the directory and its mark, whatever took its place; the caller protects what was below it."""
         path = join(self._path, name)
         self._found.mounts_lost.append(path)
         self._seen.add(name)
@@ -278,32 +246,21 @@ class _Look:
             self._empty(path)
 
     def _empty(self, path: RelPath) -> None:
-        """Drop everything below a directory that stays."""
+        """Remove everything below a directory that stays."""
         for below in [join(path, name) for name, _ in self._tree.children(path)]:
             self._tree.remove(below)
             self._found.changed.append(below)
 
     def _check_mount(self) -> None:
-        """Whether the directory itself was a mount point and is none now."""
+        """Report the directory itself if it was a mount point and is none now."""
         record = self._tree.record(self._path)
         if self._path and record is not None and flags_of(record) & MOUNT:
             above = os.stat("..", dir_fd=self._fd, follow_symlinks=False)
             if above.st_dev == self._device:
                 self._found.mounts_lost.append(self._path)
 
-    def _fits(self, path: RelPath, name: bytes) -> bool:
-        if len(name) > LIMITS.max_name_bytes:
-            kind, bound = ProblemKind.NAME_TOO_LONG, LIMITS.max_name_bytes
-        elif len(path) > LIMITS.max_path_bytes:
-            kind, bound = ProblemKind.PATH_TOO_LONG, LIMITS.max_path_bytes
-        else:
-            return True
-        message = f"{abbreviate(path)} is longer than {bound} bytes: shorten it"
-        self._found.problems.append(Problem(path, kind, message))
-        return False
-
-    def _unknown(self, name: bytes, failure: PathFailure) -> None:
-        """Nobody can tell what is there: what the tree knew stays."""
+    def _unreadable(self, name: bytes, failure: PathFailure) -> None:
+        """The status of an entry cannot be read: what the tree has there stays."""
         self._found.problems.append(failure.problem())
         child = self._known.get(name)
         if child is not None:
@@ -323,7 +280,7 @@ class _Look:
                 self._found.changed.append(path)
 
     def _became_something_else(self) -> None:
-        """The directory was there when its parent was listed, and is not now."""
+        """The directory was there when its parent was listed, and is not there now."""
         record = self._tree.record(self._path)
         if record is not None and flags_of(record) & MOUNT:
             self._found.mounts_lost.append(self._path)

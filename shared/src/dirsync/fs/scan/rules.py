@@ -1,14 +1,17 @@
 """What a scan lists and what it leaves out.
 
-Left out means: as if it were not there, on both sides, neither mirrored nor deleted. That is ignored paths, ``.nfs*``
-(open files that were removed on NFS), the ``lost+found`` of a mounted root, and links where links are not mirrored.
+What is left out is treated as absent on both sides: it is neither mirrored nor deleted. These are ignored paths,
+``.nfs*`` (open files that were removed on NFS), the ``lost+found`` of a mounted root, and links if links are not
+mirrored.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dirsync.tree.path import RelPath
+from dirsync.limits import LIMITS
+from dirsync.tree.path import RelPath, abbreviate
+from dirsync.tree.problem import Problem, ProblemKind
 
 NFS_PREFIX: Final = b".nfs"
 LOST_AND_FOUND: Final = b"lost+found"
@@ -48,3 +51,14 @@ class ScanRules:
 
 
 DEFAULT_RULES: Final = ScanRules()
+
+
+def too_long(path: RelPath, name: bytes) -> Problem | None:
+    """The Problem of a name or path that is longer than the protocol allows."""
+    if len(name) > LIMITS.max_name_bytes:
+        kind, bound = ProblemKind.NAME_TOO_LONG, LIMITS.max_name_bytes
+    elif len(path) > LIMITS.max_path_bytes:
+        kind, bound = ProblemKind.PATH_TOO_LONG, LIMITS.max_path_bytes
+    else:
+        return None
+    return Problem(path, kind, f"{abbreviate(path)} is longer than {bound} bytes: shorten it")

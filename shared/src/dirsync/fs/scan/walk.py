@@ -1,13 +1,12 @@
-"""How directories follow one another in a scan, and which of them are left out as a whole.
+"""The order in which a scan visits directories, and which directories it leaves out as a whole.
 
-A directory that lives only through ignored content is no part of the tree: nobody could make it at the replica and both
-sides be equal. That is known only after everything below it was looked at, so a directory that is new to the tree
-waits, with the scans on the way to it, until something in it proves that it stays; whoever consumes the steps never
-sees it before. A directory that the tree has and that loses its last tracked child is taken out, and then its parent is
-judged.
+A directory with nothing but ignored content is not part of the tree: a replica of it could not be equal. That is known
+only after everything below it was scanned. So a directory that is new to the tree waits, with the scans that lead to
+it, until something in it shows that it stays; the caller does not see its step before that. A directory of the tree
+that loses its last tracked child is removed, and then its parent is checked.
 
-Steps come depth first, parents before children, one for each directory: between two of them a caller may do other work.
-The walk is iterative; depth costs memory, not stack.
+Steps come depth first, parents before children, one for each directory; the caller may do other work between two of
+them. The walk is iterative, so depth costs memory, not stack.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.fingerprint import MOUNT, flags_of
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import DirectoryScan, scan_directory
+from dirsync.fs.scan.directory import scan_directory
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe
 from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
 from dirsync.tree.directory import Directory
@@ -32,7 +32,7 @@ class _Frame:
 
     found: DirectoryScan
     pending: Iterator[tuple[RelPath, Record | None]]
-    """Subdirectories to visit; those that are new to the tree with their record."""
+    """Subdirectories to visit; those that are new to the tree have their record."""
     is_new: bool
     left_out: int
 
@@ -49,13 +49,13 @@ def scan_steps(
 ) -> Iterator[DirectoryScan]:
     """Bring the tree up to date below each of ``starts``, one directory at a step.
 
-    ``deep`` visits every subdirectory; otherwise only the listing of each start is looked at, and subdirectories that
-    are new to the tree or not the same as before. A start that is no directory of the tree means the nearest directory
-    above it. ``renames`` recognises directories that went elsewhere.
+    ``deep`` visits every subdirectory; otherwise only each start is listed, and subdirectories that are new to the tree
+    or not the same as before. For a start that is not a directory of the tree, the nearest directory above it is used.
+    ``renames`` recognises directories that were moved.
     """
     root.forget_all()
     places = list(dict.fromkeys(starts))
-    # Where a directory is found before the place that it left has been looked at, it is searched for.
+    # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
     renames.begin(search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, renames)
     for start in places:
@@ -70,17 +70,17 @@ def look_at(
     now: WallNanoseconds = wall_ns,
     renames: RenameTracker = NO_TRACKER,
 ) -> Iterator[DirectoryScan]:
-    """Bring the tree up to date at each of ``paths``, without listing the directories that hold them if possible.
+    """Bring the tree up to date at each of ``paths``, if possible without listing the directories that hold them.
 
-    A file or link that changed, appeared or went, and a directory that appeared with everything below it, need no
-    listing. Everything else (untracked, unreadable, the last child of a directory gone) is left to the listing of the
-    directory that holds the path. A step for a file or link has that path as its own.
+    A file or link that changed, appeared or disappeared needs no listing, nor does a directory that appeared.
+    Everything else (untracked, unreadable, the last child of a directory gone) is found by listing the directory that
+    holds the path. The step of a file or link has that path as its own.
     """
     root.forget_all()
     renames.begin(search=False)
     walk = _Walk(root, tree, rules, now, renames)
     known = [path for path in dict.fromkeys(paths) if path in tree]
-    # What is gone comes before what is new, so that what moved is recognised.
+    # Known paths come before new ones, so that what was moved is recognised.
     for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
         listings: dict[RelPath, None] = {}
         for path in group:
@@ -97,18 +97,18 @@ class _Walk:
     def __init__(self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds, renames: RenameTracker) -> None:
         self._renames = renames
         self._elsewhere: list[RelPath] = []
-        """Where the tree lost what was recognised at another place; told once nothing is undecided."""
+        """Paths that lost what was recognised elsewhere; their steps come once no directory is waiting."""
         self._root = root
         self._tree = tree
         self._rules = rules
         self._now = now
         self._stack: list[_Frame] = []
         self._waiting: list[DirectoryScan] = []
-        """Scans of new directories of which nobody knows yet whether they stay. Invariant: they are the last frames of
-        the stack, outermost first; whenever a step is handed out there are none."""
+        """Scans of new directories that may still be left out. Invariant: they are the last frames of the stack,
+        outermost first; there are none while a step is being yielded."""
 
     def below(self, start: RelPath, *, deep: bool = True, changed: bool = False) -> Iterator[DirectoryScan]:
-        """The steps from one directory of the tree; ``changed`` says so of the first."""
+        """The steps from one directory of the tree; ``changed``: the directory itself has changed."""
         at = start
         while True:
             found = self._enter(at, deep=deep).found
@@ -117,7 +117,7 @@ class _Walk:
             yield found
             while self._stack:
                 yield from self._advance()
-            yield from self._tell_elsewhere()
+            yield from self._yield_elsewhere()
             if at in self._tree:
                 return
             at, deep, changed = _nearest(self._tree, at), False, False
@@ -127,14 +127,13 @@ class _Walk:
         yield from self._enter_new(path, record)
         while self._stack:
             yield from self._advance()
-        yield from self._tell_elsewhere()
+        yield from self._yield_elsewhere()
 
     def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
         """The steps from one path; ``None`` if only the listing of its directory can tell."""
-        above, name = split(path)
-        holder = self._tree.directory(above)
         if not path or self._rules.is_reserved(path):
             return None
+        holder = self._tree.directory(split(path)[0])
         if holder is None:
             return () if self._is_below_left_out(path) else None
         known = self._tree.record(path)
@@ -143,39 +142,59 @@ class _Walk:
             return self._gone(path, known, holder)
         if not isinstance(found, bytes) or (known is not None and flags_of(known) & MOUNT):
             return None
-        kind = found[0]
-        if self._rules.leaves_out(path, name, is_directory=kind == Kind.DIRECTORY, is_link=kind == Kind.SYMLINK):
+        return self._found(path, known, found, holder)
+
+    def _found(
+        self, path: RelPath, known: Record | None, found: Record, holder: Directory
+    ) -> Iterable[DirectoryScan] | None:
+        """The steps from a path where a file, a link or a directory is found."""
+        _, name = split(path)
+        is_directory, is_link = found[0] == Kind.DIRECTORY, found[0] == Kind.SYMLINK
+        if self._rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link):
             return () if known is None and holder.children else None
-        if found is known or found == known:
+        if found == known:
             return ()
-        if kind == Kind.DIRECTORY and (known is None or known[0] != kind):
-            if known is not None:
-                self._renames.search()
-                self._left(path)
+        return self._directory_found(path, known, found) if is_directory else self._file_found(path, known, found)
+
+    def _directory_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
+        """The steps from a path where a directory is found that is not as the tree has it."""
+        if known is None:
             return self.appeared(path, found)
-        another = known is not None and identity_of(found) != identity_of(known)
-        if another and self._renames.remembers:
-            self._left(path)
-        if another and kind == Kind.DIRECTORY:
-            # Names change places: what is here now may have left a path that has not been looked at yet.
+        if known[0] != Kind.DIRECTORY:
             self._renames.search()
-            self._elsewhere += self._renames.place(self._tree, path, found, self._root.holds)
-            return self.below(path, changed=True)
-        if another or known is None:
+            self._left(path)
+            return self.appeared(path, found)
+        if identity_of(found) == identity_of(known):
+            self._tree.put(path, found)
+            return _changed(path)
+        if self._renames.remembers:
+            self._left(path)
+        # Two names may have been exchanged: this directory may come from a path that was not scanned yet.
+        self._renames.search()
+        self._elsewhere += self._renames.place(self._tree, path, found, self._root.holds)
+        return self.below(path, changed=True)
+
+    def _file_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
+        """The step from a path where a file or link is found that is not as the tree has it."""
+        is_another = known is None or identity_of(found) != identity_of(known)
+        if is_another:
+            if known is not None and self._renames.remembers:
+                self._left(path)
             self._renames.appeared(path, found)
         self._tree.put(path, found)
-        return (DirectoryScan(path, changed=[path]),)
+        return _changed(path)
 
     def _left(self, path: RelPath) -> None:
         self._renames.left(path, self._tree.take(path))
         self._root.forget(path)
 
-    def _tell_elsewhere(self) -> Iterator[DirectoryScan]:
+    def _yield_elsewhere(self) -> Iterator[DirectoryScan]:
         elsewhere, self._elsewhere = self._elsewhere, []
-        yield from (DirectoryScan(path, changed=[path]) for path in elsewhere)
+        for path in elsewhere:
+            yield from _changed(path)
 
     def _is_below_left_out(self, path: RelPath) -> bool:
-        """Whether the highest directory above ``path`` that the tree does not have is left out as such."""
+        """Whether the topmost directory above ``path`` that the tree does not have is left out by the rules."""
         start = len(_nearest(self._tree, path))
         top = RelPath(path[: path.index(b"/", start + 1)])
         _, name = split(top)
@@ -187,7 +206,7 @@ class _Walk:
         if len(holder.children) == 1 or flags_of(known) & MOUNT:
             return None
         self._left(path)
-        return (DirectoryScan(path, changed=[path]),)
+        return _changed(path)
 
     def _advance(self) -> Iterator[DirectoryScan]:
         path, record = next(self._stack[-1].pending, (None, None))
@@ -231,7 +250,7 @@ class _Walk:
         if self._waiting and self._waiting[-1] is frame.found:
             self._waiting.pop()
         else:
-            yield DirectoryScan(path, changed=[path])
+            yield from _changed(path)
 
     def _stay(self) -> Iterator[DirectoryScan]:
         waiting, self._waiting = self._waiting, []
@@ -247,8 +266,13 @@ class _Walk:
         return frame.is_new or not self._rules.keep_known_directories
 
 
+def _changed(path: RelPath) -> tuple[DirectoryScan]:
+    """The step of a path that changed and is listed no further."""
+    return (DirectoryScan(path, changed=[path]),)
+
+
 def _proves_itself(found: DirectoryScan, tree: Tree) -> bool:
-    """Whether what was found in a new directory is reason enough for it to be in the tree."""
+    """Whether what was found in a new directory shows that it stays in the tree."""
     directory = tree.directory(found.path)
     if directory is None or directory.children or found.problems or found.untracked:
         return True

@@ -1,24 +1,21 @@
-"""The acts on a replica, each on one path, by descriptor.
+"""Changing a replica, one path at a time, by descriptor.
 
-A reader sees the old or the new, never a part of either and, where the kernel can exchange two names, never nothing
-(P1). Each act takes into account what is there:
+A reader sees the old or the new content, never a part of either and, where the kernel can exchange two names, never
+nothing (P1). Each change takes into account what is there:
 
-- a file or link over a file or link: one rename;
-- a file or link over a directory, and a directory over a file or link: the new thing is made in staging, the two are
-  exchanged, the old one is removed there. The directory must be empty by then: what it still holds is ignored or
-  untracked, and not ours to delete, so it is put back and the act fails with :class:`~dirsync.fs.failure.NotEmpty`.
-  Where nothing can exchange, the old thing is moved aside first, and for a moment the path is absent;
-- a move over a file or link: one rename. Nothing is moved over a directory, and no directory over anything.
+- a file or link in place of a file or link: one rename;
+- a file or link in place of a directory, or the reverse: :mod:`dirsync.fs.write.replace`;
+- a move in place of a file or link: one rename. Nothing is moved over a directory, and no directory over anything.
 
-The caller has checked the precondition with :func:`~dirsync.fs.scan.observe.observe`. RACE: between that and the act
-somebody else may change the path; the worst is that his edit is lost, and the replica is documented to have one writer.
+The caller has checked the precondition with :func:`~dirsync.fs.scan.observe.observe`. RACE: between that and the change
+somebody else may change the path. The worst outcome is that their edit is lost; a replica is documented to have one
+writer.
 
-Each act that leaves something returns its fingerprint, taken after the rename (which changes ctime): what was published
-is racy like anything that was just changed, so the next scan reads a file once more. What to make durable, and when, is
-the caller's affair (:mod:`dirsync.fs.write.durable`).
+Each change that leaves something returns its fingerprint, taken after the rename (which changes ctime). What was just
+published is racy, so the next scan reads a file once more. The caller makes changes durable
+(:mod:`dirsync.fs.write.durable`).
 """
 
-import contextlib
 import errno
 import os
 import stat
@@ -26,13 +23,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.failure import Changing, NotEmpty, PathFailure, StorageFailed, shown, writing_failure
+from dirsync.fs.failure import Changing, PathFailure, StorageFailed, shown, writing_failure
 from dirsync.fs.fingerprint import from_stat
-from dirsync.fs.kernel import exchange
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import Moved, exchange_entries, move_entry
+from dirsync.fs.write.replace import Target, is_directory, put_in_place, replace_other_kind
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, Kind, identity_of
@@ -40,12 +37,10 @@ from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 
 _T = TypeVar("_T")
-_IN_THE_WAY = frozenset({errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY})
-"""What rename says when the target is of the other sort, directory or not."""
 
 
 class Publisher:
-    """Changes one replica. For the thread that owns ``root`` and ``staging``."""
+    """Changes one replica. Belongs to the thread that owns ``root`` and ``staging``."""
 
     def __init__(
         self,
@@ -62,16 +57,16 @@ class Publisher:
         self._now = now
 
     def seal(self, staged: StagedFile, entry: Entry) -> None:
-        """Complete a staged file as ``entry`` wants it; it is closed, and may now be made durable.
+        """Complete a staged file with the metadata of ``entry`` and close it; it may now be made durable.
 
         Raises:
-            PathFailure: StorageFailed, also where fewer bytes arrived on the disk than were written.
+            PathFailure: StorageFailed, also if the file is shorter than what was written.
         """
         mtime_ns = entry.mtime_ns if self._attributes.mtime else None
         staged.seal(entry.size, self._modes.file(entry.mode), mtime_ns)
 
     def publish_file(self, staged: StagedFile, path: RelPath, entry: Entry) -> bytes:
-        """Put a staged file in its place; it is sealed first if it was not.
+        """Rename a staged file to ``path``; it is sealed first if it was not.
 
         Raises:
             PathFailure: Refused, NotEmpty, StorageFailed, Vanished (the directory above), or Changing.
@@ -87,7 +82,7 @@ class Publisher:
         return proof
 
     def make_directory(self, path: RelPath, mode: int) -> bytes:
-        """Make a directory, in place of a file or link if there is one; an existing one only gets its mode.
+        """Make a directory, in place of a file or link if there is one; an existing directory only gets the mode.
 
         Raises:
             PathFailure: as :meth:`publish_file`.
@@ -111,7 +106,7 @@ class Publisher:
         return self._act(path, "change the metadata of", lambda parent, name: self._set(path, entry, parent, name))
 
     def remove(self, path: RelPath, kind: Kind) -> None:
-        """Remove what is at ``path``, which is of this kind; if nothing is there, that is fine.
+        """Remove what is at ``path``, which is of this kind; nothing happens if it is absent.
 
         Raises:
             PathFailure: NotEmpty for a directory that holds anything; Changing if it is of another kind; Refused.
@@ -121,7 +116,7 @@ class Publisher:
     def move(self, source: RelPath, path: RelPath, kind: Kind) -> bytes:
         """Move what is at ``source``, which is of this kind, to ``path``, in place of a file or link that is there.
 
-        A directory takes everything in it along. Both directories that hold the names have changed then.
+        A directory is moved with its content. Both directories that hold the names have changed then.
 
         Raises:
             PathFailure: Vanished if nothing is at ``source``; Changing if it is of another kind, or if a directory is
@@ -134,9 +129,9 @@ class Publisher:
         return proof
 
     def exchange(self, first: RelPath, second: RelPath, kinds: tuple[Kind, Kind]) -> tuple[bytes, bytes]:
-        """Let what is at two paths, of these kinds, change places; gives the fingerprints of what is there then.
+        """Exchange what is at two paths, of these kinds; returns the fingerprints of what is there then.
 
-        Where the kernel cannot do it at once, each path is absent for a moment: see :mod:`dirsync.fs.write.move`.
+        Where the kernel cannot exchange, each path is absent for a moment: see :mod:`dirsync.fs.write.move`.
 
         Raises:
             PathFailure: as :meth:`move`.
@@ -150,7 +145,7 @@ class Publisher:
     def _act_on_both(
         self, first: RelPath, second: RelPath, doing: str, act: Callable[[], tuple[Moved, ...]]
     ) -> list[bytes]:
-        """As :meth:`_act`; the fingerprints are taken when what was moved has its own mode again."""
+        """As :meth:`_act`; the fingerprints are taken once everything moved has its own mode again."""
         try:
             try:
                 return self._proofs(act())
@@ -172,7 +167,7 @@ class Publisher:
         return proofs
 
     def _act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:
-        """Do it in the directory that holds ``path``, if need be with permission lent."""
+        """Act in the directory that holds ``path``, if necessary with owner access to it."""
         try:
             return act(*self._root.parent(path))
         except (OSError, PathFailure) as error:
@@ -186,12 +181,7 @@ class Publisher:
 
     def _place(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> bytes:
         """Rename a staged file or link to its name."""
-        try:
-            os.rename(staged, name, src_dir_fd=self._staging.descriptor, dst_dir_fd=parent)
-        except OSError as error:
-            if error.errno not in _IN_THE_WAY:
-                raise
-            self._swap(staged, parent, name, path)
+        put_in_place(self._root, self._staging, staged, Target(path, parent, name))
         return self._proof(parent, name)
 
     def _make(self, path: RelPath, mode: int, parent: int, name: bytes) -> bytes:
@@ -206,7 +196,7 @@ class Publisher:
     def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
         staged = self._staging.create_directory(path)
         try:
-            self._swap(staged, parent, name, path)
+            replace_other_kind(self._root, self._staging, staged, Target(path, parent, name))
         finally:
             self._staging.remove(staged)
 
@@ -243,7 +233,7 @@ class Publisher:
         except FileNotFoundError:
             self._root.forget(path)
         except OSError as error:
-            if error.errno in (errno.EISDIR, errno.ENOTDIR) or _is_directory(parent, name) != (kind is Kind.DIRECTORY):
+            if error.errno in (errno.EISDIR, errno.ENOTDIR) or is_directory(parent, name) != (kind is Kind.DIRECTORY):
                 raise Changing(path, f"{shown(path)} is no {kind.name.lower()} any more") from error
             raise
 
@@ -251,58 +241,6 @@ class Publisher:
         looked_at_ns = self._now()
         return from_stat(os.stat(name, dir_fd=parent, follow_symlinks=False), looked_at_ns)
 
-    def _swap(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> None:
-        """Exchange a staged thing with one of the other sort, and remove the old one."""
-        if _is_directory(parent, name) and not _is_empty(parent, name):
-            raise _not_empty(path)
-        self._root.forget(path)
-        staging = self._staging.descriptor
-        if not exchange(staging, staged, parent, name):
-            self._move_aside(staged, parent, name)
-            return
-        try:
-            _remove_any(staging, staged)
-        except OSError as error:
-            # RACE: somebody put something into the directory since we looked. It goes back as it is.
-            exchange(staging, staged, parent, name)
-            raise _not_empty(path) from error
-
-    def _move_aside(self, staged: bytes, parent: int, name: bytes) -> None:
-        staging, aside = self._staging.descriptor, self._staging.new_name()
-        os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=staging)
-        try:
-            os.rename(staged, name, src_dir_fd=staging, dst_dir_fd=parent)
-        except OSError:
-            os.rename(aside, name, src_dir_fd=staging, dst_dir_fd=parent)
-            raise
-        with contextlib.suppress(OSError):
-            _remove_any(staging, aside)
-
 
 def _failure(path: RelPath, doing: str, error: OSError | PathFailure) -> PathFailure:
     return error if isinstance(error, PathFailure) else writing_failure(path, doing, error)
-
-
-def _not_empty(path: RelPath) -> NotEmpty:
-    message = f"{shown(path)} still holds what is not mirrored (ignored, or no file): move that away, or delete it"
-    return NotEmpty(path, message, code=errno.ENOTEMPTY)
-
-
-def _is_directory(parent: int, name: bytes) -> bool:
-    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-
-
-def _is_empty(parent: int, name: bytes) -> bool:
-    descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        with os.scandir(descriptor) as listing:
-            return next(listing, None) is None
-    finally:
-        os.close(descriptor)
-
-
-def _remove_any(parent: int, name: bytes) -> None:
-    if _is_directory(parent, name):
-        os.rmdir(name, dir_fd=parent)
-    else:
-        os.unlink(name, dir_fd=parent)

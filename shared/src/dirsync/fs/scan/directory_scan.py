@@ -1,0 +1,39 @@
+"""The result of scanning one directory."""
+
+from dataclasses import dataclass, field
+
+from dirsync.tree.entry import Record
+from dirsync.tree.path import RelPath
+from dirsync.tree.problem import Problem
+
+
+@dataclass(slots=True)
+class DirectoryScan:
+    """What scanning one directory found; the tree is up to date with it."""
+
+    path: RelPath
+    entries: int = 0
+    """Names in the listing."""
+    changed: list[RelPath] = field(default_factory=list)
+    """Paths whose record in the tree is new, different, or gone."""
+    directories: list[RelPath] = field(default_factory=list)
+    """Subdirectories that the tree has here."""
+    replaced: list[RelPath] = field(default_factory=list)
+    """Those among them that are not the same directory as before, so the tree is out of date below them."""
+    new_directories: dict[RelPath, Record] = field(default_factory=dict)
+    """Subdirectories that the tree does not have yet: what is in them decides whether they belong there."""
+    problems: list[Problem] = field(default_factory=list)
+    """Problems of the directory itself (it could not be listed) and of what is directly in it."""
+    untracked: int = 0
+    left_out: int = 0
+    mounts_lost: list[RelPath] = field(default_factory=list)
+    unknown: int = 0
+    """Files and links that the tree had no record of."""
+    stale: int = 0
+    """Files and links whose record no longer described them."""
+
+    @property
+    def proved(self) -> int:
+        """Files and links whose fingerprint proved that their record still describes them."""
+        elsewhere = self.left_out + self.untracked + len(self.directories) + len(self.new_directories)
+        return max(0, self.entries - elsewhere - self.unknown - self.stale - len(self.problems))
