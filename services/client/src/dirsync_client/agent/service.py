@@ -97,7 +97,7 @@ class AgentServicer:
             paths = answers.get(timeout=APPROVE_SECONDS)
         except queue.Empty:
             msg = "the client is busy or not connected; try again"
-            raise Unavailable(msg) from None
+            raise Unavailable(msg, reason="AGENT_BUSY") from None
         if not paths:
             msg = f"there is no hold {hold_id[:64]!r} (any more); `dirsync-client status` shows those that there are"
             raise NotFound(msg, reason="HOLD_NOT_FOUND")

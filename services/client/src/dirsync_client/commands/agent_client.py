@@ -56,7 +56,9 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
     with _agent(settings) as caller:
         try:
             raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)
-        except Unavailable:
+        except Unavailable as error:
+            if error.reason == "AGENT_BUSY":
+                raise  # it runs: an approval for the next run would be of no use to it
             StateDirectory(settings.state_dir).approve(arguments.hold_id)
             print(f"no client runs; {arguments.hold_id} is approved for the next run", file=sys.stderr)
             return ExitCode.DONE
