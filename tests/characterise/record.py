@@ -14,13 +14,13 @@ from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from tests.characterise.histories import History, controlled
 from tests.characterise.play import MakeClient, Result, play
-from tests.characterise.present import Present
+from tests.characterise.reconciled import Reconciled
 
 RECORD = Path(__file__).with_name("recorded.json")
 SEEDS = 400
 
 
-def play_seed(seed: int, place: Path, make: MakeClient = Present) -> Result:
+def play_seed(seed: int, place: Path, make: MakeClient = Reconciled) -> Result:
     """Play one history in an empty directory."""
     with controlled():
         return play(History(seed, place), place, make)

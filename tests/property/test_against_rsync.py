@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import GuardPolicy
-from dirsync_client.commands.dry_run import Rehearsal, Step
+from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.once import once
 from dirsync_client.commands.source_readonly import open_source_readonly
+from dirsync_client.reconcile.context import Options
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
@@ -73,21 +74,15 @@ class Mirror:
                 replica = remote.tree(source.tree.attributes, source.ignore)
             finally:
                 connection.close()
-            rehearsal = Rehearsal(
-                source,
-                replica,
-                StateView(self._settings.state_dir),
-                status.replica_id,
-                block_size=self._settings.block_size,
-                deletes=True,
-                policy=GuardPolicy(max_delete_percent=100),
-            )
+            options = Options(at_once=True, policy=GuardPolicy(max_delete_percent=100))
+            state = StateView(self._settings.state_dir)
+            dry_run = DryRun(source, replica, state, status.replica_id, options, self._settings.block_size)
             try:
-                steps = list(rehearsal.steps())
+                steps = list(dry_run.steps())
             finally:
-                rehearsal.close()
+                dry_run.close()
 
-        assert rehearsal.hold is None
+        assert dry_run.hold is None
         return steps
 
     @property

@@ -3,7 +3,7 @@
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
-from dirsync_client.mailbox import Inbox
+from dirsync_client.mailbox import Mailbox
 
 A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANGED)
 
@@ -11,21 +11,21 @@ A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANG
 def test_hints() -> None:
     """Hints come out in their order, each with the time when it came."""
     times = iter([1.0, 2.0])
-    inbox = Inbox(lambda: next(times))
+    mailbox = Mailbox(lambda: next(times))
 
-    inbox.hints([A, B])
-    inbox.hint(A)
+    mailbox.hints([A, B])
+    mailbox.hint(A)
 
-    assert [(A, 1.0), (B, 1.0), (A, 2.0)] == inbox.take().hints
-    assert inbox.empty
+    assert [(A, 1.0), (B, 1.0), (A, 2.0)] == mailbox.take().hints
+    assert mailbox.empty
 
 
 def test_bound() -> None:
     """More hints than are kept become one that puts everything in doubt, since the earliest of them."""
     times = iter([1.0, 2.0])
-    inbox = Inbox(lambda: next(times))
-    inbox.hints([A] * LIMITS.max_dirty_paths)
+    mailbox = Mailbox(lambda: next(times))
+    mailbox.hints([A] * LIMITS.max_dirty_paths)
 
-    inbox.hint(B)
+    mailbox.hint(B)
 
-    assert [(Hint(ROOT, HintKind.LOST), 1.0)] == inbox.take().hints
+    assert [(Hint(ROOT, HintKind.LOST), 1.0)] == mailbox.take().hints

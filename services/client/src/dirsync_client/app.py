@@ -25,12 +25,21 @@ from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
-from dirsync_client.engine import Engine, EngineOptions
+from dirsync_client.engine import Engine
+from dirsync_client.mailbox import Mailbox
+from dirsync_client.reconcile.context import Options
+from dirsync_client.report.reporter import Reporter
 from dirsync_client.report.status import Status, StatusBoard
+from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import Identity
 from dirsync_client.settings import ClientSettings, Delete, Symlinks
 from dirsync_client.state import StateDirectory
+from dirsync_client.target import Target
+from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.signature_store import RememberedSignatures
 
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
@@ -82,11 +91,21 @@ def open_source(
         raise UsageError(msg) from None
 
 
+def reconcile_options(settings: ClientSettings, *, at_once: bool) -> Options:
+    """How the reconciler goes about it; ``at_once``: for a single sync."""
+    return Options(
+        settings.delete is Delete.PROPAGATE,
+        at_once,
+        settings.delete_settle,
+        GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+    )
+
+
 class Core:
     """Source, state and engine: what `once` and `run` have in common."""
 
-    def __init__(self, settings: ClientSettings, metrics: Metrics) -> None:
-        """Open everything.
+    def __init__(self, settings: ClientSettings, metrics: Metrics, *, once: bool) -> None:
+        """Open everything; ``once``: for a single sync.
 
         Raises:
             UsageError: a directory or file cannot be used.
@@ -109,24 +128,26 @@ class Core:
         )
         self.board = StatusBoard()
         self.connection = ServerConnection(settings)
+        transfer = TransferMetrics(metrics)
+        reporter = Reporter(self.source, self.board, transfer, metrics)
         client_id = settings.client_id or self.state.client_id()
-        self.engine = Engine(
+        mailbox = Mailbox()
+        target = Target(
             self.source,
             self.state,
-            Schedule(settings.settle, settings.delete_settle, settings.rescan_interval),
-            self.board,
-            metrics,
-            self.connection.channel,
-            self.connection.metadata,
-            EngineOptions(
-                Identity(settings.namespace, client_id),
-                settings.compression.value,
-                settings.bandwidth_limit,
-                settings.block_size,
-                settings.delete is Delete.PROPAGATE,
-                GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+            Connector(self.connection, Identity(settings.namespace, client_id), transfer.count_wire, mailbox.complete),
+            TransferParts(
+                RememberedSignatures(self.state.signatures, metrics),
+                TokenBucket(settings.bandwidth_limit),
+                transfer.count_wire,
+                TransferOptions(settings.compression.value, settings.block_size),
             ),
+            reporter,
+            mailbox,
+            reconcile_options(settings, at_once=once),
         )
+        schedule = Schedule(settings.settle, settings.rescan_interval)
+        self.engine = Engine(self.source, schedule, mailbox, target, reporter)
 
     def close(self) -> None:
         """Let go of everything; the index is written."""
@@ -150,10 +171,10 @@ class Client:
         self._settings = settings
         self._log = get_logger()
         metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)
-        self._core = Core(settings, metrics)
+        self._core = Core(settings, metrics, once=False)
         self._health = HealthState("the first sync is not done")
         core = self._core
-        self._agent = AgentServer(settings, core.engine.inbox, core.board, self._health, core.metrics)
+        self._agent = AgentServer(settings, core.engine.mailbox, core.board, self._health, core.metrics)
         self._http = HttpServer(
             settings.metrics_listen,
             _name("metrics_listen"),
@@ -163,7 +184,7 @@ class Client:
         )
         self._watcher = Watcher(
             lambda: open_source_root(settings),
-            core.engine.inbox.hints,
+            core.engine.mailbox.hints,
             wanted=WatchMode(settings.watch.value),
             poll_interval=settings.poll_interval,
             ignored=lambda path: core.source.ignore.matches(path, True),
@@ -212,7 +233,7 @@ class Client:
         self._log.info(Event.CLIENT_STOPPING, reason=reason)
         self._health.not_ready("stopping")
         self._watcher.stop()
-        self._core.engine.inbox.stop()
+        self._core.engine.mailbox.stop()
         self._engine_thread.join(self._settings.shutdown_grace)
         self._agent.stop()
         self._http.stop()
@@ -248,7 +269,7 @@ class Client:
             self._watcher.start()
         except DirsyncError:
             return
-        self._core.engine.inbox.hint(Hint(ROOT, HintKind.LOST))
+        self._core.engine.mailbox.hint(Hint(ROOT, HintKind.LOST))
 
     def _degraded(self, reason: str) -> None:
         self._log.warning(Event.WATCH_DEGRADED, reason=reason)

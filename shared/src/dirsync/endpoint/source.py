@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import file_record
 from dirsync.fs.index.index import Index
-from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import accept_mounts
@@ -19,7 +17,7 @@ from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, unpack
+from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, unpack
 from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
@@ -31,7 +29,7 @@ MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
 """Largest ignore file that is read, in bytes."""
 
 
-_GLANCE = 4096
+_PROBE = 4096
 """Bytes at the start and at the end of a large file by which it is told from others of its size."""
 
 
@@ -68,6 +66,11 @@ class Source:
         self._reserved: frozenset[bytes] = frozenset()
         self.ignore = self._read_ignore_rules()
         index.load(self.tree)
+
+    @property
+    def identity(self) -> FileIdentity:
+        """The root directory's."""
+        return self.root.identity
 
     @property
     def untracked(self) -> int:
@@ -126,11 +129,6 @@ class Source:
             self._note(step)
             yield step.changed
 
-    def former(self, path: RelPath) -> Entry | None:
-        """What the file at ``path`` was when it was at another one, if it was."""
-        record = self.tree.record(path)
-        return self.renames.previous_entry(record) if record is not None and record[0] == Kind.FILE else None
-
     def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
         """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
         looked = list(paths)
@@ -142,27 +140,16 @@ class Source:
             changed += step.changed
         return changed
 
-    def sent(self, path: RelPath, planned: Record | None, record: Record) -> None:
-        """A file was read as ``record``; take that over unless the source is known to have changed since."""
-        if self.tree.record(path) == planned:
-            self.tree.put(path, record)
-            self._index.put(path, record)
+    def remember(self, path: RelPath, record: Record) -> None:
+        """A file was read as ``record``, which the tree has: keep that in the index."""
+        self._index.put(path, record)
 
-    def read(self, path: RelPath) -> None:
-        """Find the digest of a file; for small ones, as the caller waits.
-
-        Raises:
-            PathError: it could not be read as it was.
-        """
-        digest, status, looked_at_ns = Digester(self.root).digest(path)
-        self._put(path, file_record(status, looked_at_ns, digest))
-
-    def glance(self, path: RelPath) -> bytes:
+    def probe(self, path: RelPath) -> bytes:
         """A few bytes of the file at ``path``, and its size; one that cannot be read looks like no other."""
         try:
             with StableFile(self.root, path) as file:
                 size = file.size
-                return size.to_bytes(8, "little") + file.read_at(0, _GLANCE) + file.read_at(size - _GLANCE, _GLANCE)
+                return size.to_bytes(8, "little") + file.read_at(0, _PROBE) + file.read_at(size - _PROBE, _PROBE)
         except (PathFailure, OSError):
             return path
 
@@ -207,10 +194,6 @@ class Source:
 
     def _problem(self, problem: Problem) -> None:
         self.problems[problem.path] = problem
-
-    def _put(self, path: RelPath, record: Record) -> None:
-        self.tree.put(path, record)
-        self._store(path)
 
     def _store(self, path: RelPath) -> None:
         record = self.tree.record(path)

@@ -37,7 +37,7 @@ _STATUS: Final = struct.Struct("<IQqqQQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size
 """Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes.
 
-:func:`dirsync.tree.identity.identity_of` reads the last two."""
+:func:`dirsync.tree.entry.identity_of` reads the last two."""
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSIGNED: Final = (1 << 64) - 1
@@ -117,7 +117,7 @@ def parse(fingerprint: bytes) -> Fingerprint | None:
 
 
 def status_identity(status: os.stat_result) -> FileIdentity:
-    """The identity of what has this status; :func:`~dirsync.tree.identity.identity_of` finds it in a fingerprint."""
+    """The identity of what has this status; :func:`~dirsync.tree.entry.identity_of` finds it in a fingerprint."""
     return FileIdentity(status.st_dev, status.st_ino)
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from enum import Enum
-from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +15,6 @@ SETTLE = 1.0
 PATHS = [RelPath(name) for name in (b"a", b"b", b"c", b"d", b"e")]
 
 
-class Retry(NamedTuple):
-    """A path that was looked at had a problem."""
-
-    path: RelPath
-
-
 class Act(Enum):
     """What the engine does of its own accord."""
 
@@ -32,12 +25,12 @@ class Act(Enum):
 acts = st.sampled_from(Act)
 hints = st.builds(Hint, st.sampled_from(PATHS), st.sampled_from(HintKind))
 waits = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0, 30.0])
-steps = st.lists(st.tuples(waits, st.one_of(hints, st.builds(Retry, st.sampled_from(PATHS)), acts)), max_size=60)
+steps = st.lists(st.tuples(waits, st.one_of(hints, acts)), max_size=60)
 
 
 def schedules(limit: int) -> Schedule:
     """A schedule with little room."""
-    return Schedule(SETTLE, 10.0, 1000.0, limits=replace(LIMITS, max_dirty_paths=limit))
+    return Schedule(SETTLE, 1000.0, limits=replace(LIMITS, max_dirty_paths=limit))
 
 
 def serves(due: Due, hint: Hint) -> bool:
@@ -48,10 +41,10 @@ def serves(due: Due, hint: Hint) -> bool:
 
 
 @given(steps=steps, limit=st.sampled_from([2, 3, 1000]))
-def test_every_hint_is_served_in_time(steps: list[tuple[float, Hint | Retry | Act]], limit: int) -> None:
+def test_every_hint_is_served_in_time(steps: list[tuple[float, Hint | Act]], limit: int) -> None:
     """Whatever happens, each hint is followed by a look at its path, and soon enough.
 
-    A path is looked at again after a retry too, and asking exactly when the schedule says is enough.
+    Asking exactly when the schedule says is enough.
     """
     schedule = schedules(limit)
     schedule.rescan_started()
@@ -84,9 +77,6 @@ def test_every_hint_is_served_in_time(steps: list[tuple[float, Hint | Retry | Ac
                 schedule.rescan_started()
                 schedule.rescan_finished(now, 0.0)
                 waiting.clear()
-            case Retry(path):
-                schedule.retry(path, now)
-                waiting.setdefault(Hint(path, HintKind.CHANGED), now + LIMITS.retry_max_seconds + 1e-6)
         assert len(schedule) <= limit
     pass_until(now + LIMITS.retry_max_seconds + 1)
 

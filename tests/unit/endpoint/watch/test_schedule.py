@@ -16,8 +16,8 @@ EVERYTHING = Due([], [], everything=True, since=0.0)
 
 @pytest.fixture
 def schedule() -> Schedule:
-    """Settle times of 1 s (file) and 10 s (deletes), a rescan every 1000 s; the first rescan is done at 0."""
-    schedule = Schedule(1.0, 10.0, 1000.0)
+    """A settle time of 1 s, and a rescan every 1000 s; the first rescan is done at 0."""
+    schedule = Schedule(1.0, 1000.0)
     schedule.rescan_started()
     schedule.rescan_finished(0.0, 0.0)
     return schedule
@@ -116,7 +116,7 @@ class TestEverything:
 
     def test_too_many(self) -> None:
         """More dirty paths than the limit become everything, and take no room any more."""
-        schedule = Schedule(1.0, 10.0, 1000.0, limits=replace(LIMITS, max_dirty_paths=3))
+        schedule = Schedule(1.0, 1000.0, limits=replace(LIMITS, max_dirty_paths=3))
         for path, kind in ((b"0", CHANGED), (b"1", WRITING), (b"2", DIRECTORY)):
             hint(schedule, RelPath(path), kind, 0.0)
         assert len(schedule) == 3
@@ -152,123 +152,10 @@ class TestEverything:
         assert schedule.due(104.0).everything
 
 
-class TestRetry:
-    def test_pauses_grow(self, schedule: Schedule) -> None:
-        """A path with a problem is looked at after 1, 2, 4 seconds and so on, at last every minute."""
-        now, pauses = 0.0, []
-        for _ in range(9):
-            schedule.retry(A, now)
-            pause = schedule.next_wakeup(now)
-            assert pause is not None
-            now += pause
-            assert schedule.due(now).paths == [A]
-            pauses.append(pause)
-
-        assert [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0] == pauses
-
-    def test_solved(self, schedule: Schedule) -> None:
-        """After a success the next problem starts with the shortest pause."""
-        schedule.retry(A, 0.0)
-        schedule.retry(A, 0.0)
-        schedule.due(2.0)
-        schedule.solved(A)
-        schedule.retry(A, 10.0)
-
-        assert schedule.due(11.0).paths == [A]
-
-    def test_directory(self, schedule: Schedule) -> None:
-        """A directory that could not be listed comes back as one."""
-        schedule.retry(D, 0.0, DIRECTORY)
-
-        assert schedule.due(1.0).directories == [D]
-
-    def test_hint_is_sooner(self, schedule: Schedule) -> None:
-        """A hint serves the retry too."""
-        schedule.retry(A, 0.0)
-        schedule.retry(D, 0.0, DIRECTORY)
-        hint(schedule, A, CHANGED, 0.5)
-        hint(schedule, D, DIRECTORY, 0.5)
-
-        assert Due([A], [D], everything=False, since=0.5) == schedule.due(0.5)
-        assert not schedule.due(99.0)
-
-    def test_dirty_already(self, schedule: Schedule) -> None:
-        """A path that is dirty anyway is not put off by a retry."""
-        hint(schedule, A, CHANGED, 0.0)
-        schedule.retry(A, 0.0)
-
-        assert schedule.due(0.0).paths == [A]
-        assert not schedule.due(99.0)
-
-    def test_too_many(self) -> None:
-        """Problems beyond the limit are left to one look at everything."""
-        schedule = Schedule(1.0, 10.0, 1000.0, limits=replace(LIMITS, max_dirty_paths=2))
-        for n in range(3):
-            schedule.retry(RelPath(b"%d" % n), 0.0)
-
-        assert schedule.due(1.0).paths == [b"0", b"1"]
-        assert schedule.due(LIMITS.retry_max_seconds).everything
-
-
-class TestDeletes:
-    def test_quiet(self, schedule: Schedule) -> None:
-        """Deletes are ready when no new one came for the settle time."""
-        schedule.deletes_pending(0.0, 1)
-        schedule.deletes_pending(6.0, 2)
-
-        assert not schedule.deletes_ready(15.0)
-        assert schedule.next_wakeup(15.0) == 1.0
-        assert schedule.deletes_ready(16.0)
-
-    def test_same_or_fewer(self, schedule: Schedule) -> None:
-        """The same deletes again, or fewer of them, are no news."""
-        schedule.deletes_pending(0.0, 2)
-        schedule.deletes_pending(6.0, 2)
-        schedule.deletes_pending(7.0, 1)
-
-        assert schedule.deletes_ready(10.0)
-
-    def test_no_starvation(self, schedule: Schedule) -> None:
-        """Deletes that keep coming are ready after ten settle times."""
-        now, count = 0.0, 1
-        schedule.deletes_pending(now, count)
-        while not schedule.deletes_ready(now) and now < 1000.0:
-            now, count = now + 5.0, count + 1
-            schedule.deletes_pending(now, count)
-
-        assert now == 10.0 * LIMITS.delete_settle_stretch
-
-    def test_none(self, schedule: Schedule) -> None:
-        """No deletes are never ready, also when there were some."""
-        schedule.deletes_pending(0.0, 1)
-        schedule.deletes_pending(1.0, 0)
-
-        assert not schedule.deletes_ready(99.0)
-        assert schedule.next_wakeup(99.0) == 901.0
-
-    def test_held(self, schedule: Schedule) -> None:
-        """Deletes that were told but stay (held) wake nobody up; a new one does."""
-        schedule.deletes_pending(0.0, 1)
-        assert schedule.deletes_ready(10.0)
-        assert schedule.next_wakeup(10.0) == 990.0
-        assert schedule.deletes_ready(11.0)
-
-        schedule.deletes_pending(20.0, 2)
-
-        assert not schedule.deletes_ready(29.0)
-        assert schedule.deletes_ready(30.0)
-
-    def test_asked_late(self, schedule: Schedule) -> None:
-        """A time that passed before anybody asked is still told."""
-        schedule.deletes_pending(0.0, 1)
-
-        assert schedule.next_wakeup(50.0) == 0.0
-
-
 class TestRescan:
     def test_first(self) -> None:
         """Before the first rescan nothing is known, so it is due."""
-        schedule = Schedule(1.0, 10.0, 1000.0)
+        schedule = Schedule(1.0, 1000.0)
 
         assert schedule.rescan_due(0.0)
         assert schedule.next_wakeup(0.0) == 0.0

@@ -30,7 +30,7 @@ from dirsync.wire.descriptors import AGENT_SERVICE, methods
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.agent.unix_socket import SOCKET, UnixSocket
-from dirsync_client.mailbox import Inbox
+from dirsync_client.mailbox import Mailbox
 from dirsync_client.report.status import StatusBoard
 from dirsync_client.session.channel import own_identity
 from dirsync_client.settings import ClientSettings
@@ -54,7 +54,7 @@ class AgentServer:
     """Serves at LISTEN, and to this user alone at the socket in STATE_DIR."""
 
     def __init__(
-        self, settings: ClientSettings, inbox: Inbox, board: StatusBoard, health: HealthState, metrics: Metrics
+        self, settings: ClientSettings, mailbox: Mailbox, board: StatusBoard, health: HealthState, metrics: Metrics
     ) -> None:
         """Bind both; calls are answered from :meth:`start` on. The lock of STATE_DIR must be held.
 
@@ -64,7 +64,7 @@ class AgentServer:
         rejected = rejections(metrics)
         token = settings.agent_token_file
         auth = AgentAuth(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
-        agent = AgentServicer(inbox, board, str(settings.server), settings.namespace, auth)
+        agent = AgentServicer(mailbox, board, str(settings.server), settings.namespace, auth)
         self._server = grpc.server(
             ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc"),
             interceptors=[

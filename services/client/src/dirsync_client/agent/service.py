@@ -28,7 +28,7 @@ from dirsync.wire.agent import (
     view_hold,
 )
 from dirsync_client.agent.auth import AgentAuth
-from dirsync_client.mailbox import Inbox
+from dirsync_client.mailbox import Mailbox
 from dirsync_client.report.status import Status, StatusBoard
 
 SYNC_SECONDS = 3600.0
@@ -42,8 +42,8 @@ EVENTS_KEPT = 1000
 class AgentServicer:
     """Handlers of ``AgentService``; each takes raw bytes."""
 
-    def __init__(self, inbox: Inbox, board: StatusBoard, server: str, namespace: str, auth: AgentAuth) -> None:
-        self._inbox = inbox
+    def __init__(self, mailbox: Mailbox, board: StatusBoard, server: str, namespace: str, auth: AgentAuth) -> None:
+        self._mailbox = mailbox
         self._board = board
         self._server = server
         self._namespace = namespace
@@ -78,7 +78,7 @@ class AgentServicer:
     def sync_now(self, _raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Compare both sides and push the differences now."""
         done = threading.Event()
-        self._inbox.sync(done.set)
+        self._mailbox.sync(done.set)
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
         status = self._board.status
@@ -92,7 +92,7 @@ class AgentServicer:
         """Release a hold."""
         hold_id = decode_approve(raw)
         answers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._inbox.approve(hold_id, answers.put)
+        self._mailbox.approve(hold_id, answers.put)
         try:
             paths = answers.get(timeout=APPROVE_SECONDS)
         except queue.Empty:

@@ -1,22 +1,20 @@
-"""A sync that changes nothing: every decision is the engine's own, only the push stream and the server are played.
+"""A sync that changes nothing: the reconciler decides as for a real one, and the executor only counts.
 
-Source and replica are looked at as for a sync, and what a sync has to read before it knows what to do is read here too.
-What would be sent is named instead, and then counts as done.
+What a sync has to read before it knows what to do is read here too. What would be sent is named instead, and then
+counts as done.
 
-What the server alone could tell is left open: a file that a delta may be made for, and of whose basis nobody remembers
-what its blocks are, and whatever quotas or full disks may refuse.
+What only the server can tell is left open: a delta whose basis has no remembered signature, and what quotas or full
+disks may refuse.
 """
 
-import queue
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dirsync.clock import monotonic
 from dirsync.delta.blocks import BlockRange, span
 from dirsync.delta.pieces import Piece
 from dirsync.endpoint.source import Source
-from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure, TooLarge
 from dirsync.fs.fingerprint import file_record
@@ -25,27 +23,41 @@ from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
-from dirsync.tree.entry import UNKNOWN, Kind, pack, unpack
-from dirsync.tree.guards import GuardPolicy, History, Hold
+from dirsync.tree.entry import UNKNOWN, Kind, pack, size_of
+from dirsync.tree.guards import Hold
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Choice, Strategy
 from dirsync.tree.tree import Tree
-from dirsync_client.reconcile.contents import Contents
-from dirsync_client.reconcile.cycle import Cycle
-from dirsync_client.reconcile.moves import Moves
-from dirsync_client.reconcile.removals import Removals
-from dirsync_client.reconcile.router import Router
-from dirsync_client.reconcile.ticket import Basis, Delta, Settled, Ticket, Unsent
-from dirsync_client.report.transfer_metrics import METADATA, Accounting
+from dirsync_client.reconcile.commands import (
+    AcceptMounts,
+    CheckSource,
+    Command,
+    CompareFile,
+    EstimateSimilarity,
+    HashFile,
+    ListReplica,
+    LookAt,
+    ProbeFile,
+    Sent,
+    Transmit,
+    WakeAt,
+)
+from dirsync_client.reconcile.context import Options
+from dirsync_client.reconcile.events import Connected, Event, FileHashed, ReplicaListed, Settled, Tick, Unsent
+from dirsync_client.reconcile.reconciler import Reconciler
+from dirsync_client.report.transfer_metrics import METADATA
+from dirsync_client.source_executor import SourceExecutor
 from dirsync_client.state import StateView
-from dirsync_client.transfer.delta_planner import Preparer
-from dirsync_client.transfer.hasher import Hashed, Hasher
-from dirsync_client.transfer.inline import resolve
+from dirsync_client.transfer.assumed_content import AssumedContent
+from dirsync_client.transfer.delta import Delta
+from dirsync_client.transfer.delta_planner import DeltaPlanner
+from dirsync_client.transfer.hasher import hash_file
 from dirsync_client.transfer.reader import read_content
-from dirsync_client.transfer.send_queue import MAX_UNSETTLED, Outbox, Turn, Work
+from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
 from dirsync_client.transfer.signature_store import RememberedSignatures
+from dirsync_client.transfer.small_files import decide_small_file
 
 OFFERED = frozenset(Strategy)
 """A server of our own version offers them all."""
@@ -63,201 +75,191 @@ class Step(NamedTuple):
     """Otherwise it is a delta, ``literal`` is the most that may be sent, and the server knows more."""
 
 
-class _Preparer(Preparer):
-    """Counts what it has been given, so that somebody can wait for it."""
-
-    due = 0
-
-    def add(self, ticket: Ticket, basis: Basis) -> None:
-        """Send this file, as a delta from ``basis`` if that pays."""
-        self.due += 1
-        super().add(ticket, basis)
-
-
-class Rehearsal:
-    """One sync of a source into a replica, with nobody at the other end."""
+class DryRun:
+    """One sync of a source into a replica, without a server. It uses no thread: the same trees give the same steps."""
 
     def __init__(
-        self,
-        source: Source,
-        replica: Tree,
-        state: StateView,
-        replica_id: str,
-        *,
-        block_size: int,
-        deletes: bool,
-        policy: GuardPolicy,
+        self, source: Source, replica: Tree, state: StateView, replica_id: str, options: Options, block_size: int
     ) -> None:
         """``replica`` becomes the source's equal; the source's files are not touched, nor is anything of ``state``."""
-        now, metrics = monotonic(), NoMetrics(catalogue=CLIENT_CATALOGUE)
         self._source = source
         self._there = replica.copy()
         """What the replica holds after what counts as done."""
-        self._sizes = Counter(_large_sizes(source.tree))
-        self._hashed: queue.SimpleQueue[Hashed] = queue.SimpleQueue()
-        self._prepared: queue.SimpleQueue[Ticket] = queue.SimpleQueue()
-        self._open: deque[Ticket] = deque()
-        self._sent: list[Ticket] = []
-        self._outbox = Outbox()
-        self._contents = Contents()
-        self._hasher = Hasher(source.root, self._hashed.put)
+        self._reconciler = Reconciler(source, options)
+        self._source_executor = SourceExecutor(source)
+        self._queue = SendQueue()
+        self._known = AssumedContent(self._reconciler.has_content)
+        metrics = NoMetrics(catalogue=CLIENT_CATALOGUE)
         remembered = RememberedSignatures(state.signatures, metrics, read_only=True)
-        self._preparer = _Preparer(
-            source.root, remembered, None, self._prepared.put, self._hasher, self._hashed.put, block_size
-        )
-        history = History(now, len(replica), policy.window_seconds)
-        self._removals = Removals(source, replica, state, replica_id, policy, history, metrics)
-        self._cycle = Cycle(
-            source,
-            replica,
-            self._outbox,
-            self._hasher,
-            Router(self._outbox, self._preparer, self._contents, source.glance, OFFERED),
-            Moves(source, lambda: not self._removals.foreign, leaves=deletes),
-            self._removals,
-            history,
-            Schedule(0, 0, LIMITS.retry_max_seconds),
-            Accounting(metrics),
-            lambda _known, _digest: self._there.copy(),
-            deletes=deletes,
+        self._planner = DeltaPlanner(source.root, remembered, None, block_size, lambda: False)
+        self._digester = Digester(source.root)
+        self._sizes = Counter(_large_sizes(source.tree))
+        self._open: deque[Outgoing] = deque()
+        self._sent: list[tuple[Sent, bool]] = []
+        agreement = state.agreement(replica_id)
+        self._connected = Connected(
+            replica, OFFERED, agreement.adopted, agreement.identity, frozenset(state.approvals())
         )
 
     @property
     def hold(self) -> Hold | None:
         """What a guard would hold, once all steps are made."""
-        return self._removals.hold
+        return self._reconciler.view.hold
 
     @property
     def problems(self) -> list[Problem]:
         """What could not be read."""
-        return list((self._cycle.problems | self._source.problems).values())
+        return list(self._reconciler.view.problems.values())
 
     def steps(self) -> Iterator[Step]:
-        """What would be done, in the order in which it would be done: the same each time."""
-        cycle, outbox, preparer = self._cycle, self._outbox, self._preparer
-        cycle.compare_all()
+        """What would be done, in the order in which it would be done."""
+        events: Sequence[Event] = (self._connected,)
         while True:
-            cycle.advance()
-            if cycle.impatient:
+            now = monotonic()
+            events, wakes = self._execute(self._reconciler.handle(events, now), now)
+            if events:
                 continue
-            if cycle.reading:
-                cycle.hashed(self._hashed.get())
+            if wakes:
+                events = (Tick(),)
                 continue
-            cycle.remove(at_once=True)
-            if outbox.room < MAX_UNSETTLED:
-                yield from self._perform(outbox.take())
-            elif preparer.due:
-                preparer.due -= 1
-                outbox.add(self._prepared.get())
-            else:
-                assert not cycle.working
+            work = self._queue.poll()
+            if work is None:
                 return
+            if work.action is SendAction.COMMIT:
+                applied, settled = self._commit()
+                yield from applied
+                events = (settled,)
+            else:
+                events = self._perform(work)
 
     def close(self) -> None:
         """Let go of the source."""
-        self._hasher.close()
-        self._preparer.close()
+        self._planner.close()
 
-    # The part of the push stream, and of the server behind it.
+    def _execute(self, commands: Iterable[Command], now: float) -> tuple[list[Event], bool]:
+        """What is known at once, and whether the reconciler wants to go on at once."""
+        events: list[Event | None] = []
+        outgoing: list[Outgoing] = []
+        wakes = False
+        for command in commands:
+            match command:
+                case Transmit(choice=choice):
+                    delta = self._planner.take(command.path) if choice.strategy is Strategy.DELTA else None
+                    outgoing.append(Outgoing(command, delta))
+                case HashFile() | ProbeFile() | LookAt() | CheckSource() | AcceptMounts():
+                    events.append(self._source_executor.execute(command))
+                case CompareFile(path=path, planned=planned):
+                    differing = self._planner.compare(command)
+                    events.append(differing or FileHashed(path, planned, hash_file(self._digester, path)))
+                case EstimateSimilarity():
+                    events.append(self._planner.estimate(command))
+                case ListReplica():
+                    events.append(ReplicaListed(self._there.copy()))
+                case WakeAt(time=time):
+                    wakes = time <= now
+                case _:
+                    pass  # nothing is remembered, counted or logged
+        if outgoing:
+            self._queue.add(outgoing)
+        return [event for event in events if event is not None], wakes
 
-    def _perform(self, work: Work) -> Iterator[Step]:
-        match work.turn:
-            case Turn.BATCH:
-                for ticket in work.tickets:
-                    self._small(ticket)
-            case Turn.FRAME:
-                self._frame()
-            case Turn.COMMIT:
-                yield from self._commit()
-            case Turn.STOP:
-                raise AssertionError(work)
+    # The part of the sender, and of the server behind it.
 
-    def _small(self, ticket: Ticket) -> None:
-        ticket.sent = ticket.planned
-        if isinstance(ticket.operation, PutFile):
-            try:
-                resolve(ticket, read_content(self._source.root, ticket.path), self._contents, dedups=True)
-            except TooLarge:
-                self._outbox.grown(ticket)
-                return
-            except DirsyncError as error:
-                self._unsent(ticket, error)
-                return
-        self._send(ticket)
+    def _perform(self, work: Work) -> list[Event]:
+        if work.action is SendAction.BATCH:
+            results = [self._small(outgoing) for outgoing in work.batch]
+        else:
+            results = [self._frame()]
+        return [unsent for unsent in results if unsent is not None]
 
-    def _frame(self) -> None:
+    def _small(self, outgoing: Outgoing) -> Unsent | None:
+        transmit = outgoing.transmit
+        if not isinstance(transmit.operation, PutFile):
+            self._send(Sent(transmit, transmit.operation, transmit.choice, transmit.planned))
+            return None
+        try:
+            content = read_content(self._source.root, transmit.path)
+        except TooLarge:
+            self._queue.requeue_as_large(outgoing)
+            return None
+        except DirsyncError as error:
+            return _unsent(transmit, error)
+        small = decide_small_file(transmit, content, self._known, 0.0, dedups=True)
+        self._send(small.sent._replace(operation=small.operation))
+        return None
+
+    def _frame(self) -> Unsent | None:
         """Begin a large file, or else end one: it counts where it ends, and small ones overtake it."""
-        begun = self._outbox.take_large() if len(self._open) < LIMITS.max_open_files else None
+        begun = self._queue.take_large() if len(self._open) < LIMITS.max_open_files else None
         if begun is not None:
             self._open.append(begun)
-            return
-        self._outbox.closed_file()
-        ticket = self._open.popleft()
-        ticket.sent, ticket.literal_bytes = ticket.planned, ticket.size
+            return None
+        self._queue.closed_file()
+        transmit, delta = self._open.popleft()
+        literal, record = transmit.size, transmit.planned
         try:
-            if ticket.delta is not None:
-                ticket.literal_bytes = self._literal(ticket, ticket.delta)
-            if self._sizes[ticket.size] > 1 and _is_unread(ticket):
-                digest, status, looked_at_ns = Digester(self._source.root).digest(ticket.path)
-                ticket.sent = file_record(status, looked_at_ns, digest)
+            if delta is not None:
+                literal = self._literal_bytes(transmit, delta)
+            if self._sizes[transmit.size] > 1 and _is_unread(transmit):
+                digest, status, looked_at_ns = self._digester.digest(transmit.path)
+                record = file_record(status, looked_at_ns, digest)
         except PathFailure as failure:
-            self._unsent(ticket, failure)
-        else:
-            self._send(ticket)
+            return _unsent(transmit, failure)
+        undecided = transmit.choice.strategy is Strategy.DELTA and delta is None
+        sent = Sent(transmit, transmit.operation, transmit.choice, record, literal_bytes=literal)
+        self._send(sent, exact=not undecided)
+        return None
 
-    def _literal(self, ticket: Ticket, delta: Delta) -> int:
+    def _literal_bytes(self, transmit: Transmit, delta: Delta) -> int:
         """Bytes of the file that its delta does not copy; runs of zeros count as they do when they are sent."""
         size = copied = 0
-        with StableFile(self._source.root, ticket.path) as file:
+        with StableFile(self._source.root, transmit.path) as file:
             for frame in file.frames(LIMITS.frame_bytes):
                 size += len(frame)
-                copied += _copied(delta.differ.feed(frame), delta)
-            return size - copied - _copied(delta.differ.finish(), delta)
+                copied += _copied(delta.encoder.feed(frame), delta)
+            return size - copied - _copied(delta.encoder.finish(), delta)
 
-    def _send(self, ticket: Ticket) -> None:
-        self._outbox.sent(1, 0)
-        self._sent.append(ticket)
+    def _send(self, sent: Sent, *, exact: bool = True) -> None:
+        self._queue.sent(1, 0)
+        self._sent.append((sent, exact))
 
-    def _unsent(self, ticket: Ticket, error: DirsyncError) -> None:
-        kind = getattr(error, "kind", ProblemKind.CHANGING)
-        self._outbox.settled(1, requested=False)
-        self._cycle.unsent(Unsent(ticket, Problem(ticket.path, kind, str(error))))
-
-    def _commit(self) -> Iterator[Step]:
-        sent, self._sent = self._sent, []
-        applied: list[Ticket] = []
-        failed: list[tuple[Ticket, Failure]] = []
-        for ticket in sent:
+    def _commit(self) -> tuple[list[Step], Settled]:
+        everything, self._sent = self._sent, []
+        steps: list[Step] = []
+        applied: list[Sent] = []
+        failed: list[tuple[Sent, Failure]] = []
+        for sent, exact in everything:
             try:
-                _apply(self._there, ticket)
+                _apply(self._there, sent)
             except KeyError:
                 # It comes before what it needs. A server says so, and then it is planned again.
-                current = self._there.get(ticket.path)
-                failed.append((ticket, Failure(0, Outcome.CHANGED, current, "CHANGED", "it comes too early")))
+                current = self._there.get(sent.path)
+                failed.append((sent, Failure(0, Outcome.CHANGED, current, "CHANGED", "it comes too early")))
             else:
-                applied.append(ticket)
-        yield from map(_step, applied)
-        self._outbox.settled(len(sent), requested=True)
-        self._cycle.settled(Settled(applied, failed, self._there.digest(), len(self._there), rescanned=False))
+                applied.append(sent)
+                steps.append(Step(sent.operation, _choice(sent), sent.literal_bytes, exact))
+        self._queue.committed()
+        self._known.release(sent for sent, _ in everything)
+        return steps, Settled(applied, failed, self._there.digest())
 
 
-def _choice(ticket: Ticket) -> Choice | None:
-    match ticket.operation:
+def _unsent(transmit: Transmit, error: DirsyncError) -> Unsent:
+    kind = getattr(error, "kind", ProblemKind.CHANGING)
+    return Unsent(transmit, Problem(transmit.path, kind, str(error)))
+
+
+def _choice(sent: Sent) -> Choice | None:
+    match sent.operation:
         case PutFile() | CopyContent() | Move():
-            return ticket.choice
+            return sent.choice
         case SetMetadata():
             return METADATA
         case _:
             return None
 
 
-def _step(ticket: Ticket) -> Step:
-    undecided = ticket.choice.strategy is Strategy.DELTA and ticket.delta is None
-    return Step(ticket.operation, _choice(ticket), ticket.literal_bytes, exact=not undecided)
-
-
-def _apply(tree: Tree, ticket: Ticket) -> None:
-    match ticket.operation:
+def _apply(tree: Tree, sent: Sent) -> None:
+    match sent.operation:
         case Delete(path=path):
             tree.remove(path)
         case Move(path=path, source=source, exchange=True):
@@ -267,8 +269,8 @@ def _apply(tree: Tree, ticket: Ticket) -> None:
         case CopyContent(path=path, entry=entry):
             tree.put(path, pack(entry))
         case operation:
-            assert ticket.sent is not None
-            tree.put(operation.path, ticket.sent)
+            assert sent.record is not None
+            tree.put(operation.path, sent.record)
 
 
 def _copied(pieces: Iterable[Piece], delta: Delta) -> int:
@@ -276,12 +278,12 @@ def _copied(pieces: Iterable[Piece], delta: Delta) -> int:
     return sum(span(*copy, delta.block_size, delta.basis.size)[1] for copy in copies)
 
 
-def _is_unread(ticket: Ticket) -> bool:
-    return isinstance(ticket.operation, PutFile) and ticket.operation.entry.digest == UNKNOWN
+def _is_unread(transmit: Transmit) -> bool:
+    return isinstance(transmit.operation, PutFile) and transmit.operation.entry.digest == UNKNOWN
 
 
 def _large_sizes(tree: Tree) -> Iterator[int]:
     """The sizes of the files that travel in frames: two of one size may be equal."""
     for _, record in tree.walk():
-        if record[0] == Kind.FILE and (size := unpack(record).size) > LIMITS.inline_file_bytes:
+        if record[0] == Kind.FILE and (size := size_of(record)) > LIMITS.inline_file_bytes:
             yield size

@@ -21,7 +21,7 @@ PROBLEMS_TOLD = 20
 
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Sync, and say how it ended."""
-    core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE))
+    core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
     try:
         if arguments.approve:
             core.state.approve(arguments.approve)

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.tree.guards import GuardPolicy, Hold
+from dirsync.tree.guards import Hold
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
-from dirsync_client.commands.dry_run import Rehearsal, Step
+from dirsync_client.app import reconcile_options
+from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.source_readonly import open_source_readonly
 from dirsync_client.report.transfer_metrics import OPERATION_NAMES
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
-from dirsync_client.settings import Delete as DeleteSetting
 from dirsync_client.state import StateView
 
 FOUND_OUT_WHEN_SENT = "found_out_when_sent"
@@ -53,20 +53,19 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
             replica = remote.tree(source.tree.attributes, source.ignore)
         finally:
             connection.close()
-        rehearsal = Rehearsal(
+        dry_run = DryRun(
             source,
             replica,
             StateView(settings.state_dir),
             status.replica_id,
-            block_size=settings.block_size,
-            deletes=settings.delete is DeleteSetting.PROPAGATE,
-            policy=GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+            reconcile_options(settings, at_once=True),
+            settings.block_size,
         )
         try:
-            lines = [_describe(step) for step in rehearsal.steps()]
+            lines = [_describe(step) for step in dry_run.steps()]
         finally:
-            rehearsal.close()
-        _print(lines, rehearsal.hold, rehearsal.problems, as_json=arguments.json)
+            dry_run.close()
+        _print(lines, dry_run.hold, dry_run.problems, as_json=arguments.json)
     return ExitCode.DONE
 
 

@@ -1,4 +1,4 @@
-"""Telling the world how a sync stands: the status board, the gauges, and the log at the end of a cycle.
+"""Reports how a sync stands: the status board, the gauges, and the log at the end of a cycle.
 
 A cycle is the time from the first sign of a difference to the next quiet moment, when everything that is known to
 differ was settled, held, or found to be a problem.
@@ -7,6 +7,7 @@ differ was settled, held, or found to be a problem.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic, wall_ns
 from dirsync.endpoint.source import Source
@@ -14,11 +15,21 @@ from dirsync.errors import DirsyncError
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.guards import Hold
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.reconcile.commands import (
+    Report,
+    ReportApplied,
+    ReportFailed,
+    ReportHold,
+    ReportMoved,
+    ReportRelease,
+    ReportUnchanged,
+)
+from dirsync_client.reconcile.view import View
 from dirsync_client.report.status import State, StatusBoard
-from dirsync_client.report.transfer_metrics import Accounting
-from dirsync_client.session.session import Session
+from dirsync_client.report.transfer_metrics import TransferMetrics
 
 PUBLISH_SECONDS = 0.1
 """How often the status is brought up to date while work goes on."""
@@ -26,22 +37,35 @@ MAX_SHOWN_PROBLEMS = 10_000
 """Problems that the status lists; the metrics count all."""
 
 
+class Progress(NamedTuple):
+    """What was done since the last quiet moment."""
+
+    files: int
+    sent_bytes: int
+    """Of all messages since the start."""
+
+
 class Reporter:
     """The engine's thread only."""
 
     def __init__(
-        self, source: Source, board: StatusBoard, accounting: Accounting, metrics: Metrics, now: Monotonic = monotonic
+        self,
+        source: Source,
+        board: StatusBoard,
+        transfer: TransferMetrics,
+        metrics: Metrics,
+        now: Monotonic = monotonic,
     ) -> None:
         self._source = source
         self._board = board
-        self._accounting = accounting
+        self._transfer = transfer
         self._metrics = metrics
         self._now = now
         self._log = get_logger()
         self._active_since: float | None = None
         """Since when something differs or is under way; ``None`` while all is quiet."""
         self._published = 0.0
-        self._told: dict[RelPath, ProblemKind] = {}
+        self._logged: dict[RelPath, ProblemKind] = {}
         self._waiting: list[Callable[[], None]] = []
 
     def state(self, state: State) -> None:
@@ -60,52 +84,95 @@ class Reporter:
         if self._board.status.last_error:
             self._log.info(Event.CONNECTION_RESTORED)
         self._board.update(state=State.SYNCING, last_error="")
-        self.active(self._now())
+        self.mark_dirty(self._now())
 
     def closed(self) -> None:
         """The session is over."""
         self._log.info(Event.SESSION_CLOSED)
 
-    def active(self, since: float) -> None:
+    def mark_dirty(self, since: float) -> None:
         """Something differs, or may: a cycle goes on, or begins."""
         if self._active_since is None:
             self._active_since = since
             self._log.info(Event.SYNC_STARTED)
 
-    def when_quiet(self, answer: Callable[[], None]) -> None:
+    def on_idle(self, answer: Callable[[], None]) -> None:
         """Call ``answer`` at the end of the cycle."""
         self._waiting.append(answer)
 
-    def publish(self, session: Session, *, quiet: bool) -> None:
+    def connecting(self) -> None:
+        """A session is being opened."""
+        self.state(State.CONNECTING)
+
+    def reconnecting(self) -> None:
+        """A session was lost, or could not be opened; it is tried again."""
+        self._metrics.inc("dirsync_reconnects_total")
+
+    @property
+    def progress(self) -> Progress:
+        """What was done since the last quiet moment."""
+        return Progress(self._transfer.totals.files, self._transfer.sent_bytes)
+
+    def report(self, reports: Iterable[Report]) -> None:
+        """Count and log what the reconciler has reported."""
+        for report in reports:
+            match report:
+                case ReportApplied(sent=applied):
+                    for sent in applied:
+                        self._transfer.applied(sent)
+                case ReportMoved(sent=moved, files=files, size=size):
+                    self._transfer.moved(moved, files, size)
+                case ReportFailed(sent=failed, failure=failure):
+                    self._transfer.failed(failed, failure)
+                case ReportUnchanged(entry=entry, moved=True):
+                    self._transfer.proved(entry.size)
+                case ReportUnchanged(entry=entry):
+                    self._transfer.unchanged(entry.size)
+                case ReportHold(hold=hold):
+                    self._held(hold)
+                case ReportRelease(hold=hold):
+                    self._log.info(Event.GUARD_RELEASED, hold=hold.id, guard=hold.guard.value)
+        self._transfer.flush()
+
+    def publish(self, view: View, *, quiet: bool) -> None:
         """Bring the status up to date; a quiet moment ends the cycle."""
         now = self._now()
         ended = quiet and self._active_since is not None
         if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
             return  # whoever only looks knows nothing new yet
         self._published = now
-        cycle, source = session.cycle, self._source
-        equal = quiet and cycle.equal
-        if equal:
-            session.removals.settled()
-        problems = {**cycle.problems, **source.problems}
+        source = self._source
+        equal = quiet and view.in_sync
+        problems = view.problems
         status = self._board.status
         self._board.update(
             state=State.LIVE if quiet else State.SYNCING,
             in_sync=equal,
-            pending=cycle.pending,
+            pending=view.pending,
             oldest_change=None if equal else self._active_since or status.oldest_change,
             last_success=now if equal else status.last_success,
             entries=len(source.tree),
             source_digest=source.tree.digest(),
-            replica_digest=cycle.replica.digest(),
-            hold=session.removals.hold,
+            replica_digest=view.replica_digest,
+            hold=view.hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
             untracked=source.untracked,
             cycles=status.cycles + ended,
         )
         self._measure(problems.values())
         if ended:
-            self._end_cycle(cycle.replica.digest(), problems, now)
+            self._end_cycle(view.replica_digest, problems, now)
+
+    def found_by_scan(self, paths: int) -> None:
+        """A periodic scan found changes at so many paths of which no event told."""
+        if paths:
+            self._metrics.inc("dirsync_rescan_found_total", paths)
+
+    def _held(self, hold: Hold) -> None:
+        self._metrics.inc("dirsync_guard_holds_total", guard=hold.guard.value)
+        self._log.warning(
+            Event.GUARD_HELD, hold=hold.id, guard=hold.guard.value, paths=len(hold.operations), problem=hold.message
+        )
 
     def scanned(self, cost: float, found: int, started: float) -> None:
         """The whole source was looked at: ``cost`` seconds of work, since ``started``."""
@@ -121,12 +188,12 @@ class Reporter:
 
     def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:
         assert self._active_since is not None
-        self._accounting.completed(root_digest, now - self._active_since)
+        self._transfer.completed(root_digest, now - self._active_since)
         self._active_since = None
         for path, problem in problems.items():
-            if self._told.get(path) is not problem.kind:
+            if self._logged.get(path) is not problem.kind:
                 self._log.warning(Event.FILE_PROBLEM, path=path, kind=problem.kind, problem=problem.message)
-        self._told = {path: problem.kind for path, problem in problems.items()}
+        self._logged = {path: problem.kind for path, problem in problems.items()}
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
             answer()

@@ -11,11 +11,11 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.entry import Kind, unpack
+from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
 from dirsync.tree.strategy import Choice, Reason, Strategy
-from dirsync_client.reconcile.ticket import Ticket
+from dirsync_client.reconcile.commands import Sent
 
 OPERATION_NAMES: dict[type, str] = {
     PutFile: "put_file",
@@ -47,8 +47,8 @@ class Totals:
         return bool(self.files or self.deletes)
 
 
-class Accounting:
-    """Counts what the engine tells it. The engine's thread only, but for :meth:`wire`."""
+class TransferMetrics:
+    """Counts what the engine reports. The engine's thread only, but for :meth:`count_wire`."""
 
     def __init__(self, metrics: Metrics, now: Monotonic = monotonic) -> None:
         self._metrics = metrics
@@ -74,7 +74,7 @@ class Accounting:
         self._hashed = metrics.counter("dirsync_hashed_bytes_total")
         self._lag = metrics.histogram("dirsync_change_lag_seconds")
 
-    def wire(self, direction: str, size: int) -> None:
+    def count_wire(self, direction: str, size: int) -> None:
         """A message of ``size`` bytes was ``sent`` or ``received``; from any thread."""
         with self._wire_lock:
             self._wire_bytes[direction] += size
@@ -85,11 +85,11 @@ class Accounting:
         """Bytes of all messages that were sent."""
         return self._wire_bytes["sent"]
 
-    def applied(self, ticket: Ticket) -> None:
+    def applied(self, sent: Sent) -> None:
         """The server applied an operation."""
-        operation = ticket.operation
+        operation = sent.operation
         self._changes[OPERATION_NAMES[type(operation)], "applied"].inc()
-        self._lag.observe(self._now() - ticket.since)
+        self._lag.observe(self._now() - sent.transmit.changed_at)
         if isinstance(operation, Delete):
             self.totals.deletes += 1
             self._deleted.append({"path": operation.path})
@@ -97,41 +97,41 @@ class Accounting:
         self.totals.files += 1
         match operation:
             case PutFile():
-                self._content(ticket, ticket.choice, ticket.literal_bytes)
+                self._content(sent, sent.choice, sent.literal_bytes)
             case CopyContent():
-                self._content(ticket, ticket.choice, 0)
+                self._content(sent, sent.choice, 0)
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
-                self._told(ticket, METADATA, entry.size, 0)
+                self._note_synced(sent, METADATA, entry.size, 0)
 
-    def moved(self, ticket: Ticket, files: int, size: int) -> None:
+    def moved(self, sent: Sent, files: int, size: int) -> None:
         """The server moved so many files, of ``size`` bytes in all, with one operation."""
         self._changes[OPERATION_NAMES[Move], "applied"].inc()
-        self._lag.observe(self._now() - ticket.since)
+        self._lag.observe(self._now() - sent.transmit.changed_at)
         self.totals.files += max(files, 1)
         self._logical.inc(size)
         self._saved[("rename",)].inc(size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
-        self._told(ticket, ticket.choice, size, size, files)
+        self._note_synced(sent, sent.choice, size, size, files)
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Log what was applied since the last time."""
         synced, self._synced = self._synced, []
         deleted, self._deleted = self._deleted, []
         info_each(Event.FILE_SYNCED, synced)
         info_each(Event.FILE_DELETED, deleted)
 
-    def failed(self, ticket: Ticket, failure: Failure) -> None:
+    def failed(self, sent: Sent, failure: Failure) -> None:
         """The server did not apply an operation."""
         outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
-        self._changes[OPERATION_NAMES[type(ticket.operation)], outcome].inc()
-        if failure.outcome is Outcome.MISMATCH and ticket.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
+        self._changes[OPERATION_NAMES[type(sent.operation)], outcome].inc()
+        if failure.outcome is Outcome.MISMATCH and sent.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
             self._content_lookups["content", "stale"].inc()
             self._log.warning(
                 Event.FILE_PROBLEM,
-                path=ticket.path,
+                path=sent.path,
                 kind="mismatch",
-                strategy=ticket.choice.strategy.value,
+                strategy=sent.choice.strategy.value,
                 problem=f"{failure.message}; the file is sent whole",
             )
 
@@ -158,9 +158,9 @@ class Accounting:
             Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
         )
 
-    def _content(self, ticket: Ticket, choice: Choice, literal: int) -> None:
+    def _content(self, sent: Sent, choice: Choice, literal: int) -> None:
         """A file was made: ``literal`` bytes of it were sent, the rest the replica had."""
-        size = unpack(ticket.sent).size if ticket.sent is not None else literal
+        size = sent.size
         had = max(0, size - literal)
         self._logical.inc(literal + had)
         self._literal.inc(literal)
@@ -168,26 +168,26 @@ class Accounting:
             self._saved[(choice.strategy.value,)].inc(had)
         if choice.reason is not Reason.SAME_FILE:
             self._hashed.inc(size)
-        self._saved[("compression",)].inc(ticket.compressed_bytes)
+        self._saved[("compression",)].inc(sent.compressed_bytes)
         self._content_lookups["content", "hit" if choice.strategy is Strategy.DEDUP else "miss"].inc()
         self.totals.logical_bytes += literal + had
         self.totals.literal_bytes += literal
-        self.totals.saved_bytes += had + ticket.compressed_bytes
-        self._told(ticket, choice, size, had + ticket.compressed_bytes)
+        self.totals.saved_bytes += had + sent.compressed_bytes
+        self._note_synced(sent, choice, size, had + sent.compressed_bytes)
 
-    def _told(self, ticket: Ticket, choice: Choice, size: int, saved: int, files: int = 1) -> None:
-        strategy, reason = choice.strategy.value, choice.reason.value
-        self._strategies[(strategy,)].inc(files)
-        self._choices[strategy, reason].inc(files)
+    def _note_synced(self, sent: Sent, choice: Choice, size: int, saved: int, files: int = 1) -> None:
+        way, reason = choice.strategy.value, choice.reason.value
+        self._strategies[(way,)].inc(files)
+        self._choices[way, reason].inc(files)
         fields: dict[str, object] = {
-            "path": ticket.path,
-            "strategy": strategy,
+            "path": sent.path,
+            "strategy": way,
             "reason": reason,
             "size": size,
-            "literal_bytes": ticket.literal_bytes,
+            "literal_bytes": sent.literal_bytes,
             "saved_bytes": saved,
-            "duration_ms": round((self._now() - (ticket.started or ticket.since)) * _MILLISECONDS, 1),
+            "duration_ms": round((self._now() - (sent.started or sent.transmit.changed_at)) * _MILLISECONDS, 1),
         }
-        if isinstance(ticket.operation, Move):
-            fields |= {"source": ticket.operation.source, "files": files}
+        if isinstance(sent.operation, Move):
+            fields |= {"source": sent.operation.source, "files": files}
         self._synced.append(fields)

@@ -22,22 +22,21 @@ _NOTHING: Mapping[RelPath, RelPath] = MappingProxyType({})
 Lister = Callable[[Sequence[RelPath]], Iterable[Page]]
 
 
-def fetch(base: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath, RelPath] = _NOTHING) -> Tree:
-    """The replica's tree.
+def fetch(tree: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath, RelPath] = _NOTHING) -> Tree:
+    """List the replica.
 
     Args:
-        base: a tree that is likely to be similar; it is not changed, but its records are shared.
+        tree: a tree that is likely to be similar. It is brought up to date, and is the result.
         root_digest: what the server says that the replica's root digest is.
         lister: lists directories of the replica.
-        moved: directories of ``base`` that the replica may have elsewhere: path in ``base`` to path there.
+        moved: directories of ``tree`` that the replica may have elsewhere: their path in ``tree`` to their path there.
 
     Raises:
         RemoteError: what was listed does not have that digest, or has no end.
     """
-    tree = base.copy()
     allowance = Allowance()
     for path, there in moved.items():
-        _expect(tree, base, path, there)
+        _expect(tree, path, there)
     due = [ROOT] if tree.digest() != root_digest else []
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
@@ -48,14 +47,15 @@ def fetch(base: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath
     return tree
 
 
-def _expect(tree: Tree, base: Tree, path: RelPath, there: RelPath) -> None:
-    """Take it that the replica has at ``there`` what ``base`` has at ``path``: if so, nothing of it is listed."""
-    known = base.record(path)
-    if known is None or base.directory(path) is None or tree.directory(split(there)[0]) is None or there in tree:
+def _expect(tree: Tree, path: RelPath, there: RelPath) -> None:
+    """Take it that the replica has at ``there`` what ``tree`` has at ``path``: if so, nothing of it is listed."""
+    known = tree.record(path)
+    if known is None or tree.directory(path) is None or tree.directory(split(there)[0]) is None or there in tree:
         return
+    below = list(tree.walk(path))
     tree.put(there, known)
-    for below, record in base.walk(path):
-        tree.put(RelPath(there + below[len(path) :]), record)
+    for at, record in below:
+        tree.put(RelPath(there + at[len(path) :]), record)
 
 
 def _take_listing(

@@ -3,31 +3,37 @@
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from dirsync.errors import Unavailable
+from dirsync.errors import PathError, Unavailable
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import Root
 from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
-from dirsync.tree.problem import Problem
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.reconcile.events import FileHashed
 
 
-@dataclass(frozen=True, slots=True)
-class Hashed:
-    """A file was read: its record with its digest, or why it could not be; ``None`` if it was seen to differ."""
+def hash_file(digester: Digester, path: RelPath) -> Record | Problem:
+    """The record of a file, with its digest, or why it could not be read.
 
-    path: RelPath
-    planned: Record | None
-    result: Record | Problem | None
+    Raises:
+        Unavailable: the digester was told to stop.
+    """
+    try:
+        digest, status, looked_at_ns = digester.digest(path)
+    except PathFailure as failure:
+        return failure.problem()
+    except PathError as error:
+        return Problem(path, ProblemKind.UNREADABLE, str(error))
+    return file_record(status, looked_at_ns, digest)
 
 
 class Hasher:
     """One thread with a queue; results are posted in the order in which files were given."""
 
-    def __init__(self, root: Root, post: Callable[[Hashed], None]) -> None:
+    def __init__(self, root: Root, post: Callable[[FileHashed], None]) -> None:
         self._root = root.clone()
         self._post = post
         self._queue: queue.SimpleQueue[tuple[RelPath, Record | None] | None] = queue.SimpleQueue()
@@ -54,13 +60,6 @@ class Hasher:
                 return
             self._root.forget_all()
             try:
-                self._post(Hashed(path, planned, self._read(path)))
+                self._post(FileHashed(path, planned, hash_file(self._digester, path)))
             except Unavailable:
                 return
-
-    def _read(self, path: RelPath) -> Record | Problem:
-        try:
-            digest, status, looked_at_ns = self._digester.digest(path)
-        except PathFailure as failure:
-            return failure.problem()
-        return file_record(status, looked_at_ns, digest)

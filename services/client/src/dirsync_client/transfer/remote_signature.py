@@ -7,7 +7,8 @@ from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.errors import Unavailable
 from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
-from dirsync_client.reconcile.ticket import Basis, Differ
+from dirsync_client.reconcile.commands import Basis
+from dirsync_client.transfer.delta import DeltaEncoder
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder
@@ -17,7 +18,7 @@ FetchBlocks = Callable[[bytes, int, Sequence[BlockRange]], Iterable[bytes]]
 """Asks the server for checksums of ranges of blocks, by digest of the content and block size. Gives them packed."""
 
 
-class Fetched:
+class RemoteSignature:
     """What the server says of one basis."""
 
     def __init__(self, basis: Basis, block_size: int, fetch: FetchBlocks, cancelled: Callable[[], bool]) -> None:
@@ -35,7 +36,7 @@ class Fetched:
         sample = [BlockRange(block, 1) for block in sample_blocks(self._count)]
         return similarity(self._ask(self.block_size, sample), file.read_at, file.size)
 
-    def differ(self, file: StableFile, builder: "SignatureBuilder | None") -> Differ:
+    def encoder(self, file: StableFile, builder: "SignatureBuilder | None") -> DeltaEncoder:
         """What makes the delta of the file, for one reading of it."""
         from dirsync.delta.match.matcher import Matcher  # noqa: PLC0415
 
@@ -43,7 +44,7 @@ class Fetched:
             return Matcher(self._ask(self.block_size, [BlockRange(0, self._count)]), builder)
         return self._refiner(file, builder)
 
-    def _refiner(self, file: StableFile, builder: "SignatureBuilder | None") -> Differ:
+    def _refiner(self, file: StableFile, builder: "SignatureBuilder | None") -> DeltaEncoder:
         """Go over the file with coarse blocks, and ask for fine ones only where those found nothing."""
         from dirsync.delta.match.coarse import Outline, wanted_blocks  # noqa: PLC0415
         from dirsync.delta.match.matcher import Matcher  # noqa: PLC0415

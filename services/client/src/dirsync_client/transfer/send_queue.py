@@ -1,32 +1,38 @@
-"""Tickets between the engine, which plans them, and the push stream, which sends them.
+"""Operations between the engine, which decides on them, and the sender.
 
-Small operations go before frames of large files, so that a small change never waits behind more than one frame; but
-after each batch a frame has its turn, so that a storm of small changes does not starve a large file.
+Small operations go before frames of large files, so that a small change never waits behind more than one frame. After
+each batch a frame has its turn, so that many small changes do not keep a large file waiting.
 """
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
-from dirsync_client.reconcile.ticket import Ticket
+from dirsync_client.reconcile.commands import Transmit
+from dirsync_client.transfer.delta import Delta
 
-MAX_UNSETTLED = 8192
-"""Tickets that may be on their way; the engine plans no further until some are settled."""
 COMMIT_OPERATIONS = 1024
 """Operations after which a commit is asked for even while more are waiting."""
 COMMIT_BYTES = 64 * 1024 * 1024
 """Content bytes after which a commit is asked for even while more are waiting."""
-_TICKET_BYTES = 120
+_OPERATION_BYTES = 120
 """What an operation without content takes in a message, beside its path."""
 
 
-class Turn(Enum):
-    """What the push stream does next."""
+class Outgoing(NamedTuple):
+    """An operation that is to be sent."""
+
+    transmit: Transmit
+    delta: Delta | None = None
+    """What the file is made from, if it travels as a delta."""
+
+
+class SendAction(Enum):
+    """What the sender does next."""
 
     BATCH = "batch"
     FRAME = "frame"
@@ -35,22 +41,21 @@ class Turn(Enum):
 
 
 class Work(NamedTuple):
-    """The next thing to do; ``tickets`` are those of a batch, ``rescan`` is a commit's."""
+    """The next thing to do; ``batch`` are the operations of a batch, ``rescan`` is a commit's."""
 
-    turn: Turn
-    tickets: tuple[Ticket, ...] = ()
+    action: SendAction
+    batch: tuple[Outgoing, ...] = ()
     rescan: bool = False
 
 
-class Outbox:
+class SendQueue:
     """Thread-safe. The engine adds; one sender takes; the receiver reports commits."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._small: deque[Ticket] = deque()
-        self._large: deque[Ticket] = deque()
+        self._small: deque[Outgoing] = deque()
+        self._large: deque[Outgoing] = deque()
         self._open_files = 0
-        self._unsettled = 0
         self._uncommitted = 0
         self._uncommitted_bytes = 0
         self._commits = 0
@@ -58,36 +63,23 @@ class Outbox:
         self._stopped = False
         self._frame_due = False
 
-    @property
-    def room(self) -> int:
-        """How many tickets may be added at present."""
-        return MAX_UNSETTLED - self._unsettled
+    def add(self, outgoing: Iterable[Outgoing]) -> None:
+        """Send these. They go together: nothing of them is committed before the rest was sent.
 
-    def add(self, ticket: Ticket) -> None:
-        """Send this."""
-        operation = ticket.operation
-        large = isinstance(operation, PutFile) and operation.entry.size > LIMITS.inline_file_bytes
+        Names that go round in a circle need each other's content: it must not be replaced before all have said so.
+        """
         with self._changed:
-            (self._large if large else self._small).append(ticket)
-            self._unsettled += 1
+            for item in outgoing:
+                step = item.transmit.operation
+                large = isinstance(step, PutFile) and step.entry.size > LIMITS.inline_file_bytes
+                (self._large if large else self._small).append(item)
             self._changed.notify_all()
 
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        """What is added while this lasts goes together: nothing of it is committed before the rest was sent."""
-        with self._changed:
-            yield
-
     def rescan(self) -> None:
-        """Have the next commit look at all files of the replica."""
+        """Have the server scan its replica before the next commit."""
         with self._changed:
             self._rescan = True
             self._changed.notify_all()
-
-    @property
-    def rescanning(self) -> bool:
-        """Whether the replica is still to be looked at, or the answer has not come yet."""
-        return self._rescan or self._commits > 0
 
     def stop(self) -> None:
         """Send nothing more."""
@@ -98,13 +90,16 @@ class Outbox:
     def take(self) -> Work:
         """Wait for the next thing to do."""
         with self._changed:
-            while True:
-                work = self._next()
-                if work is not None:
-                    return work
+            while (work := self._next()) is None:
                 self._changed.wait()
+            return work
 
-    def take_large(self) -> Ticket | None:
+    def poll(self) -> Work | None:
+        """The next thing to do, or ``None`` if there is none at present."""
+        with self._changed:
+            return self._next()
+
+    def take_large(self) -> Outgoing | None:
         """The next large file to open, if one is waiting."""
         with self._changed:
             if not self._large:
@@ -112,10 +107,10 @@ class Outbox:
             self._open_files += 1
             return self._large.popleft()
 
-    def grown(self, ticket: Ticket) -> None:
+    def requeue_as_large(self, outgoing: Outgoing) -> None:
         """A file of a batch turned out to be large: it travels in frames instead."""
         with self._changed:
-            self._large.append(ticket)
+            self._large.append(outgoing)
 
     def sent(self, operations: int, size: int) -> None:
         """So many operations with so many content bytes were sent and wait for a commit."""
@@ -128,17 +123,15 @@ class Outbox:
         with self._changed:
             self._open_files -= 1
 
-    def settled(self, tickets: int, *, requested: bool) -> None:
-        """A commit came back, or tickets were dropped (``requested`` is then false)."""
+    def committed(self) -> None:
+        """A commit that was asked for came back."""
         with self._changed:
-            self._unsettled -= tickets
-            if requested:
-                self._commits -= 1
+            self._commits -= 1
             self._changed.notify_all()
 
     def _next(self) -> Work | None:
         if self._stopped:
-            return Work(Turn.STOP)
+            return Work(SendAction.STOP)
         full = self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES
         if full and not self._commits:
             return self._commit()
@@ -147,10 +140,10 @@ class Outbox:
             if not self._small and self._uncommitted and not self._commits:
                 return self._commit()
             self._frame_due = False
-            return Work(Turn.FRAME)
+            return Work(SendAction.FRAME)
         if self._small:
             self._frame_due = True
-            return Work(Turn.BATCH, tuple(self._batch()))
+            return Work(SendAction.BATCH, tuple(self._batch()))
         if (self._uncommitted or self._rescan) and not self._commits:
             return self._commit()
         return None
@@ -159,16 +152,16 @@ class Outbox:
         rescan, self._rescan = self._rescan, False
         self._uncommitted = self._uncommitted_bytes = 0
         self._commits += 1
-        return Work(Turn.COMMIT, rescan=rescan)
+        return Work(SendAction.COMMIT, rescan=rescan)
 
-    def _batch(self) -> list[Ticket]:
-        batch: list[Ticket] = []
+    def _batch(self) -> list[Outgoing]:
+        batch: list[Outgoing] = []
         size = 0
         while self._small and size < LIMITS.batch_bytes:
-            ticket = self._small.popleft()
-            operation = ticket.operation
-            size += _TICKET_BYTES + len(operation.path)
-            if isinstance(operation, PutFile):
-                size += operation.entry.size
-            batch.append(ticket)
+            outgoing = self._small.popleft()
+            step = outgoing.transmit.operation
+            size += _OPERATION_BYTES + len(step.path)
+            if isinstance(step, PutFile):
+                size += step.entry.size
+            batch.append(outgoing)
         return batch

@@ -5,7 +5,7 @@ The watcher's hints are put in; the engine takes what is due. The rules:
 
 - No hint is lost: each is taken after it was put in, under its own path or with everything.
 - No path starves: a file that is written all the time is looked at after at most ``LIMITS.settle_stretch`` settle
-  times, and deletes wait for at most ``LIMITS.delete_settle_stretch`` times theirs.
+  times.
 - The size is bounded: more than ``LIMITS.max_dirty_paths`` paths become "everything", which costs one rescan.
 - Scans are bounded: the next periodic one waits until ``LIMITS.rescan_cost_stretch`` times the last one's cost has
   passed, and however often events are lost, at most half of the time is spent on looking at everything.
@@ -39,19 +39,17 @@ class Due(NamedTuple):
 
 
 class Schedule:
-    """The dirty paths of one source, the pending deletes, and the next rescan."""
+    """The dirty paths of one source, and the next rescan."""
 
-    def __init__(self, settle: float, delete_settle: float, rescan_interval: float, *, limits: Limits = LIMITS) -> None:
-        """All times in seconds: the settings SETTLE, DELETE_SETTLE and RESCAN_INTERVAL."""
+    def __init__(self, settle: float, rescan_interval: float, *, limits: Limits = LIMITS) -> None:
+        """All times in seconds: the settings SETTLE and RESCAN_INTERVAL."""
         self._settle = settle
         self._limits = limits
         self._ready: dict[RelPath, float] = {}
         self._writing: dict[RelPath, float] = {}
         self._directories: dict[RelPath, float] = {}
         self._later: Deadlines[Hint] = Deadlines()
-        self._attempts: dict[RelPath, int] = {}
         self._lost = _Lost()
-        self._deletes = _Deletes(delete_settle, delete_settle * limits.delete_settle_stretch)
         self._rescan = _Rescan(rescan_interval, limits.rescan_cost_stretch)
 
     def __len__(self) -> int:
@@ -88,37 +86,6 @@ class Schedule:
             self._lost = _Lost()
         return Due(paths, directories, everything, since)
 
-    def retry(self, path: RelPath, now: float, kind: HintKind = HintKind.CHANGED) -> None:
-        """Look again, later, at a path that had a problem; each time the pause doubles, up to a limit.
-
-        ``kind`` is ``CHANGED``, or ``DIRECTORY`` for a directory that could not be listed. A hint that comes earlier is
-        served earlier. :meth:`solved` ends the series.
-        """
-        attempts = self._attempts.get(path, 0)
-        if attempts == 0 and len(self._attempts) >= self._limits.max_dirty_paths:
-            self._lost.note(now, now + self._limits.retry_max_seconds)
-            return
-        self._attempts[path] = attempts + 1
-        pause = min(self._limits.retry_initial_seconds * 2.0 ** min(attempts, 32), self._limits.retry_max_seconds)
-        waiting = (
-            path in self._directories if kind is HintKind.DIRECTORY else path in self._ready or path in self._writing
-        )
-        if not waiting:
-            self._later.set(Hint(path, kind), now + pause)
-        self._bound(now)
-
-    def solved(self, path: RelPath) -> None:
-        """The path has no problem any more: a next one starts with the shortest pause."""
-        self._attempts.pop(path, None)
-
-    def deletes_pending(self, now: float, count: int) -> None:
-        """So many deletes wait. More than before means that new ones came, and the quiet time starts again."""
-        self._deletes.pending(now, count)
-
-    def deletes_ready(self, now: float) -> bool:
-        """Whether the pending deletes have been quiet for long enough to be judged; stays so until they are none."""
-        return self._deletes.ready(now)
-
     def rescan_due(self, now: float) -> bool:
         """Whether it is time to look at everything whatever events said; so from the start, until the first rescan."""
         return self._rescan.is_due(now)
@@ -136,7 +103,7 @@ class Schedule:
         """Seconds until something is due, 0 when something is; None when nothing will be without a further hint."""
         if self._ready or self._directories:
             return 0.0
-        times = (self._later.earliest(), self._lost.due, self._deletes.wakeup, self._rescan.due)
+        times = (self._later.earliest(), self._lost.due, self._rescan.due)
         return min((max(0.0, time - now) for time in times if time is not None), default=None)
 
     def _changed(self, path: RelPath, now: float) -> None:
@@ -178,37 +145,6 @@ class _Lost:
 
     def since(self, now: float) -> list[float]:
         return [self._since] if self.is_due(now) else []
-
-
-class _Deletes:
-    """How long the pending deletes have been quiet."""
-
-    def __init__(self, settle: float, longest: float) -> None:
-        self._settle = settle
-        self._longest = longest
-        self._count = 0
-        self._first = 0.0
-        self._due = 0.0
-        self._told = False
-
-    def pending(self, now: float, count: int) -> None:
-        if count > self._count:
-            if self._count == 0 or self._told:
-                self._first = now
-            self._due = min(now + self._settle, self._first + self._longest)
-            self._told = False
-        self._count = count
-
-    def ready(self, now: float) -> bool:
-        if self._count == 0 or now < self._due:
-            return False
-        self._told = True
-        return True
-
-    @property
-    def wakeup(self) -> float | None:
-        """When to ask :meth:`ready`; None when there is nothing to tell, or it was told (the deletes may be held)."""
-        return None if self._count == 0 or self._told else self._due
 
 
 class _Rescan:

@@ -1,10 +1,11 @@
-"""What content the replica has, as far as the client knows: so that none of it is uploaded twice.
+"""What content the replica has, as far as the client knows, so that none of it is uploaded twice.
 
-Digests are kept shortened to 64 bits, because a tree of a million files has a million of them. Being wrong is cheap
-either way: what the server turns out not to have is sent after all, and what we overlooked is sent once more.
+Digests are kept shortened to 64 bits, because a tree of a million files has a million of them. An error is cheap either
+way: content that the server turns out not to have is sent after all, and content that was overlooked is sent once more.
+
+The sender reads :meth:`KnownContent.has` from another thread. That is one look-up in a dictionary, which the
+interpreter does as a whole; an answer that is a moment old is an error of the cheap kind.
 """
-
-import threading
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import Directory
@@ -12,20 +13,19 @@ from dirsync.tree.entry import UNKNOWN, Entry, Kind, digest_of, size_of
 from dirsync.tree.tree import Tree
 
 
-class Contents:
-    """The content of one replica's files, and what is on its way there. Thread-safe."""
+class KnownContent:
+    """The content of one replica's files, counted by digest, and large files by size."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._digests: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
-        """How many large files have a size: only for those is reading twice worth avoiding."""
+        """How many large files have a size: only those are worth being read before they are sent."""
         self._filled = False
 
     def fill(self, replica: Tree) -> None:
-        """Count what ``replica`` holds, if that has not been done; before that nothing is known.
+        """Count what ``replica`` holds, once. Before that nothing is known.
 
-        Left until something is to be sent: a sync that finds nothing to do needs none of it.
+        Left until something is to be sent: a sync that finds nothing to do does not pay for it.
         """
         if self._filled:
             return
@@ -39,14 +39,13 @@ class Contents:
                     self._count(digest_of(child), size_of(child), 1)
 
     def clear(self) -> None:
-        """The replica is not what it was taken for."""
-        with self._lock:
-            self._digests.clear()
-            self._sizes.clear()
-            self._filled = False
+        """Forget everything: the replica is not what it was taken for."""
+        self._digests.clear()
+        self._sizes.clear()
+        self._filled = False
 
     def has(self, digest: bytes) -> bool:
-        """Whether the replica has this content, or will have it before anything that is sent from now on."""
+        """Whether the replica has this content."""
         return _key(digest) in self._digests
 
     @property
@@ -59,21 +58,18 @@ class Contents:
         return self._sizes.get(size, 0)
 
     def put(self, entry: Entry) -> None:
-        """The replica has, or will have, one more file like this; what is no file does not count."""
+        """The replica has one more file like this. An entry that is no file does not count."""
         if entry.kind is Kind.FILE:
-            with self._lock:
-                self._count(entry.digest, entry.size, 1)
+            self._count(entry.digest, entry.size, 1)
 
     def remove(self, entry: Entry) -> None:
         """It has one less."""
         if entry.kind is Kind.FILE:
-            with self._lock:
-                self._count(entry.digest, entry.size, -1)
+            self._count(entry.digest, entry.size, -1)
 
     def refute(self, digest: bytes) -> None:
         """The server says that it does not have this content."""
-        with self._lock:
-            self._digests.pop(_key(digest), None)
+        self._digests.pop(_key(digest), None)
 
     def _count(self, digest: bytes, size: int, change: int) -> None:
         if digest != UNKNOWN and size:

@@ -14,8 +14,12 @@ from dirsync.fs.root import Root
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move
+from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
-from dirsync_client.reconcile.moves import Moves
+from dirsync_client.reconcile.commands import Transmit
+from dirsync_client.reconcile.context import Context, Options
+from dirsync_client.reconcile.path_states import Phase
+from dirsync_client.reconcile.renames import Renames
 from tests.support.renames import aside, contents, exchange
 from tests.support.trees import build
 
@@ -30,21 +34,31 @@ class Bench:
         self.source = Source(
             Root.open(self.place), Index.open(place / "state", "index"), SourceOptions(b".dirsyncignore")
         )
-        self.allowed = True
-        self.replica = Tree()
-        self.moves = Moves(self.source, lambda: self.allowed)
+        self.context = Context(self.source, Options())
+        self.context.offered = frozenset(Strategy)
+        self.moves = Renames(self.context)
+
+    @property
+    def replica(self) -> Tree:
+        """The replica's tree."""
+        return self.context.replica
 
     def start(self, *paths: str) -> None:
         """Have this on both sides, all of it read."""
         build(self.place, contents("moves", *paths))
         self.look()
         resolve(self.source.root, self.source.tree, list(unknown_files(self.source.tree)))
-        self.replica = self.source.tree.copy()
+        self.context.replica = self.source.tree.copy()
 
     def look(self) -> None:
         """See what happened."""
         for _ in self.source.scan():
             pass
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether a directory is moved, or waits for that."""
+        return self.moves.under_way or self.moves.waiting
 
     @property
     def is_followed(self) -> bool:
@@ -57,12 +71,24 @@ class Bench:
         }
 
     def directories(self, *busy: str) -> list[Move]:
-        """The moves of directories that can go now."""
-        return list(self.moves.directories(self.replica, {path(name) for name in busy}))
+        """The moves of directories that are sent now, while files at these paths are on their way."""
+        for name in busy:
+            self.context.table.to(path(name), Phase.SENDING)
+        self.moves.send_directories(0.0)
+        for name in busy:
+            self.context.table.to(path(name), Phase.IDLE)
+        sent = [command.operation for command in self.context.take_commands() if isinstance(command, Transmit)]
+        return [step for step in sent if isinstance(step, Move)]
 
-    def file(self, name: str, *busy: str) -> Move | CopyContent | None:
+    def file(self, name: str) -> Move | CopyContent | None:
         """The step for one file."""
-        return self.moves.file(self.replica, path(name), {path(name) for name in busy})
+        return self.moves.file_step(path(name))
+
+    def dropped(self) -> set[RelPath]:
+        """The paths that are to be compared again."""
+        dirty = set(self.context.table.take_dirty())
+        self.context.table.end_comparison()
+        return dirty
 
     def apply(self, step: Move) -> None:
         """The server made it."""
@@ -70,7 +96,9 @@ class Bench:
             self.replica.exchange(step.path, step.source)
         else:
             self.replica.move(step.source, step.path)
-        self.moves.done(step, applied=True)
+        self.moves.applied(step)
+        for at in (step.path, step.source):
+            self.context.table.to(at, Phase.IDLE)
 
     def follow(self) -> list[tuple[str, str, bool]]:
         """Let the server make what can go, as long as more may follow; the ways of all moves, in order."""
@@ -114,9 +142,9 @@ class TestDirectories:
 
         assert Move(path("f"), None, path("d"), before) == step
         assert [True, True, True, False] == [bench.moves.covers(path(p)) for p in ("d/a", "f", "f/e/b", "x")]
-        assert (True, True, False) == (bool(bench.moves), bench.moves.under_way, bench.moves.waiting)
+        assert (True, True, False) == (bench.is_moving, bench.moves.under_way, bench.moves.waiting)
         bench.apply(step)
-        assert (False, [], False) == (bool(bench.moves), bench.directories(), bench.moves.covers(path("f/a")))
+        assert (False, [], False) == (bench.is_moving, bench.directories(), bench.moves.covers(path("f/a")))
         assert bench.is_followed
 
     def test_into_one_that_moved(self, bench: Bench) -> None:
@@ -195,8 +223,8 @@ class TestDirectories:
         bench.look()
 
         assert [] == bench.directories()
-        assert {path("d"), path("e")} == bench.moves.dropped()
-        assert set() == bench.moves.dropped()
+        assert {path("d"), path("e")} == bench.dropped()
+        assert set() == bench.dropped()
 
     def test_copied_back(self, bench: Bench) -> None:
         """A directory whose former name is in use again by a new one is not moved away from there."""
@@ -213,9 +241,9 @@ class TestDirectories:
         (bench.place / "d").rename(bench.place / "e")
         (bench.place / "b").rename(bench.place / "c")
         bench.look()
-        bench.allowed = False
+        bench.context.foreign = True
 
-        assert ([], None, False) == (bench.directories(), bench.file("c"), bool(bench.moves))
+        assert ([], None, False) == (bench.directories(), bench.file("c"), bench.is_moving)
 
     def test_given_up(self, bench: Bench) -> None:
         """What waits for something that does not happen is given up, and compared again."""
@@ -226,8 +254,8 @@ class TestDirectories:
         bench.directories()
         bench.moves.give_up()
 
-        assert (False, []) == (bool(bench.moves), bench.directories())
-        assert {path("d"), path("new/d")} == bench.moves.dropped()
+        assert (False, []) == (bench.is_moving, bench.directories())
+        assert {path("d"), path("new/d")} == bench.dropped()
 
 
 class TestFiles:
@@ -295,7 +323,7 @@ class TestFiles:
         bench.look()
         step = bench.file("b")
         assert isinstance(step, Move)
-        bench.moves.done(step, applied=False)
+        bench.moves.refuse(step.path)
 
         assert bench.file("b") is None
 

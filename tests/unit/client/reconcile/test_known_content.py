@@ -10,7 +10,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from dirsync_client.reconcile.contents import Contents
+from dirsync_client.reconcile.known_content import KnownContent
 
 LARGE = LIMITS.inline_file_bytes + 1
 
@@ -31,7 +31,7 @@ def tree(**entries: Entry) -> Tree:
 
 def test_filled_once() -> None:
     """Before it is filled nothing is known; then what the tree has, until the tree is said to be wrong."""
-    contents = Contents()
+    contents = KnownContent()
     replica = tree(a=file("a"), b=file("b", LARGE))
     before = contents.has(file("a").digest)
     contents.fill(replica)
@@ -48,7 +48,7 @@ def test_filled_once() -> None:
 
 def test_what_does_not_count() -> None:
     """Links, directories, empty files and files that have not been read are no content."""
-    contents = Contents()
+    contents = KnownContent()
     link, empty, unread = symlink_entry(b"t"), file("empty", 0), file_entry(mode=0, size=LARGE, mtime_ns=0)
     contents.fill(tree(link=link, empty=empty, unread=unread))
     for entry in (link, empty, directory_entry(0o755)):
@@ -60,7 +60,7 @@ def test_what_does_not_count() -> None:
 
 def test_sizes() -> None:
     """Large files are counted by their size; small ones are not, because reading them costs next to nothing."""
-    contents = Contents()
+    contents = KnownContent()
     contents.fill(tree(a=file("a", LARGE), b=file("b", LARGE), c=file("c", LARGE - 1)))
     contents.remove(file("a", LARGE))
 
@@ -71,7 +71,7 @@ def test_sizes() -> None:
 
 def test_refuted() -> None:
     """What the server does not have is gone under every name, and is there again when it was sent again."""
-    contents = Contents()
+    contents = KnownContent()
     contents.fill(tree(a=file("x"), b=file("x")))
     contents.refute(file("x").digest)
     refuted = contents.has(file("x").digest)
@@ -84,7 +84,7 @@ def test_refuted() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from((1, LARGE)))))
 def test_counts(steps: list[tuple[bool, str, int]]) -> None:
     """However often content comes and goes, it is there as long as one file has it; nothing is owed."""
-    contents, model = Contents(), Counter[tuple[str, int]]()
+    contents, model = KnownContent(), Counter[tuple[str, int]]()
     contents.fill(Tree())
     for comes, name, size in steps:
         if comes:

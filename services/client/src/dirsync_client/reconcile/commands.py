@@ -1,0 +1,232 @@
+"""What the reconciler wants done. An executor does it, and what came of it returns as events."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from dirsync.tree.entry import Entry, Record, digest_of, size_of
+from dirsync.tree.guards import Hold
+from dirsync.tree.outcome import Failure
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import CopyContent, Move, Operation, PutFile
+from dirsync.tree.strategy import Choice, Reason, Strategy
+from dirsync.tree.tree import Tree
+
+if TYPE_CHECKING:
+    from dirsync.delta.signature.signature import Signature
+
+PLAIN = Choice(Strategy.WHOLE, Reason.NEW)
+
+
+class Basis(NamedTuple):
+    """Content of the replica that a delta may copy from."""
+
+    digest: bytes
+    size: int
+    """In bytes."""
+
+
+class Transmit(NamedTuple):
+    """Command: send an operation. The events ``Settled`` and ``Unsent`` answer."""
+
+    operation: Operation
+    planned: Record | None
+    """The source's record that the plan was made from; ``None`` for a delete."""
+    changed_at: float
+    """When the change was first noticed, by the monotonic clock."""
+    choice: Choice = PLAIN
+    """How the content travels. A delta is the one that the estimate for this path has prepared."""
+
+    @property
+    def path(self) -> RelPath:
+        """Where the operation applies."""
+        return self.operation.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file that the plan saw; 0 for an operation without content."""
+        return self.operation.entry.size if isinstance(self.operation, PutFile | CopyContent) else 0
+
+    @property
+    def moves_directory(self) -> bool:
+        """Whether this moves a directory, or exchanges one."""
+        step = self.operation
+        if not isinstance(step, Move):
+            return False
+        there = step.expected is not None and step.expected.is_directory
+        return step.source_expected.is_directory or (step.exchange and there)
+
+
+class Sent(NamedTuple):
+    """What was really sent for a :class:`Transmit`."""
+
+    transmit: Transmit
+    operation: Operation
+    """The operation as it was sent: a small file that the replica has already is copied there."""
+    choice: Choice
+    record: Record | None
+    """The record of the file as it was read, with its digest; what was planned, for an operation without content."""
+    started: float = 0.0
+    """When the content was read, by the monotonic clock."""
+    literal_bytes: int = 0
+    """Bytes of content that were sent, before compression."""
+    compressed_bytes: int = 0
+    """Bytes of those that compression saved."""
+    content_assumed: bool = False
+    """The sender counts its content as known until it is settled."""
+    signature: "Signature | None" = None
+    """Of the content, if it is worth remembering."""
+
+    @property
+    def path(self) -> RelPath:
+        """Where the operation applies."""
+        return self.operation.path
+
+    @property
+    def content_digest(self) -> bytes:
+        """The digest of the file as it was read."""
+        assert self.record is not None
+        return digest_of(self.record)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it was read; without a record, those that were sent."""
+        return self.literal_bytes if self.record is None else size_of(self.record)
+
+
+class ProbeFile(NamedTuple):
+    """Read a few bytes of a large file. ``FileProbed`` answers."""
+
+    path: RelPath
+
+
+class HashFile(NamedTuple):
+    """Find the digest of a file whose record is ``planned``. ``FileHashed`` answers."""
+
+    path: RelPath
+    planned: Record | None
+    size: int
+    """In bytes."""
+
+
+class CompareFile(NamedTuple):
+    """Find out whether a large file has the content of ``basis``. ``FileHashed`` answers."""
+
+    path: RelPath
+    planned: Record | None
+    basis: Basis
+
+
+class EstimateSimilarity(NamedTuple):
+    """Estimate which part of a file is in ``basis``, and prepare its delta. ``SimilarityEstimated`` answers."""
+
+    path: RelPath
+    size: int
+    """Of the file, in bytes."""
+    basis: Basis
+
+
+class DropEstimate(NamedTuple):
+    """The delta that was prepared for this path is not used."""
+
+    path: RelPath
+
+
+class RequestCommit(NamedTuple):
+    """Ask for a commit before which the server scans its replica. ``Settled`` with ``rescanned`` answers."""
+
+
+class ListReplica(NamedTuple):
+    """Fetch the replica's tree. ``ReplicaListed`` answers."""
+
+    known: Tree
+    """What it was taken for, and mostly is. It stays in use, so the executor works on a copy."""
+    root_digest: bytes
+    """What the server named last."""
+
+
+class LookAt(NamedTuple):
+    """Look at these paths of the source. ``SourceChanged`` answers."""
+
+    paths: tuple[RelPath, ...]
+    retry: bool
+    """Try to sync them again, whatever is found there."""
+
+
+class CheckSource(NamedTuple):
+    """Find out whether the source's root is where it was. ``SourceChecked`` answers."""
+
+
+class RememberRecord(NamedTuple):
+    """A file of the source was read: keep its record in the index."""
+
+    path: RelPath
+    record: Record
+
+
+class Adopt(NamedTuple):
+    """Remember that this source belongs to this replica."""
+
+
+class SpendApproval(NamedTuple):
+    """An approval was used."""
+
+    hold_id: str
+
+
+class AcceptMounts(NamedTuple):
+    """Directories that are no mount points any more are what they are now: that was approved."""
+
+
+class ReportApplied(NamedTuple):
+    """Count and log what the server applied; moves apart, in ``ReportMoved``."""
+
+    sent: list[Sent]
+
+
+class ReportMoved(NamedTuple):
+    """Count and log a move."""
+
+    sent: Sent
+    files: int
+    size: int
+    """Of all files that were moved, in bytes."""
+
+
+class ReportFailed(NamedTuple):
+    """Count and log an operation that the server did not apply."""
+
+    sent: Sent
+    failure: Failure
+
+
+class ReportUnchanged(NamedTuple):
+    """A file was read, and the replica has its content."""
+
+    entry: Entry
+    moved: bool
+    """It was moved there, which was counted as saved then."""
+
+
+class ReportHold(NamedTuple):
+    """A guard holds removals that it did not hold before, or holds others."""
+
+    hold: Hold
+
+
+class ReportRelease(NamedTuple):
+    """A hold is over."""
+
+    hold: Hold
+
+
+class WakeAt(NamedTuple):
+    """Call the reconciler again at this time, by the monotonic clock, if nothing happens before."""
+
+    time: float
+
+
+FileCommand = ProbeFile | HashFile | CompareFile | EstimateSimilarity | DropEstimate
+ReplicaCommand = RequestCommit | ListReplica
+SourceCommand = LookAt | CheckSource | RememberRecord | AcceptMounts
+StateCommand = Adopt | SpendApproval
+Report = ReportApplied | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
+Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | StateCommand | Report | WakeAt

@@ -1,0 +1,154 @@
+"""What all parts of the reconciler work on: both trees, the table of paths, and the commands of the present call."""
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from dirsync.endpoint.watch.deadlines import Deadlines
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import FileIdentity, Record
+from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import Move, Operation
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.renames import RenameTracker
+from dirsync.tree.strategy import Choice, Strategy
+from dirsync.tree.tree import Tree
+from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, Transmit
+from dirsync_client.reconcile.known_content import KnownContent
+from dirsync_client.reconcile.path_states import REMOVING, PathTable, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROMPT_ATTEMPTS: Final = 3
+"""How often a path that changed under us is tried again at once, before it has to wait."""
+_MAX_DOUBLINGS: Final = 32
+
+
+class SourceModel(Protocol):
+    """What is known of the source. The endpoint brings it up to date by looking; the reconciler reads it.
+
+    One thing is written here: the digest of a file that was read.
+    """
+
+    @property
+    def tree(self) -> Tree:
+        """Everything below the root."""
+        ...
+
+    @property
+    def renames(self) -> RenameTracker:
+        """Where what is at a path now seems to have been before."""
+        ...
+
+    @property
+    def problems(self) -> dict[RelPath, Problem]:
+        """Paths that could not be looked at."""
+        ...
+
+    @property
+    def mounts_lost(self) -> set[RelPath]:
+        """Directories that were mount points and are none now."""
+        ...
+
+    @property
+    def identity(self) -> FileIdentity:
+        """The root directory's."""
+        ...
+
+
+class Options(NamedTuple):
+    """How the reconciler goes about it."""
+
+    deletes: bool = True
+    """What left the source is removed at the replica."""
+    at_once: bool = False
+    """Removals do not wait until no more of them come: this is a single sync."""
+    delete_settle: float = 0.5
+    """Seconds without a new removal before removals are judged."""
+    policy: GuardPolicy = GuardPolicy()
+
+
+class Context:
+    """The state that the parts share, and the acts that all of them need."""
+
+    def __init__(self, source: SourceModel, options: Options) -> None:
+        self.source = source
+        self.options = options
+        self.replica = Tree(source.tree.attributes)
+        """The replica's tree as the client knows it."""
+        self.table = PathTable()
+        self.content = KnownContent()
+        self.offered: frozenset[Strategy] = frozenset()
+        """The strategies that the server understands."""
+        self.foreign = False
+        """The first sync into a replica that the source mostly does not know: overwrites are held as well."""
+        self.unread: set[RelPath] = set()
+        """Files that the replica moved or copied by what an inode says, and that nobody has read since."""
+        self.refetch = False
+        """The replica is not what it was taken for: it has to be listed again."""
+        self.now = 0.0
+        """Seconds by the monotonic clock."""
+        self.retries: Deadlines[RelPath] = Deadlines()
+        """When failed paths are tried again."""
+        self._commands: list[Command] = []
+        self.emit: Callable[[Command], None] = self._commands.append
+
+    def take_commands(self) -> list[Command]:
+        """The commands since the last call."""
+        commands, self._commands = self._commands, []
+        self.emit = self._commands.append
+        return commands
+
+    def transmit(self, operation: Operation, changed_at: float, choice: Choice = PLAIN) -> None:
+        """Have an operation sent."""
+        self.send(Transmit(operation, self.source.tree.record(operation.path), changed_at, choice))
+
+    def send(self, transmit: Transmit) -> None:
+        """Have an operation sent. Both paths of a move are busy until it is settled."""
+        operation = transmit.operation
+        phase = Phase.MOVING if transmit.moves_directory else Phase.SENDING
+        self.table.to(operation.path, phase).transmit = transmit
+        if isinstance(operation, Move):
+            self.table.to(operation.source, phase).transmit = transmit
+        self.emit(transmit)
+
+    def learn(self, path: RelPath, planned: Record | None, record: Record) -> bool:
+        """Take over that the file was read as ``record``, unless it is known to have changed since."""
+        if self.source.tree.record(path) != planned:
+            return False
+        self.source.tree.put(path, record)
+        return True
+
+    def fail(self, problem: Problem, *, spared: int = 0) -> None:
+        """Note a problem. The path is tried again later; each time the pause doubles, up to a limit.
+
+        ``spared``: how many attempts were made without a pause, and do not count here.
+        """
+        state = self.table.to(problem.path, Phase.FAILED)
+        state.problem = problem
+        state.attempts += 1
+        doublings = min(max(0, state.attempts - 1 - spared), _MAX_DOUBLINGS)
+        pause = min(LIMITS.retry_initial_seconds * 2.0**doublings, LIMITS.retry_max_seconds)
+        self.retries.set(problem.path, self.now + pause)
+
+    def unreadable(self, path: RelPath, planned: Record | None, problem: Problem) -> None:
+        """The file at ``path`` could not be read: have it looked at, and try again later if it is still there.
+
+        The problem may be that of a directory above. It is none where the source is known to have changed since.
+        """
+        vanished = problem.kind is ProblemKind.VANISHED or self.source.tree.record(path) != planned
+        if vanished:
+            self.table.to(path, Phase.IDLE)
+        else:
+            self.fail(problem._replace(path=path))
+        # A path that vanished is compared even where the look finds nothing new: what was found while the path was
+        # busy was not compared yet.
+        self.emit(LookAt(tuple(dict.fromkeys((problem.path, path))), retry=vanished))
+
+    def is_removing(self, path: RelPath) -> bool:
+        """Whether what the replica has at ``path`` is to be removed, or is held."""
+        return self.table.phase(path) in REMOVING
+
+    def removing(self) -> list[RelPath]:
+        """The paths whose removal waits."""
+        return [path for phase in sorted(REMOVING) for path in self.table.paths(phase)]

@@ -1,0 +1,245 @@
+"""One table of paths, one phase each: the answer to "what is going on at this path?".
+
+Rules:
+
+- A path that is not in the table is :attr:`Phase.IDLE`: nothing is known to differ there.
+- The transitions are data (:data:`TRANSITIONS`). One that is not listed raises :class:`InvalidTransition`, because it
+  is an error in the reconciler.
+- A blocked path waits for a *key*: a path that is busy or has failed, or the probe of a large file that is under way.
+  What it waits for is never blocked itself, so waiting cannot go round in a circle.
+- A path that stops being busy, or is tried again, releases what waits for it: those paths become dirty.
+"""
+
+import enum
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from dirsync.tree.path import RelPath
+
+if TYPE_CHECKING:
+    from dirsync.tree.problem import Problem
+    from dirsync_client.reconcile.commands import Transmit
+
+
+class Phase(enum.IntEnum):
+    """What is going on at a path. An integer enumeration, because its hash is computed without a Python call."""
+
+    IDLE = 0
+    """Nothing is known to differ."""
+    DIRTY = 1
+    """It has to be compared."""
+    PROBING = 2
+    """A few bytes of a large file are being read, to tell it from others of its size."""
+    HASHING = 3
+    """A file is being read, because the replica may have its content."""
+    ESTIMATING = 4
+    """The part of a file that its basis has is being estimated."""
+    SENDING = 5
+    """An operation is on its way to the server, or waits for its turn, or for the commit."""
+    MOVING = 6
+    """A directory is on its way to or from here, with everything in it."""
+    BLOCKED = 7
+    """It waits for something else: see :attr:`PathState.waits_for`."""
+    DOOMED = 8
+    """What the replica has here is to be removed, once the guards have judged it."""
+    HELD = 9
+    """A guard holds the removal until someone approves it."""
+    FAILED = 10
+    """It has a problem, and is tried again later."""
+    COMPARING = 11
+    """It is being compared, in the present call."""
+
+
+BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
+"""Something is under way that will be answered. A busy path is not planned again until then."""
+IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
+"""An operation is decided and not settled."""
+_WAITED_FOR: Final = BUSY | {Phase.FAILED}
+REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
+
+_START: Final = frozenset(
+    {
+        Phase.PROBING,
+        Phase.HASHING,
+        Phase.ESTIMATING,
+        Phase.SENDING,
+        Phase.MOVING,
+        Phase.BLOCKED,
+        Phase.DOOMED,
+        Phase.HELD,
+        Phase.FAILED,
+    }
+)
+"""Where a comparison can lead."""
+
+TRANSITIONS: Final[Mapping[Phase, Collection[Phase]]] = MappingProxyType(
+    {
+        Phase.IDLE: _START | {Phase.DIRTY},
+        Phase.DIRTY: _START | {Phase.IDLE, Phase.COMPARING},
+        Phase.COMPARING: _START | {Phase.DIRTY, Phase.IDLE},
+        Phase.PROBING: frozenset({Phase.DIRTY, Phase.IDLE}),
+        Phase.HASHING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED}),
+        Phase.ESTIMATING: frozenset({Phase.SENDING, Phase.IDLE}),
+        Phase.SENDING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED}),
+        Phase.MOVING: frozenset({Phase.DIRTY, Phase.IDLE}),
+        Phase.BLOCKED: _START | {Phase.DIRTY, Phase.IDLE},
+        Phase.DOOMED: _START | {Phase.DIRTY, Phase.IDLE},
+        Phase.HELD: _START | {Phase.DIRTY, Phase.IDLE},
+        Phase.FAILED: _START | {Phase.DIRTY, Phase.IDLE},
+    }
+)
+"""Phase to the phases that may follow it. A phase that stays what it is is no transition."""
+
+
+class InvalidTransition(Exception):
+    """A path would go from one phase to another that may not follow it: an error in the reconciler."""
+
+
+class PathState:
+    """What is known of one path that is not idle."""
+
+    __slots__ = ("attempts", "differs", "force_whole", "phase", "probe", "problem", "transmit", "waits_for", "wanted")
+
+    def __init__(self) -> None:
+        self.phase = Phase.IDLE
+        self.attempts = 0
+        """How often an operation at this path failed since the last success."""
+        self.waits_for: bytes | None = None
+        """Of a blocked path: the key that it waits for."""
+        self.transmit: Transmit | None = None
+        """The operation that is under way."""
+        self.probe: bytes | None = None
+        """What a probe of the file showed."""
+        self.wanted: int | None = None
+        """Of a file that is read and is new, or had another size before: its size. A file of the replica with this
+        size may have its content."""
+        self.differs = False
+        """The file was seen to differ from the replica's, although its digest is not known."""
+        self.force_whole = False
+        """The server could not make it from what it has."""
+        self.problem: Problem | None = None
+        """Of a failed path: why."""
+
+
+class PathTable:
+    """The states of all paths that are not idle."""
+
+    def __init__(self) -> None:
+        self._states: dict[RelPath, PathState] = {}
+        self._in_phase: list[dict[RelPath, None]] = [{} for _ in Phase]
+        self._waiting: dict[bytes, set[RelPath]] = {}
+        """Blocked paths, by the key that they wait for."""
+
+    def __len__(self) -> int:
+        """How many paths are not idle."""
+        return len(self._states)
+
+    def phase(self, path: RelPath) -> Phase:
+        """What is going on at ``path``."""
+        state = self._states.get(path)
+        return Phase.IDLE if state is None else state.phase
+
+    def get(self, path: RelPath) -> PathState | None:
+        """The state of ``path``, or ``None`` where it is idle."""
+        return self._states.get(path)
+
+    def is_busy(self, path: RelPath) -> bool:
+        """Whether something is under way at ``path``."""
+        state = self._states.get(path)
+        return state is not None and state.phase in BUSY
+
+    def count(self, phases: Iterable[Phase]) -> int:
+        """How many paths are in one of these phases."""
+        return sum(len(self._in_phase[phase]) for phase in phases)
+
+    def paths(self, phase: Phase) -> Mapping[RelPath, None]:
+        """The paths in a phase, in the order in which they got there. It follows the table."""
+        return self._in_phase[phase]
+
+    def busy_paths(self) -> Iterator[RelPath]:
+        """The paths at which something is under way."""
+        for phase in sorted(BUSY):
+            yield from self._in_phase[phase]
+
+    def states(self, phase: Phase) -> Iterator[tuple[RelPath, PathState]]:
+        """The paths in a phase with their states."""
+        for path in self._in_phase[phase]:
+            yield path, self._states[path]
+
+    def to(self, path: RelPath, phase: Phase) -> PathState:
+        """Take ``path`` to ``phase``; it may be there already.
+
+        Raises:
+            InvalidTransition: that phase may not follow.
+        """
+        state = self._states.get(path)
+        before = Phase.IDLE if state is None else state.phase
+        if phase is before:
+            return state or PathState()
+        if phase not in TRANSITIONS[before]:
+            msg = f"{path!r} cannot go from {before.name} to {phase.name}"
+            raise InvalidTransition(msg)
+        if state is None:
+            state = self._states[path] = PathState()
+        else:
+            del self._in_phase[before][path]
+            if before is Phase.BLOCKED:
+                self._stop_waiting(path, state)
+            elif before is Phase.FAILED:
+                state.problem = None
+        state.phase = phase
+        if phase is Phase.IDLE:
+            del self._states[path]
+        else:
+            self._in_phase[phase][path] = None
+        if before in BUSY and phase not in BUSY:
+            state.transmit = None
+            state.wanted = None
+        if before in _WAITED_FOR and phase not in _WAITED_FOR:
+            self.release(path)
+        return state
+
+    def take_dirty(self) -> list[RelPath]:
+        """Begin to compare the dirty paths; those that are still compared at :meth:`end_comparison` are equal."""
+        dirty = list(self._in_phase[Phase.DIRTY])
+        for path in dirty:
+            self.to(path, Phase.COMPARING)
+        return dirty
+
+    def end_comparison(self) -> None:
+        """Make the compared paths idle for which nothing was found to do."""
+        for path in list(self._in_phase[Phase.COMPARING]):
+            self.to(path, Phase.IDLE)
+
+    def block(self, path: RelPath, key: bytes) -> None:
+        """Let ``path`` wait for ``key``: a busy path, or a probe."""
+        state = self._states.get(path)
+        if state is not None and state.phase is Phase.BLOCKED:
+            self._stop_waiting(path, state)
+        else:
+            state = self.to(path, Phase.BLOCKED)
+        state.waits_for = key
+        self._waiting.setdefault(key, set()).add(path)
+
+    def release(self, key: bytes) -> None:
+        """Make the paths dirty that wait for ``key``."""
+        for path in sorted(self._waiting.get(key, ())):
+            self.to(path, Phase.DIRTY)
+
+    def clear(self, phases: Iterable[Phase]) -> None:
+        """Make all paths in these phases idle, without releasing what waits for them."""
+        for phase in phases:
+            for path in list(self._in_phase[phase]):
+                state = self._states.pop(path)
+                if phase is Phase.BLOCKED:
+                    self._stop_waiting(path, state)
+            self._in_phase[phase].clear()
+
+    def _stop_waiting(self, path: RelPath, state: PathState) -> None:
+        assert state.waits_for is not None
+        waiting = self._waiting[state.waits_for]
+        waiting.discard(path)
+        if not waiting:
+            del self._waiting[state.waits_for]
+        state.waits_for = None

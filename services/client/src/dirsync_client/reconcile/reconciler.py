@@ -1,0 +1,307 @@
+"""Decides what happens to each path: facts come in as events, and what is to be done goes out as commands.
+
+Pure: it knows no file, socket, clock, thread, log or metric. The time is a parameter, and the same events give the same
+commands. An executor does what the commands say; what came of it returns as further events.
+
+One reconciler belongs to one server and outlives its sessions. Rules:
+
+- A path has one phase (:mod:`~dirsync_client.reconcile.path_states`).
+- Each call does a bounded amount of work. Where more can be done at once, the last command is ``WakeAt`` with the
+  present time.
+- Without a session nothing is dispatched. What the source showed meanwhile is compared when one is open.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, assert_never
+
+from dirsync.tree.diff import Change, diff
+from dirsync_client.reconcile.commands import CheckSource, Command, ListReplica, LookAt, RequestCommit, WakeAt
+from dirsync_client.reconcile.content_routes import ContentRoutes
+from dirsync_client.reconcile.context import Context, Options, SourceModel
+from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.dispatch import Dispatcher
+from dirsync_client.reconcile.events import (
+    Connected,
+    Disconnected,
+    Event,
+    FileHashed,
+    FileProbed,
+    HoldApproved,
+    ReplicaListed,
+    Settled,
+    SimilarityEstimated,
+    SourceChanged,
+    SourceChecked,
+    SourceScanned,
+    Tick,
+    Unsent,
+)
+from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, Phase
+from dirsync_client.reconcile.renames import Renames
+from dirsync_client.reconcile.results import Results
+from dirsync_client.reconcile.view import View
+
+MAX_IN_FLIGHT: Final = 8192
+"""Operations that may be decided and not settled; above that, nothing more is compared."""
+MAX_HASHING: Final = 256
+"""Files that wait to be read; above that, nothing more is compared."""
+BULK_CHANGES: Final = 512
+"""Changes of a whole comparison that are dispatched in one call."""
+
+
+class Reconciler:
+    """The decisions for one source and one server."""
+
+    def __init__(self, source: SourceModel, options: Options) -> None:
+        """Nothing is dispatched before :class:`~dirsync_client.reconcile.events.Connected`."""
+        self._context = Context(source, options)
+        self._renames = Renames(self._context)
+        self._deletes = Deletes(self._context)
+        self._routes = ContentRoutes(self._context, self._renames)
+        self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes)
+        self._results = Results(self._context, self._routes, self._renames, self._deletes)
+        self._connected = False
+        self._listing = False
+        self._bulk: Iterator[Change] | None = None
+        """A comparison of the whole trees that is under way."""
+        self._bulk_changed_at = 0.0
+        self._rescans = 0
+        """Scans of the replica that the server was asked for: one under way, and perhaps another one after it."""
+        self._checking_root = False
+        self._root_was_moved = False
+        """The source's root was not in place when it was checked; it is checked again after the next scan."""
+        self.view = View(
+            self._context,
+            self._deletes,
+            lambda: self._connected,
+            lambda: self._going_on or self._renames.waiting,
+            lambda: self._is_working,
+        )
+
+    def handle(self, events: Iterable[Event], now: float) -> list[Command]:
+        """Take facts, and return what is to be done, in this order.
+
+        Args:
+            events: what happened, in order.
+            now: seconds by the monotonic clock.
+        """
+        self._context.now = now
+        for event in events:
+            self._take(event)
+        if self._connected:
+            self._advance()
+            self._schedule_wake()
+        return self._context.take_commands()
+
+    @property
+    def knows_content(self) -> bool:
+        """Whether the replica has a large file, so that a delta may be wanted soon. Counts its content first."""
+        self._context.content.fill(self._context.replica)
+        return self._context.content.any_large
+
+    def has_content(self, digest: bytes) -> bool:
+        """Whether the replica has content with this digest. May be asked from any thread."""
+        return self._context.content.has(digest)
+
+    # Events.
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Settled():
+                self._settled(event)
+            case FileProbed():
+                self._dispatcher.probed(event)
+            case FileHashed():
+                self._dispatcher.hashed(event)
+            case SimilarityEstimated():
+                self._routes.estimated(event.path, event.similarity)
+            case Unsent():
+                self._results.unsent(event)
+            case SourceChanged() | SourceScanned() | SourceChecked():
+                self._take_source(event)
+            case Connected() | Disconnected() | ReplicaListed():
+                self._take_session(event)
+            case HoldApproved(hold_id=hold_id):
+                self._deletes.approve(hold_id)
+            case Tick():
+                pass
+            case _:
+                assert_never(event)
+
+    def _take_source(self, event: SourceChanged | SourceScanned | SourceChecked) -> None:
+        match event:
+            case SourceChanged():
+                self._source_changed(event)
+            case SourceScanned(both_sides=both_sides):
+                self._root_was_moved = False
+                self._deletes.invalidate()
+                if both_sides and self._connected:
+                    self._rescan_replica()
+            case SourceChecked(in_place=in_place):
+                if self._connected:
+                    self._deletes.checked(in_place=in_place)
+                    if self._checking_root:
+                        self._checking_root = False
+                        self._adopt(in_place=in_place)
+
+    def _take_session(self, event: Connected | Disconnected | ReplicaListed) -> None:
+        match event:
+            case Connected():
+                self._connect(event)
+            case Disconnected():
+                self._connected = False
+                self._checking_root = False
+                self._context.table.clear((*BUSY, Phase.BLOCKED, Phase.DIRTY))
+            case ReplicaListed(replica=replica):
+                self._listing = False
+                self._context.replica = replica
+                self._context.content.clear()
+                self._compare_all()
+
+    def _connect(self, connected: Connected) -> None:
+        context = self._context
+        self._connected, self._listing, self._rescans = True, False, 0
+        context.replica, context.offered, context.refetch = connected.replica, connected.offered, False
+        context.content.clear()
+        context.unread.clear()
+        self._renames.reset()
+        self._routes.reset()
+        self._deletes.reset(connected)
+        self._results.reset(connected.replica.digest())
+        for path in list(context.table.paths(Phase.FAILED)):
+            context.retries.discard(path)
+            context.table.to(path, Phase.DIRTY)
+        self._compare_all()
+
+    def _source_changed(self, event: SourceChanged) -> None:
+        table = self._context.table
+        for path in event.paths:
+            state = table.get(path)
+            if state is not None and state.phase not in IN_FLIGHT:
+                state.probe = None
+        for path in event.retried:
+            if table.phase(path) is Phase.FAILED:
+                self._context.retries.discard(path)
+                table.to(path, Phase.DIRTY)
+        # Where the replica is listed again, everything is compared after that.
+        if self._connected and not self._listing and not self._context.refetch:
+            changed_at = self._context.now if event.changed_at is None else event.changed_at
+            dirty = [path for path in event.retried if table.phase(path) in (Phase.DIRTY, Phase.IDLE)]
+            self._dispatcher.compare([*event.paths, *dirty], changed_at)
+
+    def _settled(self, event: Settled) -> None:
+        if event.rescanned and self._rescans:
+            self._rescans -= 1
+            if self._rescans:
+                self._context.emit(RequestCommit())
+        self._results.settled(event)
+
+    def _rescan_replica(self) -> None:
+        if not self._rescans:
+            self._context.emit(RequestCommit())
+        self._rescans = min(self._rescans + 1, 2)
+
+    # Going on with what is under way.
+
+    def _advance(self) -> None:
+        context = self._context
+        if context.refetch and not self._listing and not context.table.count(BUSY):
+            context.refetch = False
+            self._listing = True
+            context.emit(ListReplica(context.replica, self._results.root_digest))
+        if self._listing:
+            return
+        self._retry()
+        if not context.refetch:
+            self._compare_dirty()
+            self._renames.send_directories(context.now)
+            self._advance_bulk()
+        if self._renames.waiting and not self._going_on:
+            # Nothing that they could wait for is under way.
+            self._renames.give_up()
+        ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
+        self._deletes.advance(ready=ready, going_on=self._going_on)
+        self._check_root()
+
+    def _retry(self) -> None:
+        due = tuple(self._context.retries.take(self._context.now))
+        failed = tuple(path for path in due if self._context.table.phase(path) is Phase.FAILED)
+        if failed:
+            self._context.emit(LookAt(failed, retry=True))
+
+    def _compare_dirty(self) -> None:
+        dirty = self._context.table.take_dirty()
+        if dirty:
+            self._dispatcher.compare(dirty, self._context.now)
+            self._context.table.end_comparison()
+
+    def _compare_all(self) -> None:
+        context = self._context
+        self._bulk = diff(context.replica, context.source.tree, context.source.problems)
+        self._bulk_changed_at = context.now
+        self._results.directory_moved = False
+
+    def _advance_bulk(self) -> None:
+        if self._bulk is None or self._renames.under_way:
+            return
+        if self._results.directory_moved:
+            self._compare_all()
+        count = self._bulk_room
+        changes = list(islice(self._bulk, count))
+        if len(changes) < count:
+            self._bulk = None
+        self._dispatcher.dispatch(changes, self._bulk_changed_at)
+
+    @property
+    def _bulk_room(self) -> int:
+        table = self._context.table
+        in_flight, hashing = table.count(IN_FLIGHT), table.count((Phase.HASHING, Phase.PROBING))
+        return max(0, min(BULK_CHANGES, MAX_IN_FLIGHT - in_flight, MAX_HASHING - hashing))
+
+    @property
+    def _going_on(self) -> bool:
+        """Whether anything is sent, read, compared or listed."""
+        table = self._context.table
+        under_way = table.count(BUSY) > 0 or table.count((Phase.DIRTY,)) > 0 or self._bulk is not None
+        return under_way or self._context.refetch or self._listing
+
+    @property
+    def _is_working(self) -> bool:
+        """Whether anything is under way, here or at the server, that needs no further cause to go on."""
+        return self._going_on or self._renames.waiting or self._deletes.pending or self._rescans > 0
+
+    # Agreement.
+
+    def _check_root(self) -> None:
+        """Both sides are equal, which says that this source belongs to this replica: make sure that it is in place."""
+        if not self._deletes.may_adopt or self._checking_root or self._root_was_moved or self._is_working:
+            return
+        if self.view.in_sync:
+            self._checking_root = True
+            self._context.emit(CheckSource())
+
+    def _adopt(self, *, in_place: bool) -> None:
+        self._root_was_moved = not in_place
+        if self.view.in_sync:
+            self._deletes.adopt_if_equal(in_place=in_place)
+
+    # When to go on.
+
+    def _schedule_wake(self) -> None:
+        times = (self._context.retries.earliest(), self._deletes.wake_at)
+        wake = min((time for time in times if time is not None), default=None)
+        if self._can_go_on_at_once:
+            wake = self._context.now
+        if wake is not None:
+            self._context.emit(WakeAt(wake))
+
+    @property
+    def _can_go_on_at_once(self) -> bool:
+        if self._listing:
+            return False
+        if self._context.refetch:
+            return not self._context.table.count(BUSY)
+        if self._context.table.count((Phase.DIRTY,)):
+            return True
+        return self._bulk is not None and not self._renames.under_way and self._bulk_room > 0

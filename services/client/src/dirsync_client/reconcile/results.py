@@ -1,0 +1,189 @@
+"""Taking over what the server did into the replica's tree as the client knows it.
+
+Whatever fails leaves the two trees different, and what differs is tried again: nothing has to be undone.
+
+Invariant: after each commit the replica's tree has the digest that the server named. If it has not, another party
+changed the replica (or there is a bug), and the tree is listed again.
+"""
+
+from collections.abc import Iterator
+
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
+from dirsync.tree.outcome import Failure, Outcome
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import CopyContent, Delete, Move, PutFile
+from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.strategy import Reason
+from dirsync.tree.tree import Tree
+from dirsync_client.reconcile.commands import RememberRecord, ReportApplied, ReportFailed, ReportMoved, Sent
+from dirsync_client.reconcile.content_routes import ContentRoutes
+from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
+from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.events import Settled, Unsent
+from dirsync_client.reconcile.path_states import Phase
+from dirsync_client.reconcile.renames import Renames
+
+_PROBLEM_KINDS = {
+    Outcome.STORAGE: ProblemKind.STORAGE,
+    Outcome.REFUSED: ProblemKind.REFUSED,
+    Outcome.LIMIT: ProblemKind.LIMIT,
+    Outcome.UNSUPPORTED: ProblemKind.UNSUPPORTED,
+}
+
+
+class Results:
+    """Takes what came back of the operations that were sent."""
+
+    def __init__(self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes) -> None:
+        self.root_digest = b""
+        """The replica's, as the server named it last."""
+        self.directory_moved = False
+        """A directory was moved: what a comparison under way holds of it is not where it was."""
+        self._context = context
+        self._routes = routes
+        self._renames = renames
+        self._deletes = deletes
+
+    def reset(self, root_digest: bytes) -> None:
+        """A new session begins; the replica was just listed."""
+        self.root_digest = root_digest
+        self.directory_moved = False
+
+    def settled(self, settled: Settled) -> None:
+        """Take over what the server settled."""
+        context, deletes = self._context, 0
+        reported: list[Sent] = []
+        for sent in settled.applied:
+            if isinstance(sent.operation, Move):
+                self._moved(sent, sent.operation)
+            else:
+                self._applied(sent)
+                reported.append(sent)
+                deletes += isinstance(sent.operation, Delete)
+        if reported:
+            context.emit(ReportApplied(reported))
+        for sent, failure in settled.failed:
+            self._failed(sent, failure)
+        self._deletes.history.acknowledged(context.now, len(context.replica), deletes)
+        self.root_digest = settled.root_digest
+        if context.replica.digest() != settled.root_digest:
+            context.refetch = True
+
+    def unsent(self, unsent: Unsent) -> None:
+        """A file could not be read as planned."""
+        self._routes.settled(unsent.transmit.path)
+        self._context.unreadable(unsent.transmit.path, unsent.transmit.planned, unsent.problem)
+
+    def _applied(self, sent: Sent) -> None:
+        context, path, step = self._context, sent.path, sent.operation
+        self._routes.applied(sent)
+        if isinstance(step, Delete):
+            gone = context.replica.get(path)
+            if gone is not None:
+                context.content.remove(gone)
+            context.replica.remove(path)
+        else:
+            try:
+                context.replica.put(path, self._record_of(sent))
+            except KeyError:
+                # The server says that it made something in a directory that it does not have.
+                context.refetch = True
+        same = context.replica.record(path) is context.source.tree.record(path)
+        context.table.to(path, Phase.IDLE if same else Phase.DIRTY).attempts = 0
+
+    def _record_of(self, sent: Sent) -> Record:
+        """The record of what the server made; the source learns what was read of it."""
+        context, step = self._context, sent.operation
+        record = sent.record
+        assert record is not None
+        if isinstance(step, CopyContent) and sent.choice.reason is Reason.SAME_FILE:
+            # Nobody has read the source's file yet.
+            self._note_unread(step.path)
+            context.source.renames.settled(context.source.tree.record(step.path))
+            return pack(step.entry, fingerprint_of(record))
+        if isinstance(step, PutFile | CopyContent) and context.learn(step.path, sent.transmit.planned, record):
+            context.emit(RememberRecord(step.path, record))
+        return record
+
+    def _moved(self, sent: Sent, step: Move) -> None:
+        """Move what the replica has here as well."""
+        context, path, source = self._context, step.path, step.source
+        self._renames.applied(step)
+        self._deletes.forget(source, below=step.source_expected.is_directory)
+        if step.source_expected.is_directory:
+            self.directory_moved = True
+        else:
+            self._note_unread(path)
+            self._note_unread(source)
+            if step.expected is not None and not step.exchange:
+                context.content.remove(step.expected)
+        for at in (path, source):
+            context.table.to(at, Phase.DIRTY).attempts = 0
+        sizes: list[int] = []
+        try:
+            if step.exchange:
+                context.replica.exchange(path, source)
+            else:
+                context.replica.move(source, path)
+        except KeyError:
+            context.refetch = True
+        else:
+            moved = (path, source) if step.exchange else (path,)
+            sizes = [size for at in moved for size in _file_sizes(context.replica, at)]
+        context.emit(ReportMoved(sent, len(sizes), sum(sizes)))
+
+    def _failed(self, sent: Sent, failure: Failure) -> None:
+        context, path = self._context, sent.path
+        context.emit(ReportFailed(sent, failure))
+        self._take_current(path, failure.current)
+        if isinstance(sent.operation, Move):
+            self._not_moved(sent.operation)
+            return
+        if sent.choice.reason is Reason.SAME_FILE:
+            self._renames.refuse(path)
+        self._routes.failed(sent, failure.outcome)
+        state = context.table.get(path)
+        assert state is not None
+        prompt = failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH)
+        if prompt and state.attempts < PROMPT_ATTEMPTS:
+            state.attempts += 1
+            context.table.to(path, Phase.DIRTY)
+            return
+        kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
+        context.fail(Problem(path, kind, failure.message), spared=PROMPT_ATTEMPTS if prompt else 0)
+
+    def _not_moved(self, step: Move) -> None:
+        """The server did not move it, for whatever reason: it gets there in another way."""
+        self._renames.refuse(step.path)
+        for at in (step.path, step.source):
+            self._context.table.to(at, Phase.DIRTY)
+        # What it has at the source is not what we took it for, and only its answer for the path is known.
+        self._context.refetch = True
+
+    def _take_current(self, path: RelPath, current: Entry | None) -> None:
+        """The server said what is at ``path``."""
+        replica = self._context.replica
+        known = replica.get(path)
+        if current is None:
+            replica.remove(path)
+        elif current.is_directory:
+            if known is None or not known.is_directory:
+                self._context.refetch = True
+        else:
+            try:
+                replica.put(path, pack(current))
+            except KeyError:
+                self._context.refetch = True
+
+    def _note_unread(self, path: RelPath) -> None:
+        """Nobody knows the digest of the source's file at ``path``, which came there by what its inode says."""
+        entry = self._context.source.tree.get(path)
+        if entry is not None and entry.kind is Kind.FILE and entry.digest == UNKNOWN:
+            self._context.unread.add(path)
+
+
+def _file_sizes(tree: Tree, path: RelPath) -> Iterator[int]:
+    """The sizes of the file at ``path``, or of all files in the directory there."""
+    record = tree.record(path)
+    records = [record] if tree.directory(path) is None else (below for _, below in tree.walk(path))
+    yield from (unpack(below).size for below in records if below is not None and below[0] == Kind.FILE)

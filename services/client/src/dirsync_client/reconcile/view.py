@@ -1,0 +1,86 @@
+"""How a sync stands: the one answer for `once`, status, metrics and health."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from dirsync.tree.diff import diff
+from dirsync.tree.guards import Hold
+from dirsync.tree.path import RelPath
+from dirsync.tree.problem import Problem
+from dirsync_client.reconcile.context import Context
+from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.path_states import Phase
+
+
+class View:
+    """Read only. It is worked out from the table when it is asked for."""
+
+    def __init__(
+        self,
+        context: Context,
+        deletes: Deletes,
+        connected: Callable[[], bool],
+        changing: Callable[[], bool],
+        working: Callable[[], bool],
+    ) -> None:
+        self._context = context
+        self._deletes = deletes
+        self._connected = connected
+        self._changing = changing
+        self._working = working
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether anything is compared, read or sent: a scan of the replica alone is no change."""
+        return self._changing()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether anything is under way, here or at the server, that needs no further cause to go on."""
+        return self._working()
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether both trees are known to be equal, but for what DELETE=never keeps."""
+        context = self._context
+        if not self._connected() or self._working() or context.table.count((Phase.FAILED,)) or context.source.problems:
+            return False
+        if context.replica.digest() == context.source.tree.digest():
+            return True
+        return not context.options.deletes and self._differs_only_by_kept()
+
+    @property
+    def pending(self) -> int:
+        """How many paths are known to differ, whatever is going on at them."""
+        return len(self._context.table)
+
+    @property
+    def phases(self) -> Mapping[Phase, int]:
+        """How many paths are in each phase, but for idle ones."""
+        return {phase: self._context.table.count((phase,)) for phase in Phase if phase is not Phase.IDLE}
+
+    def phase(self, path: RelPath) -> Phase:
+        """What is going on at ``path``."""
+        return self._context.table.phase(path)
+
+    @property
+    def hold(self) -> Hold | None:
+        """The removals that a guard holds."""
+        return self._deletes.hold
+
+    @property
+    def problems(self) -> Mapping[RelPath, Problem]:
+        """The paths that could not be synced, and why."""
+        return dict(self._problems())
+
+    @property
+    def replica_digest(self) -> bytes:
+        """The root digest of the replica as it is known."""
+        return self._context.replica.digest()
+
+    def _problems(self) -> Iterator[tuple[RelPath, Problem]]:
+        yield from ((path, state.problem) for path, state in self._context.table.states(Phase.FAILED) if state.problem)
+        yield from self._context.source.problems.items()
+
+    def _differs_only_by_kept(self) -> bool:
+        source = self._context.source
+        return all(change.new is None for change in diff(self._context.replica, source.tree, source.problems))

@@ -1,0 +1,53 @@
+"""Does what the reconciler wants of the source: looking, checking, reading a few bytes or a small file."""
+
+from dirsync.endpoint.source import Source
+from dirsync.fs.read.hashing import Digester
+from dirsync.fs.root import RootState
+from dirsync.limits import LIMITS
+from dirsync.tree.entry import Record
+from dirsync.tree.problem import Problem
+from dirsync_client.reconcile.commands import (
+    AcceptMounts,
+    CheckSource,
+    HashFile,
+    LookAt,
+    ProbeFile,
+    RememberRecord,
+    SourceCommand,
+)
+from dirsync_client.reconcile.events import Event, FileHashed, FileProbed, SourceChanged, SourceChecked
+from dirsync_client.transfer.hasher import hash_file
+
+
+class SourceExecutor:
+    """Works on the engine's thread. Each command is done before the call returns."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def does(self, command: object) -> bool:
+        """Whether :meth:`execute` takes this command."""
+        if isinstance(command, HashFile):
+            return command.size <= LIMITS.inline_file_bytes
+        return isinstance(command, ProbeFile | LookAt | CheckSource | RememberRecord | AcceptMounts)
+
+    def execute(self, command: SourceCommand | ProbeFile | HashFile) -> Event | None:
+        """Do what ``command`` says, and return what came of it."""
+        source = self._source
+        match command:
+            case ProbeFile(path=path):
+                return FileProbed(path, source.probe(path))
+            case HashFile(path=path, planned=planned):
+                return FileHashed(path, planned, self._hash(command))
+            case LookAt(paths=paths, retry=retry):
+                return SourceChanged(source.look(paths), retried=paths if retry else ())
+            case CheckSource():
+                return SourceChecked(source.root.state() is RootState.SAME)
+            case RememberRecord(path=path, record=record):
+                source.remember(path, record)
+            case AcceptMounts():
+                source.accept_mounts()
+        return None
+
+    def _hash(self, command: HashFile) -> Record | Problem:
+        return hash_file(Digester(self._source.root), command.path)

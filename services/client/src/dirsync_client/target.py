@@ -1,0 +1,331 @@
+"""One server: the session with it, the reconciler that decides about it, and the executors that do what it says.
+
+The engine's thread only. Calls to the server run in the connector's thread, content is sent and read in the threads of
+a session; what they lead to comes back through the mailbox.
+"""
+
+import enum
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from dirsync.clock import Monotonic, monotonic
+from dirsync.endpoint.source import Source
+from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable, UsageError
+from dirsync.fs.locate import locate
+from dirsync.limits import LIMITS
+from dirsync.runtime.log.logging import set_context
+from dirsync.tree.diff import diff
+from dirsync.tree.options import TreeOptions
+from dirsync.tree.tree import Tree
+from dirsync_client.mailbox import Completion, Mailbox
+from dirsync_client.reconcile.commands import (
+    AcceptMounts,
+    Adopt,
+    CheckSource,
+    Command,
+    CompareFile,
+    DropEstimate,
+    EstimateSimilarity,
+    HashFile,
+    ListReplica,
+    LookAt,
+    ProbeFile,
+    RememberRecord,
+    Report,
+    RequestCommit,
+    SpendApproval,
+    Transmit,
+    WakeAt,
+)
+from dirsync_client.reconcile.context import Options
+from dirsync_client.reconcile.events import Connected, Disconnected, Event, HoldApproved, ReplicaListed, Settled, Tick
+from dirsync_client.reconcile.reconciler import Reconciler
+from dirsync_client.report.reporter import Reporter
+from dirsync_client.session.backoff import Backoff
+from dirsync_client.session.connector import CallFailed, Connector, ReplicaFetched, SessionOpened
+from dirsync_client.session.link import Link
+from dirsync_client.source_executor import SourceExecutor
+from dirsync_client.state import Agreement, StateDirectory
+from dirsync_client.transfer.executor import TransferCommand, TransferExecutor, TransferParts, open_transfer
+from dirsync_client.transfer.stream import StreamEnded
+
+ONCE_RETRY_SECONDS = 30.0
+"""How long ``once`` tries again without a commit that the server answers before it gives up."""
+
+
+class Planned(NamedTuple):
+    """How much a sync has to do, as measured when its session was opened."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+class _Stage(enum.Enum):
+    """How far a session is."""
+
+    CLOSED = "closed"
+    OPENING = "opening"
+    LISTING = "listing"
+    OPEN = "open"
+
+
+class _Session:
+    """The present session, or the attempt to open one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.stage = _Stage.CLOSED
+        self.link: Link | None = None
+        self.transfer: TransferExecutor | None = None
+        self.opened_at = 0.0
+        self.progressed = False
+        """The server settled something: a session that opens and dies is no progress."""
+
+    def close(self) -> None:
+        """End it, as far as it got."""
+        if self.transfer is not None:
+            self.transfer.close()
+        if self.link is not None:
+            self.link.close()
+
+
+class Target:
+    """Keeps one server's replica equal to the source."""
+
+    def __init__(
+        self,
+        source: Source,
+        state: StateDirectory,
+        connector: Connector,
+        parts: TransferParts,
+        reporter: Reporter,
+        mailbox: Mailbox,
+        options: Options,
+    ) -> None:
+        self.planned = Planned()
+        self.measures = False
+        """Measure at the start of each session how much there is to do; costs one more comparison of the trees."""
+        self._source = source
+        self._state = state
+        self._connector = connector
+        self._parts = parts
+        self._reporter = reporter
+        self._mailbox = mailbox
+        self._once = options.at_once
+        self._now: Monotonic = monotonic
+        self._reconciler = Reconciler(source, options)
+        self._source_executor = SourceExecutor(source)
+        self._session = _Session(0)
+        self._replica_id = ""
+        self._backoff = Backoff()
+        self._retry_at = 0.0
+        self._failing_since: float | None = None
+        self._wake_at: float | None = None
+        self.view = self._reconciler.view
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session is open and its replica was listed."""
+        return self._session.stage is _Stage.OPEN
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to call :meth:`advance` at the latest."""
+        return self._retry_at if self._session.stage is _Stage.CLOSED else self._wake_at
+
+    # Sessions.
+
+    def connect_if_due(self, now: float) -> None:
+        """Begin to open a session if there is none, and the pause after the last one is over."""
+        if self._session.stage is not _Stage.CLOSED or now < self._retry_at:
+            return
+        session = self._session = _Session(self._session.number + 1)
+        session.stage = _Stage.OPENING
+        session.opened_at = now
+        self._reporter.connecting()
+        source = self._source
+        options = TreeOptions(source.options.attributes, source.ignore.lines)
+        self._connector.open(session.number, options, locate(source.root))
+
+    def disconnect(self) -> None:
+        """End the session; the next one may begin at once."""
+        session, self._session = self._session, _Session(self._session.number + 1)
+        self._connector.run(session.close)
+        self._retry_at, self._wake_at = 0.0, None
+        self._handle((Disconnected(),))
+        if session.link is not None:
+            self._reporter.closed()
+            set_context(namespace=self._connector.namespace, session=None)
+
+    def close(self) -> None:
+        """End the session, and all calls."""
+        self.disconnect()
+        self._connector.stop()
+
+    def _session_opened(self, link: Link) -> None:
+        session, source, opened = self._session, self._source, link.opened
+        session.link = link
+        session.stage = _Stage.LISTING
+        set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
+        self._replica_id = opened.replica_id
+        self._reporter.opened(opened.generation, opened.replica_id)
+        source.count(opened.options.attributes)
+        source.reserve(opened.reserved_names)
+        moved = dict(source.renames.moved)
+        self._connector.fetch(session.number, link, source.tree.copy(), opened.root_digest, moved)
+
+    def _replica_fetched(self, replica: Tree) -> Event:
+        session, source = self._session, self._source
+        if session.stage is _Stage.OPEN:
+            return ReplicaListed(replica)
+        link = session.link
+        assert link is not None
+        session.stage = _Stage.OPEN
+        post = partial(self._mailbox.complete, session.number)
+        session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
+        if self.measures:
+            changes = [change.new for change in diff(replica, source.tree, source.problems) if change.new is not None]
+            self.planned = Planned(len(changes), sum(entry.size for entry in changes))
+        agreement = self._state.agreement(self._replica_id)
+        approvals = frozenset(self._state.approvals())
+        return Connected(replica, link.opened.strategies, agreement.adopted, agreement.identity, approvals)
+
+    def _lost(self, error: DirsyncError) -> None:
+        """The session is over, or none could be opened.
+
+        Raises:
+            DirsyncError: trying again cannot help, or this is a single sync that has tried for long enough.
+        """
+        session, now = self._session, self._now()
+        self.disconnect()
+        if isinstance(error, UsageError):
+            # A person has to choose another directory.
+            raise error
+        self._reporter.lost(error)
+        if session.progressed or now - session.opened_at > LIMITS.backoff_max_seconds:
+            self._backoff.reset()
+        if session.progressed or self._failing_since is None:
+            self._failing_since = now
+        out_of_time = now - self._failing_since > ONCE_RETRY_SECONDS
+        if self._once and (out_of_time or not isinstance(error, Unavailable)):
+            raise error
+        superseded = isinstance(error, SessionSuperseded)
+        self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else self._backoff.next())
+        self._reporter.reconnecting()
+
+    # Events and commands.
+
+    def advance(self, events: Iterable[Event]) -> None:
+        """Take facts about the source, and go on with what is due.
+
+        Raises:
+            DirsyncError: as for :meth:`take`.
+        """
+        events = tuple(events)
+        due = self._wake_at is not None and self._wake_at <= self._now()
+        if events or due:
+            self._handle(events or (Tick(),))
+
+    def take(self, completions: Sequence[Completion]) -> None:
+        """Take what other threads have done.
+
+        Raises:
+            DirsyncError: trying again cannot help, or this is a single sync that has tried for long enough.
+        """
+        events: list[Event] = []
+        for number, result in completions:
+            if number != self._session.number:
+                if isinstance(result, SessionOpened):
+                    # It was opened after it was not wanted any more: it is not left open at the server.
+                    self._connector.run(result.link.close)
+                continue
+            match result:
+                case SessionOpened(link=link):
+                    self._session_opened(link)
+                case ReplicaFetched(tree=replica):
+                    events.append(self._replica_fetched(replica))
+                case CallFailed(error=error):
+                    self._lost(error)
+                case StreamEnded(error=ended):
+                    # What was settled before is taken over first.
+                    self._handle(events)
+                    events = []
+                    self._lost(_as_error(ended))
+                case _:
+                    self._session.progressed |= isinstance(result, Settled)
+                    events.append(result)
+        if events:
+            self._handle(events)
+
+    def approve(self, hold_id: str) -> int:
+        """Release a hold, with a session or without; returns how many operations those are, 0 if there is none."""
+        hold = self.view.hold
+        if hold is None or hold.id != hold_id:
+            return 0
+        self._handle((HoldApproved(hold_id),))
+        return len(hold.operations)
+
+    def rest(self) -> None:
+        """Nothing is to be done: do what the next change should not have to wait for."""
+        if self._session.transfer is not None and self._reconciler.knows_content:
+            self._session.transfer.warm_up()
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        while events:
+            commands = self._reconciler.handle(events, self._now())
+            self._tell_sender(events)
+            events = self._execute(commands)
+
+    def _tell_sender(self, events: Iterable[Event]) -> None:
+        transfer = self._session.transfer
+        if transfer is None:
+            return
+        for event in events:
+            if isinstance(event, Settled):
+                transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
+
+    def _execute(self, commands: Sequence[Command]) -> list[Event]:
+        """Do what the commands say; returns what is known at once."""
+        events: list[Event | None] = []
+        reports: list[Report] = []
+        to_transfer: list[TransferCommand] = []
+        self._wake_at = None
+        for command in commands:
+            match command:
+                case Transmit() | CompareFile() | EstimateSimilarity() | DropEstimate() | RequestCommit():
+                    to_transfer.append(command)
+                case HashFile(size=size) if size > LIMITS.inline_file_bytes:
+                    to_transfer.append(command)
+                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                    events.append(self._source_executor.execute(command))
+                case WakeAt(time=time):
+                    self._wake_at = time
+                case Adopt() | SpendApproval() | ListReplica():
+                    self._execute_own(command)
+                case _:
+                    reports.append(command)
+        if to_transfer and self._session.transfer is not None:
+            self._session.transfer.execute(to_transfer)
+        if reports:
+            self._reporter.report(reports)
+        return [event for event in events if event is not None]
+
+    def _execute_own(self, command: Adopt | SpendApproval | ListReplica) -> None:
+        match command:
+            case Adopt():
+                agreement = Agreement(adopted=True, identity=self._source.identity)
+                self._state.agree(self._replica_id, agreement)
+            case SpendApproval(hold_id=hold_id):
+                self._state.spend(hold_id)
+            case ListReplica(known=known, root_digest=root_digest):
+                session = self._session
+                assert session.link is not None
+                # The listing thread gets a tree of its own: this one stays in use.
+                self._connector.fetch(session.number, session.link, known.copy(), root_digest, {})
+
+
+def _as_error(ended: Exception | None) -> DirsyncError:
+    if isinstance(ended, DirsyncError):
+        return ended
+    return Unavailable(f"the push stream ended: {ended}" if ended else "the server ended the push stream")

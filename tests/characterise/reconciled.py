@@ -1,0 +1,253 @@
+"""The client's decisions as the reconciler makes them, with its commands carried out piece by piece in one thread."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.fs.index.index import Index
+from dirsync.fs.read.hashing import Digester
+from dirsync.fs.root import Root
+from dirsync.limits import LIMITS
+from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
+from dirsync.runtime.metrics.metrics import NoMetrics
+from dirsync.tree.entry import unpack
+from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.path import RelPath
+from dirsync.tree.plan import CopyContent, Move, PutFile
+from dirsync.tree.strategy import Strategy
+from dirsync.tree.tree import Tree
+from dirsync.wire.push.messages import decode_push
+from dirsync.wire.push.results import Committed
+from dirsync_client.reconcile.commands import (
+    AcceptMounts,
+    CheckSource,
+    Command,
+    CompareFile,
+    DropEstimate,
+    EstimateSimilarity,
+    HashFile,
+    ListReplica,
+    LookAt,
+    ProbeFile,
+    RememberRecord,
+    RequestCommit,
+    Transmit,
+    WakeAt,
+)
+from dirsync_client.reconcile.context import Options
+from dirsync_client.reconcile.events import (
+    Connected,
+    Event,
+    FileHashed,
+    HoldApproved,
+    ReplicaListed,
+    Settled,
+    SourceChanged,
+    SourceScanned,
+    Tick,
+)
+from dirsync_client.reconcile.reconciler import Reconciler
+from dirsync_client.session.listing import fetch
+from dirsync_client.source_executor import SourceExecutor
+from dirsync_client.transfer.assumed_content import AssumedContent
+from dirsync_client.transfer.compression import Compressor
+from dirsync_client.transfer.delta_planner import DeltaPlanner
+from dirsync_client.transfer.hasher import hash_file
+from dirsync_client.transfer.send_queue import Outgoing, SendQueue
+from dirsync_client.transfer.sender import Sender, SenderOptions
+from dirsync_client.transfer.signature_store import RememberedSignatures
+from tests.characterise.histories import BLOCK_SIZE, Shape, Work
+from tests.characterise.play import Clock, NoEnd, choice_name
+from tests.support.fake_server import FakeServer
+
+_DELETE_SETTLE = 0.5
+_TURNS = 10_000
+"""Calls after which a reconciler is said to run in a circle."""
+
+
+class Reconciled:
+    """One session."""
+
+    def __init__(self, source: Path, state: Path, server: FakeServer, shape: Shape, clock: Clock) -> None:
+        self.choices: Counter[str] = Counter()
+        self.hashed_bytes = 0
+        self._server = server
+        self._clock = clock
+        self._events: list[Event] = []
+        self._wake_at: float | None = None
+        self._reads: deque[HashFile] = deque()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._answers: deque[Committed] = deque()
+        self._source = Source(
+            Root.open(source), Index(None, state / "index", read_only=True), SourceOptions(b".dirsyncignore")
+        )
+        for _ in self._source.scan():
+            pass
+        root = self._source.root
+        self._digester = Digester(root)
+        self._source_executor = SourceExecutor(self._source)
+        policy = GuardPolicy(100, shape.max_delete_count)
+        options = Options(deletes=shape.deletes, delete_settle=_DELETE_SETTLE, policy=policy)
+        self.reconciler = Reconciler(self._source, options)
+        self._queue = SendQueue()
+        self._known = AssumedContent(self.reconciler.has_content)
+        sending = SenderOptions(shape.offered, Compressor("none", frozenset()), BLOCK_SIZE)
+        self._sender = Sender(root, self._queue, self._known, sending, self._events.append, clock)
+        remembered = RememberedSignatures(state / "signatures", NoMetrics(catalogue=CLIENT_CATALOGUE))
+        self._planner = DeltaPlanner(root, remembered, server.checksums, BLOCK_SIZE, lambda: False)
+        replica = fetch(self._source.tree.copy(), server.tree.digest(), server.list, dict(self._source.renames.moved))
+        self._events.append(Connected(replica, shape.offered, adopted=False, agreed_root=None, approvals=frozenset()))
+
+    @property
+    def state(self) -> tuple[bool, int, int]:
+        """Whether both sides are equal, and how much is held or has a problem."""
+        view = self.reconciler.view
+        return view.in_sync, len(view.hold.operations) if view.hold else 0, len(view.problems)
+
+    @property
+    def source_tree(self) -> Tree:
+        """The source, as the client sees it."""
+        return self._source.tree
+
+    def notice(self, paths: Sequence[RelPath]) -> None:
+        """Look at paths."""
+        self._events.append(SourceChanged(self._source.look(paths), self._clock.now, retried=paths))
+
+    def look_everywhere(self) -> None:
+        """Look at everything."""
+        changed = [path for step in self._source.scan() for path in step]
+        self._events += [SourceChanged(changed, retried=changed), SourceScanned(both_sides=True)]
+
+    def available(self) -> list[Work]:
+        """What work is there."""
+        queue = self._queue
+        sends = queue._small or queue._large or queue._open_files
+        commits = (queue._uncommitted or queue._rescan) and not queue._commits
+        there = {
+            Work.READ: self._reads,
+            Work.COMPARE: self._jobs,
+            Work.SEND: sends or commits,
+            Work.ANSWER: self._answers,
+        }
+        return [work for work, is_there in there.items() if is_there]
+
+    def perform(self, work: Work) -> None:
+        """Do a piece of it."""
+        match work:
+            case Work.READ:
+                self._hash(self._reads.popleft())
+            case Work.COMPARE:
+                self._jobs.popleft()()
+            case Work.SEND:
+                self._send()
+            case _:
+                self._take(self._answers.popleft())
+
+    def decide(self) -> None:
+        """Have the reconciler take what happened, and do what it says."""
+        for _ in range(_TURNS):
+            due = self._wake_at is not None and self._wake_at <= self._clock.now
+            if not self._events and not due:
+                return
+            events: list[Event] = self._events[:] or [Tick()]
+            self._events.clear()
+            commands = self.reconciler.handle(events, self._clock.now)
+            for event in events:
+                if isinstance(event, Settled):
+                    self._taken_over(event)
+            self._execute(commands)
+        raise NoEnd("the reconciler runs in a circle")
+
+    def wakeup(self) -> float | None:
+        """When something is due."""
+        return None if self._wake_at is None else self._wake_at - self._clock.now
+
+    def approve(self) -> bool:
+        """Release what is held."""
+        hold = self.reconciler.view.hold
+        if hold is None:
+            return False
+        self._events.append(HoldApproved(hold.id))
+        self.decide()
+        return True
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._sender.close()
+        self._planner.close()
+        self._source.close()
+
+    def _execute(self, commands: Iterable[Command]) -> None:
+        outgoing: list[Outgoing] = []
+        self._wake_at = None
+        for command in commands:
+            match command:
+                case Transmit(choice=choice):
+                    delta = self._planner.take(command.path) if choice.strategy is Strategy.DELTA else None
+                    outgoing.append(Outgoing(command, delta))
+                case EstimateSimilarity() | CompareFile():
+                    self._plan(command)
+                case DropEstimate(path=path):
+                    self._planner.take(path)
+                case RequestCommit():
+                    self._queue.rescan()
+                case HashFile(size=size) if size > LIMITS.inline_file_bytes:
+                    self._reads.append(command)
+                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                    self._note(self._source_executor.execute(command))
+                case ListReplica(known=known, root_digest=digest):
+                    self._events.append(ReplicaListed(fetch(known.copy(), digest, self._server.list)))
+                case WakeAt(time=time):
+                    self._wake_at = time
+                case _:
+                    pass
+        if outgoing:
+            self._queue.add(outgoing)
+
+    def _note(self, event: Event | None) -> None:
+        if event is None:
+            return
+        self._events.append(event)
+        if isinstance(event, FileHashed) and isinstance(event.result, bytes):
+            self.hashed_bytes += unpack(event.result).size
+
+    def _hash(self, command: HashFile) -> None:
+        self._source.root.forget_all()
+        self._note(FileHashed(command.path, command.planned, hash_file(self._digester, command.path)))
+
+    def _plan(self, command: EstimateSimilarity | CompareFile) -> None:
+        def work() -> None:
+            if isinstance(command, EstimateSimilarity):
+                self._events.append(self._planner.estimate(command))
+                return
+            differs = self._planner.compare(command)
+            if differs is not None:
+                self._events.append(differs)
+            else:
+                self._reads.append(HashFile(command.path, command.planned, command.basis.size))
+
+        self._jobs.append(work)
+
+    def _send(self) -> None:
+        work = self._queue.poll()
+        assert work is not None
+        for raw in self._sender.messages(work):
+            answer = self._server.receive(decode_push(raw))
+            if answer is not None:
+                self._answers.append(answer)
+
+    def _take(self, answer: Committed) -> None:
+        settled = self._sender.in_flight.settle(answer)
+        if answer.requested:
+            self._queue.committed()
+        for sent in settled.applied:
+            if isinstance(sent.operation, PutFile | CopyContent | Move):
+                self.choices[choice_name(sent.choice)] += 1
+        self._events.append(settled)
+
+    def _taken_over(self, settled: Settled) -> None:
+        self._known.release((*settled.applied, *(sent for sent, _ in settled.failed)))
+        for sent in settled.applied:
+            if sent.signature is not None and sent.record is not None:
+                self._planner.remember(sent.content_digest, sent.signature)
