@@ -88,9 +88,12 @@ bench: $(DEV_STAMP) ## run the benchmarks against other programs; prints ratios
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)
 
+MINUTES ?= 2
+
 .PHONY: soak
+soak: export SOAK_MINUTES = $(MINUTES)
 soak: $(DEV_STAMP) ## run the tests that take a long time
-	$(call marked,--timeout=0)
+	$(call marked,--capture=no --timeout=0)
 
 .PHONY: proto
 proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
