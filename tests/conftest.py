@@ -18,6 +18,8 @@ hypothesis.settings.register_profile(
 )
 # Nothing lands or fails by luck; surprises are for the thorough profile.
 hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("default"), derandomize=True)
+# For make coverage, which asks what is reached at all.
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ci"), max_examples=10)
 hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("default"), max_examples=2000)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 

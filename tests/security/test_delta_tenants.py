@@ -1,6 +1,7 @@
 """Content of one tenant is unknown to another: naming it has the same result as naming content that does not exist."""
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from tests.support.wire import OK, Push, Status, Wire
 SECRET = random_bytes(100_000, seed=1)
 NOBODYS = random_bytes(100_000, seed=2)
 OWN = random_bytes(100_000, seed=3)
+_numbers = itertools.count(10)
+"""Of operations: they grow along the stream that the tests of this module share."""
 
 
 class Tenant(NamedTuple):
@@ -76,7 +79,7 @@ def test_basis(tenants: tuple[Tenant, Tenant]) -> None:
     """A basis that only another tenant has is as unknown as one that does not exist; the tenant's own works."""
     blue = tenants[1]
     answers = []
-    for number, content in enumerate((SECRET, NOBODYS, OWN), 10):
+    for content, number in zip((SECRET, NOBODYS, OWN), _numbers, strict=False):
         made = digest(content[:4096])
         frames = [based(number, b"new", 4096, digest(content)), delta(number, copied(0)), end(number, made)]
         answers.append(list(blue.settle(*frames).failures))
@@ -90,8 +93,8 @@ def test_basis(tenants: tuple[Tenant, Tenant]) -> None:
 def test_copy(tenants: tuple[Tenant, Tenant]) -> None:
     """Nor can it be copied."""
     blue = tenants[1]
-    contents = enumerate((SECRET, NOBODYS, OWN), 20)
-    answers = [list(blue.settle(batch(copy_content(number, b"copy", what))).failures) for number, what in contents]
+    contents = zip((SECRET, NOBODYS, OWN), _numbers, strict=False)
+    answers = [list(blue.settle(batch(copy_content(number, b"copy", what))).failures) for what, number in contents]
 
     assert ["CONTENT_NOT_FOUND"] == [failure.reason for failure in answers[0]]
     assert _said(answers[0]) == _said(answers[1])

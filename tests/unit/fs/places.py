@@ -7,11 +7,13 @@ Missing parents are made.
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from dirsync.fs.root import Root
 from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
@@ -36,6 +38,11 @@ def make(base: Path, words: str) -> Path:
         else:
             path.write_text(word.partition("=")[2])
     return base
+
+
+def let_settle() -> None:
+    """Wait until no fingerprint of what is there is racy, so that it is the same at every scan."""
+    time.sleep(1.2 * LIMITS.racy_window_ns / 1e9)
 
 
 def scanned(root: Root, rules: ScanRules = DEFAULT_RULES) -> Tree:

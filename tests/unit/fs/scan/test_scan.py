@@ -15,7 +15,7 @@ from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.problem import ProblemKind
 from dirsync.tree.tree import Tree
 from tests.support.scanning import Snapshot, scan_tree
-from tests.unit.fs.places import as_nobody, make, names, path_of, scanned
+from tests.unit.fs.places import as_nobody, let_settle, make, names, path_of, scanned
 
 IGNORING = ScanRules(ignores=lambda path, is_directory: path.endswith(b".o") or (is_directory and path == b"build"))
 KEEPING = ScanRules(ignores=IGNORING.ignores, keep_known_directories=True)
@@ -42,6 +42,7 @@ def test_first_scan(tmp_path: Path) -> None:
 def test_second_scan_says_what_changed(tmp_path: Path) -> None:
     """New, touched and vanished paths are named, and nothing else."""
     make(tmp_path, "a=1 b=2 d/c=3 d/g=4 l->a")
+    let_settle()
     with Root.open(tmp_path) as root:
         tree = scanned(root)
         (tmp_path / "b").unlink()
