@@ -45,8 +45,8 @@ LIMITS = {
 CONNECTIONS, STREAMS = 20, 100
 SHARE = 16
 """Calls that one network may have in flight, or all callers of the health service."""
-THREADS = 56
-"""Threads that serve calls where there is one namespace: two shares, one for health, and eight."""
+THREADS = 57
+"""Threads of one namespace: two shares, one for health, eight more, and the one that watches for stalled calls."""
 FLAT_KIB = 64 * 1024
 MIB = 1 << 20
 
