@@ -124,7 +124,7 @@ def test_bad_and_gone(world: World) -> None:
 
     assert ["UNAUTHENTICATED"] * 4 == [answer[0] for answer in (ended, *gone)]
     assert ["OK"] * 3 == [answer[0] for answer in back]
-    assert [False, True] == ["nobody is let in" in problem for problem in problems]
+    assert [False, True] == ["no caller is accepted" in problem for problem in problems]
 
 
 @pytest.mark.case("K12")

@@ -15,7 +15,7 @@ Guard = Callable[[grpc.ServicerContext], None]
 
 
 def anybody(_context: grpc.ServicerContext) -> None:
-    """Let everybody call."""
+    """Let every caller call."""
 
 
 class RawRequestServer:

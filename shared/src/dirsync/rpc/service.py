@@ -30,7 +30,7 @@ OnWire = Callable[[str, int], None]
 """Called with ``sent`` or ``received`` and the size of each message, from any thread."""
 
 
-def _nobody(_direction: str, _size: int) -> None:
+def _count_nothing(_direction: str, _size: int) -> None:
     """Count nothing."""
 
 
@@ -39,14 +39,14 @@ Admit = Callable[[grpc.ServicerContext], None]
 
 
 def _anybody(_context: grpc.ServicerContext) -> None:
-    """Let everybody call."""
+    """Let every caller call."""
 
 
 def generic_handler(
     service: str,
     handlers: Mapping[str, Handler],
     rejected: Rejected = lambda _error, _method: None,
-    on_wire: OnWire = _nobody,
+    on_wire: OnWire = _count_nothing,
     admit: Admit = _anybody,
 ) -> grpc.GenericRpcHandler:
     """The service for ``grpc.Server.add_generic_rpc_handlers``.
@@ -111,7 +111,7 @@ class Caller:
         channel: grpc.Channel,
         service: str,
         metadata: Callable[[], Metadata] = tuple,
-        on_wire: OnWire = _nobody,
+        on_wire: OnWire = _count_nothing,
     ) -> None:
         self._metadata = metadata
         self._on_wire = on_wire

@@ -106,7 +106,7 @@ def test_nobody_enters_without_the_file(path: Path, log: io.StringIO) -> None:
     assert [frozenset()] * 4 == [*gone, no_file]
     assert before == token.get()
     assert ["config.rejected", "config.reloaded"] == events(log)
-    assert "nobody is let in" in log.getvalue()
+    assert "no caller is accepted" in log.getvalue()
 
 
 @pytest.mark.case("K07", "K12")

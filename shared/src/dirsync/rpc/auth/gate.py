@@ -110,5 +110,5 @@ class AuthGate:
 
     def _fail(self, caller: Caller) -> None:
         if self._throttle.failed(caller.network):
-            problem = f"{caller.network} has shown wrong credentials too often and is not heard for a while"
+            problem = f"{caller.network} has shown wrong credentials too often; its calls are refused for a while"
             get_logger().warning(Event.AUTH_REJECTED, reason="RATE_LIMITED", peer=caller.network, problem=problem)

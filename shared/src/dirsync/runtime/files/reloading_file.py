@@ -7,7 +7,7 @@ comes.
 
 A file that is gone or cannot be read is no step of a rotation, because orchestrators swap links or rename. The owner of
 the file decides what holds then. What we show to others (a certificate, our own token) stays. What we check others by
-has a fallback: with the file gone nobody is known to be allowed in, so nobody is, until it is back.
+has a fallback: without the file no caller is known to be allowed, so all are refused until it is back.
 
 Readers get an immutable snapshot. Whether the files have changed is checked without a lock; only reading them again
 takes one.
@@ -95,7 +95,7 @@ class ReloadingFile(Generic[T]):
             value = self._load()
         except Unreadable as error:
             if not before.lost:
-                closed = "" if self._fallback is None else "; nobody is let in until it can be read again"
+                closed = "" if self._fallback is None else "; no caller is accepted until it can be read again"
                 self._reject(f"{error}{closed}")
             return _Snapshot(stamps, before.value, lost=True)
         except UsageError as error:
@@ -112,7 +112,7 @@ class ReloadingFile(Generic[T]):
 
 
 def read_file(path: Path, setting: str) -> bytes:
-    """The content of a small file; its path is not repeated in errors, for somebody may have put a secret there.
+    """The content of a small file; its path is not repeated in errors: a person may have put a secret there.
 
     Raises:
         Unreadable: naming the setting and the user id.

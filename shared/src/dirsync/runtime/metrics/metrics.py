@@ -102,7 +102,7 @@ class Metrics(ABC):
 
 
 class NoMetrics(Metrics):
-    """The metrics of a process that nobody scrapes: their handles forget what they are told."""
+    """The metrics of a process that is never scraped: the handles keep no numbers."""
 
     def _make(self, metric: Metric) -> dict[tuple[str, ...], Any]:
         return dict.fromkeys(metric.series, _Forgets())
