@@ -1,5 +1,6 @@
 """Where content waits, and what of others it leaves alone."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +145,22 @@ def test_directory_replaced_under_us(base: Path, root: Root) -> None:
             staging.create(F)
 
     assert [] == list((base / "elsewhere").iterdir())
+
+
+def test_disk_that_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A staged file that cannot be removed is left to the next start: whoever discards it does not fail of that."""
+
+    def fail(*_arguments: object, **_named: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Staging.open(root) as staging:
+        staged = staging.create(F)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", fail)
+            staged.discard()
+        staging.sweep()
+
+        assert [] == os.listdir(staging.descriptor)
 
 
 @pytest.mark.parametrize("words", ["x=1", "x/in=1", "x->r"], ids=["file", "directory", "link"])

@@ -186,15 +186,16 @@ class Staging:
         raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory was removed repeatedly")
 
     def remove(self, name: bytes) -> None:
-        """Remove a staged file, link or empty directory; nothing happens if it is absent."""
+        """Remove a staged file, link or empty directory; nothing happens if it is absent.
+
+        What a failing disk keeps is removed at the next start. The caller has an error of its own to tell, or none.
+        """
         if not self._is_open():
             return
-        try:
-            os.unlink(name, dir_fd=self._fd)
-        except FileNotFoundError:
-            return
-        except (IsADirectoryError, PermissionError):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            try:
+                os.unlink(name, dir_fd=self._fd)
+            except (IsADirectoryError, PermissionError):
                 os.rmdir(name, dir_fd=self._fd)
 
     def tidy(self) -> None:
