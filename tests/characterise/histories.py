@@ -136,7 +136,7 @@ class History:
         self._edits = self._rolls("edits")
         self._order = self._rolls("order")
         self._others = self._rolls("others")
-        self.shape = self._draw_shape()
+        self.shape = self.draw_shape(seed)
         self.source.mkdir()
         (place / "bin").mkdir()
         self._probe = place / "probe"
@@ -147,8 +147,10 @@ class History:
     def _rolls(self, what: str) -> random.Random:
         return random.Random(f"{self.seed} {what}")
 
-    def _draw_shape(self) -> Shape:
-        rolls = self._rolls("shape")
+    @staticmethod
+    def draw_shape(seed: int) -> Shape:
+        """The shape of the history of a seed."""
+        rolls = random.Random(f"{seed} shape")
         calm = rolls.random() < 0.5
         faulty = not calm and rolls.random() < 0.4
         missing = rolls.choice([*[()] * 10, (Strategy.RENAME,), (Strategy.DELTA,), (Strategy.DEDUP,)])

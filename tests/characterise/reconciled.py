@@ -1,7 +1,7 @@
 """The client's decisions as the reconciler makes them, with its commands carried out piece by piece in one thread."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dirsync.endpoint.source import Source, SourceOptions
@@ -21,6 +21,7 @@ from dirsync.wire.push.messages import decode_push
 from dirsync.wire.push.results import Committed
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
+    Adopt,
     CheckSource,
     Command,
     CompareFile,
@@ -38,6 +39,7 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.context import Options
 from dirsync_client.reconcile.events import (
     Connected,
+    Disconnected,
     Event,
     FileHashed,
     HoldApproved,
@@ -90,14 +92,42 @@ class Reconciled:
         policy = GuardPolicy(100, shape.max_delete_count)
         options = Options(deletes=shape.deletes, delete_settle=_DELETE_SETTLE, policy=policy)
         self.reconciler = Reconciler(self._source, options)
+        self._remembered = RememberedSignatures(state / "signatures", NoMetrics(catalogue=CLIENT_CATALOGUE))
+        self._offered = shape.offered
+        self._adopted = False
+        self._open()
+
+    def _open(self) -> None:
+        """Begin a session."""
+        source, server = self._source, self._server
         self._queue = SendQueue()
         self._known = AssumedContent(self.reconciler.has_content)
-        sending = SenderOptions(shape.offered, Compressor("none", frozenset()), BLOCK_SIZE)
-        self._sender = Sender(root, self._queue, self._known, sending, self._events.append, clock)
-        remembered = RememberedSignatures(state / "signatures", NoMetrics(catalogue=CLIENT_CATALOGUE))
-        self._planner = DeltaPlanner(root, remembered, server.checksums, BLOCK_SIZE, lambda: False)
-        replica = fetch(self._source.tree.copy(), server.tree.digest(), server.list, dict(self._source.renames.moved))
-        self._events.append(Connected(replica, shape.offered, adopted=False, agreed_root=None, approvals=frozenset()))
+        sending = SenderOptions(self._offered, Compressor("none", frozenset()), BLOCK_SIZE)
+        self._sender = Sender(source.root, self._queue, self._known, sending, self._events.append, self._clock)
+        self._planner = DeltaPlanner(source.root, self._remembered, server.checksums, BLOCK_SIZE, lambda: False)
+        replica = fetch(source.tree.copy(), server.tree.digest(), server.list, dict(source.renames.moved))
+        root = source.identity if self._adopted else None
+        self._events.append(Connected(replica, self._offered, self._adopted, root, approvals=frozenset()))
+
+    def _close(self) -> None:
+        """End the session; what was not settled is unknown."""
+        self._sender.close()
+        self._planner.close()
+
+    def cut(self, paths: Sequence[RelPath] = ()) -> None:
+        """Lose the connection, look at some paths meanwhile, and connect again."""
+        self._close()
+        self._server.disconnect()
+        for waiting in (self._reads, self._jobs, self._answers):
+            waiting.clear()
+        self._events[:] = [event for event in self._events if isinstance(event, SourceChanged | SourceScanned)]
+        self._events.append(Disconnected())
+        self.decide()
+        if paths:
+            self.notice(paths)
+            self.decide()
+        self._open()
+        self.decide()
 
     @property
     def state(self) -> tuple[bool, int, int]:
@@ -156,7 +186,7 @@ class Reconciled:
             for event in events:
                 if isinstance(event, Settled):
                     self._taken_over(event)
-            self._execute(commands)
+            self.execute(commands)
         raise NoEnd("the reconciler runs in a circle")
 
     def wakeup(self) -> float | None:
@@ -174,11 +204,11 @@ class Reconciled:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._sender.close()
-        self._planner.close()
+        self._close()
         self._source.close()
 
-    def _execute(self, commands: Iterable[Command]) -> None:
+    def execute(self, commands: list[Command]) -> None:
+        """Do what the reconciler says."""
         outgoing: list[Outgoing] = []
         self._wake_at = None
         for command in commands:
@@ -200,6 +230,8 @@ class Reconciled:
                     self._events.append(ReplicaListed(fetch(known.copy(), digest, self._server.list)))
                 case WakeAt(time=time):
                     self._wake_at = time
+                case Adopt():
+                    self._adopted = True
                 case _:
                     pass
         if outgoing:

@@ -148,6 +148,13 @@ class FakeServer:
 
     # The push stream.
 
+    def disconnect(self) -> None:
+        """The stream is over: what was not committed is dropped."""
+        self._steps.clear()
+        self._files.clear()
+        self._uploads.clear()
+        self._staged.clear()
+
     def receive(self, message: PushMessage) -> Committed | None:
         """Take in one message; gives the results if it led to a commit."""
         self.tally.messages += 1
