@@ -54,11 +54,11 @@ from dirsync_client.session.listing import fetch
 from dirsync_client.source_executor import SourceExecutor
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
-from dirsync_client.transfer.delta_planner import DeltaPlanner
+from dirsync_client.transfer.delta.planner import DeltaPlanner
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.hasher import hash_file
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
-from dirsync_client.transfer.signature_store import RememberedSignatures
 from tests.characterise.histories import BLOCK_SIZE, Shape, Work
 from tests.characterise.play import Clock, NoEnd, choice_name
 from tests.support.fake_server import FakeServer

@@ -38,8 +38,8 @@ from dirsync_client.settings import ClientSettings, Delete, Symlinks
 from dirsync_client.state import StateDirectory
 from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
-from dirsync_client.transfer.signature_store import RememberedSignatures
 
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""

@@ -18,26 +18,9 @@ from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.tree import Tree
+from dirsync_client.executor import Executor
 from dirsync_client.mailbox import Completion, Mailbox
-from dirsync_client.reconcile.commands import (
-    AcceptMounts,
-    Adopt,
-    CheckSource,
-    Command,
-    CompareFile,
-    DropEstimate,
-    EstimateSimilarity,
-    HashFile,
-    ListReplica,
-    LookAt,
-    ProbeFile,
-    RememberRecord,
-    Report,
-    RequestCommit,
-    SpendApproval,
-    Transmit,
-    WakeAt,
-)
+from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
 from dirsync_client.reconcile.events import Connected, Disconnected, Event, HoldApproved, ReplicaListed, Settled, Tick
 from dirsync_client.reconcile.reconciler import Reconciler
@@ -45,9 +28,8 @@ from dirsync_client.report.reporter import Reporter
 from dirsync_client.session.backoff import Backoff
 from dirsync_client.session.connector import CallFailed, Connector, ReplicaFetched, SessionOpened
 from dirsync_client.session.link import Link
-from dirsync_client.source_executor import SourceExecutor
-from dirsync_client.state import Agreement, StateDirectory
-from dirsync_client.transfer.executor import TransferCommand, TransferExecutor, TransferParts, open_transfer
+from dirsync_client.state import StateDirectory
+from dirsync_client.transfer.executor import TransferExecutor, TransferParts, open_transfer
 from dirsync_client.transfer.stream import StreamEnded
 
 ONCE_RETRY_SECONDS = 30.0
@@ -115,13 +97,11 @@ class Target:
         self._once = options.at_once
         self._now: Monotonic = monotonic
         self._reconciler = Reconciler(source, options)
-        self._source_executor = SourceExecutor(source)
+        self._executor = Executor(source, state, reporter, self._list_replica)
         self._session = _Session(0)
-        self._replica_id = ""
         self._backoff = Backoff()
         self._retry_at = 0.0
         self._failing_since: float | None = None
-        self._wake_at: float | None = None
         self.view = self._reconciler.view
 
     @property
@@ -132,7 +112,7 @@ class Target:
     @property
     def wake_at(self) -> float | None:
         """When to call :meth:`advance` at the latest."""
-        return self._retry_at if self._session.stage is _Stage.CLOSED else self._wake_at
+        return self._retry_at if self._session.stage is _Stage.CLOSED else self._executor.wake_at
 
     # Sessions.
 
@@ -152,7 +132,8 @@ class Target:
         """End the session; the next one may begin at once."""
         session, self._session = self._session, _Session(self._session.number + 1)
         self._connector.run(session.close)
-        self._retry_at, self._wake_at = 0.0, None
+        self._retry_at = 0.0
+        self._executor.transfer = None
         self._handle((Disconnected(),))
         if session.link is not None:
             self._reporter.closed()
@@ -168,7 +149,7 @@ class Target:
         session.link = link
         session.stage = _Stage.LISTING
         set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
-        self._replica_id = opened.replica_id
+        self._executor.replica_id = opened.replica_id
         self._reporter.opened(opened.generation, opened.replica_id)
         source.count(opened.options.attributes)
         source.reserve(opened.reserved_names)
@@ -184,10 +165,11 @@ class Target:
         session.stage = _Stage.OPEN
         post = partial(self._mailbox.complete, session.number)
         session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
+        self._executor.transfer = session.transfer
         if self.measures:
             changes = [change.new for change in diff(replica, source.tree, source.problems) if change.new is not None]
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
-        agreement = self._state.agreement(self._replica_id)
+        agreement = self._state.agreement(self._executor.replica_id)
         approvals = frozenset(self._state.approvals())
         return Connected(replica, link.opened.strategies, agreement.adopted, agreement.identity, approvals)
 
@@ -223,7 +205,8 @@ class Target:
             DirsyncError: as for :meth:`take`.
         """
         events = tuple(events)
-        due = self._wake_at is not None and self._wake_at <= self._now()
+        wake_at = self._executor.wake_at
+        due = wake_at is not None and wake_at <= self._now()
         if events or due:
             self._handle(events or (Tick(),))
 
@@ -274,55 +257,14 @@ class Target:
     def _handle(self, events: Sequence[Event]) -> None:
         while events:
             commands = self._reconciler.handle(events, self._now())
-            self._tell_sender(events)
-            events = self._execute(commands)
+            self._executor.taken_over(events)
+            events = self._executor.execute(commands)
 
-    def _tell_sender(self, events: Iterable[Event]) -> None:
-        transfer = self._session.transfer
-        if transfer is None:
-            return
-        for event in events:
-            if isinstance(event, Settled):
-                transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
-
-    def _execute(self, commands: Sequence[Command]) -> list[Event]:
-        """Do what the commands say; returns what is known at once."""
-        events: list[Event | None] = []
-        reports: list[Report] = []
-        to_transfer: list[TransferCommand] = []
-        self._wake_at = None
-        for command in commands:
-            match command:
-                case Transmit() | CompareFile() | EstimateSimilarity() | DropEstimate() | RequestCommit():
-                    to_transfer.append(command)
-                case HashFile(size=size) if size > LIMITS.inline_file_bytes:
-                    to_transfer.append(command)
-                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
-                    events.append(self._source_executor.execute(command))
-                case WakeAt(time=time):
-                    self._wake_at = time
-                case Adopt() | SpendApproval() | ListReplica():
-                    self._execute_own(command)
-                case _:
-                    reports.append(command)
-        if to_transfer and self._session.transfer is not None:
-            self._session.transfer.execute(to_transfer)
-        if reports:
-            self._reporter.report(reports)
-        return [event for event in events if event is not None]
-
-    def _execute_own(self, command: Adopt | SpendApproval | ListReplica) -> None:
-        match command:
-            case Adopt():
-                agreement = Agreement(adopted=True, identity=self._source.identity)
-                self._state.agree(self._replica_id, agreement)
-            case SpendApproval(hold_id=hold_id):
-                self._state.spend(hold_id)
-            case ListReplica(known=known, root_digest=root_digest):
-                session = self._session
-                assert session.link is not None
-                # The listing thread gets a tree of its own: this one stays in use.
-                self._connector.fetch(session.number, session.link, known.copy(), root_digest, {})
+    def _list_replica(self, command: ListReplica) -> None:
+        session = self._session
+        assert session.link is not None
+        # The listing thread gets a tree of its own: this one stays in use.
+        self._connector.fetch(session.number, session.link, command.known.copy(), command.root_digest, {})
 
 
 def _as_error(ended: Exception | None) -> DirsyncError:

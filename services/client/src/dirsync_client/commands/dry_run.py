@@ -51,12 +51,12 @@ from dirsync_client.report.transfer_metrics import METADATA
 from dirsync_client.source_executor import SourceExecutor
 from dirsync_client.state import StateView
 from dirsync_client.transfer.assumed_content import AssumedContent
-from dirsync_client.transfer.delta import Delta
-from dirsync_client.transfer.delta_planner import DeltaPlanner
+from dirsync_client.transfer.delta.encoder import Delta
+from dirsync_client.transfer.delta.planner import DeltaPlanner
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.hasher import hash_file
 from dirsync_client.transfer.reader import read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
-from dirsync_client.transfer.signature_store import RememberedSignatures
 from dirsync_client.transfer.small_files import decide_small_file
 
 OFFERED = frozenset(Strategy)

@@ -42,6 +42,10 @@ class Deletes:
         """Something happened that may change the judgement."""
         self._checking = False
         """The source's root is being checked; then the judgement follows."""
+        self._checking_root = False
+        """The source's root is being checked, to be remembered for this replica."""
+        self._root_was_moved = False
+        """The source's root was not in place when it was checked; it is checked again after the next scan."""
         self._timer = SettleTimer(context.options.delete_settle)
 
     @property
@@ -65,7 +69,7 @@ class Deletes:
         self._approved |= connected.approvals
         self._adopted, self._agreed_root = connected.adopted, connected.agreed_root
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
-        self._stale = self._checking = False
+        self._stale = self._checking = self._checking_root = False
         self._timer.reset()
         self.history.acknowledged(context.now, len(context.replica))
 
@@ -93,7 +97,8 @@ class Deletes:
         self._stale = True
 
     def invalidate(self) -> None:
-        """The whole source was scanned: removals are judged again."""
+        """The whole source was scanned: removals are judged again, and so is the root."""
+        self._root_was_moved = False
         self._stale = self._waiting > 0
 
     def approve(self, hold_id: str) -> None:
@@ -149,16 +154,26 @@ class Deletes:
             context.transmit(step, now)
         self._timer.reset()
 
-    def adopt_if_equal(self, *, in_place: bool) -> None:
-        """Both sides are equal: the source's root is the one that belongs to this replica."""
-        if in_place and self.may_adopt:
-            self._adopt()
-            self._context.foreign = False
-
     @property
     def may_adopt(self) -> bool:
         """Whether another root than the present one is remembered for this replica, or none."""
-        return not self._adopted or self._agreed_root != self._context.source.identity
+        known = self._adopted and self._agreed_root == self._context.source.identity
+        return not known and not self._checking_root and not self._root_was_moved
+
+    def check_root(self) -> None:
+        """Both sides are equal, so this source belongs to this replica: make sure that it is in place."""
+        self._checking_root = True
+        self._context.emit(CheckSource())
+
+    def adopt(self, *, in_place: bool, in_sync: bool) -> None:
+        """The source's root was checked: remember it for this replica, if both sides are still equal."""
+        if not self._checking_root:
+            return
+        self._checking_root = False
+        self._root_was_moved = not in_place
+        if in_place and in_sync:
+            self._adopt()
+            self._context.foreign = False
 
     def _steps(self) -> list[Operation]:
         """The removals as they are now, in a safe order."""

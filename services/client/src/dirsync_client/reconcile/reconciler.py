@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync_client.reconcile.commands import CheckSource, Command, ListReplica, LookAt, RequestCommit, WakeAt
+from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, RequestCommit, WakeAt
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
@@ -68,9 +68,6 @@ class Reconciler:
         self._bulk_changed_at = 0.0
         self._rescans = 0
         """Scans of the replica that the server was asked for: one under way, and perhaps another one after it."""
-        self._checking_root = False
-        self._root_was_moved = False
-        """The source's root was not in place when it was checked; it is checked again after the next scan."""
         self.view = View(
             self._context,
             self._deletes,
@@ -134,16 +131,13 @@ class Reconciler:
             case SourceChanged():
                 self._source_changed(event)
             case SourceScanned(both_sides=both_sides):
-                self._root_was_moved = False
                 self._deletes.invalidate()
                 if both_sides and self._connected:
                     self._rescan_replica()
             case SourceChecked(in_place=in_place):
                 if self._connected:
                     self._deletes.checked(in_place=in_place)
-                    if self._checking_root:
-                        self._checking_root = False
-                        self._adopt(in_place=in_place)
+                    self._deletes.adopt(in_place=in_place, in_sync=self.view.in_sync)
 
     def _take_session(self, event: Connected | Disconnected | ReplicaListed) -> None:
         match event:
@@ -151,7 +145,6 @@ class Reconciler:
                 self._connect(event)
             case Disconnected():
                 self._connected = False
-                self._checking_root = False
                 self._context.table.clear((*BUSY, Phase.BLOCKED, Phase.DIRTY))
             case ReplicaListed(replica=replica):
                 self._listing = False
@@ -222,7 +215,8 @@ class Reconciler:
             self._renames.give_up()
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
-        self._check_root()
+        if self._deletes.may_adopt and not self._is_working and self.view.in_sync:
+            self._deletes.check_root()
 
     def _retry(self) -> None:
         due = tuple(self._context.retries.take(self._context.now))
@@ -270,21 +264,6 @@ class Reconciler:
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
         return self._going_on or self._renames.waiting or self._deletes.pending or self._rescans > 0
-
-    # Agreement.
-
-    def _check_root(self) -> None:
-        """Both sides are equal, which says that this source belongs to this replica: make sure that it is in place."""
-        if not self._deletes.may_adopt or self._checking_root or self._root_was_moved or self._is_working:
-            return
-        if self.view.in_sync:
-            self._checking_root = True
-            self._context.emit(CheckSource())
-
-    def _adopt(self, *, in_place: bool) -> None:
-        self._root_was_moved = not in_place
-        if self.view.in_sync:
-            self._deletes.adopt_if_equal(in_place=in_place)
 
     # When to go on.
 

@@ -19,12 +19,12 @@ from dirsync_client.session.link import Link
 from dirsync_client.transfer.assumed_content import AssumedContent, HasContent
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.compression import Compressor
-from dirsync_client.transfer.delta_planner import DeltaPlanner
-from dirsync_client.transfer.delta_thread import DeltaThread
+from dirsync_client.transfer.delta.planner import DeltaPlanner
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
+from dirsync_client.transfer.delta.thread import DeltaThread
 from dirsync_client.transfer.hasher import Hasher
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
-from dirsync_client.transfer.signature_store import RememberedSignatures
 from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded
 
 TransferCommand = Transmit | HashFile | CompareFile | EstimateSimilarity | DropEstimate | RequestCommit

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
 from dirsync_client.reconcile.commands import Transmit
-from dirsync_client.transfer.delta import Delta
+from dirsync_client.transfer.delta.encoder import Delta
 
 COMMIT_OPERATIONS = 1024
 """Operations after which a commit is asked for even while more are waiting."""
@@ -130,8 +130,9 @@ class SendQueue:
             self._changed.notify_all()
 
     def _next(self) -> Work | None:
-        if self._stopped:
-            return Work(SendAction.STOP)
+        return Work(SendAction.STOP) if self._stopped else self._next_operation()
+
+    def _next_operation(self) -> Work | None:
         full = self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES
         if full and not self._commits:
             return self._commit()

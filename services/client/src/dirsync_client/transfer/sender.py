@@ -34,10 +34,10 @@ from dirsync_client.reconcile.commands import Sent, Transmit
 from dirsync_client.reconcile.events import Unsent
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
+from dirsync_client.transfer.delta.signature_store import builder_for
 from dirsync_client.transfer.in_flight import InFlight
 from dirsync_client.transfer.reader import LargeFile, is_zeros, read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
-from dirsync_client.transfer.signature_store import builder_for
 from dirsync_client.transfer.small_files import decide_small_file
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile.commands import CompareFile, EstimateSimilarity
 from dirsync_client.reconcile.events import FileHashed, SimilarityEstimated
-from dirsync_client.transfer.delta import Delta
-from dirsync_client.transfer.delta_planner import DeltaPlanner
+from dirsync_client.transfer.delta.encoder import Delta
+from dirsync_client.transfer.delta.planner import DeltaPlanner
 from dirsync_client.transfer.hasher import Hasher
 
 if TYPE_CHECKING:

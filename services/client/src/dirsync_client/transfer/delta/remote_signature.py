@@ -8,7 +8,7 @@ from dirsync.errors import Unavailable
 from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
 from dirsync_client.reconcile.commands import Basis
-from dirsync_client.transfer.delta import DeltaEncoder
+from dirsync_client.transfer.delta.encoder import DeltaEncoder
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder

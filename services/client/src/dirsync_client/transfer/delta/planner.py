@@ -19,9 +19,9 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.strategy import Strategy, choose
 from dirsync_client.reconcile.commands import Basis, CompareFile, EstimateSimilarity
 from dirsync_client.reconcile.events import FileHashed, SimilarityEstimated
-from dirsync_client.transfer.delta import Delta
-from dirsync_client.transfer.remote_signature import FetchBlocks, RemoteSignature
-from dirsync_client.transfer.signature_store import RememberedSignatures, builder_for
+from dirsync_client.transfer.delta.encoder import Delta
+from dirsync_client.transfer.delta.remote_signature import FetchBlocks, RemoteSignature
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures, builder_for
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.signature import Signature

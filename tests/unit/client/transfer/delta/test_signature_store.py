@@ -10,7 +10,7 @@ from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature
 from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync_client.transfer.signature_store import RememberedSignatures, SignatureStore, builder_for
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures, SignatureStore, builder_for
 from tests.support.content import random_bytes
 from tests.support.metrics import samples
 

@@ -15,8 +15,8 @@ from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.strategy import Strategy, choose
 from dirsync_client.reconcile.commands import Basis, CompareFile, EstimateSimilarity
 from dirsync_client.reconcile.events import FileHashed
-from dirsync_client.transfer.delta_planner import DeltaPlanner
-from dirsync_client.transfer.signature_store import RememberedSignatures
+from dirsync_client.transfer.delta.planner import DeltaPlanner
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from tests.support.content import random_bytes
 from tests.support.trees import build
 from tests.unit.client.reconcile.model import entry, path

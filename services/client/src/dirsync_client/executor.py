@@ -1,0 +1,97 @@
+"""Does what the reconciler says: on the source, on the session, in the state directory, and in the log.
+
+The engine's thread only. What is known at once is returned; what takes longer comes back through the mailbox.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from dirsync.endpoint.source import Source
+from dirsync.limits import LIMITS
+from dirsync_client.reconcile.commands import (
+    AcceptMounts,
+    Adopt,
+    CheckSource,
+    Command,
+    CompareFile,
+    DropEstimate,
+    EstimateSimilarity,
+    HashFile,
+    ListReplica,
+    LookAt,
+    ProbeFile,
+    RememberRecord,
+    Report,
+    RequestCommit,
+    SpendApproval,
+    Transmit,
+    WakeAt,
+)
+from dirsync_client.reconcile.events import Event, Settled
+from dirsync_client.report.reporter import Reporter
+from dirsync_client.source_executor import SourceExecutor
+from dirsync_client.state import Agreement, StateDirectory
+
+if TYPE_CHECKING:
+    from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
+
+
+class Executor:
+    """The hands of one target."""
+
+    def __init__(
+        self, source: Source, state: StateDirectory, reporter: Reporter, list_replica: Callable[[ListReplica], None]
+    ) -> None:
+        """``list_replica`` has the replica listed again."""
+        self.replica_id = ""
+        """Of the present session."""
+        self.transfer: TransferExecutor | None = None
+        """Of the present session; without one, what is to be sent is dropped."""
+        self.wake_at: float | None = None
+        """When the reconciler wants to go on."""
+        self._source = source
+        self._state = state
+        self._reporter = reporter
+        self._list_replica = list_replica
+        self._source_executor = SourceExecutor(source)
+
+    def execute(self, commands: Iterable[Command]) -> list[Event]:
+        """Do what the commands say; returns what is known at once."""
+        events: list[Event | None] = []
+        reports: list[Report] = []
+        to_transfer: list[TransferCommand] = []
+        self.wake_at = None
+        for command in commands:
+            match command:
+                case Transmit() | CompareFile() | EstimateSimilarity() | DropEstimate() | RequestCommit():
+                    to_transfer.append(command)
+                case HashFile(size=size) if size > LIMITS.inline_file_bytes:
+                    to_transfer.append(command)
+                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                    events.append(self._source_executor.execute(command))
+                case WakeAt(time=time):
+                    self.wake_at = time
+                case Adopt():
+                    self._adopt()
+                case SpendApproval(hold_id=hold_id):
+                    self._state.spend(hold_id)
+                case ListReplica():
+                    self._list_replica(command)
+                case _:
+                    reports.append(command)
+        if to_transfer and self.transfer is not None:
+            self.transfer.execute(to_transfer)
+        if reports:
+            self._reporter.report(reports)
+        return [event for event in events if event is not None]
+
+    def taken_over(self, events: Iterable[Event]) -> None:
+        """The reconciler knows of these: what they settled is not assumed any more."""
+        if self.transfer is None:
+            return
+        for event in events:
+            if isinstance(event, Settled):
+                self.transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
+
+    def _adopt(self) -> None:
+        self._state.agree(self.replica_id, Agreement(adopted=True, identity=self._source.identity))
