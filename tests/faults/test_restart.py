@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync_client.state import Agreement, StateDirectory, StateView
+from dirsync_client.state import ReplicaPairing, StateDirectory, StateView
 from tests.support.content import random_bytes
 from tests.support.programs import Pair
 from tests.support.trees import File, build, differences
@@ -53,14 +53,14 @@ class TestState:
         place = tmp_path_factory.mktemp("state")
         (place / "state.json").write_bytes(kept)
         state = StateDirectory(place)
-        before = state.agreement("replica")
+        before = state.pairing("replica")
         client_id = state.client_id()
-        state.agree("replica", Agreement(adopted=True, identity=None))
+        state.agree("replica", ReplicaPairing(adopted=True, identity=None))
         state.close()
 
-        assert Agreement(adopted=False, identity=None) == before
+        assert ReplicaPairing(adopted=False, identity=None) == before
         assert client_id == StateDirectory(place).client_id()
-        assert Agreement(adopted=True, identity=None) == StateView(place).agreement("replica")
+        assert ReplicaPairing(adopted=True, identity=None) == StateView(place).pairing("replica")
 
     @pytest.mark.case("A13")
     def test_client(self, pair: Pair) -> None:

@@ -116,7 +116,7 @@ def serve(backing: str, mountpoint: str, file: str, fold: str) -> None:
     )
 
 
-def _operations(mfusepy: Any, backing: str, file: Path, fold: str) -> Any:
+def _operations(mfusepy: Any, backing: str, file: Path, fold: str) -> Any:  # noqa: C901  # a class: the library is optional
     """The operations, as the library wants them."""
 
     class Operations(mfusepy.Operations):  # type: ignore[misc]

@@ -33,7 +33,7 @@ from dirsync_client.report.status import Status, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.connector import Connector
-from dirsync_client.session.link import Identity
+from dirsync_client.session.link import ClientIdentity
 from dirsync_client.settings import ClientSettings, Delete, Symlinks
 from dirsync_client.state import StateDirectory
 from dirsync_client.target import Target
@@ -135,7 +135,9 @@ class Core:
         target = Target(
             self.source,
             self.state,
-            Connector(self.connection, Identity(settings.namespace, client_id), transfer.count_wire, mailbox.complete),
+            Connector(
+                self.connection, ClientIdentity(settings.namespace, client_id), transfer.count_wire, mailbox.complete
+            ),
             TransferParts(
                 RememberedSignatures(self.state.signatures, metrics),
                 TokenBucket(settings.bandwidth_limit),

@@ -30,7 +30,7 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.events import Event, Settled
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.source_executor import SourceExecutor
-from dirsync_client.state import Agreement, StateDirectory
+from dirsync_client.state import ReplicaPairing, StateDirectory
 
 if TYPE_CHECKING:
     from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
@@ -94,4 +94,4 @@ class Executor:
                 self.transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
 
     def _adopt(self) -> None:
-        self._state.agree(self.replica_id, Agreement(adopted=True, identity=self._source.identity))
+        self._state.agree(self.replica_id, ReplicaPairing(adopted=True, identity=self._source.identity))

@@ -30,7 +30,7 @@ _SETTING = variable_name("client", "state_dir")
 _HOLD_ID = re.compile(r"[0-9a-f]{16}")
 
 
-class Agreement(NamedTuple):
+class ReplicaPairing(NamedTuple):
     """What this client and one replica agreed on."""
 
     adopted: bool
@@ -106,11 +106,11 @@ class StateDirectory:
                 raise unusable(_SETTING, self.path, error) from None
         return client_id
 
-    def agreement(self, replica_id: str) -> Agreement:
+    def pairing(self, replica_id: str) -> ReplicaPairing:
         """What was agreed with this replica; nothing is if nothing is known."""
-        return _agreement(self._load(), replica_id)
+        return _pairing(self._load(), replica_id)
 
-    def agree(self, replica_id: str, agreement: Agreement) -> None:
+    def agree(self, replica_id: str, pairing: ReplicaPairing) -> None:
         """Remember what was agreed with this replica; other replicas are kept.
 
         A disk that is full does not end the mirror: it costs what a lost state does, and only if the client ends first.
@@ -119,8 +119,8 @@ class StateDirectory:
         replicas = state.setdefault("replicas", {})
         if not isinstance(replicas, dict):
             replicas = state["replicas"] = {}
-        device, inode = agreement.identity or (None, None)
-        replicas[replica_id] = {"adopted": agreement.adopted, "device": device, "inode": inode}
+        device, inode = pairing.identity or (None, None)
+        replicas[replica_id] = {"adopted": pairing.adopted, "device": device, "inode": inode}
         try:
             self._store(state)
         except OSError:
@@ -167,15 +167,15 @@ class StateView:
         self._path = path
         self.signatures = path / SIGNATURES
 
-    def agreement(self, replica_id: str) -> Agreement:
-        """As :meth:`StateDirectory.agreement`."""
-        return _agreement(_load(self._path), replica_id)
+    def pairing(self, replica_id: str) -> ReplicaPairing:
+        """As :meth:`StateDirectory.pairing`."""
+        return _pairing(_load(self._path), replica_id)
 
     def approvals(self) -> set[str]:
         """As :meth:`StateDirectory.approvals`."""
         return _approvals(self._path)
 
-    def agree(self, replica_id: str, agreement: Agreement) -> None:
+    def agree(self, replica_id: str, pairing: ReplicaPairing) -> None:
         """Nothing is remembered."""
 
     def spend(self, hold_id: str) -> None:
@@ -196,14 +196,14 @@ def _load(path: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _agreement(state: dict[str, Any], replica_id: str) -> Agreement:
+def _pairing(state: dict[str, Any], replica_id: str) -> ReplicaPairing:
     replicas = state.get("replicas")
     kept = replicas.get(replica_id) if isinstance(replicas, dict) else None
     if not isinstance(kept, dict):
-        return Agreement(adopted=False, identity=None)
+        return ReplicaPairing(adopted=False, identity=None)
     device, inode = kept.get("device"), kept.get("inode")
     identity = FileIdentity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
-    return Agreement(kept.get("adopted") is True, identity)
+    return ReplicaPairing(kept.get("adopted") is True, identity)
 
 
 @contextlib.contextmanager

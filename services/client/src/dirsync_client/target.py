@@ -169,9 +169,9 @@ class Target:
         if self.measures:
             changes = [change.new for change in diff(replica, source.tree, source.problems) if change.new is not None]
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
-        agreement = self._state.agreement(self._executor.replica_id)
+        pairing = self._state.pairing(self._executor.replica_id)
         approvals = frozenset(self._state.approvals())
-        return Connected(replica, link.opened.strategies, agreement.adopted, agreement.identity, approvals)
+        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals)
 
     def _lost(self, error: DirsyncError) -> None:
         """The session is over, or none could be opened.

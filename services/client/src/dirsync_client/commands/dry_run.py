@@ -96,10 +96,8 @@ class DryRun:
         self._sizes = Counter(_large_sizes(source.tree))
         self._open: deque[Outgoing] = deque()
         self._sent: list[tuple[Sent, bool]] = []
-        agreement = state.agreement(replica_id)
-        self._connected = Connected(
-            replica, OFFERED, agreement.adopted, agreement.identity, frozenset(state.approvals())
-        )
+        pairing = state.pairing(replica_id)
+        self._connected = Connected(replica, OFFERED, pairing.adopted, pairing.identity, frozenset(state.approvals()))
 
     @property
     def hold(self) -> Hold | None:

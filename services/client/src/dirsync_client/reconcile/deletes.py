@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Deletes:
-    """The removals that wait, and the agreement on which source belongs to the replica."""
+    """The removals that wait, and which source belongs to the replica."""
 
     def __init__(self, context: Context) -> None:
         self.hold: Hold | None = None

@@ -13,7 +13,7 @@ from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from dirsync_client.session.link import Identity, Link
+from dirsync_client.session.link import ClientIdentity, Link
 from dirsync_client.session.listing import fetch
 
 STOP_SECONDS = 3.0
@@ -61,7 +61,7 @@ class Connector:
     """One thread with a queue of calls. What they lead to is posted with the number of the session that asked."""
 
     def __init__(
-        self, server: ServerChannels, identity: Identity, on_wire: OnWire, post: Callable[[int, Answer], None]
+        self, server: ServerChannels, identity: ClientIdentity, on_wire: OnWire, post: Callable[[int, Answer], None]
     ) -> None:
         """Start. ``on_wire`` is told the bytes of each message; ``post`` takes the answers."""
         self._server = server

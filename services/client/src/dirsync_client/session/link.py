@@ -43,7 +43,7 @@ MetadataSource = Callable[[], Metadata]
 """Gives the headers of a call: the token as it is now."""
 
 
-class Identity:
+class ClientIdentity:
     """Who this client is at the server."""
 
     def __init__(self, namespace: str, client_id: str) -> None:
@@ -59,7 +59,7 @@ class Link:
         self,
         channel: grpc.Channel,
         metadata: MetadataSource,
-        identity: Identity,
+        identity: ClientIdentity,
         options: TreeOptions,
         location: Location,
         on_wire: OnWire,

@@ -12,7 +12,7 @@ from dirsync.tree.entry import Entry, Record, covered, directory_entry, pack
 from dirsync.tree.path import ROOT, RelPath, join, split
 from dirsync.tree.tree import Tree
 from dirsync.wire.session import Page
-from dirsync_client.session.listing_limit import Allowance
+from dirsync_client.session.listing_limit import ListingLimit
 
 DIRECTORIES_PER_CALL = 1000
 """Directories that one listing call asks for."""
@@ -34,13 +34,13 @@ def fetch(tree: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath
     Raises:
         RemoteError: what was listed does not have that digest, or has no end.
     """
-    allowance = Allowance()
+    listing_limit = ListingLimit()
     for path, there in moved.items():
         _expect(tree, path, there)
     due = [ROOT] if tree.digest() != root_digest else []
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
-        due.extend(_take_listing(tree, batch, lister(batch), allowance))
+        due.extend(_take_listing(tree, batch, lister(batch), listing_limit))
     if tree.digest() != root_digest:
         msg = "the server's listing does not have the root digest that the server named"
         raise RemoteError(msg, reason="LISTING_INCONSISTENT")
@@ -59,7 +59,7 @@ def _expect(tree: Tree, path: RelPath, there: RelPath) -> None:
 
 
 def _take_listing(
-    tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page], allowance: Allowance
+    tree: Tree, paths: Sequence[RelPath], pages: Iterable[Page], listing_limit: ListingLimit
 ) -> Iterator[RelPath]:
     """Put what was listed into the tree; yields the subdirectories that have to be listed as well."""
     seen: set[bytes] = set()
@@ -67,7 +67,7 @@ def _take_listing(
         path = paths[page.directory]
         for name, entry in page.children:
             child = join(path, name)
-            allowance.take(child)
+            listing_limit.take(child)
             if entry.is_directory:
                 if _take_directory(tree, child, entry):
                     yield child

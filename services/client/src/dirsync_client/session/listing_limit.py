@@ -5,7 +5,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, abbreviate
 
 
-class Allowance:
+class ListingLimit:
     """Counts what one look at the replica brings."""
 
     def __init__(self) -> None:

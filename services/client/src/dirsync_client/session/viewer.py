@@ -24,7 +24,7 @@ from dirsync.wire.replica import (
     encode_verify,
 )
 from dirsync_client.session.channel import ServerConnection
-from dirsync_client.session.listing_limit import Allowance
+from dirsync_client.session.listing_limit import ListingLimit
 
 
 class RemoteReplica:
@@ -83,9 +83,9 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
     left_out: RelPath | None = None
     holders: list[RelPath] = []
     last: list[bytes] = []
-    allowance = Allowance()
+    listing_limit = ListingLimit()
     for path, entry in entries:
-        allowance.take(path)
+        listing_limit.take(path)
         names = components(path)
         if names <= last:
             msg = f"the server listed {abbreviate(path)} out of order or twice"
