@@ -14,7 +14,7 @@ SOCKET = "agent.sock"
 
 
 def nobody() -> str:
-    """An address at which nobody listens."""
+    """An address without a listener."""
     return f"127.0.0.1:{free_port()}"
 
 
@@ -34,7 +34,7 @@ def test_life(pair: Pair) -> None:
 
 
 def test_killed(pair: Pair) -> None:
-    """The socket that a killed client leaves answers nobody, and the next client takes its place."""
+    """The socket that a killed client leaves does not answer, and the next client replaces it."""
     pair.server()
     client = pair.client()
     client.kill()

@@ -34,7 +34,7 @@ class Scheduler:
 
     @property
     def now(self) -> float:
-        """Seconds on the monotonic clock of everybody in this world."""
+        """Seconds on the monotonic clock of all processes in this world."""
         return current.wall_ns / SECOND_NS
 
     @property

@@ -1,7 +1,7 @@
-"""Somebody who writes files again and again, each time from the start, by one call, while others read them.
+"""A process that writes files again and again, each time from the start, by one call, while others read them.
 
-Every version is of one letter, so whoever reads two letters has read a mixture. It is a process of its own, because
-that makes the race as hard as it can be, and dies with its parent.
+Every version is of one letter, so a reader that sees two letters has read a mixture. It is a process of its own,
+because that makes the race as hard as it can be, and dies with its parent.
 """
 
 import itertools

@@ -89,7 +89,7 @@ def test_a_run_takes_one_ring(run: Run, ring: str, others: int, left_out: str, p
 
 
 def test_a_file_is_taken_from_both_rings(run: Run, tmp_path: Path) -> None:
-    """Whoever names a file wants all of it but what is on demand."""
+    """Naming a file selects all of it but what is on demand."""
     done = run(RINGS, str(tmp_path / "test_it.py"))
 
     assert 0 == done.returncode, done.stdout + done.stderr

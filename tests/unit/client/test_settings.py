@@ -203,8 +203,8 @@ def test_certificate_without_key() -> None:
 
 
 def test_client_authority_without_certificate() -> None:
-    """Client certificates can only be asked for by one who serves TLS."""
-    assert "--tls-client-ca-file asks" in problem(tls_client_ca_file="ca")
+    """Client certificates can only be required together with an own certificate."""
+    assert "--tls-client-ca-file requires" in problem(tls_client_ca_file="ca")
 
 
 @pytest.mark.case("G08")

@@ -1,4 +1,4 @@
-"""``docker-compose.yml`` as text: what every service must have, whoever adds one. Real engines are in ``tests/e2e``."""
+"""``docker-compose.yml`` as text: what every service must have. Real engines are in ``tests/e2e``."""
 
 import re
 import subprocess

@@ -16,7 +16,7 @@ TLS = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007
         (f"{BEGIN}{TLS}CERTIFICATE_VERIFY_FAILED: certificate is not yet valid: OK", "is not valid yet"),
         (f"{BEGIN}{TLS}CERTIFICATE_VERIFY_FAILED: self signed certificate: OK", "TLS_CA_FILE"),
         (f"{BEGIN}Hostname Verification Check failed.", "TLS_SERVER_NAME"),
-        (f"{BEGIN}{TLS}WRONG_VERSION_NUMBER: OK", "does not speak TLS"),
+        (f"{BEGIN}{TLS}WRONG_VERSION_NUMBER: OK", "does not use TLS"),
         (f"{BEGIN}Socket closed", "TLS_CERT_FILE"),
     ],
 )

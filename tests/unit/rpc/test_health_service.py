@@ -94,7 +94,7 @@ def watch(stub: health_pb2_grpc.HealthStub) -> Iterator[health_pb2.HealthCheckRe
 
 
 def test_grpc_watch(state: HealthState, stub: health_pb2_grpc.HealthStub) -> None:
-    """Whoever watches is told of each change, and beside as many as may watch there is room to ask."""
+    """A watcher gets each change, and beside the largest number of watchers single requests are served."""
     watches = [watch(stub) for _ in range(LIMITS.max_health_watchers)]
     assert [NOT_SERVING] * len(watches) == [next(one).status for one in watches]
     state.ready()

@@ -107,34 +107,41 @@ class ClientSettings(ServiceSettings):
         Address("127.0.0.1", 9102), description="HTTP address of /metrics, /livez, /readyz and the status page"
     )
     state_dir: Directory = Field(
-        Path(".dirsync/client"), description="cache of what the source holds; losing it costs a rescan"
+        Path(".dirsync/client"),
+        description="cache of the state of the source, and identity of this client; losing it costs a rescan",
     )
     source: Directory = Field(Path("dirsync_from"), description="directory to mirror; never written to")
     server: Server = Field(Target.parse("127.0.0.1:50051"), description="server: host:port or any gRPC target")
-    namespace: Name = Field("default", description="which replica at the server")
-    client_id: OptionalName = Field(None, description="who this writer is; otherwise made once and kept in STATE_DIR")
-    token_file: SecretFilePath = Field(None, description="bearer token for the server; read again when it changes")
-    agent_token_file: SecretFilePath = Field(None, description="token that the agent's methods ask for")
+    namespace: Name = Field("default", description="name of the replica at the server")
+    client_id: OptionalName = Field(
+        None, description="identity of this writer; by default made once and kept in STATE_DIR"
+    )
+    token_file: SecretFilePath = Field(None, description="bearer token for the server; reloaded when it changes")
+    agent_token_file: SecretFilePath = Field(None, description="bearer token that the agent requires")
     block_size: ByteSize = Field(
         4 * KIB,
         ge=LIMITS.min_block_size,
         le=LIMITS.max_block_size,
         description="delta block; doubles as needed for large files",
     )
-    compression: Compression = Field(Compression.AUTO, description="auto: zstd where a sample of the file shrinks")
-    delete: Delete = Field(Delete.PROPAGATE, description="never: keep at the replica what left the source")
-    delete_settle: Duration = Field(0.5, description="deletes wait for this much quiet")
-    watch: Watch = Field(Watch.AUTO, description="how changes are noticed; off: by rescans alone")
-    settle: Duration = Field(0.05, description="quiet time asked of a file that is still open for writing")
-    rescan_interval: Duration = Field(60.0, ge=1, description="compare both sides whatever events said")
-    poll_interval: Duration = Field(2.0, ge=0.05, description="look for changes where there are no events")
+    compression: Compression = Field(
+        Compression.AUTO, description="compression of content; auto: zstd if a sample shrinks"
+    )
+    delete: Delete = Field(Delete.PROPAGATE, description="never: keep entries that were deleted in the source")
+    delete_settle: Duration = Field(0.5, description="deletes wait until none was added for this long")
+    watch: Watch = Field(Watch.AUTO, description="how changes are detected; off: by rescans only")
+    settle: Duration = Field(0.05, description="time without a write before an open file is sent")
+    rescan_interval: Duration = Field(60.0, ge=1, description="how often both sides are compared in full")
+    poll_interval: Duration = Field(2.0, ge=0.05, description="how often to look for changes without events")
     ignore_file: FileName = Field(
         ".dirsyncignore", description="file in the source with ignore rules, gitignore syntax"
     )
     ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends")
-    symlinks: Symlinks = Field(Symlinks.PRESERVE, description="links as links, never followed; or leave them out")
-    preserve_mtime: bool = Field(default=True, description="modification times of regular files")
-    guard_max_delete_percent: Count = Field(50, ge=0, le=100, description="hold deletes of more than this; 100: never")
+    symlinks: Symlinks = Field(Symlinks.PRESERVE, description="preserve links, never following them; or ignore them")
+    preserve_mtime: bool = Field(default=True, description="preserve modification times of regular files")
+    guard_max_delete_percent: Count = Field(
+        50, ge=0, le=100, description="hold deletes of a larger share than this; 100: off"
+    )
     guard_max_delete_count: Count = Field(10_000, ge=0, description="hold more deletes than this at once")
     bandwidth_limit: ByteSize = Field(0, description="bytes per second on the wire; 0: no limit")
 
@@ -148,7 +155,7 @@ class ClientSettings(ServiceSettings):
         yield from super().relations(names)
         if not (self.server.is_loopback or self.connects_tls or self.insecure):
             yield (
-                f"{names['server']}={self.server} is not loopback and would be asked without TLS; "
+                f"{names['server']}={self.server} is not loopback and would be contacted without TLS; "
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
         if lies_within(self.state_dir, self.source):

@@ -34,28 +34,30 @@ class ServerSettings(ServiceSettings):
         Address("127.0.0.1", 9101), description="HTTP address of /metrics, /livez, /readyz and the status page"
     )
     state_dir: Directory = Field(
-        Path(".dirsync/server"), description="cache of what the replica holds; losing it costs a rescan"
+        Path(".dirsync/server"), description="cache of the state of the replica; losing it costs a rescan"
     )
     root: Directory = Field(Path("dirsync_to"), description="replica root")
-    token_file: SecretFilePath = Field(None, description="bearer token that clients must show; read again on change")
+    token_file: SecretFilePath = Field(None, description="bearer token that clients must present; reloaded on change")
     tenants_file: OptionalFile = Field(None, description="TOML: namespaces with their roots, tokens, quotas and policy")
-    fsync: Fsync = Field(Fsync.BATCH, description="force content to disk: per file, once per commit, or never")
+    fsync: Fsync = Field(Fsync.BATCH, description="sync content to disk: per file, once per commit, or never")
     permissions: Permissions = Field(
         Permissions.PRESERVE, description="permission bits of the source, or the fixed FILE_MODE and DIR_MODE"
     )
-    file_mode: Mode = Field(0o644, description="mode of files where PERMISSIONS=fixed")
-    dir_mode: Mode = Field(0o755, description="mode of directories where PERMISSIONS=fixed")
-    max_file_size: ByteSize = Field(16 * 1024 * GIB, ge=1, description="largest file taken; the default is ext4's own")
-    quota_bytes: ByteSize = Field(1 << 60, ge=1, description="bytes that a replica may hold; the default is no bound")
+    file_mode: Mode = Field(0o644, description="mode of files with PERMISSIONS=fixed")
+    dir_mode: Mode = Field(0o755, description="mode of directories with PERMISSIONS=fixed")
+    max_file_size: ByteSize = Field(
+        16 * 1024 * GIB, ge=1, description="largest file accepted; the default is the limit of ext4"
+    )
+    quota_bytes: ByteSize = Field(1 << 60, ge=1, description="bytes that a replica may hold; unlimited by default")
     quota_entries: Count = Field(10_000_000, ge=1, description="entries that a replica may hold; each costs memory")
-    min_free_bytes: ByteSize = Field(64 * MIB, description="free space of the disk that is never used up")
-    max_sessions: Count = Field(64, ge=1, le=1024, description="clients at a time; each may hold a thread")
+    min_free_bytes: ByteSize = Field(64 * MIB, description="free space that stays on the disk")
+    max_sessions: Count = Field(64, ge=1, le=1024, description="clients connected at a time; each may hold a thread")
 
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together."""
         yield from super().relations(names)
         if self.tls_given and not self.tls_cert_file:
-            yield f"TLS is asked for, but {names['tls_cert_file']} and {names['tls_key_file']} are not set"
+            yield f"TLS is enabled, but {names['tls_cert_file']} and {names['tls_key_file']} are not set"
         if self.token_file and self.tenants_file:
             yield f"{names['token_file']} and {names['tenants_file']} exclude each other: the tenants file names tokens"
         if lies_within(self.state_dir, self.root):

@@ -9,20 +9,20 @@ import re
 _REFUSED = "failed to connect to all addresses"
 _ADDRESS = re.compile(r"last error: \w+: (\w+:\S+?): ")
 _REASONS = (
-    ("certificate has expired", "the server's certificate has expired; renew it, or see to the clock of this host"),
-    ("certificate is not yet valid", "the server's certificate is not valid yet; see to the clock of this host"),
+    ("certificate has expired", "the server's certificate has expired; renew it, or check the clock of this host"),
+    ("certificate is not yet valid", "the server's certificate is not valid yet; check the clock of this host"),
     (
         "Hostname Verification Check failed",
-        "the server's certificate is for another name; connect by a name that it has, or set TLS_SERVER_NAME to one",
+        "the server's certificate is for another name; connect by one of its names, or set TLS_SERVER_NAME to one",
     ),
     (
         "CERTIFICATE_VERIFY_FAILED",
-        "the server's certificate is of no authority that this client trusts; set TLS_CA_FILE to that of its authority",
+        "the server's certificate is of no authority that this client trusts; set TLS_CA_FILE to that authority",
     ),
-    ("WRONG_VERSION_NUMBER", "the server does not speak TLS; switch it on there, or off here"),
+    ("WRONG_VERSION_NUMBER", "the server does not use TLS; enable it there, or disable it here"),
     (
         "Socket closed",
-        "the server ended the connection before anything was said; it may ask for TLS, or for another TLS_CERT_FILE",
+        "the server closed the connection during the handshake; it may require TLS, or another TLS_CERT_FILE",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 The servicer is that of grpcio-health-checking, in the mode in which each watcher has a thread and waits for the last
 status only. In the library's other mode the status is sent to the watchers under one lock, so that a watcher that does
-not read holds up all others. Anybody may call it, so this module adds the bounds that the library lacks (ADR 0012).
+not read holds up all others. Any peer may call it, so this module adds the bounds that the library lacks (ADR 0012).
 """
 
 import threading
@@ -49,9 +49,7 @@ class _Servicer(health.HealthServicer):  # type: ignore[misc] # the library has 
     def Watch(self, request: Any, context: grpc.ServicerContext, _callback: Any = None) -> Any:  # noqa: N802 - likewise
         """The status of a service, and each that follows; a slow reader may miss some, but never the last."""
         if not self._watchers.acquire(blocking=False):
-            context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{LIMITS.max_health_watchers} watch already; ask with Check"
-            )
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{LIMITS.max_health_watchers} watch already; use Check")
         if not context.add_callback(self._watchers.release):
             # The caller has gone already, and the library would never forget it.
             self._watchers.release()

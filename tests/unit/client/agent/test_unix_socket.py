@@ -12,7 +12,7 @@ from dirsync_client.agent.unix_socket import SOCKET, UnixSocket
 
 @pytest.fixture
 def listening(tmp_path: Path) -> Iterator[socket.socket]:
-    """A socket in ``tmp_path`` that somebody listens at."""
+    """A socket in ``tmp_path`` with a listener."""
     directory = os.open(tmp_path, os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(f"/proc/self/fd/{directory}/{SOCKET}")
@@ -22,7 +22,7 @@ def listening(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def test_answers(tmp_path: Path, listening: socket.socket) -> None:
-    """Somebody answers while they listen; what they leave behind is no answer, and can be removed."""
+    """A listener answers; the socket that it leaves behind does not, and can be removed."""
     with UnixSocket(tmp_path) as way:
         alive = way.answers
         listening.close()
@@ -34,7 +34,7 @@ def test_answers(tmp_path: Path, listening: socket.socket) -> None:
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    """Without a socket nobody answers, and removing it does nothing."""
+    """Without a socket there is no answer, and removing it does nothing."""
     with UnixSocket(tmp_path) as way:
         way.remove()
 

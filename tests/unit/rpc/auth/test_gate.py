@@ -37,7 +37,7 @@ def call(connection: str = "ipv4:192.0.2.1:1000", token: str = "") -> grpc.Servi
 
 
 def refuse(_known: object, _caller: Caller) -> None:
-    """Nobody is known."""
+    """No caller is known."""
     raise InvalidCredentials
 
 

@@ -1,4 +1,4 @@
-"""How often somebody may fail, with time moved by hand."""
+"""How often a network may fail, with time moved by hand."""
 
 from collections import Counter
 
@@ -49,7 +49,7 @@ def test_burst_and_refill(clock: Clock) -> None:
 
 @pytest.mark.case("K11")
 def test_told_once(clock: Clock) -> None:
-    """Whoever goes on guessing is told of once, until he has all his attempts again; then nothing is remembered."""
+    """A guessing network is reported once, until it has all its attempts again; then nothing is remembered."""
     attempts = make(clock)
     told = Counter[bool]()
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The HTTP door."""
+"""The HTTP server."""
 
 import http.client
 import socket
@@ -28,13 +28,13 @@ def page() -> Page:
 
 @pytest.fixture
 def health() -> HealthState:
-    """The state that the door shows."""
+    """The state that the server shows."""
     return HealthState()
 
 
 @pytest.fixture
 def server(health: HealthState) -> Iterator[HttpServer]:
-    """An open door."""
+    """A running server."""
     server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), health, page)
     server.start()
     yield server
@@ -104,7 +104,7 @@ def test_query_is_ignored(server: HttpServer) -> None:
 
 
 def test_head(server: HttpServer) -> None:
-    """HEAD tells the same without the body."""
+    """HEAD returns the same without the body."""
     assert (200, b"") == ask(server, "/metrics", "HEAD")[::2]
 
 
@@ -132,7 +132,7 @@ def test_unknown_host() -> None:
 
 @pytest.mark.case("I15")
 def test_slow_requests_are_cut(health: HealthState) -> None:
-    """Who sends a byte now and then is cut off in time, however often he sends one."""
+    """A peer that sends single bytes is cut off in time, however often it sends one."""
     server = HttpServer(
         LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, page, replace(LIMITS, http_seconds=0.3)
     )
@@ -195,7 +195,7 @@ def test_broken_page(health: HealthState) -> None:
     server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, lambda: Page(str(1 // 0), {}))
     server.start()
     try:
-        assert (500, b"failed; the log says why\n") == ask(server, "/")[::2]
+        assert (500, b"failed; see the log\n") == ask(server, "/")[::2]
         assert 200 == ask(server, "/livez")[0]
     finally:
         server.stop()

@@ -162,7 +162,7 @@ def test_finalizers_may_log() -> None:
 
 
 def test_other_events_are_not_limited(stream: io.StringIO) -> None:
-    """Each synced file is told."""
+    """Each synced file is logged."""
     logging.configure("client", LogLevel.INFO, LogFormat.JSON, stream=stream, limiter=Limiter(burst=1))
     for _ in range(50):
         logging.get_logger().info(Event.FILE_SYNCED, path=b"x")

@@ -109,7 +109,7 @@ def test_contract() -> None:
 
 @pytest.mark.parametrize("service", SIDES)
 def test_sides(service: str) -> None:
-    """A service shows what its code counts and nothing else: what nobody sets would be a lie, and not a zero."""
+    """A service shows what its code counts and nothing else: a metric that is never set would be wrong, not zero."""
     shared = REPOSITORY / "shared" / "src" / "dirsync"
     modules = [
         *(REPOSITORY / "services" / service / "src").rglob("*.py"),
@@ -271,7 +271,7 @@ def test_rejection(error: errors.DirsyncError, label: str) -> None:
 
 
 def test_short_runs_do_not_pay() -> None:
-    """A process that nobody scrapes does not import the library, and may count all the same."""
+    """A process that is never scraped does not import the library, and may count all the same."""
     use(NoMetrics())
     used = "import sys; from dirsync.runtime.metrics.metrics import NoMetrics; NoMetrics()"
     code = f"{used}; print('prometheus_client' in sys.modules)"

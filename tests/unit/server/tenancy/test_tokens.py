@@ -1,4 +1,4 @@
-"""Tokens of the tenants file: how they are written, when they count, and that comparing them tells nothing."""
+"""Tokens of the tenants file: how they are written, when they count, and that comparing them discloses nothing."""
 
 import ast
 import hashlib

@@ -1,4 +1,4 @@
-"""What a client says of itself: one immutable value, replaced by the engine, read by whoever asks."""
+"""What a client says of itself: one immutable value, replaced by the engine and read by other threads."""
 
 import threading
 from dataclasses import dataclass, field, replace

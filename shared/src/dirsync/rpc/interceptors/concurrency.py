@@ -34,7 +34,7 @@ class ConcurrencyLimiter:
         """
         with self._lock:
             if self._calls[quota.caller] >= quota.calls:
-                msg = f"{quota.calls} calls are under way already; wait for one of them to end"
+                msg = f"{quota.calls} calls are in flight already; wait for one of them to end"
                 raise LimitExceeded(quota.limit, msg)
             self._calls[quota.caller] += 1
 

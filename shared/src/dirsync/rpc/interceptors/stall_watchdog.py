@@ -105,5 +105,5 @@ class StallWatchdog:
 
 def _complaint(what: str) -> str:
     if what == "request_seconds":
-        return f"the request did not come within {LIMITS.request_seconds:g} s"
-    return f"the response was not taken within {LIMITS.stalled_response_seconds:g} s"
+        return f"the request did not arrive within {LIMITS.request_seconds:g} s"
+    return f"the response was not read within {LIMITS.stalled_response_seconds:g} s"

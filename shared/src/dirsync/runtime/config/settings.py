@@ -87,18 +87,22 @@ class ServiceSettings(BaseSettings):
     metrics_listen: Listen = Field(
         Address("127.0.0.1", 9101), description="HTTP address of /metrics, /livez, /readyz and the status page"
     )
-    state_dir: Directory = Field(Path(".dirsync"), description="cache of what is known; losing it costs a rescan")
+    state_dir: Directory = Field(Path(".dirsync"), description="cache; losing it costs a rescan")
     log_level: LogLevel = Field(LogLevel.INFO, description="least severe log events written")
-    log_format: LogFormat = Field(LogFormat.AUTO, description="how log events are written; auto asks the terminal")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="format of log events; auto: console on a terminal, otherwise json"
+    )
     reflection: bool = Field(default=True, description="gRPC server reflection")
-    tls: Tls = Field(Tls.AUTO, description="encrypt connections; auto: where any other TLS setting is made")
-    tls_cert_file: OptionalFile = Field(None, description="own certificate chain, PEM; read again on change")
-    tls_key_file: SecretFilePath = Field(None, description="key of the own certificate, PEM; read again on change")
-    tls_ca_file: OptionalFile = Field(None, description="whom to trust when connecting, PEM; otherwise the system's")
+    tls: Tls = Field(Tls.AUTO, description="encrypt connections; auto: if any other TLS setting is set")
+    tls_cert_file: OptionalFile = Field(None, description="own certificate chain, PEM; reloaded on change")
+    tls_key_file: SecretFilePath = Field(None, description="key of the own certificate, PEM; reloaded on change")
+    tls_ca_file: OptionalFile = Field(
+        None, description="authorities to trust when connecting, PEM; by default the system's"
+    )
     tls_server_name: str | None = Field(None, description="name that the server's certificate must have")
-    tls_client_ca_file: OptionalFile = Field(None, description="demand client certificates of this authority, PEM")
+    tls_client_ca_file: OptionalFile = Field(None, description="require client certificates of this authority, PEM")
     insecure: bool = Field(default=False, description="allow to listen or connect off loopback without TLS")
-    shutdown_grace: Duration = Field(8.0, description="time to finish work in flight when told to stop")
+    shutdown_grace: Duration = Field(8.0, description="time to finish work in flight at shutdown")
 
     @classmethod
     def load(cls, flags: Mapping[str, str] | None = None) -> Self:
@@ -138,7 +142,7 @@ class ServiceSettings(BaseSettings):
     def _refuse_empty(cls, value: object, info: ValidationInfo) -> object:
         field = cls.model_fields[str(info.field_name)]
         if value == "" and not kind_of(field).may_be_empty:
-            msg = "is set but empty; unset it or give a value"
+            msg = "is set but empty; unset it or set a value"
             raise ValueError(msg)
         return value
 
@@ -164,7 +168,7 @@ class ServiceSettings(BaseSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             yield f"{names['tls_cert_file']} and {names['tls_key_file']} belong together; set both or neither"
         if self.tls_client_ca_file and not self.tls_cert_file:
-            yield f"{names['tls_client_ca_file']} asks for client certificates, but {names['tls_cert_file']} is not set"
+            yield f"{names['tls_client_ca_file']} requires client certificates, but {names['tls_cert_file']} is not set"
         if not (self.listen.is_loopback or self.serves_tls or self.insecure):
             yield (
                 f"{names['listen']}={self.listen} is not loopback and has no TLS; set {names['tls_cert_file']} and "

@@ -1,7 +1,7 @@
 """The HTTP server of a service: metrics, health and a page for people; it answers GET and HEAD only.
 
-Anybody who reaches ``METRICS_LISTEN`` may ask, so everything is bounded: connections at a time, bytes and seconds of a
-request, seconds of an answer. It shows counts and names, never content or secrets. ADR 0010 says why it is our own.
+Any peer that reaches ``METRICS_LISTEN`` may ask, so everything is bounded: connections at a time, bytes and seconds of
+a request, seconds of an answer. It shows counts and names, never content or secrets. ADR 0010 says why it is our own.
 """
 
 import errno
@@ -92,12 +92,12 @@ class HttpServer:
     def _answer(self, path: str) -> Answer:
         route = self._routes.get(path)
         if route is None:
-            return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"not here: there are /, /metrics, /livez and /readyz\n")
+            return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found; use /, /metrics, /livez or /readyz\n")
         try:
             return route()
         except Exception:  # noqa: BLE001 - a broken page must not take the others with it
             get_logger().exception(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{path} failed")
-            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"failed; the log says why\n")
+            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT, b"failed; see the log\n")
 
 
 def _health(*, live_only: bool, state: HealthState) -> Answer:

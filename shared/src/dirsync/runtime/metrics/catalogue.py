@@ -89,22 +89,20 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Metric:
 
 
 _BOTH: tuple[Metric, ...] = (
-    _counter(
-        "dirsync_saved_bytes_total", "Bytes that did not have to be sent, by what made it so.", reason=REASONS_SAVED
-    ),
+    _counter("dirsync_saved_bytes_total", "Bytes that did not have to be sent, by reason.", reason=REASONS_SAVED),
     _counter(
         "dirsync_cache_lookups_total",
-        "Questions to a cache, by cache and answer.",
+        "Lookups in caches, by cache and result.",
         cache=("content", "index", "signature"),
         result=("hit", "miss", "stale"),
     ),
-    _counter("dirsync_logical_bytes_total", "Content of files brought to the replica's state, before any saving."),
+    _counter("dirsync_logical_bytes_total", "Content of transferred files, before any saving."),
     _counter("dirsync_literal_bytes_total", "Content that the replica did not have, before compression."),
     _counter("dirsync_wire_bytes_total", "Bytes of messages, by direction.", direction=("sent", "received")),
-    _counter("dirsync_files_transferred_total", "Files brought to the replica's state.", strategy=STRATEGIES),
+    _counter("dirsync_files_transferred_total", "Files transferred, by strategy.", strategy=STRATEGIES),
     _counter(
         "dirsync_changes_applied_total",
-        "Operations on the replica, by kind and what became of them.",
+        "Operations on the replica, by kind and outcome.",
         operation=OPERATIONS,
         outcome=OUTCOMES,
     ),
@@ -118,23 +116,23 @@ _CLIENT: tuple[Metric, ...] = (
     Metric(
         "dirsync_strategy_choices_total",
         MetricType.COUNTER,
-        "How files were brought there, and why in this way.",
+        "Choices of a strategy, by strategy and reason.",
         ("strategy", "reason"),
         tuple((choice.strategy.value, choice.reason.value) for choice in CHOICES),
     ),
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
-    _gauge("dirsync_holds", "Guards that hold operations until a person approves."),
+    _gauge("dirsync_holds", "Guards that hold operations until they are approved."),
     _gauge(
         "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
     ),
-    _histogram("dirsync_change_lag_seconds", "From a change in the source to its acknowledgement.", FAST_SECONDS),
+    _histogram("dirsync_change_lag_seconds", "Time from a change in the source to its acknowledgement.", FAST_SECONDS),
     _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),
     _gauge("dirsync_watches", "Directories watched for changes."),
     _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
-    _counter("dirsync_reconnects_total", "Connections to the server made anew."),
+    _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
 _SERVER: tuple[Metric, ...] = (_gauge("dirsync_sessions", "Open sessions."),)
 

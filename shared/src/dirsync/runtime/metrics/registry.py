@@ -32,7 +32,9 @@ class PrometheusMetrics(Metrics):
         """As for :class:`Metrics`."""
         self.registry = CollectorRegistry()
         super().__init__(further, catalogue)
-        Info("dirsync_build", "Which version runs; always 1.", registry=self.registry).info({"version": __version__})
+        Info("dirsync_build", "Version of the program; always 1.", registry=self.registry).info(
+            {"version": __version__}
+        )
         ProcessCollector(registry=self.registry)
 
     def _make(self, metric: Metric) -> dict[tuple[str, ...], Any]:

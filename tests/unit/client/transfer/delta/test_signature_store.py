@@ -64,7 +64,7 @@ class TestRemembered:
         assert [] == list(tmp_path.iterdir())
 
     def test_read_only(self, tmp_path: Path) -> None:
-        """Whoever only reads leaves names, times and unsound files as they are, and makes nothing."""
+        """A reader leaves names, times and unsound files as they are, and creates nothing."""
         RememberedSignatures(tmp_path, PrometheusMetrics()).save(DIGESTS[0], signature())
         (tmp_path / DIGESTS[1].hex()).write_bytes(b"unsound")
         for path in tmp_path.iterdir():

@@ -1,4 +1,4 @@
-"""Remembered signatures: what the blocks of a file are that the replica has, so that nobody has to ask for it.
+"""Remembered signatures: what the blocks of a file are that the replica has, so that they need not be requested.
 
 One file in the state directory for each content, named by its digest; the least recently used go when there are too
 many. Nothing here is believed: a signature that is wrong makes a delta whose result does not have the announced digest,
