@@ -90,7 +90,7 @@ class Client(Protocol):
         """The source, as the client sees it."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
 
 
 class MakeClient(Protocol):

@@ -72,7 +72,7 @@ def pairs(draw: st.DrawFn) -> tuple[Tree, Tree]:
 
 @st.composite
 def unread(draw: st.DrawFn, tree: Tree) -> Tree:
-    """The tree as a scan leaves it: of some files nobody knows the content."""
+    """The tree as a scan leaves it: the content of some files is unknown."""
     scanned = tree.copy()
     for path, record in list(tree.walk()):
         entry = unpack(record)

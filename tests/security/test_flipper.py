@@ -98,7 +98,7 @@ class Stage:
             staged.discard()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         self.staging.close()
         self.root.close()
         os.close(self._fd)

@@ -54,7 +54,7 @@ class AnyEdits(RuleBasedStateMachine):
         self.tree = Tree()
         self.model: dict[RelPath, Entry] = {}
         self.taken: tuple[Record | Directory, dict[RelPath, Entry]] | None = None
-        """A node in nobody's tree, and what is in it."""
+        """A node that is in no tree, and its content."""
 
     @rule(path=paths, entry=entries)
     def put(self, path: RelPath, entry: Entry) -> None:
@@ -198,7 +198,7 @@ def test_path_is_clean_or_refused(raw: bytes) -> None:
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_escaped_name_is_one_harmless_line(raw: bytes) -> None:
-    """Whatever the name, its text is printable, of one line, and gives the name back."""
+    """Whatever the name, its text is printable, of one line, and can be parsed back."""
     text = escape(raw)
 
     assert text.isprintable()

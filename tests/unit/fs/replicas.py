@@ -46,6 +46,6 @@ class Replica:
         return names(scanned(self.root))
 
     def close(self) -> None:
-        """Let go; staging must be empty by then."""
+        """Close it; staging must be empty by then."""
         self.staging.close()
         self.root.close()

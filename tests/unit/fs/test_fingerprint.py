@@ -56,7 +56,7 @@ def test_racy_never_matches(tmp_path: Path) -> None:
 
 @pytest.mark.case("D03")
 def test_restored_mtime_does_not_match(tmp_path: Path) -> None:
-    """Same size and same mtime, but touched: ctime tells."""
+    """Same size and same mtime, but changed: ctime shows it."""
     file = tmp_path / "f"
     file.write_text("abc")
     before = os.lstat(file)
@@ -75,7 +75,7 @@ def test_directory_is_never_racy(tmp_path: Path) -> None:
 
 
 def test_fields(tmp_path: Path) -> None:
-    """A fingerprint gives back what it was made of."""
+    """A fingerprint can be unpacked into its fields."""
     (tmp_path / "f").write_text("abc")
     status = os.lstat(tmp_path / "f")
     fields = parse(from_stat(status, 0, MOUNT))

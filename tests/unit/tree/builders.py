@@ -1,7 +1,7 @@
 """Small trees and plans as text, so that a test shows what it is about.
 
 A tree is a list of words: ``docs/`` a directory, ``a=one`` a file with that content, ``l->a`` a link, ``a?5`` a file of
-five bytes whose content nobody has read. A mode follows a colon: ``docs/:700``, ``a=one:600``. Missing parents are
+five bytes whose content has not been read. A mode follows a colon: ``docs/:700``, ``a=one:600``. Missing parents are
 made.
 """
 

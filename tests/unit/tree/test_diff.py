@@ -46,7 +46,7 @@ def test_change_carries_both_sides() -> None:
 
 
 def test_unread_file_always_differs() -> None:
-    """Content that nobody has read equals nothing, not even the same on the other side."""
+    """Content that has not been read equals nothing, not even the same on the other side."""
     assert ["~a"] == shown(diff(tree_of("a=one b=1"), tree_of("a?3 b=2")))[:1]
     assert ["~a", "~b"] == shown(diff(tree_of("a?3 b=1"), tree_of("a?3 b=2")))
 

@@ -30,7 +30,7 @@ def directory_digest(*children: tuple[bytes, Entry]) -> bytes:
 
 
 def test_digest_is_as_documented() -> None:
-    """Whoever follows the definition gets the same digest, through a subdirectory and a link."""
+    """An implementation by the definition gets the same digest, through a subdirectory and a link."""
     tree = tree_of("a=one d/:700 d/b=two d/l->b")
     below = directory_digest((b"b", entry_of("b=two")[1]), (b"l", entry_of("l->b")[1]))
     expected = directory_digest((b"a", entry_of("a=one")[1]), (b"d", Entry(Kind.DIRECTORY, 0o700, digest=below)))
@@ -312,7 +312,7 @@ def test_two_thousand_levels_are_no_depth() -> None:
 
 
 def test_directory_objects_give_digests_without_a_path() -> None:
-    """Whoever walks by directory objects gets the same digests as by path."""
+    """Walking by directory objects finds the same digests as by path."""
     tree = tree_of("d/a=one")
     found = tree.root.children[b"d"]
 
@@ -321,7 +321,7 @@ def test_directory_objects_give_digests_without_a_path() -> None:
 
 
 def test_unread_content_counts_as_such() -> None:
-    """A file nobody has read yet differs from the same file read."""
+    """A file that has not been read yet differs from the same file read."""
     tree = tree_of("a=one")
     tree.put(path_of("a"), pack(file_entry(mode=0o644, size=3, mtime_ns=0, digest=UNKNOWN)))
 

@@ -23,7 +23,7 @@ SCAN_SLICE_SECONDS = 0.02
 
 
 class Work(NamedTuple):
-    """How far a sync is; planned is 0 as long as nobody measured."""
+    """How far a sync is; planned is 0 if it was not measured."""
 
     files_done: int
     files_planned: int

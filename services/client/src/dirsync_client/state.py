@@ -161,7 +161,7 @@ class StateDirectory:
 
 
 class StateView:
-    """A state directory for whoever only reads: nothing is made or locked, and what is decided is forgotten."""
+    """A state directory for readers: nothing is made or locked, and what is decided is forgotten."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -173,7 +173,7 @@ class Source:
         self._index.flush()
 
     def close(self) -> None:
-        """Write the index and let go of the source."""
+        """Write the index and close the source."""
         self._index.close()
         self.root.close()
 

@@ -1,7 +1,7 @@
 """Recognising renames: what left one path is found, by its identity, at another.
 
 A rename leaves a file's inode, size and mtime as they are, and everything that is in a directory. So what leaves a path
-is remembered for a while, and what is new at a path is looked up by its inode. A directory that is recognised brings
+is remembered for some time, and what is new at a path is looked up by its inode. A directory that is recognised brings
 the records of its content along: their fingerprints are still valid, and nothing below has to be read again.
 
 An inode is a hint, not a proof: the kernel reuses a number as soon as it is free, and a rename changes ctime as an edit

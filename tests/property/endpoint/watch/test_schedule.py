@@ -1,4 +1,4 @@
-"""The schedule under any sequence of hints: nothing is forgotten, nothing starves, nothing wakes anybody up in vain."""
+"""The schedule under any sequence of hints: nothing is forgotten, nothing starves, and there is no needless wakeup."""
 
 from dataclasses import replace
 from enum import Enum

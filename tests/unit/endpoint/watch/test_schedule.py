@@ -24,7 +24,7 @@ def schedule() -> Schedule:
 
 
 def hint(schedule: Schedule, path: RelPath, kind: HintKind, now: float) -> None:
-    """Give one hint."""
+    """Send one hint."""
     schedule.hint(Hint(path, kind), now)
 
 
@@ -80,7 +80,7 @@ class TestPaths:
         assert not schedule.due(99.0)
 
     def test_opened_again(self, schedule: Schedule) -> None:
-        """A closed file that is written again before anybody looked waits again, but not for ever."""
+        """A closed file that is written again before it is checked waits again, but not for ever."""
         hint(schedule, A, CHANGED, 5.0)
         hint(schedule, A, WRITING, 5.5)
 
@@ -161,7 +161,7 @@ class TestRescan:
         assert schedule.next_wakeup(0.0) == 0.0
 
     def test_running(self, schedule: Schedule) -> None:
-        """While one runs no other is due, and nothing else wakes anybody up."""
+        """While one runs no other is due, and there is no other wakeup."""
         schedule.rescan_started()
 
         assert not schedule.rescan_due(1e9)

@@ -29,7 +29,7 @@ from tests.unit.fs.replicas import Replica
 
 A, B = path_of("a"), path_of("b")
 WORDS = {Kind.FILE: "{0}={0}", Kind.DIRECTORY: "{0}/in={0}", Kind.SYMLINK: "{0}->to-{0}"}
-"""How something of a kind is made under a name, so that it tells where it came from."""
+"""How an entry of a kind is made under a name, so that it shows where it came from."""
 PAIRS = list(itertools.product(Kind, Kind))
 
 
@@ -215,7 +215,7 @@ def test_move_over_another_name_of_the_same_file(replica: Replica) -> None:
 
 
 def test_moved_over_while_it_moves(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else's file is never taken for the one that was looked at."""
+    """Another process's file is never mistaken for the one that was checked."""
     make(replica.at, "a=a other=other")
     rename = os.rename
 
@@ -342,7 +342,7 @@ def locked(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def publishing(base: Path) -> Iterator[Publisher]:
-    """That user's acts; he may not even reach the replica by path."""
+    """That user's actions; the user cannot even reach the replica by path."""
     with Root.open(base) as root, as_nobody(base), Staging.open(root) as staging:
         yield Publisher(root, staging)
 

@@ -89,7 +89,7 @@ def test_directory_with_content_stays(replica: Replica, act: str) -> None:
     """What a directory still holds is not ours to delete: nothing is replaced, and the message says what to do."""
     make(replica.at, "n/ignored=1")
     do, _ = ACTS[act]
-    with pytest.raises(NotEmpty, match="n still holds what is not mirrored"):
+    with pytest.raises(NotEmpty, match="n still contains entries that are not mirrored"):
         do(replica)
 
     assert ["n", "n/ignored"] == replica.names()
@@ -311,7 +311,7 @@ def test_failed_file_is_not_published(replica: Replica) -> None:
 
 
 def test_replaced_right_after(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else's file is never taken for the one that was published."""
+    """Another process's file is never mistaken for the one that was published."""
     staged = replica.stage()
     rename = os.rename
 

@@ -99,7 +99,7 @@ class AgentServicer:
             msg = "the client is busy or not connected; try again"
             raise Unavailable(msg, reason="AGENT_BUSY") from None
         if not paths:
-            msg = f"there is no hold {hold_id[:64]!r} (any more); `dirsync-client status` shows those that there are"
+            msg = f"there is no hold {hold_id[:64]!r} (any more); `dirsync-client status` shows the present ones"
             raise NotFound(msg, reason="HOLD_NOT_FOUND")
         return encode_approved(paths)
 

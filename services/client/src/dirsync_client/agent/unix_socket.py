@@ -65,7 +65,7 @@ class UnixSocket:
                 os.unlink(SOCKET, dir_fd=self._directory)
 
     def close(self) -> None:
-        """Let go of the directory; may be called again."""
+        """Close the directory; may be called again."""
         if self._directory >= 0:
             os.close(self._directory)
             self._directory = -1

@@ -79,7 +79,7 @@ def _agent(settings: ClientSettings) -> Iterator[Caller]:
 
 
 def _socket_target(settings: ClientSettings, opened: ExitStack) -> str | None:
-    """The socket's address, good until ``opened`` ends; None if nobody listens there."""
+    """The socket's address, good until ``opened`` ends; None if no process listens there."""
     try:
         socket = opened.enter_context(UnixSocket(settings.state_dir))
     except OSError:

@@ -197,7 +197,7 @@ class ContentRoutes:
     def _may_be_on_its_way(self, probe: bytes, entry: Entry) -> bool:
         """Whether a file is being sent whose content may be this one.
 
-        A file that nobody has read yet is sent at once where nothing else looks like it, so it never gets here.
+        A file that has not been read yet is sent at once where nothing else looks like it, so it never gets here.
         """
         if not self._dedups or entry.digest == UNKNOWN:
             return False

@@ -83,7 +83,7 @@ class Context:
         self.foreign = False
         """The first sync into a replica that the source mostly does not know: overwrites are held as well."""
         self.unread: set[RelPath] = set()
-        """Files that the replica moved or copied by what an inode says, and that nobody has read since."""
+        """Files that the replica moved or copied by what an inode says, and that have not been read since."""
         self.refetch = False
         """The replica is not what it was taken for: it has to be listed again."""
         self.now = 0.0

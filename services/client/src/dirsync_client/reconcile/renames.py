@@ -105,7 +105,7 @@ class Renames:
                 return Move(path, there, source, before, exchange=True)
         entry = context.source.tree.get(path)
         assert entry is not None
-        # Nothing is copied of an empty file, so nobody looks for its content.
+        # Nothing is copied of an empty file, so its content is not looked up.
         return CopyContent(path, there, entry._replace(digest=before.digest)) if entry.size else None
 
     def applied(self, step: Move) -> None:

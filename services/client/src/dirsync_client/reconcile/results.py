@@ -97,7 +97,7 @@ class Results:
         record = sent.record
         assert record is not None
         if isinstance(step, CopyContent) and sent.choice.reason is Reason.SAME_FILE:
-            # Nobody has read the source's file yet.
+            # The source's file has not been read yet.
             self._note_unread(step.path)
             context.source.renames.settled(context.source.tree.record(step.path))
             return pack(step.entry, fingerprint_of(record))
@@ -176,7 +176,7 @@ class Results:
                 self._context.refetch = True
 
     def _note_unread(self, path: RelPath) -> None:
-        """Nobody knows the digest of the source's file at ``path``, which came there by what its inode says."""
+        """Note that the source's file at ``path``, which came there by its inode, has an unknown digest."""
         entry = self._context.source.tree.get(path)
         if entry is not None and entry.kind is Kind.FILE and entry.digest == UNKNOWN:
             self._context.unread.add(path)

@@ -139,7 +139,7 @@ class Reporter:
         now = self._now()
         ended = quiet and self._active_since is not None
         if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
-            return  # whoever only looks knows nothing new yet
+            return  # nothing new is known yet
         self._published = now
         source = self._source
         equal = quiet and view.in_sync

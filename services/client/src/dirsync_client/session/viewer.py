@@ -1,4 +1,4 @@
-"""The replica as anybody may see it, without a session: what `plan` and `verify` work with."""
+"""The replica as seen without a session: what `plan` and `verify` work with."""
 
 from collections.abc import Iterator
 

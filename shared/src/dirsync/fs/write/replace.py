@@ -97,5 +97,7 @@ def _remove(parent: int, name: bytes) -> None:
 
 
 def _not_empty(path: RelPath) -> NotEmpty:
-    message = f"{shown(path)} still holds what is not mirrored (ignored, or no file): move that away, or delete it"
+    message = (
+        f"{shown(path)} still contains entries that are not mirrored (ignored, or of another kind): move or delete them"
+    )
     return NotEmpty(path, message, code=errno.ENOTEMPTY)

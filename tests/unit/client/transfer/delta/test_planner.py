@@ -44,7 +44,7 @@ class Bench:
         self.planner = DeltaPlanner(self.root, self.remembered, self._checksums, BLOCK, lambda: False)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         self.planner.close()
         self.root.close()
 

@@ -40,7 +40,7 @@ class DeltaPlanner:
     ) -> None:
         """Files are read from a clone of ``root``.
 
-        ``fetch`` asks the server for checksums, unless there is nobody to ask; ``block_size`` is that of BLOCK_SIZE;
+        ``fetch`` asks the server for checksums, unless there is no server to ask; ``block_size`` is that of BLOCK_SIZE;
         ``cancelled`` is asked between two answers of the server.
         """
         self._root = root.clone()
@@ -90,7 +90,7 @@ class DeltaPlanner:
         self._remembered.save(digest, signature)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._root.close()
 
     def _prepare(self, path: RelPath, basis: Basis, file: StableFile) -> float:

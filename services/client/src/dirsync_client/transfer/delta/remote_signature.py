@@ -1,4 +1,4 @@
-"""The signature of a basis that nobody remembered, asked of the server only as far as it helps."""
+"""The signature of a basis that is not remembered, requested from the server only as far as it helps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
