@@ -99,6 +99,12 @@ bench: $(DEV_STAMP) ## run the benchmarks against other programs; prints ratios
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)
 
+SEEDS ?= 2000
+
+.PHONY: simulate
+simulate: $(DEV_STAMP) ## simulate client and server in one process; SEEDS=5000 the first 5,000 worlds, SEEDS=17-20 these four
+	$(BIN)/python -m tests.simulation $(SEEDS)
+
 MINUTES ?= 2
 
 .PHONY: soak

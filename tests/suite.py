@@ -1,7 +1,7 @@
 """The suite's own rules, as a pytest plugin: which tests a run takes, and which skips it may have.
 
 - A run takes one ring of tests. The first (``make test``) needs nothing but Python and starts few programs. The second
-  (``make test-all``, ``--ring two``) holds what is marked ``programs``, ``privileged`` or ``needs``.
+  (``make test-all``, ``--ring two``) holds what is marked ``programs``, ``privileged``, ``needs`` or ``worlds``.
 - Tests marked slow, faults, soak or bench are in neither. ``-m``, ``--case`` and a test named by its id take what they
   name from anywhere; a file takes both rings. The run says at its end what it left out and how to get it.
 - ``case`` markers name cases of cases.toml, ``needs`` markers capabilities of :mod:`tests.capabilities`; anything else
@@ -30,7 +30,7 @@ ON_DEMAND = {
     "bench": "make bench",
 }
 
-SECOND = ("programs", "privileged", "needs")
+SECOND = ("programs", "privileged", "needs", "worlds")
 RINGS = {
     "one": "of the first ring (make test)",
     "two": "of the second ring, which starts programs for seconds or needs more than Python (make test-all)",

@@ -81,6 +81,7 @@ class DescriptorCalls(Process):
 
     def status(self, inode: Inode) -> Status:
         """The status of an inode."""
+        inode.is_seen = True
         links = inode.links
         if inode.is_directory and links:
             links = 2 + sum(child.is_directory for child in inode.entries.values())
@@ -260,7 +261,7 @@ class DescriptorCalls(Process):
 
     def _chmod(self, inode: Inode, mode: int) -> None:
         inode.mode = stat.S_IFMT(inode.mode) | stat.S_IMODE(mode)
-        inode.changed_ns = self.disk.now()
+        inode.changed_ns = self.disk.now(inode)
 
     def _for(self, fd: int, *, reading: bool) -> OpenFile:
         file = self.get(fd)

@@ -4,8 +4,8 @@ Two states are kept. The volatile one is what a program sees. The durable one is
 from fsync of the file on, names from fsync of a directory that changed. What was never synced may have reached the disk
 all the same, and the one who cuts the power chooses what did (:mod:`tests.simulation.journal`).
 
-Times advance in ticks, as the kernel's do, and a number of an inode is given again as soon as it is free: both are
-what a fingerprint has to cope with.
+Times advance in ticks, as the kernel's do; only what somebody has looked at gets a finer time with its next change, as
+since Linux 6.13. A number of an inode is given again as soon as it is free. Fingerprints have to cope with both.
 """
 
 import errno
@@ -37,7 +37,9 @@ class Inode:
         "durable_modified_ns",
         "entries",
         "is_free",
+        "is_known",
         "is_lost",
+        "is_seen",
         "links",
         "locked_by",
         "mode",
@@ -61,6 +63,10 @@ class Inode:
         self.durable_content = b""
         self.durable_mode = mode
         self.durable_modified_ns = now_ns
+        self.is_known = False
+        """Its content was compared with what people left."""
+        self.is_seen = False
+        """Somebody looked at its times since they changed."""
         self.is_free = False
         self.is_lost = False
         """An fsync failed: the kernel calls the pages clean, so that a later one proves nothing."""
@@ -102,16 +108,22 @@ class Disk:
         self.version = 0
         """Counts the changes of names and content."""
         self._clock = clock
+        self._floor = 0
+        """The latest time that any inode got: none gets an earlier one after that."""
         self._free: list[int] = []
         self._next = ROOT_NUMBER
         self.root = self._new(stat.S_IFDIR | 0o755)
         self.root.links = 1
         self.journal = Journal({self.root: {}})
 
-    def now(self) -> int:
-        """The time that an inode gets: that of the last tick."""
+    def now(self, inode: Inode | None = None) -> int:
+        """The time that an inode gets: that of the last tick, or a finer one."""
         now = self._clock()
-        return now - now % TICK_NS
+        if inode is not None and inode.is_seen:
+            inode.is_seen = False
+            self._floor = now
+            return now
+        return max(self._floor, now - now % TICK_NS)
 
     def _new(self, mode: int) -> Inode:
         number = heapq.heappop(self._free) if self._free else self._next
@@ -131,7 +143,6 @@ class Disk:
         """Give names to inodes, or take them away, all at once."""
         self.version += 1
         touched: set[object] = set()
-        now = self.now()
         dropped: list[Inode] = []
         for directory, name, inode in assignments:
             before = directory.entries.pop(name, None)
@@ -146,9 +157,9 @@ class Disk:
                     inode.parent = directory
             for one in (before, inode):
                 if one is not None:
-                    one.changed_ns = now
+                    one.changed_ns = self.now(one)
                     touched |= {one, one.number}
-            directory.modified_ns = directory.changed_ns = now
+            directory.modified_ns = directory.changed_ns = self.now(directory)
         self.journal.append(Operation(tuple(assignments), frozenset(touched)))
         for inode in dropped:
             self.release(inode)
@@ -170,19 +181,21 @@ class Disk:
             self.used += end - len(inode.content)
             inode.content.extend(bytes(end - len(inode.content)))
         inode.content[offset:end] = data
+        inode.is_known = False
         self.version += 1
-        inode.modified_ns = inode.changed_ns = self.now()
+        inode.modified_ns = inode.changed_ns = self.now(inode)
 
     def truncate(self, inode: Inode, size: int) -> None:
         """Cut, or extend with zeros."""
         self.require_room(max(0, size - len(inode.content)))
         self.version += 1
         self.used += size - len(inode.content)
+        inode.is_known = False
         if size < len(inode.content):
             del inode.content[size:]
         else:
             inode.content.extend(bytes(size - len(inode.content)))
-        inode.modified_ns = inode.changed_ns = self.now()
+        inode.modified_ns = inode.changed_ns = self.now(inode)
 
     def require_room(self, more: int) -> None:
         """Fail as a full disk does."""
@@ -247,19 +260,22 @@ class Disk:
             inode.mode = inode.durable_mode = self.random.choice((inode.mode, inode.durable_mode))
         if not inode.is_file:
             return
-        if bytes(inode.content) == inode.durable_content and inode.mode == inode.durable_mode:
+        durable = inode.mode == inode.durable_mode and inode.modified_ns == inode.durable_modified_ns
+        if durable and inode.content == inode.durable_content:
             return
-        match self.random.choice(("old", "new", "torn")):
+        same = inode.content == inode.durable_content
+        match self.random.choice(("old", "new") if same else ("old", "new", "torn")):
             case "old":
                 inode.content = bytearray(inode.durable_content)
                 inode.modified_ns = inode.durable_modified_ns
                 inode.mode = inode.durable_mode
-                inode.changed_ns = self.now()
+                inode.changed_ns = self.now(inode)
             case "torn":
                 kept = self.random.randint(0, len(inode.content))
                 inode.content = bytearray(inode.content[:kept])
-                inode.changed_ns = self.now()
+                inode.changed_ns = self.now(inode)
             case _:
                 pass
+        inode.is_known = False
         inode.durable_content = bytes(inode.content)
         inode.durable_mode, inode.durable_modified_ns = inode.mode, inode.modified_ns

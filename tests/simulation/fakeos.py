@@ -109,7 +109,7 @@ class FakeOs(DescriptorCalls):
         else:
             inode = self.find(os.fsencode(path), dir_fd, follow=follow_symlinks)
         inode.modified_ns = ns[1]
-        inode.changed_ns = self.disk.now()
+        inode.changed_ns = self.disk.now(inode)
 
     def mkdir(self, path: bytes, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         self.enter("mkdir")

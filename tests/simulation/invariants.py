@@ -13,8 +13,10 @@ STAGING: Final = b".replica.dirsync-staging"
 INNER_STAGING: Final = b".dirsync-staging"
 """Where it is if it cannot be beside the replica."""
 WINDOW_SECONDS: Final = 60.0
-MIN_DELETES: Final = 10
-"""Fewer than this are never a share worth asking about."""
+GROWING_SECONDS: Final = 10.0
+"""How long what was added to the source may be on its way: meanwhile the replica may be empty for a moment."""
+MIN_DELETES: Final = 20
+"""Fewer than this are no violation. The guard lets 9 go without a question, and does not count those on their way."""
 MAX_SHARE: Final = 0.5
 
 _EMPTY: Final = hashlib.blake2b(b"").digest()
@@ -36,6 +38,11 @@ class Versions:
 
     def has(self, inode: Inode) -> bool:
         """Whether this is what somebody left."""
+        if not inode.is_known:
+            inode.is_known = self._knows(inode)
+        return inode.is_known
+
+    def _knows(self, inode: Inode) -> bool:
         content = bytes(inode.content)
         return hashlib.blake2b(b"-> " + content if inode.is_link else content).digest() in self._known
 
@@ -69,10 +76,16 @@ class ReplicaInvariants:
         """Paths that somebody changed there by hand."""
         self._root = root
         self._versions = versions
-        self._checked = -1
+        self._checked = self._judged = -1
+        """Versions of the disk that were looked at."""
+        self._count = 0
         self._outside = self._seen_outside()
         self._sizes: list[tuple[float, int]] = []
+        self._deletes: list[tuple[float, int]] = []
         self._allowed_until = 0.0
+        self._source_entries = 0
+        self._grown_at = 0.0
+        """When something was last added to the source: until it arrives, the replica may have nothing."""
         self._exempt: set[bytes] = set()
 
     @property
@@ -80,8 +93,18 @@ class ReplicaInvariants:
         """The replica's directory."""
         return find(self.disk, self._root)
 
-    def check(self, now: float) -> None:
+    def check(self, now: float, source_entries: int) -> None:
         """P1, P5 and P8, after something happened."""
+        if source_entries > self._source_entries:
+            self._grown_at = now
+        self._source_entries = source_entries
+        self.check_content()
+        if self._judged != self.disk.version:
+            self._judged = self.disk.version
+            self._check_deletes(now, self._count)
+
+    def check_content(self) -> None:
+        """P1 and P5, at any moment."""
         if self._checked == self.disk.version:
             return
         self._checked = self.disk.version
@@ -94,7 +117,7 @@ class ReplicaInvariants:
         if self._outside != self._seen_outside():
             msg = "P5: something outside of the replica was changed"
             raise Violation(msg)
-        self._check_deletes(now, count)
+        self._count = count
 
     def _seen_outside(self) -> list[tuple[bytes, bytes]]:
         """Everything that is not the replica's, nor staged for it."""
@@ -110,15 +133,22 @@ class ReplicaInvariants:
         self._sizes = [(when, size) for when, size in self._sizes if now - when < WINDOW_SECONDS]
         largest = max((size for _, size in self._sizes), default=0)
         self._sizes.append((now, count))
-        lost = largest - count
-        emptied = count == 0 and largest > 1
+        self._deletes = [(when, size) for when, size in self._deletes if now - when < WINDOW_SECONDS]
+        lost = min(largest - count, sum(size for _, size in self._deletes))
+        growing = self._source_entries > 0 or now - self._grown_at < GROWING_SECONDS
+        emptied = count == 0 and largest > 1 and not growing
         if emptied or (lost >= MIN_DELETES and lost > largest * MAX_SHARE):
             msg = f"P8: the replica went from {largest} entries to {count} and nobody approved that"
             raise Violation(msg)
 
+    def deleted(self, now: float, count: int) -> None:
+        """The server applied so many deletes."""
+        self._deletes.append((now, count))
+
     def allow_deletes(self, until: float = 0.0) -> None:
         """Somebody approved, or deleted by hand: what was before does not count, nor what is deleted until then."""
         self._sizes.clear()
+        self._deletes.clear()
         self._allowed_until = max(self._allowed_until, until)
 
     # Durability.

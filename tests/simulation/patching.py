@@ -128,6 +128,14 @@ def _monotonic() -> float:
     return current.wall_ns / 1e9
 
 
+def _draw() -> float:
+    return current.random.random()
+
+
+def _uniform(low: float, high: float) -> float:
+    return current.random.uniform(low, high)
+
+
 def _sleep(_seconds: float) -> None:
     msg = "nothing sleeps in the simulation"
     raise AssertionError(msg)
@@ -155,6 +163,8 @@ _STAND_INS: tuple[tuple[object, object], ...] = (
     (random, _Random()),
     (secrets, _Secrets()),
     (uuid, _Uuid()),
+    (random.random, _draw),
+    (random.uniform, _uniform),
     (time.time_ns, wall_ns),
     (time.monotonic, _monotonic),
     (time.sleep, _sleep),
@@ -189,7 +199,7 @@ def simulated() -> Iterator[None]:
                 _set(sys.modules[name], "threading", WorkerThreading(), undo)
         for name, attribute, stand_in in _PLACED:
             _set(sys.modules[name], attribute, stand_in, undo)
-        ours = sys.modules["tests.simulation.client"]
+        ours = sys.modules["tests.simulation.client_parts"]
         for name, attribute, replacement in _CLIENT:
             _set(sys.modules[name], attribute, getattr(ours, replacement), undo)
         yield

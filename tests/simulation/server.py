@@ -12,11 +12,16 @@ from dirsync.fs.root import Root
 from dirsync.fs.write.durable import Fsync
 from dirsync.fs.write.staging import Staging
 from dirsync.runtime.metrics.metrics import NoMetrics
+from dirsync.tree.plan import Delete
+from dirsync.wire.push.messages import Batch, Open, PushMessage, decode_push
+from dirsync.wire.push.results import Committed, decode_committed
+from dirsync.wire.session import OpenRequest, decode_opened, encode_open
 from dirsync_server.call import Call
 from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
 from tests.simulation.disk import Disk
 from tests.simulation.fakeos import FakeOs
+from tests.simulation.invariants import Violation
 from tests.simulation.memory_index import MemoryIndex, Store
 from tests.simulation.patching import turn
 from tests.simulation.process import Crashed, Hook
@@ -44,8 +49,12 @@ class Server:
         self.process: FakeOs | None = None
         self.acknowledging: Acknowledged = lambda: None
         """Called when a commit is about to be answered."""
-        self.opened: Callable[[], None] = lambda: None
-        """Called when a session was opened."""
+        self.deleted: Callable[[int], None] = lambda _count: None
+        """Told how many deletes were applied."""
+        self.newest = b""
+        """The session that was opened last."""
+        self.pushes: set[_Push] = set()
+        """Push streams of this life that are open."""
         self.hook: Hook | None = None
         """Told of each of its calls of the kernel."""
         self._scheduler = scheduler
@@ -84,7 +93,7 @@ class Server:
         replica.scan()
         self.replica = replica
         self._api = WriteApi(Sessions(4), self._metrics)
-        self._scheduler.note(f"server up with {len(replica.tree)} entries")
+        self._scheduler.note("server is up")
 
     def die(self, *, power: bool) -> None:
         """End without any warning; with ``power`` the disk forgets what was not synced. It comes back by itself."""
@@ -92,6 +101,7 @@ class Server:
             return
         process, self.process, self.replica, self._api = self.process, None, None, None
         process.kill()
+        self.pushes.clear()
         left = ""
         if power:
             self.disk.cut_power()
@@ -115,6 +125,24 @@ class Server:
             return _Push(self, stream)
         return _Unary(self, method, stream)
 
+    def intrude(self, request: OpenRequest) -> None:
+        """P10: another client asks for the replica; it gets it only if nobody writes."""
+        if not self.is_up:
+            return
+        try:
+            with self.running() as api:
+                answer = api.open_session(encode_open(request), Call(authorize=self.authorize))
+        except DirsyncError as error:
+            self._scheduler.note(f"another client is refused: {error.reason}")
+            return
+        except Crashed:
+            return
+        if any(push.session == self.newest for push in self.pushes):
+            msg = "P10: another client is let in while one is writing"
+            raise Violation(msg)
+        self.newest = decode_opened(answer).session_id
+        self._scheduler.note("another client is let in")
+
     def authorize(self, _namespace: str) -> Replica:
         """Everybody may use the one replica that there is."""
         assert self.replica is not None
@@ -134,7 +162,7 @@ class _Unary:
         with self._server.running() as api:
             answers = self._answers(api, message)
         if self._method == "OpenSession":
-            self._server.opened()
+            self._server.newest = decode_opened(answers[0]).session_id
         self._stream.end_after(answers)
         return []
 
@@ -159,6 +187,9 @@ class _Push:
         self._server = server
         self._stream = stream
         self._process = server.process
+        self.session = b""
+        self._deletes: list[int] = []
+        """Numbers of the deletes that were not settled."""
         call = Call(authorize=server.authorize, end=self._end)
         with server.running() as api:
             self._handler: IngestHandler = api.push_changes(call)
@@ -167,12 +198,32 @@ class _Push:
         """Take a message."""
         with self._server.running():
             responses = self._handler.receive(message)
+        self._note(decode_push(message))
+        for response in responses:
+            self._settle(decode_committed(response))
         if responses:
+            if self.session != self._server.newest:
+                msg = "P10: a session commits that another one has superseded"
+                raise Violation(msg)
             self._server.acknowledging()
         return responses
 
+    def _note(self, message: PushMessage) -> None:
+        if isinstance(message, Open):
+            self.session = message.session_id
+            self._server.pushes.add(self)
+        elif isinstance(message, Batch):
+            self._deletes += [item.number for item in message.items if isinstance(item.operation, Delete)]
+
+    def _settle(self, committed: Committed) -> None:
+        settled = {number for number in self._deletes if number <= committed.settled_number}
+        applied = settled - {failure.number for failure in committed.failures}
+        self._deletes = [number for number in self._deletes if number not in settled]
+        self._server.deleted(len(applied))
+
     def close(self) -> None:
         """Drop what was not committed."""
+        self._server.pushes.discard(self)
         if self._server.process is self._process and self._process is not None:
             with turn(self._process), suppress(Crashed):
                 self._handler.close()

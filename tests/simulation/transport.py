@@ -12,6 +12,7 @@ from typing import Protocol
 from dirsync.errors import DirsyncError, Unavailable
 from tests.simulation.process import Crashed
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.weather import Weather
 
 
 class ServerCall(Protocol):
@@ -31,26 +32,6 @@ _APART = 1e-6
 
 Accept = Callable[[str, "Stream"], ServerCall | None]
 """Begins a call of a method at the server; ``None`` where nobody listens."""
-
-
-class Weather:
-    """How bad the network is. All chances are those of one event."""
-
-    def __init__(self, random: Random) -> None:
-        self.slowest = random.choice((0.001, 0.02, 0.3, 2.0))
-        self.cut_call = random.choice((0.0, 0.02, 0.1))
-        """A call is cut somewhere in its course."""
-        self.cut_before_answer = random.choice((0.0, 0.02, 0.1))
-        """The connection is cut when the server answers: what it did is done, and nobody is told."""
-        self.twice = random.choice((0.0, 0.1, 0.3))
-        """A call of one message is delivered twice."""
-        self.silent_for = random.choice((0.0, 5.0, 30.0))
-        """How long a side may take to notice that a connection was cut."""
-
-    def clear(self) -> None:
-        """From now on it is good."""
-        self.slowest = 0.001
-        self.cut_call = self.cut_before_answer = self.twice = self.silent_for = 0.0
 
 
 class Stream:
@@ -175,7 +156,7 @@ class Stream:
 
     def _answer_end(self, error: DirsyncError | None) -> None:
         if not self._is_cut:
-            self._travel("down", 0, lambda: self.end_client(error))
+            self._travel("down", 0, lambda: self._deliver_end(error))
 
     def _end_server(self, _reason: str) -> None:
         if not self.server_ended:
@@ -192,6 +173,10 @@ class Stream:
     def _deliver(self, message: bytes) -> None:
         if not (self.client_ended or self._loses("down")):
             self._on_message(message)
+
+    def _deliver_end(self, error: DirsyncError | None) -> None:
+        if not self._loses("down"):
+            self.end_client(error)
 
     def _loses(self, way: str) -> bool:
         if self._is_cut and self._network.is_lost():

@@ -79,6 +79,19 @@ class Person:
         self.os.close(file)
         self._tell(path)
 
+    def edit_open(self, other: FakeOs, random: Random) -> None:
+        """Overwrite some of a file that another program has open."""
+        held = {file.inode for file in other.descriptors.values() if file.inode.is_file and file.inode.content}
+        paths = [path for path, inode in self._all() if inode in held]
+        if paths:
+            path = random.choice(paths)
+            file = self.os.open(path, os.O_RDWR)
+            size = self.os.fstat(file).st_size
+            self.os.pwrite(file, self._content(random, min(size, 50)), random.randrange(size))
+            self._left(file)
+            self.os.close(file)
+            self._tell(path)
+
     def truncate(self, random: Random) -> Deed:
         """Cut a file short."""
         path = self._file(random)
@@ -207,8 +220,6 @@ class Person:
         self._tell(path)
         yield 0.0
 
-    # How it is done.
-
     def _write(self, path: bytes, random: Random, flags: int) -> Deed:
         file = self.os.open(path, os.O_WRONLY | flags, 0o644)
         self._left(file)
@@ -254,8 +265,6 @@ class Person:
                 below = below.rpartition(b"/")[0]
                 self.touched.add(below)
             self._changed(path[len(self.base) + 1 :])
-
-    # Finding something to do it with.
 
     def _inode(self, path: bytes) -> Inode:
         return self.os.find(path, None, follow=False)
