@@ -1,8 +1,8 @@
-"""Errors of one path, by what a person can do about them.
+"""Failures of one path, classified by what a person can do about them.
 
-Whatever the kernel answers about a path of a source or replica leaves this package as a :class:`PathFailure`: one path,
-one :class:`~dirsync.tree.problem.ProblemKind`, one sentence. Everything else of the kernel's (a full table of
-descriptors while the root is opened, a broken program) stays an ``OSError`` and ends more than one path.
+An error of the kernel about a path of a source or replica leaves this package as a :class:`PathFailure`: one path, one
+:class:`~dirsync.tree.problem.ProblemKind`, one sentence. Any other error of the kernel (no free descriptor while the
+root is opened, a defect) stays an ``OSError`` and affects more than one path.
 """
 
 import errno
@@ -16,7 +16,7 @@ from dirsync.tree.problem import Problem, ProblemKind
 
 _STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
-"""What a path says whose parent is no directory any more (``ELOOP``: a link where the directory was)."""
+"""Errors if the path or its parent is gone (``ELOOP``: a link where the directory was)."""
 
 
 class PathFailure(PathError):
@@ -43,7 +43,7 @@ class PathFailure(PathError):
 
 
 class Unreadable(PathFailure):
-    """The path could not be listed, looked at or read; what is there is unknown."""
+    """The path could not be listed or read; what is there is unknown."""
 
     kind = ProblemKind.UNREADABLE
 
@@ -55,11 +55,11 @@ class Changing(PathFailure):
 
 
 class TooLarge(Changing):
-    """The file is larger than the caller can take in one piece."""
+    """The file is larger than the caller can read at once."""
 
 
 class BasisLost(Changing):
-    """The file that another one is rebuilt from is not what it was, or cannot be read: all content is needed."""
+    """The file that another one is rebuilt from changed or cannot be read: the whole content is needed."""
 
 
 class Vanished(PathFailure):
@@ -75,7 +75,7 @@ class Refused(PathFailure):
 
 
 class NotEmpty(Refused):
-    """The directory still holds what is not mirrored (ignored or untracked), so it stays."""
+    """The directory still holds ignored or untracked entries, so it stays."""
 
 
 class StorageFailed(PathFailure):
@@ -85,13 +85,13 @@ class StorageFailed(PathFailure):
 
 
 def reading_failure(path: RelPath, doing: str, error: OSError) -> PathFailure:
-    """What an error of a look or a read means for ``path``."""
+    """The failure of ``path`` for an error while reading or listing."""
     kind = Vanished if error.errno in _GONE else Unreadable
     return kind.from_os(path, doing, error)
 
 
 def writing_failure(path: RelPath, doing: str, error: OSError) -> PathFailure:
-    """What an error of a change means for ``path``."""
+    """The failure of ``path`` for an error while changing it."""
     if error.errno in _STORAGE:
         return StorageFailed.from_os(path, doing, error)
     if error.errno == errno.ENOTEMPTY:
@@ -101,13 +101,13 @@ def writing_failure(path: RelPath, doing: str, error: OSError) -> PathFailure:
 
 
 def shown(path: RelPath) -> str:
-    """The path for a sentence; of an enormous one only the end."""
+    """The path for a message; only the end of a very long one."""
     if not path:
         return "the root directory"
     return escape(path) if len(path) <= LIMITS.max_target_bytes else abbreviate(path)
 
 
 def _text(error: OSError) -> str:
-    """The kernel's words, and for a refusal who was refused: the answer is often the wrong user."""
+    """The kernel's message and, for a refusal, the uid: often it is the wrong user."""
     text = error.strerror or str(error)
     return f"{text} (uid {os.geteuid()})" if error.errno in (errno.EACCES, errno.EPERM) else text

@@ -1,16 +1,16 @@
-"""The proof, without reading a file, that a record still describes it.
+"""Proving that a record still describes a file, without reading the file.
 
-A fingerprint is what ``lstat`` said when the record was made (type and mode, size, mtime, ctime, inode, device),
-appended to the record: if ``lstat`` says the same now, nobody touched the file in between. ctime is the part that
-counts: no call sets it, so a file that is rewritten and given its old mtime is noticed all the same (D03).
+A fingerprint is the result of ``lstat`` when the record was made (type and mode, size, mtime, ctime, inode, device),
+appended to the record. If ``lstat`` returns the same now, the file was not touched in between. ctime is what matters:
+no call sets it, so a file that is rewritten and given its old mtime is noticed, too (D03).
 
-The proof has one hole. The kernel's timestamps advance in ticks, so a file that is changed twice within one tick shows
-one ctime, and if we looked in between we saw the first change only. Such a fingerprint is marked ``RACY`` and proves
-nothing, ever: the file is read again at the next look, when the tick is long over (git calls this racily clean, D04).
-A directory needs no such care: its record holds only its mode, which the fingerprint shows itself.
+The proof has one gap. The kernel's timestamps advance in ticks, so a file that is changed twice within one tick shows
+one ctime, and a scan between the two changes sees only the first. Such a fingerprint is marked ``RACY`` and proves
+nothing: the next scan reads the file again, when the tick is over (git calls this racily clean, D04). A directory needs
+no such mark: its record holds only its mode, which the fingerprint contains.
 
-Timestamps are compared with the clock of this host. On a network file system whose server's clock is off by more than
-the window, a racy file may pass for a clean one; the periodic deep verification is for that.
+Timestamps are compared with the clock of this host. On a network file system whose server's clock differs by more than
+the window, a racy file may be taken for a clean one; the periodic deep verification finds that.
 """
 
 import enum
@@ -44,13 +44,13 @@ _UNSIGNED: Final = (1 << 64) - 1
 
 
 class Flag(enum.IntFlag):
-    """What a fingerprint says beside the status."""
+    """What a fingerprint holds beside the status."""
 
     NONE = 0
     RACY = 1
-    """The file may have changed again within the tick: proves nothing."""
+    """The file may have changed again within the tick, so the fingerprint proves nothing."""
     MOUNT = 2
-    """The directory is on another device than the one that holds it."""
+    """The directory is on another device than its parent."""
 
 
 RACY: Final = int(Flag.RACY)
@@ -70,7 +70,7 @@ class Fingerprint(NamedTuple):
 
 
 def pack_status(status: os.stat_result) -> bytes:
-    """The part of a fingerprint that ``lstat`` decides; :data:`FINGERPRINT_SIZE` - 1 bytes."""
+    """The part of a fingerprint that comes from ``lstat``; :data:`FINGERPRINT_SIZE` - 1 bytes."""
     try:
         return _STATUS.pack(
             status.st_mode,
@@ -92,9 +92,9 @@ def pack_status(status: os.stat_result) -> bytes:
 
 
 def from_stat(status: os.stat_result, looked_at_ns: int, flags: int = 0) -> bytes:
-    """A fingerprint of what had this status.
+    """The fingerprint of what had this status.
 
-    ``looked_at_ns`` is the time just before ``status`` was taken, or, where content was read, before the status that
+    ``looked_at_ns`` is the time just before ``status`` was read or, if content was read, before the status that
     preceded the reading.
     """
     if not stat.S_ISDIR(status.st_mode) and is_racy(status.st_ctime_ns, looked_at_ns):
@@ -110,7 +110,7 @@ def is_racy(ctime_ns: int, looked_at_ns: int) -> bool:
 
 
 def parse(fingerprint: bytes) -> Fingerprint | None:
-    """The fields of a fingerprint, or ``None`` if it is none."""
+    """The fields of a fingerprint, or ``None`` if the bytes are no fingerprint."""
     if len(fingerprint) != FINGERPRINT_SIZE:
         return None
     return Fingerprint(fingerprint[0], *_STATUS.unpack_from(fingerprint, 1))
@@ -122,18 +122,18 @@ def status_identity(status: os.stat_result) -> FileIdentity:
 
 
 def flags_of(record: Record) -> int:
-    """The flags of a record's fingerprint; 0 if it has none."""
+    """The flags of a record's fingerprint; 0 if it has no fingerprint."""
     fingerprint = fingerprint_of(record)
     return fingerprint[0] if len(fingerprint) == FINGERPRINT_SIZE else 0
 
 
 def matches(record: Record, status: os.stat_result) -> bool:
-    """Whether ``record`` still describes what has this status now."""
+    """Whether ``record`` describes what has this status now."""
     return record.endswith(pack_status(status)) and not flags_of(record) & RACY
 
 
 def is_untouched(record: Record, status: os.stat_result) -> bool:
-    """As :func:`matches`, but a racy fingerprint counts as well: for what nobody else is supposed to write."""
+    """As :func:`matches`, but a racy fingerprint counts, too: for files that no other program should write."""
     return record.endswith(pack_status(status))
 
 

@@ -1,6 +1,6 @@
-"""Calls of the kernel that Python does not wrap; each with a way to tell that it is not there.
+"""Calls of the kernel that Python does not wrap. Each reports if the kernel does not have it.
 
-Loaded when first used: a client never needs them, and loading ctypes costs milliseconds.
+ctypes is loaded at the first use: a client never needs it, and loading it costs milliseconds.
 """
 
 import errno
@@ -35,7 +35,7 @@ def exchange(first_directory: int, first: bytes, second_directory: int, second: 
 
 
 def sync_file_system(descriptor: int) -> bool:
-    """Make everything durable on the file system that holds ``descriptor``; ``False`` where that proves nothing.
+    """Make everything durable on the file system that holds ``descriptor``; ``False`` where that is not reliable.
 
     Raises:
         OSError: a write-back failed.

@@ -1,4 +1,4 @@
-"""Names in a directory tree on disk, listed without looking at what they name."""
+"""Comparing the names on disk with those of a tree, without reading any status."""
 
 import os
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from dirsync.tree.tree import Tree
 
 
 def untracked_paths(root: Root, tree: Tree, path: RelPath) -> Iterator[RelPath]:
-    """Paths below the directory at ``path`` that are on disk and not in the tree; not what is below those.
+    """Paths below the directory at ``path`` that are on disk but not in the tree, without what is below them.
 
     Raises:
-        PathFailure: a directory that the tree has cannot be listed; Vanished if it is none any more.
+        PathFailure: a directory that the tree has cannot be listed; Vanished if it is no directory any more.
     """
     root.forget_all()
     start = tree.directory(path)

@@ -1,21 +1,21 @@
-"""A root directory, and the only way to anything in it.
+"""A root directory, through which everything in it is accessed.
 
-Everything is reached by directory descriptors from the descriptor that :meth:`Root.open` got: each component is opened
-with ``O_DIRECTORY | O_NOFOLLOW``, so no link, whoever swaps it in and whenever, leads anywhere else (P5). A path string
-never reaches the kernel except as a single name relative to a descriptor; paths of any depth work.
+Everything is reached by directory descriptors, starting from the one that :meth:`Root.open` opened. Each component is
+opened with ``O_DIRECTORY | O_NOFOLLOW``, so a link never leads out of the root, whenever it is put there (P5). The
+kernel gets only single names relative to a descriptor, so paths of any depth work.
 
-Directory descriptors are kept, the least recently used closed first, because siblings share a parent. Rules:
+Directory descriptors are cached, and the least recently used is closed first, because siblings share a parent. Rules:
 
-- A descriptor that a method returns from :meth:`directory` or :meth:`parent` is borrowed: it is good until the next
-  call of this root.
-- A root belongs to one thread; :meth:`clone` gives another thread its own. A shared cache could close a descriptor that
-  another thread is about to use, and a reused number would be an escape.
-- RACE: a kept descriptor follows its directory when somebody moves it, so for a while a path may lead to where the
-  directory went, or a new directory of that name may be missed. The worst is that content is observed under its former
-  name, or that a change of the replica lands in a directory that its administrator moved aside. Callers bound this by
-  :meth:`forget_all` at the start of each scan or batch, and by :meth:`forget` where they move or remove themselves.
-- RACE: somebody who can write both inside and outside a root may move an opened directory out of it; no kernel call
-  prevents that (``docs``: accepted residuals).
+- A descriptor that :meth:`directory` or :meth:`parent` returns is borrowed: it is valid until the next call of this
+  root.
+- A root belongs to one thread; :meth:`clone` makes one for another thread. A shared cache could close a descriptor that
+  another thread is about to use, and a reused number would lead out of the root.
+- RACE: a cached descriptor follows its directory when that is moved. So for a while a path may lead to where the
+  directory went, or a new directory of that name may be missed. The worst outcome is that content is observed under its
+  old name, or that a change of the replica is made in a directory that its administrator moved away. Callers limit this
+  by :meth:`forget_all` at the start of each scan or batch, and by :meth:`forget` where they move or remove something.
+- RACE: a user who can write both inside and outside a root may move an opened directory out of it. No kernel call
+  prevents that (``docs``: residual risks).
 """
 
 import enum
@@ -54,7 +54,7 @@ class Root:
 
     def __init__(self, path: bytes, descriptor: int) -> None:
         self.path = path
-        """The absolute path by which the root was opened; for messages and for :meth:`state`."""
+        """The absolute path by which the root was opened, for messages and for :meth:`state`."""
         self._fd = descriptor
         self._kept: OrderedDict[RelPath, int] = OrderedDict()
         status = os.fstat(descriptor)
@@ -65,7 +65,7 @@ class Root:
         """Open a directory as a root.
 
         Raises:
-            UsageError: it is absent, a symbolic link, no directory, or not readable for us.
+            UsageError: it is absent, a symbolic link, no directory, or not readable.
         """
         absolute = os.path.join(os.getcwdb(), os.fsencode(path).removeprefix(b"./")).rstrip(b"/") or b"/"
         try:
@@ -74,10 +74,10 @@ class Root:
             raise UsageError(_unusable(absolute, error)) from error
 
     def clone(self) -> "Root":
-        """The same directory for another thread. It does not hold the lock.
+        """The same directory for another thread, without the lock.
 
         Raises:
-            Unavailable: we may not read it at present.
+            Unavailable: it cannot be opened at present.
         """
         try:
             return Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
@@ -86,7 +86,7 @@ class Root:
             raise Unavailable(msg) from error
 
     def close(self) -> None:
-        """Close every descriptor and let go of the lock."""
+        """Close every descriptor and release the lock."""
         self.forget_all()
         if self._fd >= 0:
             os.close(self._fd)
@@ -127,10 +127,10 @@ class Root:
         return self.directory(above), name
 
     def lstat(self, path: RelPath) -> os.stat_result | None:
-        """The status of what is at ``path``, a link not followed; ``None`` if it or a directory above is not there.
+        """The status of what is at ``path``, without following a link; ``None`` if it is absent.
 
         Raises:
-            PathFailure: Unreadable, when nobody can tell.
+            PathFailure: Unreadable, if it is unknown whether it is there.
         """
         try:
             if not path:
@@ -155,7 +155,7 @@ class Root:
         return status is not None and status_identity(status) == identity
 
     def open_file(self, path: RelPath) -> tuple[int, os.stat_result]:
-        """A descriptor, the caller's to close, for reading the regular file at ``path``, and its status when opened.
+        """Open the regular file at ``path`` for reading; returns a descriptor, which the caller closes, and the status.
 
         Raises:
             PathFailure: Vanished, Unreadable, or Changing if it is no regular file.
@@ -188,12 +188,12 @@ class Root:
             raise reading_failure(path, "read the link", error) from error
 
     def forget(self, path: RelPath) -> None:
-        """Let go of the descriptors of ``path`` and of everything below it."""
+        """Close the cached descriptors of ``path`` and of everything below it."""
         for kept in [kept for kept in self._kept if is_within(kept, path)]:
             os.close(self._kept.pop(kept))
 
     def forget_all(self) -> None:
-        """Let go of every descriptor but the root's own."""
+        """Close every cached descriptor."""
         while self._kept:
             os.close(self._kept.popitem()[1])
 
@@ -209,10 +209,10 @@ class Root:
         return RootState.SAME if same else RootState.REPLACED
 
     def lock(self) -> None:
-        """Become the only process that uses this root, until it is closed or the process ends.
+        """Lock this root for this process, until it is closed or the process ends.
 
         Raises:
-            UsageError: another process is, or the file system cannot tell.
+            UsageError: another process has the lock, or the file system has no locks.
         """
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

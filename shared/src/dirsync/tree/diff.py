@@ -1,18 +1,18 @@
-"""What has to change at the replica so that it equals the source.
+"""Comparing two trees: what has to change at the replica so that it equals the source.
 
-Two trees are compared from the root down, and only where the Merkle digests of two directories differ, so the cost is
-that of the differences and not of the trees. Changes come parents before children and siblings in byte order, lazily.
+The trees are compared from the root down, and only where the Merkle digests of two directories differ. So the cost is
+that of the differences, not of the trees. Changes come parents before children and siblings in byte order, lazily.
 
-Equal means what the digests mean: the covered part of two records under the attributes that both trees share. A file
-whose digest is :data:`UNKNOWN` equals nothing, not even another one, unless it is the very same record.
+Two records are equal if their covered parts are, under the attributes that both trees count. A file whose digest is
+:data:`UNKNOWN` equals nothing, not even another such file, unless it is the same record object.
 
 Rules:
 
-- A *protected* path (one with a Problem) is not judged by its absence. A file, a link or nothing that is protected does
-  not change; of a protected directory only its own existence and mode are compared, never what is below it; and a
-  directory that would have to go stays as long as something below it is protected.
-- Both trees may be changed between two steps of the iteration, at and below the path that came last or before it:
-  that is what acknowledging a change does. Other changes may or may not be seen; they are for the next comparison.
+- For a *protected* path (one with a Problem), absence means nothing. A protected file, link or absence does not change.
+  Of a protected directory only its own existence and mode are compared, never what is below it. A directory that would
+  be removed stays as long as something below it is protected.
+- Both trees may be changed between two steps of the iteration, at and below the last path or before it, as
+  acknowledging a change does. Other changes may or may not be seen; the next comparison finds them.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -64,7 +64,7 @@ def diff_paths(
 
 
 def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
-    """Whether two entries are equal by what they say of themselves (two directories: without what is in them)."""
+    """Whether two entries are equal; of two directories, without what is in them."""
     if old is None or new is None:
         return old is new
     if UNKNOWN in (old.digest, new.digest) and not (old.is_directory and new.is_directory):
@@ -75,7 +75,7 @@ def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
 
 
 class _Level(NamedTuple):
-    """A directory on the way down: the same path on both sides, and the names in it that are still to be compared."""
+    """A directory that is being compared: both sides, and the names in it that are still to be compared."""
 
     path: RelPath
     replica: Directory | None
@@ -91,17 +91,17 @@ class _Comparison:
         self.plain = self.attributes == Attributes()
         self.protected = protected
         self.kept: set[RelPath] = set()
-        """Directories that would have to go, but hold something protected."""
+        """Directories that would be removed, but hold something protected."""
 
     def run(self, paths: Iterable[RelPath]) -> Iterator[Change]:
         last: RelPath | None = None
-        for path in sorted({self._comparable(path) for path in paths}, key=components):
+        for path in sorted({self._topmost_difference(path) for path in paths}, key=components):
             if last is not None and is_within(path, last):
                 continue
             last = path
             yield from self._walk(self._start(path))
 
-    def _comparable(self, path: RelPath) -> RelPath:
+    def _topmost_difference(self, path: RelPath) -> RelPath:
         """The path, or its topmost ancestor that is not a directory on both sides or is protected."""
         old: _Child = self.replica.root
         new: _Child = self.source.root
@@ -135,14 +135,17 @@ class _Comparison:
             new = source.children.get(name) if source else None
             if path in self.protected and not isinstance(new, Directory):
                 continue
-            old_directory = old if isinstance(old, Directory) else None
-            new_directory = new if isinstance(new, Directory) else None
-            if old_directory and not new_directory and self._keeps(path, old_directory, topmost=source is not None):
-                new = old
-            if not self._same(old, new):
-                yield Change(path, _entry(old), _entry(new))
-            if old_directory or new_directory:
-                stack.append(self._level(path, old_directory, new_directory))
+            change = self._change(path, old, new, topmost=source is not None)
+            if change is not None:
+                yield change
+            if isinstance(old, Directory) or isinstance(new, Directory):
+                stack.append(self._level(path, _directory(old), _directory(new)))
+
+    def _change(self, path: RelPath, old: _Child, new: _Child, *, topmost: bool) -> Change | None:
+        """The change at one path, without what is below it. ``topmost``: its parent is a directory of the source."""
+        if isinstance(old, Directory) and not isinstance(new, Directory) and self._keeps(path, old, topmost=topmost):
+            return None
+        return None if self._same(old, new) else Change(path, _entry(old), _entry(new))
 
     def _keeps(self, path: RelPath, directory: Directory, *, topmost: bool) -> bool:
         if topmost and self.protected:
@@ -184,6 +187,10 @@ class _Comparison:
             if self.plain:
                 return False
         return equal(_entry(old), _entry(new), self.attributes)
+
+
+def _directory(child: _Child) -> Directory | None:
+    return child if isinstance(child, Directory) else None
 
 
 def _entry(child: _Child) -> Entry | None:

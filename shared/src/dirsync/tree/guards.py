@@ -1,21 +1,21 @@
-"""When a plan's deletes are more likely a misunderstanding than a wish, and have to wait for somebody's word.
+"""Deciding when deletes are probably a mistake and need a person's approval.
 
-An unmounted disk, a wrong directory, a cleanup gone astray: seen from here each looks like a source whose user removed
-files. So what removes is judged as a whole before any of it goes. What is held stays a value (:class:`Hold`) whose id
-is made of its paths: approving it releases exactly that list, and any other list is judged anew. Nothing here remembers
-a hold: it is made again from every plan, and is gone when the plan no longer gives a reason.
+An unmounted disk, a wrong directory and a faulty cleanup all look like a source whose user removed files. So all
+operations that remove are judged as a whole before any is sent. What is held is a value (:class:`Hold`) whose id is
+computed from its paths: approving it releases exactly that list, and any other list is judged again. No hold is stored
+here: it is computed from every plan, and is gone when the plan no longer gives a reason.
 
-Rules, gravest first; one hold names the gravest:
+Rules, the most serious first; a hold names the most serious one:
 
-- The source's root vanished, is no directory any more, or is another one: everything waits.
-- The source is empty and there were two entries or more: everything waits.
-- The first sync into a replica that the source mostly does not know: everything waits, and so do overwrites.
+- The root of the source vanished, is no directory any more, or is another directory: everything waits.
+- The source is empty and had at least two entries: everything waits.
+- First sync into a replica of which the source does not know most entries: everything waits, including overwrites.
 - A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
-  cannot go before it.
-- More than a share or a number of entries would go, counting those that went within the window and were not made up
-  for: all of it waits.
+  cannot be removed before it.
+- More than a share or a number of entries would be deleted, counting those deleted within the window that no addition
+  made up for: all of it waits.
 
-What was acknowledged before this process started is unknown to :class:`History`, save for the tree's size then.
+:class:`History` does not know what was acknowledged before this process started, except the tree's size.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ from dirsync.tree.plan import Delete, Operation
 from dirsync.tree.tree import Tree
 
 _EMPTIED_FROM: Final = 2
-"""A source that had fewer entries than this may become empty without question."""
+"""A source that had fewer entries than this may become empty without approval."""
 _SLICES: Final = 60
-"""How finely the window is divided; a slice leaves it as a whole."""
+"""The number of slices of the window; a slice leaves the window as a whole."""
 _SHOWN_PATHS: Final = 3
 
 
@@ -49,14 +49,14 @@ class Guard(StrEnum):
 
 
 class GuardPolicy(NamedTuple):
-    """How much may go without a question."""
+    """How much may be deleted without approval."""
 
     max_delete_percent: int = 50
-    """Share of the largest tree of the window; 100 switches it off."""
+    """Share of the largest tree within the window; 100 switches it off."""
     max_delete_count: int = 10_000
     """Entries."""
     min_entries: int = 10
-    """Fewer deletes than this are never a share worth asking about."""
+    """Fewer deletes than this are never held for their share."""
     window_seconds: float = 60.0
 
 
@@ -69,7 +69,7 @@ class Facts(NamedTuple):
     entries: int
     """Entries below the source's root now."""
     root_intact: bool = True
-    """Whether the source's root still is the directory that it was: same kind, device and inode."""
+    """Whether the root of the source is still the same directory: same kind, device and inode."""
     mounts_lost: Collection[RelPath] = ()
     foreign: bool = False
     """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""
@@ -85,7 +85,7 @@ class Hold(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What may go now, in the order given, and what may not."""
+    """What may be sent now, in the given order, and what may not."""
 
     released: list[Operation]
     hold: Hold | None
@@ -100,7 +100,7 @@ class _Slice:
 
 
 class History:
-    """What was acknowledged lately: the largest tree, and how many deletes.
+    """What was acknowledged recently: the largest tree, and how many deletes.
 
     Times are seconds of one monotonic clock. Memory is bounded: the window is kept in slices.
     """
@@ -113,7 +113,7 @@ class History:
         self.restart(now, entries)
 
     def acknowledged(self, now: float, entries: int, deletes: int = 0) -> None:
-        """The replica has ``entries`` now, after ``deletes`` more deletes that nobody had to approve."""
+        """Note that the replica has ``entries`` now, after ``deletes`` more deletes that needed no approval."""
         self._expire(now)
         if not self._slices or now - self._slices[-1].start >= self._window / _SLICES:
             self._slices.append(_Slice(now, entries, entries, 0))
@@ -123,13 +123,13 @@ class History:
         current.deletes += deletes
 
     def restart(self, now: float, entries: int) -> None:
-        """Deletes that somebody approved were acknowledged: what was before no longer counts."""
+        """Note that approved deletes were acknowledged: what was before no longer counts."""
         self._slices.clear()
         self._in_force = entries
         self.acknowledged(now, entries)
 
     def largest(self, now: float) -> int:
-        """Entries of the largest tree that was in force within the window."""
+        """Entries of the largest tree that was acknowledged within the window."""
         self._expire(now)
         return max([self._in_force, *(piece.largest for piece in self._slices)])
 
@@ -139,7 +139,7 @@ class History:
         return sum(piece.deletes for piece in self._slices)
 
     def missing(self, now: float) -> int:
-        """Deletes within the window that no addition made up for: a lock file that comes and goes is no loss."""
+        """Deletes within the window that no addition made up for: a lock file that comes and goes does not count."""
         deletes, largest = self.deletes(now), self.largest(now)
         return min(deletes, largest - (self._slices[-1].last if self._slices else self._in_force))
 
@@ -158,22 +158,22 @@ def judge(
     policy: GuardPolicy = DEFAULT_POLICY,
     approved: Collection[str] = (),
 ) -> Verdict:
-    """Decide which of ``steps`` may go.
+    """Decide which of ``steps`` may be sent.
 
     ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, if ``facts.foreign``, before them the
     operations that overwrite something. ``approved`` are ids of holds.
     """
-    waiting, guard = _waiting(steps, facts, history, now=now, policy=policy, approved=approved)
+    case = _Case(steps, facts, history.largest(now), history.missing(now), policy, approved)
+    waiting, guard = _waiting(case)
     if guard is None or (name := hold_id(waiting)) in approved:
         return Verdict(list(steps), None)
     held = {step.path for step in waiting}
-    reason = _reason(guard, waiting, facts, history, now=now, policy=policy)
-    hold = Hold(name, guard, tuple(waiting), _message(name, reason, waiting))
+    hold = Hold(name, guard, tuple(waiting), _message(name, _reason(guard, waiting, case), waiting))
     return Verdict([step for step in steps if step.path not in held], hold)
 
 
 def hold_id(steps: Iterable[Operation]) -> str:
-    """The id of a hold of ``steps``: 16 hexadecimal digits, made of their paths alone."""
+    """The id of a hold of ``steps``: 16 hexadecimal digits, computed from their paths."""
     digest = hashlib.sha256()
     for path in sorted(step.path for step in steps):
         digest.update(len(path).to_bytes(4, "big") + path)
@@ -198,36 +198,48 @@ def is_foreign(source: Tree, replica: Tree) -> bool:
     return unknown * 2 > len(replica)
 
 
-def _waiting(
-    steps: Sequence[Operation],
-    facts: Facts,
-    history: History,
-    *,
-    now: float,
-    policy: GuardPolicy,
-    approved: Collection[str],
-) -> tuple[Sequence[Operation], Guard | None]:
+class _Case(NamedTuple):
+    """Everything that one judgement depends on."""
+
+    steps: Sequence[Operation]
+    facts: Facts
+    largest: int
+    """Entries of the largest tree within the window."""
+    missing: int
+    """Deletes within the window that no addition made up for."""
+    policy: GuardPolicy
+    approved: Collection[str]
+
+
+def _waiting(case: _Case) -> tuple[Sequence[Operation], Guard | None]:
     """The steps that need approval, and why."""
+    steps = case.steps
     if not steps:
         return (), None
-    if not facts.root_intact:
-        return steps, Guard.ROOT_CHANGED
-    if facts.entries == 0 and history.largest(now) >= _EMPTIED_FROM:
-        return steps, Guard.ROOT_EMPTIED
-    if facts.foreign:
-        return steps, Guard.FOREIGN
-    below = _below_lost_mounts(steps, facts.mounts_lost)
+    everything = _guard_of_the_whole(case)
+    if everything is not None:
+        return steps, everything
+    below = _below_lost_mounts(steps, case.facts.mounts_lost)
     others = [step for step in steps if step.path not in below] if below else steps
-    exceeded = _exceeded(others, history, now, policy)
-    if exceeded is not None and hold_id(others) not in approved:
+    exceeded = _exceeded(others, case)
+    if exceeded is not None and hold_id(others) not in case.approved:
         return steps, Guard.MOUNT_CHANGED if below else exceeded
     if below:
         return [step for step in steps if step.path in below], Guard.MOUNT_CHANGED
     return (), None
 
 
+def _guard_of_the_whole(case: _Case) -> Guard | None:
+    """Why all steps wait, whatever their number."""
+    if not case.facts.root_intact:
+        return Guard.ROOT_CHANGED
+    if case.facts.entries == 0 and case.largest >= _EMPTIED_FROM:
+        return Guard.ROOT_EMPTIED
+    return Guard.FOREIGN if case.facts.foreign else None
+
+
 def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) -> set[RelPath]:
-    """The paths of the steps at and below lost mounts, and of those above that cannot be done without them."""
+    """The paths of steps at and below lost mounts, and of those above that depend on them."""
     if not mounts:
         return set()
     below = {step.path for step in steps if any(is_within(step.path, mount) for mount in mounts)}
@@ -235,15 +247,16 @@ def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) 
     return below.union(step.path for step in steps if step.path in above)
 
 
-def _exceeded(steps: Sequence[Operation], history: History, now: float, policy: GuardPolicy) -> Guard | None:
-    pending = _count_deletes(steps)
-    total = pending + history.missing(now)
+def _exceeded(steps: Sequence[Operation], case: _Case) -> Guard | None:
+    """The limit that these deletes exceed, together with those within the window."""
+    pending, policy = _count_deletes(steps), case.policy
+    total = pending + case.missing
     if pending == 0:
         return None
     if total > policy.max_delete_count:
         return Guard.DELETE_COUNT
     share_counts = policy.max_delete_percent < 100 and total >= policy.min_entries
-    if share_counts and total * 100 > policy.max_delete_percent * history.largest(now):
+    if share_counts and total * 100 > policy.max_delete_percent * case.largest:
         return Guard.DELETE_PERCENT
     return None
 
@@ -252,12 +265,10 @@ def _count_deletes(steps: Iterable[Operation]) -> int:
     return sum(isinstance(step, Delete) for step in steps)
 
 
-def _reason(
-    guard: Guard, waiting: Sequence[Operation], facts: Facts, history: History, *, now: float, policy: GuardPolicy
-) -> str:
-    largest, before = history.largest(now), history.missing(now)
-    amount = f"{_count_deletes(waiting)} of {largest} entries would be deleted"
-    lately = f", after {before} in the last {policy.window_seconds:g} s" if before else ""
+def _reason(guard: Guard, waiting: Sequence[Operation], case: _Case) -> str:
+    facts, policy = case.facts, case.policy
+    amount = f"{_count_deletes(waiting)} of {case.largest} entries would be deleted"
+    lately = f", after {case.missing} in the last {policy.window_seconds:g} s" if case.missing else ""
     match guard:
         case Guard.ROOT_CHANGED:
             return f"{amount}, but the source directory is gone or is not the one that it was (unmounted? replaced?)"

@@ -1,20 +1,20 @@
-"""Where a root is: enough to see that two roots on one machine overlap, whatever their names and containers.
+"""The location of a root, by which two roots on one machine can be seen to overlap.
 
-A replica that is the source, lies in it or around it would mirror itself without end, or delete what it reads. Names do
-not tell (bind mounts, links, containers), but device and inode numbers do, as long as both sides run under one kernel.
+A replica that is the source, inside it or around it would mirror itself without end, or delete what it reads. Names
+cannot show that (bind mounts, links, containers); device and inode numbers can, if both sides run under one kernel.
 """
 
 from typing import NamedTuple
 
 MAX_DIRECTORIES = 256
-"""Directories that a location names at most."""
+"""The most directories in a location."""
 
 
 class Location(NamedTuple):
     """A directory and those above it, nearest first."""
 
     host: str
-    """Which machine the numbers belong to, as long as it runs; empty if unknown."""
+    """The machine that the numbers belong to, until it restarts; empty if unknown."""
     directories: tuple[tuple[int, int], ...]
     """Device and inode of each."""
 

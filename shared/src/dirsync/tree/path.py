@@ -1,8 +1,8 @@
-"""Relative paths: the one form in which both sides name things.
+"""Relative paths, the form in which both sides name files and directories.
 
-A path is bytes, because file names are (POSIX allows every byte but ``/`` and NUL). It is relative to a root, its
-components are separated by single slashes, none is empty, ``.`` or ``..``; the root itself is the empty path.
-:func:`parse_path` is the only way in from a peer; whoever holds a :data:`RelPath` need not check again.
+A path is bytes, because file names are (POSIX allows every byte but ``/`` and NUL). It is relative to a root. Its
+components are separated by single slashes; none is empty, ``.`` or ``..``. The root itself is the empty path. Paths
+from a peer are validated by :func:`parse_path`; a :data:`RelPath` need not be checked again.
 """
 
 import re
@@ -24,16 +24,16 @@ _QUOTED_BYTES = 100
 
 
 class InvalidPath(InvalidMessage):
-    """A path that could not be one: absolute, climbing, unclean, with a NUL, or too long."""
+    """An invalid path: absolute, with ``..``, not clean, with a NUL, or too long."""
 
     default_reason = "INVALID_PATH"
 
 
 def parse_path(raw: bytes) -> RelPath:
-    """Validate a path that came from outside.
+    """Validate a path that came from a peer or a user.
 
     Raises:
-        InvalidPath: naming the path and the rule that it breaks.
+        InvalidPath: with the path and the rule that it breaks.
     """
     if raw == b"":
         return ROOT
@@ -113,8 +113,8 @@ def escape(raw: bytes) -> str:
     """A path or name as one line of text for people and logs.
 
     Bytes that are not UTF-8, control characters, line and paragraph separators and bidirectional overrides become
-    backslash escapes, so that no name can forge a log line or turn the text around it; a backslash is doubled, so that
-    :func:`unescape` gives the bytes back.
+    backslash escapes, so that no name can forge a log line or reorder the text around it. A backslash is doubled, so
+    that :func:`unescape` returns the original bytes.
     """
     text = raw.decode("utf-8", "surrogateescape")
     if text.isascii() and text.isprintable() and "\\" not in text:
@@ -123,7 +123,7 @@ def escape(raw: bytes) -> str:
 
 
 def unescape(text: str) -> bytes:
-    """The bytes whose :func:`escape` is ``text``; what is no escape of ours stands for itself."""
+    """The bytes whose :func:`escape` is ``text``; any other text stands for itself."""
     return _ESCAPE.sub(_unescape_one, text).encode("utf-8", "surrogateescape")
 
 
@@ -139,7 +139,7 @@ def _unescape_one(match: re.Match[str]) -> str:
 
 
 def abbreviate(raw: bytes) -> str:
-    """A path or name as in :func:`escape`, of a long one only the end: for messages that have to stay short."""
+    """As :func:`escape`, but only the end of a long path or name: for messages that must stay short."""
     return escape(raw) if len(raw) <= _QUOTED_BYTES else f"...{escape(raw[-_QUOTED_BYTES:])}"
 
 

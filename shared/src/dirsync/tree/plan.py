@@ -14,7 +14,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dirsync.tree.diff import Change
 from dirsync.tree.entry import UNKNOWN, Entry, Kind
@@ -22,7 +22,7 @@ from dirsync.tree.path import RelPath
 
 
 class MakeDirectory(NamedTuple):
-    """Make a directory; what ``expected`` describes, a file or a link, goes."""
+    """Make a directory, in place of a file or link if ``expected`` is one."""
 
     path: RelPath
     expected: Entry | None
@@ -30,7 +30,7 @@ class MakeDirectory(NamedTuple):
 
 
 class PutFile(NamedTuple):
-    """Make a file, or replace what is there. ``entry.digest`` may be unknown: it is found while the content is sent."""
+    """Create or replace a file. ``entry.digest`` may be unknown: it is computed while the content is sent."""
 
     path: RelPath
     expected: Entry | None
@@ -38,7 +38,7 @@ class PutFile(NamedTuple):
 
 
 class PutSymlink(NamedTuple):
-    """Make a symbolic link, or replace what is there."""
+    """Create a symbolic link, or replace what is there."""
 
     path: RelPath
     expected: Entry | None
@@ -54,7 +54,7 @@ class SetMetadata(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Remove a file, a link, or a directory that is empty by then."""
+    """Remove a file, a link, or a directory that must be empty by then."""
 
     path: RelPath
     expected: Entry | None
@@ -63,7 +63,7 @@ class Delete(NamedTuple):
 class Move(NamedTuple):
     """Move what the replica has at ``source`` to ``path``, a directory with everything in it.
 
-    What ``expected`` describes, a file or a link, is replaced. With ``exchange`` the two change places instead, so that
+    The file or link that ``expected`` describes is replaced. With ``exchange`` the two are exchanged instead, so that
     neither is ever absent.
     """
 
@@ -76,7 +76,7 @@ class Move(NamedTuple):
 
 
 class CopyContent(NamedTuple):
-    """Make a file, or replace what is there, from content that the replica has under any name."""
+    """Create or replace a file from content that the replica has under any name."""
 
     path: RelPath
     expected: Entry | None
@@ -86,9 +86,20 @@ class CopyContent(NamedTuple):
 Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent
 """One step of a plan."""
 
+OPERATION_NAMES: Final[dict[type, str]] = {
+    PutFile: "put_file",
+    PutSymlink: "put_symlink",
+    MakeDirectory: "make_directory",
+    SetMetadata: "set_metadata",
+    Delete: "delete",
+    Move: "move",
+    CopyContent: "copy_content",
+}
+"""The names of operations in metrics and in the output of ``plan``."""
+
 
 class Plan:
-    """The steps of one comparison, made while the changes are read.
+    """The operations of one comparison, created while the changes are read.
 
     ``changes`` come parents before children, as :func:`dirsync.tree.diff.diff` yields them.
     """
@@ -98,7 +109,7 @@ class Plan:
         self._waiting: list[Operation] = []
 
     def immediate(self) -> Iterator[Operation]:
-        """The steps that make or replace; each comes once, however often this is called."""
+        """The operations that create or replace; each comes once, however often this is called."""
         for step in self._operations:
             if removes(step):
                 self._waiting.append(step)
@@ -107,15 +118,15 @@ class Plan:
 
     @property
     def deletes(self) -> list[Operation]:
-        """The steps that remove, complete once :meth:`immediate` is exhausted.
+        """The operations that remove, complete once :meth:`immediate` is exhausted.
 
-        What is in a directory comes before the directory, and before what takes its place.
+        The content of a directory comes before the directory, and before what replaces it.
         """
         return self._waiting[::-1]
 
 
 def operation(change: Change) -> Operation:
-    """The step that carries out ``change``."""
+    """The operation that carries out ``change``."""
     path, old, new = change
     if new is None:
         return Delete(path, old)
@@ -131,16 +142,17 @@ def operation(change: Change) -> Operation:
 
 
 def removes(step: Operation) -> bool:
-    """Whether a step removes a path, or a directory by putting something else in its place."""
+    """Whether an operation removes a path, or replaces a directory by something else."""
     if isinstance(step, Delete):
         return True
     return isinstance(step, PutFile | PutSymlink) and step.expected is not None and step.expected.is_directory
 
 
 def needs_digest(change: Change) -> bool:
-    """Whether the source's file has to be read before it can be decided what to do.
+    """Whether the source's file has to be read before an operation can be chosen.
 
-    The replica's file has the same size, so the content may be the same. Any other file is read while it is sent.
+    That is so if the replica's file has the same size: the content may be the same. Any other file is read while it is
+    sent.
     """
     _, old, new = change
     return (

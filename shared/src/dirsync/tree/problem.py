@@ -16,13 +16,13 @@ class ProblemKind(StrEnum):
     """Why a path is not mirrored; also a label of ``dirsync_problems``."""
 
     UNREADABLE = "unreadable"
-    """The source could not be listed, looked at or read: permissions, or a failing disk."""
+    """The path could not be listed or read: permissions, or a failing disk."""
     CHANGING = "changing"
-    """The file changed each time while it was read."""
+    """The file changed each time that it was read."""
     VANISHED = "vanished"
-    """The path was there, and was gone when it was needed."""
+    """The path was listed, but was gone when it was needed."""
     RESERVED_NAME = "reserved_name"
-    """The replica keeps that name for itself."""
+    """The server reserves that name for itself."""
     NAME_TOO_LONG = "name_too_long"
     """A component is longer than the replica can hold."""
     PATH_TOO_LONG = "path_too_long"
@@ -36,7 +36,7 @@ class ProblemKind(StrEnum):
     LIMIT = "limit"
     """A limit or quota of the server."""
     UNSUPPORTED = "unsupported"
-    """The peer or its file system knows no such thing."""
+    """The peer or its file system does not support it."""
 
 
 class Problem(NamedTuple):

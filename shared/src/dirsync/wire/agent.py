@@ -1,4 +1,4 @@
-"""Messages of ``AgentService``: what a running client says of itself."""
+"""Messages of ``AgentService``: the status of a running client, and commands to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Entries and tree options between protobuf and the domain. What a peer sends is checked here, once."""
+"""Encoding entries and tree options, and decoding them with all checks of what a peer sends."""
 
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
@@ -14,7 +14,7 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class UnknownKind(InvalidMessage):
-    """An entry of a kind that a newer peer knows and we do not."""
+    """An entry of a kind that only newer versions know."""
 
     default_reason = "UNKNOWN_KIND"
 
@@ -27,7 +27,7 @@ def encode_entry(entry: Entry) -> entry_pb2.Entry:
 
 
 def fill_entry(message: entry_pb2.Entry, entry: Entry) -> None:
-    """Write an entry into a message that is part of another: cheaper than to make one and copy it."""
+    """Write an entry into a message that is part of another; cheaper than creating one and copying it."""
     kind, mode, size, mtime_ns, digest, target = entry
     message.kind = int(kind)  # type: ignore[assignment]  # the numbers are those of the wire
     message.mode = mode
@@ -67,7 +67,7 @@ def decode_entry(message: entry_pb2.Entry) -> Entry:
 
 
 def decode_target(target: bytes) -> bytes:
-    """A symbolic link's target as it may be stored."""
+    """Validate the target of a symbolic link."""
     if not target or b"\0" in target or len(target) > LIMITS.max_target_bytes:
         msg = f"a link target has 1 to {LIMITS.max_target_bytes} bytes and no NUL"
         raise InvalidMessage(msg, reason="INVALID_TARGET")
@@ -75,7 +75,7 @@ def decode_target(target: bytes) -> bytes:
 
 
 def encode_path_entry(path: RelPath, entry: Entry) -> entry_pb2.PathEntry:
-    """An entry and its path, readable by people too."""
+    """An entry and its path, also in a form for people."""
     return entry_pb2.PathEntry(
         path=path,
         path_text=escape(path),
@@ -101,7 +101,7 @@ def decode_options(message: entry_pb2.TreeOptions) -> TreeOptions:
     """
     rules = message.ignore_rules
     if len(rules) > LIMITS.max_ignore_rules:
-        msg = f"{len(rules)} ignore rules; at most {LIMITS.max_ignore_rules} are taken"
+        msg = f"{len(rules)} ignore rules; at most {LIMITS.max_ignore_rules} are accepted"
         raise LimitExceeded("max_ignore_rules", msg)
     if any(len(rule) > LIMITS.max_ignore_rule_bytes for rule in rules):
         msg = f"an ignore rule has more than {LIMITS.max_ignore_rule_bytes} bytes"

@@ -1,7 +1,7 @@
-"""Bytes into a protobuf message, with an error that blames the sender.
+"""Parsing bytes into a protobuf message, with an error that is the sender's.
 
-Handlers take raw bytes: the library's own deserialisers answer INTERNAL to bytes that do not parse, which would blame
-us.
+Handlers take raw bytes, because the library's own deserialisers answer INTERNAL to bytes that do not parse, which would
+mean an error of the receiver.
 """
 
 from typing import TypeVar
@@ -17,7 +17,7 @@ def parse(message_type: type[M], raw: bytes) -> M:
     """Parse ``raw``.
 
     Raises:
-        InvalidMessage: it is no such message.
+        InvalidMessage: the bytes are no such message.
     """
     try:
         return message_type.FromString(raw)

@@ -1,4 +1,4 @@
-"""Messages of ``SyncService`` beside the push stream: opening and closing a session, listing directories."""
+"""Messages of ``SyncService`` except the push stream: opening and closing a session, listing directories."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -144,7 +144,7 @@ def encode_opened(opened: Opened) -> bytes:
 
 
 def decode_opened(raw: bytes) -> Opened:
-    """Validate a server's answer: what we do not know of its offer is left out, what is below our minimum refused."""
+    """Validate a server's answer; strategies and compressions that this version does not know are left out."""
     message = parse(pb.OpenSessionResponse, raw)
     if message.protocol_version != PROTOCOL_VERSION:
         msg = f"the server speaks protocol version {message.protocol_version}; this client speaks {PROTOCOL_VERSION}"
@@ -184,7 +184,7 @@ CLOSED = pb.CloseSessionResponse().SerializeToString()
 
 
 def check_session_id(session_id: bytes) -> bytes:
-    """A session's id, if it can be one."""
+    """Validate the id of a session."""
     if len(session_id) != SESSION_ID_SIZE:
         msg = f"a session id has {SESSION_ID_SIZE} bytes"
         raise InvalidMessage(msg, reason="INVALID_SESSION_ID")
@@ -221,7 +221,7 @@ def encode_pages(directory: int, children: Iterable[tuple[bytes, Entry]]) -> Ite
 
 
 def decode_page(raw: bytes) -> Page:
-    """One page of a listing. The order across pages is :func:`check_pages`' affair."""
+    """Decode one page of a listing; :func:`check_pages` checks the order across pages."""
     message = parse(pb.ListDirectoriesResponse, raw)
     children: list[tuple[bytes, Entry]] = []
     unknown: list[bytes] = []
@@ -235,11 +235,10 @@ def decode_page(raw: bytes) -> Page:
 
 
 def check_pages(pages: Iterable[Page], paths: Sequence[RelPath]) -> Iterator[Page]:
-    """Pass on pages that list the directories asked for: each once, in order, names growing, nothing after the last.
+    """Yield pages that list the requested directories: each once, in order, names ascending, nothing after the last.
 
     Raises:
-        RemoteError: the listing is out of order, has a name twice, or ends early. What came before is true all the
-        same.
+        RemoteError: the listing is out of order, has a name twice, or ends early. The pages before that are valid.
     """
     directory, last_name = 0, b""
     for page in pages:

@@ -1,7 +1,7 @@
 """Messages of ``GetSignature``: the checksums of blocks of content that the replica has.
 
-The client names the content by its digest, so whatever comes back can only be about that, or a lie; and a lie costs
-bytes, never correctness, because the whole file's SHA-256 decides at the end.
+The client names the content by its digest. A wrong answer costs bytes, never correctness, because the SHA-256 of the
+whole file decides at the end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,14 +21,14 @@ _PAGE_BLOCKS = LIMITS.signature_bytes // CHECKSUMS_SIZE
 
 
 class SignatureRequest(NamedTuple):
-    """A client asks for checksums of blocks of the content that has this SHA-256."""
+    """A request for the checksums of blocks of the content that has this SHA-256."""
 
     session_id: bytes
     digest: bytes
     block_size: int
     """In bytes."""
     ranges: tuple[BlockRange, ...] = ()
-    """Ascending, none overlapping another. None means all blocks."""
+    """Ascending and disjoint. Empty means all blocks."""
 
 
 class SignaturePage(NamedTuple):
@@ -49,7 +49,7 @@ def encode_signature_request(request: SignatureRequest) -> bytes:
 
 
 def decode_signature_request(raw: bytes) -> SignatureRequest:
-    """Validate a request for a signature. Whether the content has such blocks: :func:`ranges_within`.
+    """Validate a request for a signature. :func:`ranges_within` checks that the content has such blocks.
 
     Raises:
         InvalidMessage: no correct client sends this.
@@ -121,7 +121,7 @@ def _pages(first: int, checksums: bytearray) -> Iterator[bytes]:
 
 
 def decode_signature_page(raw: bytes) -> SignaturePage:
-    """One page of a signature. Whether it is one that was asked for is :func:`check_signature_pages`' affair."""
+    """Decode one page of a signature; :func:`check_signature_pages` checks that it was requested."""
     message = parse(pb.GetSignatureResponse, raw)
     length = len(message.checksums)
     if not length or length % CHECKSUMS_SIZE or length > LIMITS.max_message_bytes:
@@ -134,7 +134,7 @@ def decode_signature_page(raw: bytes) -> SignaturePage:
 
 
 def check_signature_pages(pages: Iterable[SignaturePage], wanted: Iterable[tuple[int, int]]) -> Iterator[SignaturePage]:
-    """Pass on pages that have exactly the blocks that were asked for, in order.
+    """Yield pages that have exactly the requested blocks, in order.
 
     ``wanted`` are the ranges, ascending and not overlapping: first block and number of blocks. A page ends where its
     range does, unless the next range goes on there.

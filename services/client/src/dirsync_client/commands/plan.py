@@ -10,13 +10,12 @@ from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards import Hold
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
-from dirsync.tree.plan import Delete, Move, Operation
+from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
 from dirsync_client.app import reconcile_options
 from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.source_readonly import open_source_readonly
-from dirsync_client.report.transfer_metrics import OPERATION_NAMES
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings

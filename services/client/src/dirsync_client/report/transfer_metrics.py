@@ -13,19 +13,17 @@ from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure, Outcome
-from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.plan import (
+    OPERATION_NAMES,
+    CopyContent,
+    Delete,
+    Move,
+    PutFile,
+    SetMetadata,
+)
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.commands import Sent
 
-OPERATION_NAMES: dict[type, str] = {
-    PutFile: "put_file",
-    PutSymlink: "put_symlink",
-    MakeDirectory: "make_directory",
-    SetMetadata: "set_metadata",
-    Delete: "delete",
-    Move: "move",
-    CopyContent: "copy_content",
-}
 _MILLISECONDS = 1000
 METADATA = Choice(Strategy.METADATA, Reason.SAME_CONTENT)
 

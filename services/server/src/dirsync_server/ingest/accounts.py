@@ -10,24 +10,12 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import (
+    OPERATION_NAMES,
     CopyContent,
-    Delete,
-    MakeDirectory,
     Move,
     PutFile,
-    PutSymlink,
     SetMetadata,
 )
-
-_OPERATION_NAMES: dict[type, str] = {
-    PutFile: "put_file",
-    PutSymlink: "put_symlink",
-    MakeDirectory: "make_directory",
-    SetMetadata: "set_metadata",
-    Delete: "delete",
-    Move: "move",
-    CopyContent: "copy_content",
-}
 
 
 class Accounts:
@@ -42,7 +30,7 @@ class Accounts:
 
     def settled(self, step: Step, failure: Failure | None, moved: Moved | None) -> None:
         """A step was applied, or not; ``moved`` is what it brought to its place, if it is a move."""
-        name = _OPERATION_NAMES.get(type(step.operation))
+        name = OPERATION_NAMES.get(type(step.operation))
         if name is not None:
             self._changes[name, "applied" if failure is None else failure.outcome.name.lower()].inc()
         if failure is not None:

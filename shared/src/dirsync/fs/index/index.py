@@ -1,18 +1,18 @@
-"""What a root's tree was when we last looked, kept across restarts so that unchanged files need not be read again.
+"""The index: the tree of a root as of the last scan, kept across restarts so that unchanged files are not read again.
 
-It is a cache and nothing but a cache (P3): every record carries the fingerprint that has to match before it is
-believed, so an index that is old, incomplete or lost costs reading, never correctness. That decides everything here:
+It is only a cache (P3): every record carries the fingerprint that has to match before it is used. So an index that is
+old, incomplete or lost costs reading, never correctness. It follows:
 
-- SQLite without waiting for the disk (``synchronous=OFF``): a power cut may cost the file, not a sync;
-- whatever cannot be read as ours (garbage, truncated, another version) is removed and an empty index starts (A13);
-- each record ends with a CRC-32 of its path and itself, so that a flipped bit never becomes a believed digest, nor a
-  record that was found under another path (:mod:`dirsync.fs.index.index_file`);
-- a write that fails (disk full) is dropped and counted in ``failed_writes``, and the service goes on. A move that was
-  dropped leaves records under a path where no fingerprint matches, unless what is there is what they describe.
+- SQLite does not wait for the disk (``synchronous=OFF``): a power cut may cost the file, not a sync.
+- What is not a usable index (garbage, truncated, another version) is removed and an empty index is started (A13).
+- Each record ends with a CRC-32 of its path and itself, so that neither a flipped bit nor a record under another path
+  is used (:mod:`dirsync.fs.index.index_file`).
+- A write that fails (disk full) is dropped and counted in ``failed_writes``, and the service continues. A dropped move
+  leaves records under a path where no fingerprint matches, unless they describe what is there.
 
-One thread writes, in batches; everybody else only queues. The file is held exclusively: a second process of the same
-state directory is told so. ``read_only`` creates and writes nothing and reads beside a running process: it may see a
-state that is torn between two of the other's writes, and the rules above make that harmless too.
+One thread writes, in batches; all others only queue. The file is locked: a second process with the same state directory
+gets an error. With ``read_only`` nothing is created or written, and the index may be read while another process uses
+it: the state may then be between two of its writes, which the rules above make harmless.
 """
 
 import contextlib
@@ -48,11 +48,11 @@ _REMOVE_ALL: Final = "DELETE FROM entries"
 _SELECT_ALL: Final = "SELECT path, record FROM entries ORDER BY path"
 _SET_META: Final = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
-_NOWHERE: Final = b"/"
-"""A path that nothing can have, for what is on its way."""
+_TEMPORARY: Final = b"/"
+"""A path that nothing can have, for rows that are being exchanged."""
 
 _Write = str | Callable[..., None]
-"""A statement, or a function that makes some on a connection."""
+"""A statement, or a function that executes some on a connection."""
 _Row = tuple[_Write, tuple[bytes | str, ...]]
 
 
@@ -67,11 +67,11 @@ class Index:
         self._rows: list[_Row] = []
         self._writing = False
         self._hurry = False
-        """Somebody waits for what is queued."""
+        """A caller waits for what is queued."""
         self._closed = False
         self._changed = threading.Condition()
         self._access = threading.Lock()
-        """Held by whoever uses the connection."""
+        """Held while the connection is used."""
         self.failed_writes = 0
         """Batches that could not be written; what was in them is read again after a restart."""
         self._read_meta()
@@ -98,7 +98,7 @@ class Index:
         self.close()
 
     def load(self, tree: Tree) -> None:
-        """Put every sound record whose parent is there into ``tree``; the others are removed."""
+        """Put every valid record whose parent is there into ``tree``; the others are removed."""
         if self._connection is None:
             return
         unusable: list[_Row] = []
@@ -115,7 +115,7 @@ class Index:
         self._queue(unusable)
 
     def put(self, path: RelPath, record: Record) -> None:
-        """Keep what is at ``path``."""
+        """Store what is at ``path``."""
         self._queue([(PUT, (path, encode_row(path, record)))])
 
     def remove(self, path: RelPath) -> None:
@@ -123,7 +123,7 @@ class Index:
         self._queue([(REMOVE, span(path)) if path else (_REMOVE_ALL, ())])
 
     def move(self, source: RelPath, path: RelPath) -> None:
-        """What was kept of ``source`` and everything below it is of ``path`` now, in place of what was kept there.
+        """Move the rows of ``source`` and of everything below it to ``path``, replacing the rows there.
 
         Raises:
             ValueError: one path is, or lies within, the other.
@@ -132,10 +132,10 @@ class Index:
         self._queue([(move_rows, (source, path))])
 
     def exchange(self, first: RelPath, second: RelPath) -> None:
-        """What was kept of two paths and everything below them changes places. Errors as :meth:`move`."""
+        """Exchange the rows of two paths and of everything below them. Errors as :meth:`move`."""
         require_apart(first, second)
-        # Rows that are queued together are written in one transaction: nobody ever finds any of them on its way.
-        self._queue([(move_rows, way) for way in ((first, _NOWHERE), (second, first), (_NOWHERE, second))])
+        # Rows that are queued together are written in one transaction, so the temporary path is never visible.
+        self._queue([(move_rows, pair) for pair in ((first, _TEMPORARY), (second, first), (_TEMPORARY, second))])
 
     def get_meta(self, key: str) -> bytes | None:
         """A value that belongs to the tree as a whole."""
@@ -143,7 +143,7 @@ class Index:
             return self._meta.get(key)
 
     def set_meta(self, key: str, value: bytes) -> None:
-        """Keep such a value."""
+        """Store such a value."""
         with self._changed:
             self._meta[key] = value
         self._queue([(_SET_META, (key, value))])

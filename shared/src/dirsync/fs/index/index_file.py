@@ -1,8 +1,8 @@
 """The SQLite file of an index: opening it, and what its rows are.
 
-A row is a path and a record that ends with a CRC-32 of both, so that neither a flipped bit nor a row under another's
-path is ever believed. Whatever is not usable as our file is replaced by an empty one (A13); a file that another process
-uses is left alone.
+A row is a path and a record that ends with a CRC-32 of both, so that neither a flipped bit nor a row under another path
+is ever used. A file that is not usable is replaced by an empty one (A13); a file that another process uses is left
+alone.
 """
 
 import os
@@ -23,7 +23,7 @@ PUT: Final = "INSERT OR REPLACE INTO entries VALUES (?, ?)"
 REMOVE: Final = "DELETE FROM entries WHERE path = ? OR (path > ? AND path < ?)"
 
 CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-"""Result codes that mean that the file is not ours any more."""
+"""Result codes that mean that the file is not an index any more."""
 
 _UNUSABLE: Final = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
@@ -32,7 +32,7 @@ _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _STATE_BUSY: Final = "STATE_BUSY"
 _STATE_UNUSABLE: Final = "STATE_UNUSABLE"
 STATE_REASONS: Final = frozenset({_STATE_BUSY, _STATE_UNUSABLE})
-"""Reasons of errors that are about where the index is kept, and not about what it remembers."""
+"""Reasons of errors about the state directory, not about the content of the index."""
 _CRC_SIZE: Final = 4
 _SUFFIXES: Final = ("", "-wal", "-shm", "-journal")
 _TABLES: Final = """
@@ -47,12 +47,12 @@ UNION ALL SELECT path, record FROM entries WHERE path > ? AND path < ?
 
 
 def encode_row(path: bytes, record: bytes) -> bytes:
-    """A record with its checksum."""
+    """Encode a record for a row, with its checksum."""
     return record + zlib.crc32(record, zlib.crc32(path)).to_bytes(_CRC_SIZE, "little")
 
 
 def verify_row(path: object, value: object) -> Record | None:
-    """The record that a row holds, if it is what was stored for that path."""
+    """Decode a row: its record, or ``None`` if the checksum does not match the path and the record."""
     if not isinstance(path, bytes) or not isinstance(value, bytes):
         return None
     record = value[:-_CRC_SIZE]
@@ -66,7 +66,7 @@ def move_rows(connection: sqlite3.Connection, source: bytes, path: bytes) -> Non
     does not become so by that, it goes. Rows are taken one by one, however many there are.
 
     Raises:
-        sqlite3.DatabaseError: the transaction, which is the caller's, has to be given up.
+        sqlite3.DatabaseError: the caller has to roll back its transaction.
     """
     connection.execute(REMOVE, span(path))
     records = ((old, verify_row(old, value)) for old, value in connection.execute(_SELECT, span(source)))

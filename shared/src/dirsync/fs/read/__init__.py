@@ -1,1 +1,1 @@
-"""Reading files that others may be writing."""
+"""Reading files that other programs may be writing."""

@@ -1,7 +1,7 @@
-"""Digests of files: SHA-256 over one version of the content.
+"""Computing the digests of files: SHA-256 over one version of the content.
 
-Large files are hashed in large reads into one buffer, outside the interpreter's lock, so threads pay; small ones are
-taken by the batch, because handing over costs more than hashing. Every thread has its own clone of the root.
+Large files are hashed in large reads into one buffer, without the interpreter's lock, so threads help. Small files are
+handed over in batches, because handing over costs more than hashing. Every thread has its own clone of the root.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Tree
 
 Hashed = Callable[[int], object]
-"""Told of each piece that was hashed, in bytes; from several threads."""
+"""Called for each part that was hashed, with its size in bytes; from several threads."""
 
 Cancelled = Callable[[], bool]
-"""Asked before each piece; true ends the work with :class:`~dirsync.errors.Unavailable`."""
+"""Called before each part; true ends the work with :class:`~dirsync.errors.Unavailable`."""
 
 
 class Digester:
-    """Hashes files of one root, with one buffer, for one thread."""
+    """Hashes files of one root with one buffer. Belongs to one thread."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Digester:
         self._buffer = memoryview(bytearray(0))
 
     def digest(self, path: RelPath) -> tuple[bytes, os.stat_result, int]:
-        """SHA-256 of a file, the status that goes with it, and when it was looked at (ns).
+        """SHA-256 of a file, the status that belongs to it, and the time before its status was read (ns).
 
         Raises:
-            PathFailure: Vanished, Unreadable, or Changing if it never held still.
+            PathFailure: Vanished, Unreadable, or Changing if it changed each time.
             Unavailable: cancelled.
         """
         for _ in range(LIMITS.stable_read_attempts):
@@ -78,7 +78,7 @@ class Digester:
                 return hasher.digest(), size
 
     def _buffer_for(self, size: int) -> memoryview:
-        """At least a byte more than the file, so that one read finds its end, up to the largest read."""
+        """A buffer of at least one byte more than the file, so that one read finds the end, up to the largest read."""
         wanted = min(size + 1, LIMITS.file_read_bytes)
         if len(self._buffer) < wanted:
             wanted = max(wanted, min(LIMITS.inline_file_bytes, LIMITS.file_read_bytes))
@@ -96,10 +96,10 @@ def resolve(
     cancelled: Cancelled | None = None,
     now: WallNanoseconds = wall_ns,
 ) -> list[Problem]:
-    """Give the files at ``paths`` their digests in the tree; a path that is no file of the tree is passed over.
+    """Compute the digests of the files at ``paths`` in the tree; a path that is not a file of the tree is skipped.
 
-    A file that changed since it was scanned gets the record of what was read. One that cannot be read keeps its record
-    and is returned as a Problem; one that vanished likewise, for the next scan to settle.
+    A file that changed since it was scanned gets the record of what was read. A file that cannot be read, or vanished,
+    keeps its record and is returned as a Problem; the next scan finds out more.
 
     Raises:
         Unavailable: cancelled; what was done by then is in the tree.
@@ -121,7 +121,7 @@ _Outcome = tuple[RelPath, Record] | Problem | BaseException | None
 
 
 class _Resolution:
-    """Threads that hash, and one (the caller's) that owns the tree."""
+    """Threads that hash, and the caller's thread, which owns the tree."""
 
     def __init__(self, tree: Tree, paths: Iterable[RelPath]) -> None:
         self._tree = tree

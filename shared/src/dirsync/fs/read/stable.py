@@ -62,7 +62,7 @@ class StableFile:
 
     @property
     def descriptor(self) -> int:
-        """For reading at offsets; this object's to close."""
+        """For reading at offsets; this object closes it."""
         return self._fd
 
     def read(self, size: int) -> bytes:
@@ -73,14 +73,14 @@ class StableFile:
             raise reading_failure(self.path, "read", error) from error
 
     def read_into(self, buffer: memoryview) -> int:
-        """Fill ``buffer`` from where the last read ended, as far as one read goes; how many bytes, 0 at the end."""
+        """Read on into ``buffer`` with one call; returns the number of bytes, 0 at the end."""
         try:
             return os.readv(self._fd, [buffer])
         except OSError as error:
             raise reading_failure(self.path, "read", error) from error
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """The ``size`` bytes at ``offset``, fewer at the end; where :meth:`read` goes on stays the same."""
+        """The ``size`` bytes at ``offset``, fewer at the end; does not change where :meth:`read` continues."""
         try:
             return os.pread(self._fd, size, offset)
         except OSError as error:
@@ -100,7 +100,7 @@ class StableFile:
             yield frame
 
     def settled(self) -> os.stat_result | None:
-        """The status now, or ``None`` if the file changed since it was opened: then what was read is worth nothing."""
+        """The status now, or ``None`` if the file changed since it was opened: then what was read is unusable."""
         after, before = os.fstat(self._fd), self.status
         same = (
             after.st_size == before.st_size
@@ -125,7 +125,7 @@ def read_small(
     """The whole content of a file of at most ``limit`` bytes, of one version, and the status that goes with it.
 
     Raises:
-        PathFailure: TooLarge; Changing if it never held still; Vanished; Unreadable.
+        PathFailure: TooLarge; Changing if it changed each time; Vanished; Unreadable.
     """
     for _ in range(LIMITS.stable_read_attempts):
         with StableFile(root, path, now) as file:
@@ -139,7 +139,7 @@ def read_small(
 
 
 def changing(path: RelPath) -> Changing:
-    """The failure of a file that was read as often as allowed and never held still."""
+    """The failure of a file that changed each time that it was read."""
     return Changing(path, f"{shown(path)} changed each time while it was read; it is tried again later")
 
 

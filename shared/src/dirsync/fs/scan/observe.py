@@ -31,7 +31,7 @@ from dirsync.tree.problem import Problem
 
 
 class Untracked(enum.Enum):
-    """What is there is no file, directory or link, is never opened and never mirrored."""
+    """Something other than a file, directory or link; it is never opened and never mirrored."""
 
     FIFO = "fifo"
     SOCKET = "socket"
@@ -40,7 +40,7 @@ class Untracked(enum.Enum):
 
 
 Observed = Record | Untracked | Problem | None
-"""What a look can find; ``None`` is absence."""
+"""What can be found at a path; ``None`` is absence."""
 
 
 def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNanoseconds = wall_ns) -> Observed:
@@ -53,14 +53,16 @@ def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNan
         if known is not None and matches(known, status):
             return known
         if stat.S_ISLNK(status.st_mode):
-            return renew(known, symlink_record(status, looked_at_ns, root.readlink(path)))
-        if stat.S_ISDIR(status.st_mode):
-            return renew(known, directory_record(status, mount=_is_mount(root, path, status, known)))
+            found = symlink_record(status, looked_at_ns, root.readlink(path))
+        elif stat.S_ISDIR(status.st_mode):
+            found = directory_record(status, mount=_is_mount(root, path, status, known))
+        elif stat.S_ISREG(status.st_mode):
+            found = file_record(status, looked_at_ns)
+        else:
+            return untracked(status.st_mode)
     except PathFailure as failure:
         return failure.problem()
-    if stat.S_ISREG(status.st_mode):
-        return renew(known, file_record(status, looked_at_ns))
-    return untracked(status.st_mode)
+    return renew(known, found)
 
 
 def renew(known: Record | None, fresh: Record) -> Record:
@@ -79,7 +81,7 @@ def renew(known: Record | None, fresh: Record) -> Record:
 
 
 def untracked(mode: int) -> Untracked:
-    """What kind of thing it is that we do not mirror; ``mode`` as in ``st_mode``."""
+    """The kind of what is not mirrored; ``mode`` as in ``st_mode``."""
     if stat.S_ISFIFO(mode):
         return Untracked.FIFO
     if stat.S_ISSOCK(mode):

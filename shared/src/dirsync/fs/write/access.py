@@ -29,10 +29,10 @@ def is_denied(error: OSError | PathFailure) -> bool:
 
 @contextlib.contextmanager
 def owner_access(root: Root, path: RelPath) -> Iterator[None]:
-    """While this lasts, we may list, enter and change our own directories above ``path``.
+    """Add the owner's permission bits to our own directories above ``path`` for the time of a ``with`` block.
 
     Raises:
-        PathFailure: one of them cannot be opened up.
+        PathFailure: the mode of one of them cannot be changed.
     """
     changed: list[tuple[RelPath, int]] = []
     try:
@@ -40,7 +40,7 @@ def owner_access(root: Root, path: RelPath) -> Iterator[None]:
             status = root.lstat(above)
             if status is None or not stat.S_ISDIR(status.st_mode):
                 break
-            if not _can_lend(status):
+            if not _lacks_owner_access(status):
                 continue
             set_mode(root, above, stat.S_IMODE(status.st_mode) | _OWNER)
             changed.append((above, stat.S_IMODE(status.st_mode)))
@@ -62,7 +62,7 @@ def owner_access_itself(root: Root, path: RelPath) -> Iterator[None]:
         OSError: it cannot be opened up.
     """
     status = root.lstat(path)
-    if status is None or not stat.S_ISDIR(status.st_mode) or not _can_lend(status):
+    if status is None or not stat.S_ISDIR(status.st_mode) or not _lacks_owner_access(status):
         yield
         return
     mode = stat.S_IMODE(status.st_mode)
@@ -107,13 +107,13 @@ def set_mode_at(parent: int, name: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def _can_lend(status: os.stat_result) -> bool:
+def _lacks_owner_access(status: os.stat_result) -> bool:
     """Whether a directory belongs to us and lacks bits that we could add."""
     return status.st_mode & _OWNER != _OWNER and status.st_uid == os.geteuid()
 
 
 def _set_mode_unopened(parent: int, name: bytes, mode: int) -> None:
-    """For what its owner may not even open: a descriptor that only names it is enough, by way of ``/proc``."""
+    """Set the mode of what its owner may not open, through ``/proc`` and a descriptor that only names it."""
     descriptor = os.open(name, _LOOK, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{descriptor}", mode)

@@ -1,11 +1,12 @@
-"""Making what was written survive a power cut, by policy.
+"""Making written data survive a power cut, according to a policy.
 
-The order that the server keeps: staged files, then their publication by rename, then the directories that were touched
-and the files that got other metadata, then the ack. A rename is atomic but not durable by itself: without the first
-step a name may lead to an empty file after a crash, without the last one an acknowledged change may be gone (A03, A04).
-A new mode or mtime is in the file's inode, which its directory's fsync need not take along (XFS does not).
+The server makes things durable in this order: staged files, their publication by rename, the directories that were
+touched and the files whose metadata changed; then it acknowledges. A rename is atomic but not durable by itself:
+without the first step a name may lead to an empty file after a crash, without the last an acknowledged change may be
+lost (A03, A04). A new mode or mtime is in the file's inode, which the fsync of its directory need not include (XFS does
+not).
 
-An fsync that failed is never retried: the kernel marks the pages clean, so the next one would succeed and prove nothing
+A failed fsync is never retried: the kernel marks the pages clean, so the next one would succeed without writing them
 (PostgreSQL's "fsyncgate"). The staged file is marked failed and has to be written again from the start (A05).
 """
 
@@ -25,7 +26,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 _CANNOT: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""What a file system answers that has no notion of a durable directory."""
+"""Errors of a file system that cannot make directories durable."""
 
 
 class Fsync(StrEnum):
@@ -36,11 +37,11 @@ class Fsync(StrEnum):
     BATCH = "batch"
     """All of a commit together: files before any is published, directories before the ack."""
     NEVER = "never"
-    """When the kernel pleases: for replicas that are cheaper to sync again than to wait for."""
+    """When the kernel decides: for replicas that are cheaper to sync again than to wait for."""
 
 
 class NotDurable(StorageError):
-    """The disk did not take what was written; ``staged`` are the files that must be written again."""
+    """Written data could not be made durable; ``staged`` are the files that must be written again."""
 
     default_reason = "NOT_DURABLE"
 
@@ -83,7 +84,7 @@ class Durability:
     def entries(self, paths: Iterable[RelPath]) -> None:
         """Make durable what was created, renamed and removed in these directories, and the metadata of these files.
 
-        A directory that got another mode counts as well. What is gone, or is a link by now, is passed over.
+        A directory that got another mode counts as well. What is gone, or is a link by now, is skipped.
 
         Raises:
             NotDurable: nothing that was done there may be acknowledged.
@@ -120,7 +121,7 @@ class Durability:
                 os.close(descriptor)
 
     def _all_at_once(self, count: int, staged: Sequence[StagedFile] = ()) -> bool:
-        """Whether one sync of the file system, cheaper for many, did it."""
+        """Sync the whole file system if that is cheaper; returns whether it was done."""
         if self.policy is not Fsync.BATCH or count <= LIMITS.individual_fsyncs:
             return False
         return self._sync_all(count, staged)

@@ -1,11 +1,11 @@
-"""Giving what a replica holds another name, and letting two names change places.
+"""Moving an entry of a replica, and exchanging two.
 
-Both are done by the descriptors of the directories that hold the names, so neither follows a link. A directory takes
-everything in it along, and nothing in it changes: inode, mtime and ctime, and so the fingerprints, are what they were.
+Both use the descriptors of the directories that hold the names, so neither follows a link. A directory is moved with
+its content, and nothing in it changes: inode, mtime and ctime, and so the fingerprints, stay the same.
 
-What was looked at and what is renamed are compared by the caller afterwards (:class:`Moved`). RACE: in between somebody
-else may replace either; the worst is that what he put at the target is lost or what he put at the source is moved, and
-then the caller is told that the path is changing.
+The caller compares afterwards what was checked with what was renamed (:class:`MovedEntry`). RACE: in between another
+program may replace either. The worst outcome is that what it put at the target is lost, or what it put at the source is
+moved; the caller then reports the path as changing.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from dirsync.tree.path import RelPath
 _FORMATS = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY, stat.S_IFLNK: Kind.SYMLINK}
 
 
-class Moved(NamedTuple):
+class MovedEntry(NamedTuple):
     """What should be at a path now."""
 
     path: RelPath
@@ -33,7 +33,7 @@ class Moved(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """A name in a directory that is open for as long as the act takes."""
+    """A name in a directory that is open for the time of the operation."""
 
     path: RelPath
     directory: int
@@ -46,7 +46,7 @@ class _Place(NamedTuple):
         os.rename(self.name, other.name, src_dir_fd=self.directory, dst_dir_fd=other.directory)
 
 
-def move_entry(root: Root, staging: Staging, source: RelPath, path: RelPath, kind: Kind) -> Moved:
+def move_entry(root: Root, staging: Staging, source: RelPath, path: RelPath, kind: Kind) -> MovedEntry:
     """Rename what is at ``source``, which is of this kind, to ``path``, in place of a file or link that is there.
 
     Raises:
@@ -61,17 +61,17 @@ def move_entry(root: Root, staging: Staging, source: RelPath, path: RelPath, kin
             _move_within_inode(staging, origin, target)
         else:
             origin.rename_to(target)
-        return Moved(path, status_identity(moving))
+        return MovedEntry(path, status_identity(moving))
 
 
 def exchange_entries(
     root: Root, staging: Staging, first: RelPath, second: RelPath, kinds: tuple[Kind, Kind]
-) -> tuple[Moved, Moved]:
-    """Let what is at two paths, of these kinds, change places; neither lies within the other.
+) -> tuple[MovedEntry, MovedEntry]:
+    """Exchange what is at two paths, of these kinds; neither lies within the other.
 
-    Where the kernel can, no reader ever finds one of the paths absent. Elsewhere the first goes to staging for a
-    moment, so that a reader finds the one path absent, and then the other. After a crash in that moment the next scan
-    finds what is missing; staging keeps a directory that has content, because nobody else may have what is in it.
+    If the kernel can exchange names, no reader ever finds one of the paths absent. Otherwise the first is moved to the
+    staging directory for a moment, so a reader finds first one path absent, then the other. After a crash in that
+    moment the next scan finds what is missing; staging keeps a directory with content, which may be the only copy.
 
     Raises:
         OSError: as rename(2); both are where they were.
@@ -80,19 +80,19 @@ def exchange_entries(
     with _places(root, first, second) as (one, other):
         before, after = _expect(one, kinds[0]), _expect(other, kinds[1])
         if not kernel.exchange(one.directory, one.name, other.directory, other.name):
-            _exchange_by_way_of_staging(staging, one, other)
-        return Moved(first, status_identity(after)), Moved(second, status_identity(before))
+            _exchange_through_staging(staging, one, other)
+        return MovedEntry(first, status_identity(after)), MovedEntry(second, status_identity(before))
 
 
 @contextlib.contextmanager
 def _places(root: Root, *paths: RelPath) -> Iterator[list[_Place]]:
-    """The paths as names in open directories; what the root has kept open of them and below is forgotten after it."""
+    """Open the directories that hold the paths; cached descriptors at and below the paths are closed afterwards."""
     with contextlib.ExitStack() as held:
         places: list[_Place] = []
         for path in paths:
             held.callback(root.forget, path)
             directory, name = root.parent(path)
-            directory = os.dup(directory)  # the root's own is only good until it is asked for the next
+            directory = os.dup(directory)  # the borrowed one is valid only until the next call
             held.callback(os.close, directory)
             places.append(_Place(path, directory, name))
         yield places
@@ -106,10 +106,11 @@ def _expect(place: _Place, kind: Kind) -> os.stat_result:
 
 
 def _require_replaceable(origin: _Place, target: _Place, moving: os.stat_result) -> bool:
-    """Refuse what rename(2) would do silently, replacing an empty directory, and what it cannot.
+    """Refuse to replace a directory, which rename(2) does silently if it is empty, and to replace by a directory.
 
-    Gives whether source and target are the same file or directory, by two names or by one that a case-folding file
-    system takes for both.
+    Returns:
+        Whether source and target are the same file or directory, by two names, or by one name that a case-folding file
+        system takes for both.
     """
     try:
         there = target.status()
@@ -118,7 +119,8 @@ def _require_replaceable(origin: _Place, target: _Place, moving: os.stat_result)
     if status_identity(there) == status_identity(moving):
         return True
     if stat.S_ISDIR(there.st_mode) or stat.S_ISDIR(moving.st_mode):
-        # RACE: a directory that appears from here on is replaced if it is empty; the worst is that its mode is lost.
+        # RACE: a directory that appears from here on is replaced if it is empty. The worst outcome is that its mode is
+        # lost.
         message = f"cannot move {shown(origin.path)} to {shown(target.path)}: something else is there by now"
         raise Changing(target.path, message)
     return False
@@ -127,8 +129,8 @@ def _require_replaceable(origin: _Place, target: _Place, moving: os.stat_result)
 def _move_within_inode(staging: Staging, origin: _Place, target: _Place) -> None:
     """Move one of two hard links over the other, or a name to its other case.
 
-    rename(2) does nothing for two links, and removing the source by itself would remove the only name where both are
-    one. By way of a third name both come out right.
+    rename(2) does nothing for two links, and removing the source would remove the only name if both are one name. A
+    third name in between is right in both cases.
     """
     aside = _aside(staging, origin)
     try:
@@ -139,7 +141,7 @@ def _move_within_inode(staging: Staging, origin: _Place, target: _Place) -> None
     staging.remove(aside.name)
 
 
-def _exchange_by_way_of_staging(staging: Staging, one: _Place, other: _Place) -> None:
+def _exchange_through_staging(staging: Staging, one: _Place, other: _Place) -> None:
     aside = _aside(staging, one)
     try:
         other.rename_to(one)

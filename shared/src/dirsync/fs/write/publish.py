@@ -28,7 +28,7 @@ from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
 from dirsync.fs.write.modes import ModePolicy
-from dirsync.fs.write.move import Moved, exchange_entries, move_entry
+from dirsync.fs.write.move import MovedEntry, exchange_entries, move_entry
 from dirsync.fs.write.replace import Target, is_directory, put_in_place, replace_other_kind
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
@@ -143,7 +143,7 @@ class Publisher:
         return one, other
 
     def _act_on_both(
-        self, first: RelPath, second: RelPath, doing: str, act: Callable[[], tuple[Moved, ...]]
+        self, first: RelPath, second: RelPath, doing: str, act: Callable[[], tuple[MovedEntry, ...]]
     ) -> list[bytes]:
         """As :meth:`_act`; the fingerprints are taken once everything moved has its own mode again."""
         try:
@@ -159,7 +159,7 @@ class Publisher:
         except (OSError, PathFailure) as error:
             raise _failure(second, doing, error) from error
 
-    def _proofs(self, moved: tuple[Moved, ...]) -> list[bytes]:
+    def _proofs(self, moved: tuple[MovedEntry, ...]) -> list[bytes]:
         proofs = [self._proof(*self._root.parent(path)) for path, _ in moved]
         for (path, identity), proof in zip(moved, proofs, strict=True):
             if identity_of(proof) != identity:

@@ -25,10 +25,10 @@ _ZEROS: Final = memoryview(bytes(LIMITS.inline_file_bytes))
 
 
 class Rebuild:
-    """Fills one staged file, piece by piece, and knows the digest of what is in it.
+    """Fills one staged file piece by piece, and computes the digest of its content.
 
-    The caller owns ``staged`` and ``basis``, discards and closes them, and sees to it that no more comes than was
-    announced: lengths are taken as they are. After a failure the staged file is worth nothing.
+    The caller owns ``staged`` and ``basis``, discards and closes them, and checks lengths: they are not checked here.
+    After a failure the staged file is unusable.
     """
 
     def __init__(

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import product
 
 from dirsync.errors import DirsyncError
+from dirsync.tree.plan import OPERATION_NAMES
 from dirsync.tree.problem import ProblemKind
 from dirsync.tree.strategy import CHOICES, Strategy
 
@@ -41,15 +42,7 @@ class Metric:
 
 REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
-OPERATIONS = (
-    "put_file",
-    "put_symlink",
-    "make_directory",
-    "set_metadata",
-    "delete",
-    "move",
-    "copy_content",
-)
+OPERATIONS = tuple(OPERATION_NAMES.values())
 OUTCOMES = ("applied", "changed", "mismatch", "storage", "refused", "limit", "unsupported")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
 REJECTIONS = (

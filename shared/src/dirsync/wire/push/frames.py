@@ -1,7 +1,7 @@
-"""A file that comes in frames: how it begins, what a frame carries, how it ends.
+"""A file that is sent in frames: its begin, its frames and its end.
 
-Frames of literals are sliced out of the received bytes by hand, because a copy of every payload would cost as much as
-hashing it; everything else goes through protobuf.
+Frames with a literal are sliced out of the received bytes by hand, because copying every payload would cost as much as
+hashing it; everything else is decoded by protobuf.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The pieces of a delta frame: literals, runs of zeros, and copies of blocks of the basis.
 
-Whether the basis has the blocks that a copy names is known only where its size is. Here every number is bounded so far
-that no sum of two of them overflows in whatever reads it.
+Only a receiver that knows the size of the basis can check that it has the blocks of a copy. Here every number is
+bounded so that no sum of two of them overflows 64 bits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,15 +14,15 @@ from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import MAX_SIZE
 
 _LITERAL_COST = 8
-"""Bytes of a message that a literal takes beside its own, at most: two tags and two lengths."""
+"""Bytes of a message that a literal needs beside its content, at most: two tags and two lengths."""
 _COPY_COST = 24
-"""Bytes of a message that a copy or a run of zeros takes, at most."""
+"""Bytes of a message that a copy or a run of zeros needs, at most."""
 
 
 def delta_frames(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """The pieces in lists that each fit into one frame; a literal that does not is cut.
+    """Divide pieces into lists that each fit into one frame; a literal that does not fit is cut.
 
-    A list is given as soon as it is full, the last one when the pieces end. No pieces, no list.
+    A list is yielded as soon as it is full, the last one when the pieces end. Without pieces there is no list.
     """
     frame: list[Piece] = []
     room = LIMITS.frame_bytes
@@ -50,7 +50,7 @@ def _parts(piece: Piece) -> Iterator[Piece]:
 
 def fill_delta(message: pb.PushChangesRequest.Delta, pieces: Iterable[Piece]) -> None:
     """Write pieces into a message that is part of another."""
-    # Without this a delta of no pieces would not be there at all.
+    # Without this, a delta without pieces would be absent.
     message.SetInParent()
     for piece in pieces:
         _fill_piece(message.pieces.add(), piece)
