@@ -14,7 +14,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 def locate(root: Root) -> Location:
     """Where ``root`` is. Directories above it that may not be opened are left out, and all above those."""
     found = [root.identity]
-    descriptor = os.open(".", OPEN_DIRECTORY, dir_fd=root.descriptor)
+    descriptor = os.dup(root.descriptor)  # opened again it might be refused: modes change
     try:
         while len(found) < MAX_DIRECTORIES:
             above = os.open("..", OPEN_DIRECTORY, dir_fd=descriptor)
