@@ -62,6 +62,16 @@ def test_release(phase: Phase) -> None:
     assert (Phase.DIRTY, Phase.BLOCKED) == (table.phase(B), table.phase(C))
 
 
+def test_release_by_failure() -> None:
+    """What waits for a path that fails is compared again: it may have nothing to wait for any more."""
+    table = PathTable()
+    table.to(A, Phase.SENDING)
+    table.block(B, A)
+    table.to(A, Phase.FAILED)
+
+    assert Phase.DIRTY is table.phase(B)
+
+
 def test_blocked_by_something_else() -> None:
     """A blocked path may wait for another key instead; then only that one releases it."""
     table = PathTable()

@@ -55,7 +55,6 @@ BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.S
 """Something is under way that will be answered. A busy path is not planned again until then."""
 IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
 """An operation is decided and not settled."""
-_WAITED_FOR: Final = BUSY | {Phase.FAILED}
 REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
 
 _START: Final = frozenset(
@@ -196,7 +195,7 @@ class PathTable:
         if before in BUSY and phase not in BUSY:
             state.transmit = None
             state.wanted = None
-        if before in _WAITED_FOR and phase not in _WAITED_FOR:
+        if before is Phase.FAILED or (before in BUSY and phase not in BUSY):
             self.release(path)
         return state
 
