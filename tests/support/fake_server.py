@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from dirsync.delta.blocks import BlockRange, span
 from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.packed import pack_checksums
-from dirsync.endpoint.apply.precondition import is_exactly, is_expected
+from dirsync.endpoint.judge import is_exactly, is_expected
 from dirsync.errors import NotFound
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, directory_entry, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.endpoint.content_index import Contents
-from dirsync.endpoint.replica_state import Holdings
+from dirsync.endpoint.content_index import ContentIndex
+from dirsync.endpoint.replica_state import ReplicaState
 from dirsync.fs.index.index import Index
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Record, directory_entry, file_entry, pack, symlink_entry
@@ -32,7 +32,7 @@ def file(content: bytes) -> Record:
 
 def test_found_under_every_name() -> None:
     """The newest path comes first."""
-    contents = Contents()
+    contents = ContentIndex()
     for path in (A, B, C):
         contents.add(path, file(b"one"))
     contents.add(A, file(b"two"))
@@ -54,7 +54,7 @@ def test_found_under_every_name() -> None:
 )
 def test_not_kept(record: Record) -> None:
     """What is no content, or not known, is not kept, and its removal harms nothing."""
-    contents = Contents()
+    contents = ContentIndex()
     contents.add(A, record)
     contents.remove(A, record)
 
@@ -65,7 +65,7 @@ def test_shortened_digests() -> None:
     """Two digests that share what is kept of them are candidates of each other, for the tree to tell apart."""
     one = digest(b"one")
     twin = one[:7] + bytes(25)
-    contents = Contents()
+    contents = ContentIndex()
     contents.add(A, file(b"one"))
 
     assert (A,) == contents.find(twin)
@@ -73,7 +73,7 @@ def test_shortened_digests() -> None:
 
 def test_limit() -> None:
     """No more digests are taken than allowed; further paths of known ones are, and room that is made is used."""
-    contents = Contents(limit=2)
+    contents = ContentIndex(limit=2)
     for path, content in ((A, b"one"), (B, b"two"), (C, b"three")):
         contents.add(path, file(content))
     contents.add(C, file(b"one"))
@@ -92,7 +92,7 @@ contents_of = st.sampled_from([b"x", b"y"])
 @given(st.lists(st.tuples(st.booleans(), paths, contents_of), max_size=40))
 def test_model(steps: list[tuple[bool, RelPath, bytes]]) -> None:
     """Whatever is added and removed, the newest paths of a content are found, newest first, and no other."""
-    contents = Contents()
+    contents = ContentIndex()
     model: dict[bytes, list[RelPath]] = {}
     for is_there, path, content in steps:
         known = model.setdefault(content, [])
@@ -116,7 +116,7 @@ def test_memory() -> None:
     for number in range(count):
         path = RelPath(b"a-directory/a-file-with-some-name-%05d" % number)
         tree.put(path, file(b"%d" % number))
-    contents = Contents()
+    contents = ContentIndex()
     tracemalloc.start()
     contents.fill(tree)
     used, _ = tracemalloc.get_traced_memory()
@@ -129,14 +129,14 @@ def test_memory() -> None:
 def test_full_of_what_is_gone(tmp_path: Path) -> None:
     """When there is no room left, what nothing has any more makes room for what something has."""
     with Index.open(tmp_path, "index") as index:
-        holdings = Holdings(index, Attributes())
-        holdings.contents = Contents(limit=10)
-        for number in range(10):
-            # As if somebody had replaced them by hand: what was there before a look is not known.
-            holdings.tree.put(A, file(b"%d" % number))
-            holdings.looked(A)
-        full = holdings.contents.is_full
-        holdings.put(B, file(b"new"))
+        state = ReplicaState(index, Attributes())
+        state.content = ContentIndex(limit=10)
+        with state.writer:
+            for number in range(10):
+                # As if somebody had replaced them by hand: what was there before a scan is not known.
+                state.found([(A, file(b"%d" % number))])
+            full = state.content.is_full
+            state.put(B, file(b"new"))
 
-        assert (True, (B,), (A,)) == (full, *(holdings.contents.find(digest(what)) for what in (b"new", b"9")))
-        assert 2 == len(holdings.contents)
+        assert (True, (B,), (A,)) == (full, *(state.content.find(digest(what)) for what in (b"new", b"9")))
+        assert 2 == len(state.content)

@@ -1,4 +1,4 @@
-"""Looking at a replica's files while commits change them."""
+"""Scanning a replica's files while commits change them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,15 +8,28 @@ import pytest
 
 from dirsync.endpoint.apply.commit import Committer
 from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, ReplicaPolicy
 from dirsync.fs.root import Root
+from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.tree import Tree
 from tests.support.scanning import scan_tree
 
 BEFORE = ("a/below/in-a", "b/below/in-b", "c/below/in-c")
+
+
+class Between(Observer):
+    """Does what a test wants between two directories of a scan."""
+
+    def __init__(self) -> None:
+        self.act: Callable[[RelPath], None] = lambda _path: None
+
+    def directory_scanned(self, scan: DirectoryScan) -> None:
+        """A directory was scanned, the next one was not."""
+        self.act(scan.path)
 
 
 @pytest.fixture
@@ -26,7 +39,8 @@ def replica(tmp_path: Path) -> Iterator[Replica]:
         path = tmp_path / "replica" / name
         path.parent.mkdir(parents=True)
         path.touch()
-    replica = Replica.open("default", tmp_path / "replica", tmp_path, ReplicaPolicy(Quota(1 << 20, 1 << 20, 100, 0)))
+    policy = ReplicaPolicy(Quota(1 << 20, 1 << 20, 100, 0))
+    replica = Replica.open("default", tmp_path / "replica", tmp_path, policy, Between())
     replica.scan()
     yield replica
     replica.close()
@@ -61,7 +75,7 @@ def removed(replica: Replica) -> Iterator[Operation]:
 def test_rearranged_meanwhile(
     tmp_path: Path, replica: Replica, rearrange: Callable[[Replica], Iterator[Operation]]
 ) -> None:
-    """Directories that commits rearrange between two steps of a look are looked at where they are by then."""
+    """Directories that commits rearrange between two steps of a scan are scanned where they are by then."""
     committer = Committer(replica, lambda: None)
     applied: list[bool] = []
 
@@ -70,8 +84,9 @@ def test_rearranged_meanwhile(
             for number, operation in enumerate(rearrange(replica), 1):
                 applied.append(not committer.commit([Step(number, operation)]).failures)
 
-    replica.look.looked = lambda step: between(step.path)
-    replica.look.rescan()
+    assert isinstance(replica.observer, Between)
+    replica.observer.act = between
+    replica.scanner.rescan()
     committer.close()
     with Root.open(tmp_path / "replica") as root:
         there = scan_tree(root, Tree()).tree

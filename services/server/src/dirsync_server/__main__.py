@@ -48,7 +48,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; gives its exit status."""
+    """Run the program; returns its exit status."""
     return run_program(PROGRAM, COMMANDS, ServerSettings, argv)
 
 

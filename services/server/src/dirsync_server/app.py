@@ -7,11 +7,11 @@ from pathlib import Path
 import grpc
 
 from dirsync.clock import monotonic
+from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, index_name
 from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index.index_file import STATE_REASONS
-from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials
@@ -39,6 +39,7 @@ from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.runtime.process.malloc import keep_message_memory
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
+from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.services.write_api import WriteApi
@@ -46,7 +47,7 @@ from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
-from dirsync_server.tenancy.registry import Roster, followed, single
+from dirsync_server.tenancy.registry import TenantRegistry, Tenants
 from dirsync_server.tenancy.tenants import Tenant, read_tenants
 
 SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
@@ -69,8 +70,9 @@ class Server:
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
         self.metrics = PrometheusMetrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
-        self._roster = _roster(settings)
+        self._registry = _registry(settings)
         self._replicas = self._open_replicas()
+        self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
@@ -101,7 +103,8 @@ class Server:
 
     def _open_replicas(self) -> dict[str, Replica]:
         settings = self._settings
-        tenants = self._roster()
+        tenants = self._registry.current()
+        observer = ReplicaMetrics(self.metrics)
         kept = [index_name(name) for name in tenants]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
         return {
@@ -109,6 +112,7 @@ class Server:
                 tenant,
                 f"{_name('tenants_file')}: [namespaces.{name}] root" if settings.tenants_file else _name("root"),
                 settings.state_dir,
+                observer,
             )
             for name, tenant in tenants.items()
         }
@@ -124,12 +128,12 @@ class Server:
                 CallLimitInterceptor(caller_key, calls, rejected, (PUSH_CHANGES,)),
                 GrpcMetricsInterceptor(self.metrics, SERVED),
             ],
-            # No maximum_concurrent_rpcs: that would refuse whoever comes while others, who are over their share, wait
-            # for their refusal. How many can wait is bounded by the connections and the streams of each.
+            # No maximum_concurrent_rpcs: that would refuse a caller while others, who are over their share, wait for
+            # their refusal. How many can wait is bounded by the connections and the streams of each.
             options=server_options(settings.max_sessions),
         )
-        asks = settings.token_file is not None or settings.tenants_file is not None
-        authority = Authority(self._roster, self._replicas, asks=asks)
+        requires_credentials = settings.token_file is not None or settings.tenants_file is not None
+        authority = Authority(self._registry, self._replicas, requires_credentials=requires_credentials)
         sync = SyncServicer(authority, WriteApi(self._sessions, self.metrics))
         reader = ReplicaServicer(authority, self._sessions)
         wire = self.metrics.family("dirsync_wire_bytes_total")
@@ -151,17 +155,15 @@ class Server:
         listen(server, str(settings.listen), _name("listen"), credentials)
         return server
 
-    def _looked(self, step: DirectoryScan) -> None:
-        self.metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale)
+    def _take_quotas(self, tenants: Tenants) -> None:
+        for name, tenant in tenants.items():
+            self._replicas[name].set_quota(tenant.policy.quota)
 
     def _read_replicas(self, lifetime: Lifetime) -> None:
         try:
             for replica in self._replicas.values():
                 started = monotonic()
-                replica.look.looked = self._looked
-                replica.look.hashed = self.metrics.counter("dirsync_hashed_bytes_total")
                 replica.scan()
-                replica.look.found = self.metrics.counter("dirsync_rescan_found_total")
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
                 self._log.info(
                     Event.RESCAN_COMPLETED,
@@ -203,7 +205,7 @@ class Server:
                 name,
                 "yes" if replica.ready else "no",
                 str(len(replica.tree)),
-                str(replica.holdings.bytes),
+                str(replica.state.total_bytes),
                 writer.request.client_id if (writer := self._sessions.writer(name)) else "",
             )
             for name, replica in self._replicas.items()
@@ -215,22 +217,22 @@ class Server:
         )
 
 
-def _roster(settings: ServerSettings) -> Roster:
+def _registry(settings: ServerSettings) -> TenantRegistry:
     quota = Quota(settings.max_file_size, settings.quota_bytes, settings.quota_entries, settings.min_free_bytes)
     fixed = settings.permissions is Permissions.FIXED
     defaults = Defaults(quota, settings.fsync, fixed, settings.file_mode, settings.dir_mode)
     file = settings.tenants_file
     if file is not None:
         certificates = settings.serves_tls and settings.tls_client_ca_file is not None
-        return followed(file, lambda: read_tenants(file, defaults, certificates=certificates))
+        return TenantRegistry.following(file, lambda: read_tenants(file, defaults, certificates=certificates))
     token = TokenFile(settings.token_file, _name("token_file")) if settings.token_file else None
-    return single(Path(settings.root), defaults.policy, token)
+    return TenantRegistry.single(Path(settings.root), defaults.policy, token)
 
 
-def _open_replica(tenant: Tenant, setting: str, state_dir: Path) -> Replica:
+def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Observer) -> Replica:
     make_writable(tenant.root, setting)
     try:
-        return Replica.open(tenant.namespace, tenant.root, state_dir, tenant.policy)
+        return Replica.open(tenant.namespace, tenant.root, state_dir, tenant.policy, observer)
     except OSError as error:
         raise unusable(setting, tenant.root, error) from None
     except UsageError as error:

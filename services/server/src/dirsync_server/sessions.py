@@ -4,12 +4,11 @@ A session belongs to a client (an id that survives restarts) and to one process 
 
 - A replica without a living session goes to the next client that asks.
 - The client that has it gets it again at once, whatever became of its old connection; the old session is superseded and
-  can commit nothing any more (its commits are checked under the replica's lock: fencing).
+  can commit nothing any more (its commits are checked under the writer mutex: fencing).
 - Another client is refused as long as the session lives. A session lives while a push stream is open, and for
   ``LIMITS.session_idle_seconds`` after its last call.
 - An instance that a *different* instance of the same client has superseded stays out while the newer one lives;
-  otherwise
-  two processes with one client id would take the replica from each other for ever.
+  otherwise two processes with one client id would take the replica from each other for ever.
 """
 
 import secrets
@@ -138,7 +137,7 @@ class Sessions:
                 raise SessionUnknown(msg)
 
     def attach(self, session: Session, end: Callable[[], object]) -> int:
-        """Note an open push stream; ``end`` ends it. Gives its number for :meth:`detach`."""
+        """Note an open push stream; ``end`` ends it. Returns its number for :meth:`detach`."""
         with self._lock:
             if self._ending:
                 raise Unavailable("the server is stopping")

@@ -1,7 +1,7 @@
 """Where content is: the paths of a replica's files by their digest, so that it can be copied instead of sent.
 
-It is a hint and never an answer: whoever uses a path compares it with the tree first, and the content itself while it
-is copied. So it may forget, and it may be wrong; what is found to be wrong is dropped. One for each replica: what one
+It is a hint and never an answer: a path from it is compared with the tree first, and the content itself while it is
+copied. So it may forget, and it may be wrong; what is found to be wrong is dropped. One for each replica: what one
 tenant has is never found by another.
 
 Digests are kept shortened to 56 bits, which is what a small number of Python holds: a million files cost some 150 bytes
@@ -18,8 +18,8 @@ _KEY_BYTES = 7
 _FILE = int(Kind.FILE)
 
 
-class Contents:
-    """The content of one replica. For whoever holds the replica's lock."""
+class ContentIndex:
+    """The content of one replica. Guarded by the data lock of :mod:`dirsync.endpoint.replica_state`."""
 
     def __init__(self, limit: int = LIMITS.max_contents) -> None:
         self.limit = limit

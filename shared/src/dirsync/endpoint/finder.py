@@ -1,30 +1,29 @@
 """Finding content that the replica has, by its digest, under whatever name.
 
 What the content cache says is compared with the tree, and what the tree says with the file as it is: a file that was
-touched since its digest was known is no candidate, and is looked at again. That leaves what nobody can see without
-reading: whoever reads the content compares its digest, and tells :meth:`Finder.refute` if it is another.
+touched since its digest was known is no candidate, and is scanned again. That leaves what shows only when it is read:
+the caller who reads the content compares its digest, and calls :meth:`ContentFinder.report_stale` if it is another.
 """
 
-from collections.abc import Iterator
 from typing import Self
 
+from dirsync.endpoint.observer import Lookup
 from dirsync.endpoint.replica import Replica
+from dirsync.endpoint.replica_state import has_content
 from dirsync.fs.failure import Changing, Unreadable, Vanished
 from dirsync.fs.fingerprint import is_untouched
 from dirsync.fs.read.stable import StableFile
-from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.entry import Kind, Record, digest_of
 from dirsync.tree.path import RelPath
 
 
-class Finder:
-    """Finds content in one replica. For one thread, which does not hold the replica's lock for long. Closed by it."""
+class ContentFinder:
+    """Finds content in one replica. For one thread, which closes it. A context manager."""
 
-    def __init__(self, replica: Replica, metrics: Metrics) -> None:
+    def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._root = replica.root.clone()
-        lookups = metrics.family("dirsync_cache_lookups_total")
-        self._hits, self._misses, self._stale = (lookups["content", result] for result in ("hit", "miss", "stale"))
+        self._state = replica.state
+        self._looked_up = replica.observer.content_looked_up
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -37,9 +36,9 @@ class Finder:
         self.close()
 
     def open(self, digest: bytes, near: RelPath | None = None) -> StableFile | None:
-        """A file of this content, for the caller to close; ``None`` if nobody has it. ``near`` is tried first.
+        """A file of this content, for the caller to close; ``None`` if the replica has none. ``near`` is tried first.
 
-        The caller says how it went: :meth:`confirm` or :meth:`refute`.
+        The caller reports how it went: :meth:`report_hit` or :meth:`report_stale`.
         """
         # A directory that was moved must not be read under its former name through a descriptor that was kept.
         self._root.forget_all()
@@ -47,50 +46,36 @@ class Finder:
             try:
                 file = StableFile(self._root, path)
             except (Vanished, Changing):
-                self.refute(path, digest)
+                self.report_stale(path, digest)
                 continue
             except Unreadable:
                 continue
             if self._is_proved(path, digest, file):
                 return file
             file.close()
-            self.refute(path, digest)
-        self._misses.inc()
+            self.report_stale(path, digest)
+        self._looked_up(Lookup.MISS)
         return None
 
-    def confirm(self) -> None:
+    def report_hit(self) -> None:
         """What was opened was what was looked for."""
-        self._hits.inc()
+        self._looked_up(Lookup.HIT)
 
-    def refute(self, path: RelPath, digest: bytes) -> None:
+    def report_stale(self, path: RelPath, digest: bytes) -> None:
         """What is at ``path`` is not this content: it is not looked for there any more, and the tree finds out."""
-        self._stale.inc()
-        with self._replica.lock:
-            self._replica.holdings.contents.drop(path, digest)
-        self._replica.look.doubt(path, digest)
+        self._looked_up(Lookup.STALE)
+        self._state.forget_content(path, digest)
+        self._replica.scanner.invalidate(path, digest)
 
-    def _candidates(self, digest: bytes, near: RelPath | None) -> Iterator[RelPath]:
+    def _candidates(self, digest: bytes, near: RelPath | None) -> list[RelPath]:
         """Paths where the tree has this content. They are found before any is tried: trying may change the tree."""
-        found: list[RelPath] = []
-        with self._replica.lock:
-            holdings = self._replica.holdings
-            if near is not None and _has(holdings.tree.record(near), digest):
-                found.append(near)
-            for path in holdings.contents.find(digest):
-                if path in found:
-                    continue
-                if _has(holdings.tree.record(path), digest):
-                    found.append(path)
-                else:
-                    holdings.contents.drop(path, digest)
-                    self._stale.inc()
-        return iter(found)
+        found, stale = self._state.paths_of(digest)
+        for _ in range(stale):
+            self._looked_up(Lookup.STALE)
+        if near is None or not has_content(self._state.record(near), digest):
+            return found
+        return [near, *(path for path in found if path != near)]
 
     def _is_proved(self, path: RelPath, digest: bytes, file: StableFile) -> bool:
-        with self._replica.lock:
-            record = self._replica.tree.record(path)
-        return record is not None and _has(record, digest) and is_untouched(record, file.status)
-
-
-def _has(record: Record | None, digest: bytes) -> bool:
-    return record is not None and record[0] == Kind.FILE and digest_of(record) == digest
+        record = self._state.record(path)
+        return record is not None and has_content(record, digest) and is_untouched(record, file.status)

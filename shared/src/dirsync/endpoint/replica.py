@@ -3,14 +3,15 @@
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from threading import RLock
 from typing import NamedTuple
 
 from dirsync.clock import monotonic
+from dirsync.endpoint.observer import SILENT, Observer
 from dirsync.endpoint.quota import Quota, Usage
-from dirsync.endpoint.replica_state import Holdings
-from dirsync.endpoint.scanner import Look
-from dirsync.endpoint.session_options import Agreement
+from dirsync.endpoint.replica_state import ReplicaState, Totals
+from dirsync.endpoint.scanner import Scanner
+from dirsync.endpoint.session_options import SessionOptions
+from dirsync.endpoint.writer_mutex import WriterMutex
 from dirsync.errors import NotFound, StorageError, Unavailable
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
@@ -43,7 +44,15 @@ class ReplicaPolicy(NamedTuple):
 class Replica:
     """One namespace's replica."""
 
-    def __init__(self, namespace: str, root: Root, staging: Staging, index: Index, policy: ReplicaPolicy) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        root: Root,
+        staging: Staging,
+        index: Index,
+        policy: ReplicaPolicy,
+        observer: Observer = SILENT,
+    ) -> None:
         """Takes over ``root`` (locked), ``staging`` and ``index``; :meth:`scan` has to come before any use."""
         self.namespace = namespace
         self.root = root
@@ -51,15 +60,18 @@ class Replica:
         self.policy = policy
         self.location = locate(root)
         self._index = index
-        self.agreement = Agreement(index, staging.reserved_names)
-        self.holdings = Holdings(index, self.agreement.options.attributes)
-        self.look = Look(root, self.holdings, self.agreement, self.require_root)
+        self.observer = observer
+        self.session_options = SessionOptions(index, staging.reserved_names)
+        self.state = ReplicaState(index, self.session_options.options.attributes)
+        self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer)
         self.last_commit: float | None = None
         self.id = _load_or_make_id(index)
         self.generation = int(index.get_meta(_GENERATION) or b"0")
 
     @classmethod
-    def open(cls, namespace: str, path: Path, state_dir: Path, policy: ReplicaPolicy) -> "Replica":
+    def open(
+        cls, namespace: str, path: Path, state_dir: Path, policy: ReplicaPolicy, observer: Observer = SILENT
+    ) -> "Replica":
         """Open the replica at ``path``, a directory.
 
         Raises:
@@ -69,7 +81,7 @@ class Replica:
         root = Root.open(path)
         root.lock()
         index = Index.open(state_dir, index_name(namespace))
-        return cls(namespace, root, Staging.open(root), index, policy)
+        return cls(namespace, root, Staging.open(root), index, policy, observer)
 
     def scan(self) -> None:
         """Learn what the replica holds: the index first, then the files that it does not prove; may take long.
@@ -79,38 +91,42 @@ class Replica:
         """
         tree = Tree(self.options.attributes)
         self._index.load(tree)
-        self.look.first(tree)
+        self.scanner.initial(tree)
 
     def close(self) -> None:
         """Write the index and let go of everything."""
-        self.look.stop()
-        with self.lock:
-            self.holdings.ready = False
+        self.scanner.stop()
+        with self.writer:
+            self.state.ready = False
             self._index.close()
             self.staging.close()
             self.root.close()
 
-    # Reading.
+    # Reading: from any thread, and without waiting for files.
 
     @property
-    def lock(self) -> RLock:
-        """Guards what the replica holds and every act on its files."""
-        return self.holdings.lock
+    def writer(self) -> WriterMutex:
+        """Held by the one thread that changes anything, files or state."""
+        return self.state.writer
 
     @property
     def tree(self) -> Tree:
-        """What the replica holds. For whoever holds the lock; another one may take its place when a session opens."""
-        return self.holdings.tree
+        """What the replica holds. For the holder of the data lock; :attr:`state` answers most questions."""
+        return self.state.tree
+
+    def totals(self) -> Totals:
+        """The root digest and the sums."""
+        return self.state.totals()
 
     @property
     def options(self) -> TreeOptions:
         """What counts as the tree."""
-        return self.agreement.options
+        return self.session_options.options
 
     @property
     def ready(self) -> bool:
         """Whether the tree is known."""
-        return self.holdings.ready
+        return self.state.ready
 
     def require_ready(self) -> None:
         """Raise Unavailable while the replica is being read."""
@@ -124,7 +140,7 @@ class Replica:
         Raises:
             NotFound: there is no such directory.
         """
-        with self.lock:
+        with self.state.lock:
             self.require_ready()
             if self.tree.directory(path) is None:
                 msg = f"the replica has no directory {escape(path)!r}"
@@ -151,10 +167,10 @@ class Replica:
 
     def usage(self) -> Usage:
         """What the replica holds."""
-        return Usage(self.holdings.bytes, self.root.free_bytes())
+        return Usage(self.state.total_bytes, self.root.free_bytes())
 
     def require_root(self) -> None:
-        """Raise StorageError where the root's name leads elsewhere: what we hold open is nobody's replica any more."""
+        """Raise StorageError where the root's name leads elsewhere: what we hold open is no replica any more."""
         if self.root.state() is not RootState.SAME:
             msg = f"the replica's directory is gone or was replaced; restart the server of {self.namespace!r}"
             raise StorageError(msg, reason="ROOT_CHANGED")
@@ -167,22 +183,27 @@ class Replica:
             return f"the disk of {self.namespace!r} is full: less than MIN_FREE_BYTES is left"
         return ""
 
-    # Sessions. They hold the lock.
+    def set_quota(self, quota: Quota) -> None:
+        """From now on these bounds hold."""
+        self.policy = self.policy._replace(quota=quota)
+
+    # Sessions. They hold the writer mutex.
 
     def agree(self, asked: TreeOptions) -> TreeOptions:
-        """Take over a session's options as far as the policy allows; gives what holds from now on."""
+        """Take over a session's options as far as the policy allows; returns what holds from now on."""
         mode = asked.attributes.mode and self.policy.preserves_mode
         options = asked._replace(attributes=Attributes(mode, asked.attributes.mtime))
         before = self.options
         if options != before:
-            self.holdings.preserve(options.attributes)
-            self.agreement.change(options)
+            self.state.preserve(options.attributes)
+            self.session_options.change(options)
             if options.ignore_rules != before.ignore_rules:
-                self.look.rescan(keep_directories=False)
+                self.scanner.rescan(keep_directories=False)
         return options
 
     def next_generation(self) -> int:
         """A new fencing number."""
+        self.writer.require_held()
         self.generation += 1
         self._index.set_meta(_GENERATION, str(self.generation).encode())
         return self.generation

@@ -16,8 +16,8 @@ from dirsync.tree.path import RelPath, components
 _OPTIONS = "options"
 
 
-class Agreement:
-    """The options of one replica. Changed by whoever holds the replica's lock."""
+class SessionOptions:
+    """The options of one replica. Changed by the holder of the writer mutex, one whole value after another."""
 
     def __init__(self, index: Index, reserved: frozenset[bytes]) -> None:
         """``reserved`` are names directly below the root that no session can have."""
@@ -51,7 +51,7 @@ class Agreement:
 
 
 def scan_rules(ignore: IgnoreRules, reserved: frozenset[bytes], *, keep_directories: bool) -> ScanRules:
-    """What a look at a replica's files lists under these ignore rules.
+    """What a scan of a replica's files lists under these ignore rules.
 
     Directories that the tree has stay in it without content that counts (``keep_directories``): the source has them.
     Not so if the tree was made under other rules: then what was ignored may be why it has them.

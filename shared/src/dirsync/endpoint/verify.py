@@ -1,7 +1,7 @@
-"""What is really in a replica: its files looked at again, and, deep, all of their content read again.
+"""Verifies what is really in a replica: scans its files again and, deep, reads all of their content again.
 
-Nothing is changed and nothing of the replica's own knowledge is believed but what a fingerprint proves; deep, not even
-that. Pushes go on meanwhile: what a push publishes during the verification is looked at again, once.
+Nothing is changed. Of what the replica knows only that counts which a fingerprint proves; deep, not even that. Pushes
+go on meanwhile: what a push publishes during the verification counts as the push left it.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,8 @@ def verify(
     Raises:
         Unavailable: cancelled.
     """
-    with replica.lock:
-        known = replica.tree
-        tree = known.copy(options.attributes)
+    with replica.state.lock:
+        tree = replica.tree.copy(options.attributes)
         agreed = options.ignore_rules == replica.options.ignore_rules
         rules = scan_rules(IgnoreRules(options.ignore_rules), replica.staging.reserved_names, keep_directories=agreed)
     read = 0
@@ -36,7 +35,7 @@ def verify(
     def count(size: int) -> None:
         nonlocal read
         read += size
-        replica.look.hashed.inc(size)
+        replica.observer.bytes_hashed(size)
 
     changed: list[RelPath] = []
     with replica.root.clone() as root:
@@ -50,7 +49,7 @@ def verify(
         else:
             due = [path for path in changed if (r := tree.record(path)) and unpack(r).digest == UNKNOWN]
         problems = resolve(root, tree, due, hashed=count, cancelled=cancelled)
-    with replica.lock:
+    with replica.state.lock:
         _take_published(replica.tree, tree, [*changed, *(problem.path for problem in problems)])
     return tree, Summary(tree.digest(), len(tree), read, len(changed))
 

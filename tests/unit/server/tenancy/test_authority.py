@@ -28,6 +28,7 @@ from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Session, Sessions
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
+from dirsync_server.tenancy.registry import TenantRegistry
 from dirsync_server.tenancy.tenants import Tenant
 from dirsync_server.tenancy.tokens import Token
 from tests.support.callers import Caller, End, bearer
@@ -71,7 +72,11 @@ class Desk:
             replica.scan()
         self.sessions = Sessions(4, self.clock)
         authority = Authority(
-            self._roster, self.replicas, asks=True, gate=AuthGate(_attempts(self.clock)), wall=self.clock.wall
+            TenantRegistry(self._tenants_now),
+            self.replicas,
+            requires_credentials=True,
+            gate=AuthGate(_attempts(self.clock)),
+            wall=self.clock.wall,
         )
         servicer = SyncServicer(authority, WriteApi(self.sessions, NoMetrics(catalogue=SERVER_CATALOGUE)))
         self._server = grpc.server(ThreadPoolExecutor(4))
@@ -86,7 +91,7 @@ class Desk:
         for replica in self.replicas.values():
             replica.close()
 
-    def _roster(self) -> dict[str, Tenant]:
+    def _tenants_now(self) -> dict[str, Tenant]:
         self.looks += 1
         return self._tenants
 

@@ -17,8 +17,8 @@ from dirsync.runtime.config.settings import LogFormat, LogLevel
 from dirsync.runtime.files.secrets import TokenFile, digest_of
 from dirsync.runtime.log import logging
 from dirsync_server.tenancy.policies import Defaults
-from dirsync_server.tenancy.registry import followed, single
-from dirsync_server.tenancy.tenants import Tenant, Verdict, read_tenants
+from dirsync_server.tenancy.registry import TenantRegistry
+from dirsync_server.tenancy.tenants import Decision, Tenant, read_tenants
 
 DEFAULTS = Defaults(Quota(1000, 2000, 30, 4), Fsync.BATCH, fixed=False, file_mode=0o600, dir_mode=0o700)
 RED, BLUE = (hashlib.sha256(word).hexdigest() for word in (b"red", b"blue"))
@@ -146,43 +146,43 @@ def test_names_need_certificates(file: Path) -> None:
 
 
 @pytest.mark.case("K03", "K04")
-def test_verdicts(file: Path) -> None:
-    """Who has the token and a name enters; who has the token alone is barred; to all others it is as if not there."""
+def test_decisions(file: Path) -> None:
+    """The token and a name let in; the token alone is told of the certificate; to all others it is as if not there."""
     both = table(file, "both", 'client_names = ["a", "b"]')
     write(file, both, table(file, "named", 'client_names = ["a"]', token=None), table(file, "plain"))
     found = read(file)
 
-    def verdicts(who: Caller) -> list[Verdict]:
-        return [found[name].judge(who, 0) for name in ("both", "named", "plain")]
+    def decisions(who: Caller) -> list[Decision]:
+        return [found[name].decide(who, 0) for name in ("both", "named", "plain")]
 
-    enter, barred, stranger = Verdict.ENTER, Verdict.BARRED, Verdict.STRANGER
+    allow, wrong, unknown = Decision.ALLOW, Decision.WRONG_CERTIFICATE, Decision.UNKNOWN
 
-    assert [enter, enter, enter] == verdicts(caller("red", "x", "a"))
-    assert [enter, stranger, enter] == verdicts(caller("red", "b"))
-    assert [barred, stranger, enter] == verdicts(caller("red", "x"))
-    assert [barred, stranger, enter] == verdicts(caller("red"))
-    assert [stranger, enter, stranger] == verdicts(caller("blue", "a"))
-    assert [stranger, stranger, stranger] == verdicts(caller())
+    assert [allow, allow, allow] == decisions(caller("red", "x", "a"))
+    assert [allow, unknown, allow] == decisions(caller("red", "b"))
+    assert [wrong, unknown, allow] == decisions(caller("red", "x"))
+    assert [wrong, unknown, allow] == decisions(caller("red"))
+    assert [unknown, allow, unknown] == decisions(caller("blue", "a"))
+    assert [unknown, unknown, unknown] == decisions(caller())
 
 
 @pytest.mark.case("K07")
 def test_followed(file: Path, log: Callable[[], list[dict[str, str]]]) -> None:
     """Tokens and quotas of a namespace are taken over at once; its root and policy, and new namespaces, are not."""
     write(file, table(file, "red"), table(file, "blue", token=BLUE))
-    roster = followed(file, lambda: read(file))
-    started = dict(roster())
+    registry = TenantRegistry.following(file, lambda: read(file))
+    started = dict(registry.current())
     write(
         file,
         table(file, "red", 'quota_bytes = "1KiB"', 'fsync = "never"', token=BLUE),
         table(file, "blue", root="elsewhere", token=BLUE),
         table(file, "green"),
     )
-    now = roster()
+    now = registry.current()
 
     assert {"red", "blue"} == set(now)
     assert started["red"].policy._replace(quota=DEFAULTS.quota._replace(max_bytes=1024)) == now["red"].policy
     assert started["blue"] == now["blue"]
-    assert (Verdict.STRANGER, Verdict.ENTER) == tuple(now["red"].judge(caller(word), 0) for word in ("red", "blue"))
+    assert (Decision.UNKNOWN, Decision.ALLOW) == tuple(now["red"].decide(caller(word), 0) for word in ("red", "blue"))
     restart = [event["problem"] for event in log() if event.get("kind") == "restart"]
 
     assert ["is new, or has another root or policy, and needs a restart: blue, green, red"] == restart
@@ -193,15 +193,15 @@ def test_namespaces_that_go(file: Path, log: Callable[[], list[dict[str, str]]])
     """A namespace that is gone from the file is gone, a bad file changes nothing, without a file there is none."""
     both = table(file, "red"), table(file, "blue", token=BLUE)
     write(file, *both)
-    roster = followed(file, lambda: read(file))
+    registry = TenantRegistry.following(file, lambda: read(file))
     write(file, both[0])
-    without_blue = set(roster())
+    without_blue = set(registry.current())
     write(file, "garbage")
-    kept = set(roster())
+    kept = set(registry.current())
     file.unlink()
-    gone = [set(roster()) for _ in range(3)]
+    gone = [set(registry.current()) for _ in range(3)]
     write(file, *both)
-    back = set(roster())
+    back = set(registry.current())
 
     assert ({"red"}, {"red"}, {"red", "blue"}) == (without_blue, kept, back)
     assert [set()] * 3 == gone
@@ -215,11 +215,12 @@ def test_one_token(tmp_path: Path, log: Callable[[], list[dict[str, str]]]) -> N
     """The default namespace with TOKEN_FILE lets nobody in while the file is gone; without the setting, everybody."""
     path = tmp_path / "token"
     path.write_text("red\n")
-    roster = single(tmp_path / "root", DEFAULTS.policy, TokenFile(path, "DIRSYNC_SERVER_TOKEN_FILE"))
-    before = roster()["default"].judge(caller("red"), 0)
+    open_to_all = TenantRegistry.single(tmp_path / "root", DEFAULTS.policy, None)
+    registry = TenantRegistry.single(tmp_path / "root", DEFAULTS.policy, TokenFile(path, "DIRSYNC_SERVER_TOKEN_FILE"))
+    before = registry.current()["default"].decide(caller("red"), 0)
     path.unlink()
-    after = {roster()["default"].judge(caller(word), 0) for word in ("red", None)}
+    after = {registry.current()["default"].decide(caller(word), 0) for word in ("red", None)}
 
-    assert Verdict.ENTER is before
-    assert {Verdict.STRANGER} == after
-    assert Verdict.ENTER is single(tmp_path / "root", DEFAULTS.policy, None)()["default"].judge(caller(), 0)
+    assert Decision.ALLOW is before
+    assert {Decision.UNKNOWN} == after
+    assert Decision.ALLOW is open_to_all.current()["default"].decide(caller(), 0)

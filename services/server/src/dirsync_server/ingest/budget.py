@@ -47,7 +47,7 @@ class SpaceBudget:
         announced = sum(content.announced for content in self._incoming.values())
         missing = sum(content.announced - content.arrived for content in self._incoming.values())
         usage = Usage(self._usage.bytes + self.staged + announced, self._usage.free_bytes - missing)
-        check_file(self._replica.policy.quota, usage, path, size, self._replica.holdings.size_of(path))
+        check_file(self._replica.policy.quota, usage, path, size, self._replica.state.size_of(path))
 
     def take(self, size: int) -> None:
         """Content of ``size`` bytes has arrived whole."""

@@ -1,15 +1,15 @@
 """Content that need not come in, because it is here already: under a name of the replica, or staged by this stream.
 
 It is resolved when the operation arrives, not when it is committed. What the replica loses by an earlier operation of
-the same stream it still has then, because nothing is applied before the commit; and reading a large file keeps nobody
-from the replica.
+the same stream it still has then, because nothing is applied before the commit; and no commit waits while a
+large file is read.
 """
 
 import hashlib
 import os
 
 from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
-from dirsync.endpoint.finder import Finder
+from dirsync.endpoint.finder import ContentFinder
 from dirsync.fs.failure import Changing, Unreadable, Vanished, writing_failure
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
@@ -22,20 +22,20 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent
 
 _ATTEMPTS = LIMITS.max_content_paths + 1
-"""Files that are tried for one content. Each that turns out to hold another is not found again, unless somebody changes
-it to and fro."""
+"""Files that are tried for one content. Each that turns out to hold another is not found again, unless it is
+changed to and fro."""
 
 
-class Copies:
+class ContentCopier:
     """Makes staged files of content that is here. One thread."""
 
-    def __init__(self, finder: Finder, staging: Staging, cancelled: Cancelled) -> None:
+    def __init__(self, finder: ContentFinder, staging: Staging, cancelled: Cancelled) -> None:
         self._finder = finder
         self._staging = staging
         self._cancelled = cancelled
         self._staged: dict[bytes, StagedFile] = {}
 
-    def know(self, digest: bytes, staged: StagedFile) -> None:
+    def remember(self, digest: bytes, staged: StagedFile) -> None:
         """This stream has staged and sealed a file of this content."""
         self._staged[digest] = staged
 
@@ -47,7 +47,7 @@ class Copies:
         """A staged file of the content that the operation wants, not sealed; every byte of it was read and hashed.
 
         Raises:
-            ContentNotFound: nobody has it.
+            ContentNotFound: the replica has it nowhere.
             Mismatch: it has another size than the operation says.
             PathFailure: StorageFailed.
             Unavailable: cancelled.
@@ -56,7 +56,7 @@ class Copies:
         staged = self._copy_staged(path, entry.digest, entry.size)
         for _ in range(_ATTEMPTS):
             if staged is not None:
-                self._finder.confirm()
+                self._finder.report_hit()
                 return staged
             source = self._finder.open(entry.digest)
             if source is None:
@@ -64,7 +64,7 @@ class Copies:
             with source:
                 staged = self._copy(path, source, entry.digest, entry.size)
             if staged is None:
-                self._finder.refute(source.path, entry.digest)
+                self._finder.report_stale(source.path, entry.digest)
         raise ContentNotFound(path)
 
     def _copy_staged(self, path: RelPath, digest: bytes, size: int) -> StagedFile | None:
@@ -99,7 +99,7 @@ class Copies:
         return None
 
     def _fill(self, staged: StagedFile, source: StableFile) -> bytes:
-        """Copy all of ``source``; gives the digest of what was copied."""
+        """Copy all of ``source``; returns the digest of what was copied."""
         if source.size <= LIMITS.inline_file_bytes:
             content = next(source.frames(LIMITS.inline_file_bytes), b"")
             staged.write(content)

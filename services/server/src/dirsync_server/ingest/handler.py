@@ -2,7 +2,7 @@
 
 :meth:`IngestHandler.receive` takes one message as bytes, does all that it asks for in the caller's thread, and returns
 the responses that are due, usually none: a commit has one, or more if it had many failures. There is no thread, queue
-or generator in here, so whoever drives it decides when anything happens::
+or generator in here, so the caller decides when anything happens::
 
     handler = IngestHandler(sessions, call, metrics)
     try:
@@ -51,7 +51,7 @@ class _Stream:
             raise
 
     def rescan(self) -> None:
-        self._replica.look.rescan()
+        self._replica.scanner.rescan()
 
     def close(self) -> None:
         try:
@@ -89,7 +89,7 @@ class IngestHandler:
                 self._stream.require_allowed()
             return self._receive(decode_push(message))
         except RemoteError:
-            # A peer that breaks the protocol once is not believed again. This stream ends with the error, not with that
+            # A peer that breaks the protocol once is not trusted again. This stream ends with the error, not with that
             # of its session.
             session = None if self._stream is None else self._stream.session
             self.close()

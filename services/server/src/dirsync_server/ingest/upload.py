@@ -10,7 +10,7 @@ from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.pieces import Piece, Zeros, copy_span
 from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
 from dirsync.endpoint.apply.steps import Step
-from dirsync.endpoint.finder import Finder
+from dirsync.endpoint.finder import ContentFinder
 from dirsync.errors import DirsyncError, InvalidMessage, Unavailable
 from dirsync.fs.failure import BasisLost
 from dirsync.fs.read.hashing import Cancelled
@@ -36,7 +36,7 @@ class Upload:
         """Why it cannot be taken, if it cannot."""
         self._digest_of_basis = begin.basis
         self._block_size = begin.block_size
-        self._finder: Finder | None = None
+        self._finder: ContentFinder | None = None
         self._basis: StableFile | None = None
         self._staged: StagedFile | None = None
         self._rebuild: Rebuild | None = None
@@ -53,7 +53,7 @@ class Upload:
         """Bytes that are staged."""
         return 0 if self._rebuild is None else self._rebuild.size
 
-    def open(self, space: SpaceBudget, finder: Finder, staging: Staging, cancelled: Cancelled) -> None:
+    def open(self, space: SpaceBudget, finder: ContentFinder, staging: Staging, cancelled: Cancelled) -> None:
         """Make ready for its frames.
 
         Raises:
@@ -90,7 +90,7 @@ class Upload:
         except (InvalidMessage, Unavailable):
             raise
         except BasisLost:
-            self._doubt_basis()
+            self._report_stale_basis()
             self._fail(ContentNotFound(self.operation.path))
         except DirsyncError as error:
             self._fail(error)
@@ -105,7 +105,7 @@ class Upload:
             return step
         if self._rebuild.size != operation.entry.size or self._rebuild.digest() != digest:
             if self._basis is not None and self._basis.settled() is None:
-                self._doubt_basis()
+                self._report_stale_basis()
             self._fail(Mismatch(operation.path))
             return step
         staged, self._staged = self._staged, None
@@ -128,17 +128,17 @@ class Upload:
         self.error = error
         self.discard()
 
-    def _doubt_basis(self) -> None:
+    def _report_stale_basis(self) -> None:
         assert self._finder is not None
         assert self._basis is not None
-        self._finder.refute(self._basis.path, self._digest_of_basis)
+        self._finder.report_stale(self._basis.path, self._digest_of_basis)
 
-    def _open_basis(self, finder: Finder) -> StableFile:
+    def _open_basis(self, finder: ContentFinder) -> StableFile:
         path = self.operation.path
         basis = finder.open(self._digest_of_basis, near=path)
         if basis is None:
             raise ContentNotFound(path)
-        finder.confirm()
+        finder.report_hit()
         if block_count(basis.size, self._block_size) > LIMITS.max_blocks:
             basis.close()
             msg = f"the basis of {escape(path)!r} has more than {LIMITS.max_blocks} blocks of {self._block_size} bytes"

@@ -11,7 +11,7 @@ from typing import assert_never
 from dirsync.endpoint.apply.commit import Committer
 from dirsync.endpoint.apply.outcomes import Mismatch, failed
 from dirsync.endpoint.apply.steps import Step
-from dirsync.endpoint.finder import Finder
+from dirsync.endpoint.finder import ContentFinder
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import DirsyncError, Unavailable
 from dirsync.fs.read.hashing import Cancelled
@@ -30,9 +30,9 @@ from dirsync.wire.push.messages import (
     Item,
 )
 from dirsync.wire.push.results import Committed
-from dirsync_server.ingest.accounts import Accounts
 from dirsync_server.ingest.budget import SpaceBudget
-from dirsync_server.ingest.copy import Copies
+from dirsync_server.ingest.copy import ContentCopier
+from dirsync_server.ingest.counters import IngestCounters
 from dirsync_server.ingest.upload import Upload
 
 
@@ -48,14 +48,14 @@ class UploadStore:
         self._files: list[int] = []
         self._uploads: dict[int, Upload] = {}
         self._space = SpaceBudget(replica, self._uploads)
-        self._finder = Finder(replica, metrics)
-        self._copies = Copies(self._finder, committer.staging, cancelled)
-        self._accounts = Accounts(metrics)
-        self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+        self._finder = ContentFinder(replica)
+        self._copier = ContentCopier(self._finder, committer.staging, cancelled)
+        self._counters = IngestCounters(metrics)
+        self._hashed = replica.observer.bytes_hashed
 
     @property
     def is_full(self) -> bool:
-        """Whether so much has come in that it has to be committed, though nobody asked for it."""
+        """Whether so much has come in that it has to be committed, though the client has not asked for it."""
         return len(self._steps) >= LIMITS.max_commit_operations or self._space.staged >= LIMITS.max_commit_bytes
 
     def take(self, message: Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort) -> None:
@@ -94,7 +94,7 @@ class UploadStore:
         """
         steps, self._steps = self._steps, []
         files, self._files = self._files, []
-        self._copies.forget()
+        self._copier.forget()
         try:
             results = self._committer.commit(steps)
         except BaseException:
@@ -104,15 +104,15 @@ class UploadStore:
             failure = results.failures.get(step.number)
             if failure is not None and step.staged is not None:
                 step.staged.discard()
-            self._accounts.settled(step, failure, results.moved.get(step.number))
-        with self._replica.lock:
-            digest, entries = self._replica.tree.digest(), len(self._replica.tree)
+            self._counters.settled(step, failure, results.moved.get(step.number))
+        totals = self._replica.totals()
         self._space.committed()
         if not self._uploads:
-            # Nothing is staged any more: nobody should find a trace of us in a replica at rest.
+            # Nothing is staged any more, and a replica at rest shows no trace of us.
             self._committer.staging.tidy()
         applied = [number for number in files if number not in results.failures]
-        return Committed(settled_number, list(results.failures.values()), digest, entries, requested, applied)
+        failures = list(results.failures.values())
+        return Committed(settled_number, failures, totals.root_digest, totals.entries, requested, applied)
 
     def close(self) -> None:
         """Drop what was not committed, and let go of everything."""
@@ -121,7 +121,7 @@ class UploadStore:
             upload.discard()
         self._steps.clear()
         self._uploads.clear()
-        self._copies.forget()
+        self._copier.forget()
         self._finder.close()
 
     def _take(self, item: Item, saved: int) -> None:
@@ -134,7 +134,7 @@ class UploadStore:
                     self._seal(step._replace(saved=saved), operation)
                 case CopyContent() as operation:
                     self._space.admit(operation.path, operation.entry.size)
-                    step = step._replace(staged=self._copies.make(operation))
+                    step = step._replace(staged=self._copier.make(operation))
                     self._seal(step, operation)
                 case _:
                     self._steps.append(step)
@@ -170,18 +170,18 @@ class UploadStore:
     def _seal(self, step: Step, operation: PutFile | CopyContent) -> None:
         """The step's content is whole: complete its file."""
         assert step.staged is not None
-        self._hashed.inc(operation.entry.size)
+        self._hashed(operation.entry.size)
         self._committer.publisher.seal(step.staged, operation.entry)
         failure = self._committer.file_is_durable(step)
         self._space.take(operation.entry.size)
         self._steps.append(step._replace(failure=failure))
         if failure is None:
-            self._copies.know(operation.entry.digest, step.staged)
+            self._copier.remember(operation.entry.digest, step.staged)
 
     def _fail(self, step: Step, error: DirsyncError) -> None:
         if step.staged is not None:
             step.staged.discard()
-        current = self._replica.holdings.entry(step.operation.path)
+        current = self._replica.state.entry(step.operation.path)
         self._steps.append(step._replace(staged=None, failure=failed(step.number, error, current)))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""``ReplicaService``: the reader's door."""
+"""``ReplicaService``: the read API over gRPC. It waits for no commit and no scan, however long they take."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,21 +36,21 @@ class ReplicaServicer:
         """Whether a replica can be used, and what it holds."""
         replica = self._authority.authorize(decode_status_request(raw), context)
         writer = self._sessions.writer(replica.namespace)
-        with replica.lock:
-            since = None if replica.last_commit is None else monotonic() - replica.last_commit
-            status = ReplicaStatus(
-                ready=replica.ready,
-                root_digest=replica.tree.digest() if replica.ready else b"",
-                entries=len(replica.tree),
-                bytes=replica.holdings.bytes,
-                options=replica.options,
-                replica_id=replica.id,
-                writer=writer.request.client_id if writer else "",
-                generation=replica.generation,
-                server_version=__version__,
-                seconds_since_commit=since,
-                not_ready_reason=replica.trouble(),
-            )
+        last_commit = replica.last_commit
+        ready, totals = replica.ready, replica.totals()
+        status = ReplicaStatus(
+            ready=ready,
+            root_digest=totals.root_digest if ready else b"",
+            entries=totals.entries,
+            bytes=totals.bytes,
+            options=replica.options,
+            replica_id=replica.id,
+            writer=writer.request.client_id if writer else "",
+            generation=replica.generation,
+            server_version=__version__,
+            seconds_since_commit=None if last_commit is None else monotonic() - last_commit,
+            not_ready_reason=replica.trouble(),
+        )
         return encode_status(status)
 
     def list_entries(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -64,8 +64,7 @@ class ReplicaServicer:
         namespace, path = decode_stat_entry(raw)
         replica = self._authority.authorize(namespace, context)
         replica.require_ready()
-        with replica.lock:
-            entry = replica.tree.get(path)
+        entry = replica.state.get(path)
         if entry is None:
             msg = f"the replica has nothing at {escape(path)!r}"
             raise NotFound(msg, reason="PATH_NOT_FOUND")

@@ -68,8 +68,8 @@ class WriteApi:
             raise RootsOverlap(msg)
         replica.require_ready()
         self._sessions.admit(request)
-        replica.look.again()
-        with replica.lock:
+        replica.scanner.rescan_if_due()
+        with replica.writer:
             session = self._sessions.open(request, replica.next_generation())
             opened = self._opened(session, replica, request)
         self._log.info(
@@ -92,7 +92,7 @@ class WriteApi:
         """Checksums of blocks of content that the replica has, page by page."""
         request = decode_signature_request(raw)
         _, replica = self._sessions.authorized(request.session_id, call.authorize)
-        yield from signature_pages(replica, request, self._metrics, call.cancelled)
+        yield from signature_pages(replica, request, call.cancelled)
 
     def push_changes(self, call: Call) -> IngestHandler:
         """The handler of one push stream. The caller closes it."""
@@ -110,13 +110,14 @@ class WriteApi:
 
     def _opened(self, session: Session, replica: Replica, request: OpenRequest) -> Opened:
         options = replica.agree(request.options)
+        totals = replica.totals()
         return Opened(
             session_id=session.id,
             generation=session.generation,
             replica_id=replica.id,
             options=options,
-            root_digest=replica.tree.digest(),
-            entries=len(replica.tree),
+            root_digest=totals.root_digest,
+            entries=totals.entries,
             reserved_names=replica.staging.reserved_names,
             strategies=STRATEGIES,
             compressions=frozenset(Compression),

@@ -1,9 +1,9 @@
-"""Who may call: what a caller shows is judged by the tenants, before and after its request is known.
+"""Decides who may call, before and after the request is known. Deciding changes nothing.
 
-Before anything of a request is looked at, a caller must be somebody (:meth:`Authority.admit`); which namespace it names
-is known only then (:meth:`Authority.authorize`). Unknown namespaces, missing, wrong, expired and other tenants' tokens
-get the same answer, in the same time, so that nobody learns what exists. The answer to a valid one is the replica
-itself: there is no other way to one.
+Before anything of a request is read, a caller must be known to some namespace (:meth:`Authority.admit`); which
+namespace they name is known only then (:meth:`Authority.authorize`). Unknown namespaces, missing, wrong, expired and
+other tenants' tokens get the same answer, in the same time, so that no caller learns what exists. The answer to a valid
+one is the replica itself: there is no other way to one.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,42 +16,44 @@ from dirsync.errors import NotFound, PermissionDenied
 from dirsync.rpc.auth.bearer import Caller, caller_of
 from dirsync.rpc.auth.gate import AuthGate, InvalidCredentials
 from dirsync_server.call import Call
-from dirsync_server.tenancy.registry import Roster
-from dirsync_server.tenancy.tenants import Tenant, Verdict
+from dirsync_server.tenancy.registry import TenantRegistry, Tenants
+from dirsync_server.tenancy.tenants import Decision, Tenant
 
-BARRED = "the certificate of this client has no name that may use what the token is for; show another certificate"
-"""What is said to a valid token in the wrong hands."""
+WRONG_CERTIFICATE = (
+    "the certificate of this client has no name that may use what the token is for; show another certificate"
+)
+"""The answer to a valid token with a certificate that may not use it."""
 _MAX_SHOWN = 128
 
 
 class Authority:
-    """Knows the tenants, what opens them, and their replicas."""
+    """Knows the tenants, what credentials they accept, and their replicas."""
 
     def __init__(
         self,
-        roster: Roster,
+        registry: TenantRegistry,
         replicas: Mapping[str, Replica],
         *,
-        asks: bool,
+        requires_credentials: bool,
         gate: AuthGate | None = None,
         wall: WallNanoseconds = wall_ns,
     ) -> None:
-        """``replicas`` has one for each namespace that ``roster`` can name; ``asks``: credentials are asked for."""
-        self._roster = roster
+        """``replicas`` has one for each namespace that ``registry`` can name."""
+        self._registry = registry
         self._replicas = replicas
-        self._asks = asks
+        self._requires_credentials = requires_credentials
         self._gate = gate or AuthGate()
         self._wall = wall
 
     def admit(self, context: grpc.ServicerContext) -> None:
-        """Let in whoever may use some namespace.
+        """Let a caller in who may use some namespace.
 
         Raises:
             InvalidCredentials: nothing valid was shown.
             PermissionDenied: a valid token, with a certificate that may not use it.
         """
-        if self._asks:
-            self._gate.authenticate(context, self._roster, self._require_somebody)
+        if self._requires_credentials:
+            self._gate.authenticate(context, self._registry.current, self._require_known)
 
     def authorize(self, namespace: str, context: grpc.ServicerContext) -> Replica:
         """The replica of ``namespace`` if the caller may use it.
@@ -60,13 +62,13 @@ class Authority:
             InvalidCredentials, PermissionDenied: as for :meth:`admit`.
             NotFound: where no credentials are asked for and there is no such namespace.
         """
-        if self._asks:
+        if self._requires_credentials:
             tenant = self._gate.authenticate(
-                context, self._roster, lambda roster, caller: self._require(namespace, roster, caller)
+                context, self._registry.current, lambda tenants, caller: self._require(namespace, tenants, caller)
             )
         else:
             tenant = self._open(namespace)
-        return self._replica(tenant)
+        return self._replicas[tenant.namespace]
 
     def call(self, context: grpc.ServicerContext) -> Call:
         """The call that a gRPC context stands for."""
@@ -82,50 +84,40 @@ class Authority:
 
         It raises as :meth:`authorize`, and is cheap enough to come before each message.
         """
-        if not self._asks:
+        if not self._requires_credentials:
             return lambda: None
         caller = caller_of(context)
 
         def check() -> None:
-            tenant = self._roster().get(namespace)
-            verdict = Verdict.STRANGER if tenant is None else tenant.judge(caller, self._wall())
-            _require_entry(verdict)
-            assert tenant is not None
-            self._replica(tenant)
+            tenant = self._registry.current().get(namespace)
+            _require_allowed(Decision.UNKNOWN if tenant is None else tenant.decide(caller, self._wall()))
 
         return check
 
-    def _require_somebody(self, roster: Mapping[str, Tenant], caller: Caller) -> None:
-        verdicts = set(self._verdicts(roster, caller).values())
-        best = next((verdict for verdict in (Verdict.ENTER, Verdict.BARRED) if verdict in verdicts), Verdict.STRANGER)
-        _require_entry(best)
+    def _require_known(self, tenants: Tenants, caller: Caller) -> None:
+        decisions = set(self._decisions(tenants, caller).values())
+        best = next((one for one in (Decision.ALLOW, Decision.WRONG_CERTIFICATE) if one in decisions), Decision.UNKNOWN)
+        _require_allowed(best)
 
-    def _require(self, namespace: str, roster: Mapping[str, Tenant], caller: Caller) -> Tenant:
+    def _require(self, namespace: str, tenants: Tenants, caller: Caller) -> Tenant:
         # All tenants are asked: one that is asked alone, or not at all, would take its own time.
-        _require_entry(self._verdicts(roster, caller).get(namespace, Verdict.STRANGER))
-        return roster[namespace]
+        _require_allowed(self._decisions(tenants, caller).get(namespace, Decision.UNKNOWN))
+        return tenants[namespace]
 
-    def _verdicts(self, roster: Mapping[str, Tenant], caller: Caller) -> dict[str, Verdict]:
+    def _decisions(self, tenants: Tenants, caller: Caller) -> dict[str, Decision]:
         now = self._wall()
-        return {name: tenant.judge(caller, now) for name, tenant in roster.items()}
+        return {name: tenant.decide(caller, now) for name, tenant in tenants.items()}
 
     def _open(self, namespace: str) -> Tenant:
-        tenant = self._roster().get(namespace)
+        tenant = self._registry.current().get(namespace)
         if tenant is None:
             msg = f"there is no namespace {namespace[:_MAX_SHOWN]!r} here"
             raise NotFound(msg, reason="NAMESPACE_NOT_FOUND")
         return tenant
 
-    def _replica(self, tenant: Tenant) -> Replica:
-        """The tenant's replica, with the quota that it has now."""
-        replica = self._replicas[tenant.namespace]
-        if replica.policy.quota != tenant.policy.quota:
-            replica.policy = replica.policy._replace(quota=tenant.policy.quota)
-        return replica
 
-
-def _require_entry(verdict: Verdict) -> None:
-    if verdict is Verdict.BARRED:
-        raise PermissionDenied(BARRED)
-    if verdict is not Verdict.ENTER:
+def _require_allowed(decision: Decision) -> None:
+    if decision is Decision.WRONG_CERTIFICATE:
+        raise PermissionDenied(WRONG_CERTIFICATE)
+    if decision is not Decision.ALLOW:
         raise InvalidCredentials

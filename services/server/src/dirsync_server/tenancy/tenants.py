@@ -21,13 +21,14 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASC
 _KEYS = POLICY_KEYS | {"root", "tokens_sha256", "client_names"}
 
 
-class Verdict(Enum):
-    """What a namespace says to a caller."""
+class Decision(Enum):
+    """Whether a caller may use a namespace."""
 
-    ENTER = auto()
-    BARRED = auto()
-    """It has the namespace's own token, and so may know that it exists; but its certificate is none that may use it."""
-    STRANGER = auto()
+    ALLOW = auto()
+    WRONG_CERTIFICATE = auto()
+    """They have the namespace's own token, and so may know that it exists; but not with this certificate."""
+    UNKNOWN = auto()
+    """They have shown nothing that the namespace knows."""
 
 
 class Tenant(NamedTuple):
@@ -41,13 +42,13 @@ class Tenant(NamedTuple):
     client_names: frozenset[str] | None = None
     """Names of which the caller's certificate must have one; ``None``: any certificate, or none."""
 
-    def judge(self, caller: Caller, now: int) -> Verdict:
-        """Whether the caller may enter at this time (nanoseconds since the epoch)."""
+    def decide(self, caller: Caller, now: int) -> Decision:
+        """Whether the caller may use the namespace at this time (nanoseconds since the epoch)."""
         known = self.tokens is None or is_valid(caller.token, self.tokens, now)
         named = self.client_names is None or not self.client_names.isdisjoint(caller.names)
         if known and named:
-            return Verdict.ENTER
-        return Verdict.BARRED if known and self.tokens is not None else Verdict.STRANGER
+            return Decision.ALLOW
+        return Decision.WRONG_CERTIFICATE if known and self.tokens is not None else Decision.UNKNOWN
 
 
 def read_tenants(file: Path, defaults: Defaults, *, certificates: bool) -> dict[str, Tenant]:
@@ -68,7 +69,7 @@ def read_tenants(file: Path, defaults: Defaults, *, certificates: bool) -> dict[
         fsync = "always"
 
     ``tokens_sha256`` may be left out where ``client_names`` is given. ``certificates`` is whether the server asks its
-    clients for certificates: without them nobody has a name.
+    clients for certificates: without them no caller has a name.
 
     Raises:
         Unreadable: there is no such file, or it may not be read.

@@ -1,24 +1,24 @@
-"""Carrying out the steps of a commit on a replica.
+"""Carries out the steps of a commit on a replica.
 
 The order is what makes an acknowledged change survive anything:
 
 1. the staged files are made durable;
-2. under the replica's lock, and only if the session is still the writer, each step is checked against what is at its
+2. under the writer mutex, and only if the session is still the writer, each step is checked against what is at its
    path and then carried out, in order; tree and index follow;
 3. the directories that were touched are made durable, and whatever got other metadata.
 
 Only then is the commit answered. A crash before 2 leaves leftovers in staging; within 2 each path is old or new; after
-3 everything is there.
+3 everything is there. Readers wait for none of it: they see each step when it is done.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from dirsync.endpoint.apply.outcomes import failed
-from dirsync.endpoint.apply.step_applier import Actor
+from dirsync.endpoint.apply.step_applier import StepApplier
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.replica import Replica
-from dirsync.endpoint.replica_state import Moved
+from dirsync.endpoint.replica_state import MoveTotals
 from dirsync.errors import DirsyncError
 from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
@@ -31,14 +31,14 @@ class Results(NamedTuple):
     """What became of the steps of a commit, by their numbers. What is not in ``failures`` was applied."""
 
     failures: dict[int, Failure]
-    moved: dict[int, Moved]
+    moved: dict[int, MoveTotals]
 
 
 class Committer:
     """Commits steps for one push stream, with descriptors of its own."""
 
     def __init__(self, replica: Replica, fence: Callable[[], None]) -> None:
-        """``fence`` raises unless the session is still the writer; it is called under the replica's lock."""
+        """``fence`` raises unless the session is still the writer; it is called under the writer mutex."""
         self._replica = replica
         self._fence = fence
         self._root = replica.root.clone()
@@ -46,7 +46,7 @@ class Committer:
         self._durability = Durability(replica.policy.fsync, self._root)
         attributes = replica.options.attributes
         self.publisher = Publisher(self._root, self.staging, replica.policy.modes, attributes)
-        self._actor = Actor(replica, self._root, self.publisher)
+        self._applier = StepApplier(replica, self._root, self.publisher)
 
     def close(self) -> None:
         """Let go of the descriptors; staged files are the caller's to discard."""
@@ -58,17 +58,17 @@ class Committer:
 
         Raises:
             SessionError: the session is no longer the writer; nothing was changed.
-            NotDurable: the disk failed; what was changed is not acknowledged and will be looked at again.
+            NotDurable: the disk failed; what was changed is not acknowledged and will be scanned again.
         """
         # Under FSYNC=always each is durable, or known not to be, since it was staged; and no fsync is ever tried again.
         due = [] if self._replica.policy.fsync is Fsync.ALWAYS else [step for step in steps if step.failure is None]
         results = Results(self._make_files_durable(due), {})
         touched: dict[RelPath, None] = {}
-        with self._replica.lock:
+        with self._replica.writer:
             self._fence()
             self._replica.require_root()
-            if self._replica.look.suspect:
-                self._replica.look.rescan()
+            if self._replica.scanner.needs_rescan:
+                self._replica.scanner.rescan()
             self._root.forget_all()
             for step in steps:
                 failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)
@@ -99,14 +99,14 @@ class Committer:
         try:
             self._durability.entries(touched)
         except NotDurable:
-            self._replica.look.suspect = True
+            self._replica.scanner.needs_rescan = True
             raise
 
     def _carry_out(self, step: Step, results: Results) -> Failure | None:
         try:
-            moved = self._actor.act(step)
+            moved = self._applier.apply(step)
         except DirsyncError as error:
-            return failed(step.number, error, self._replica.holdings.entry(step.operation.path))
+            return failed(step.number, error, self._replica.state.entry(step.operation.path))
         if moved is not None:
             results.moved[step.number] = moved
         return None

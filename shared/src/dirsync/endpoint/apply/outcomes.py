@@ -1,10 +1,12 @@
 """What a client is told of an operation that could not be applied, by what went wrong."""
 
+from dirsync.endpoint.judge import Judgement
 from dirsync.errors import DirsyncError, LimitExceeded, StorageError
 from dirsync.fs.failure import PathFailure
 from dirsync.tree.entry import Entry
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, escape
+from dirsync.tree.plan import Move, Operation
 from dirsync.tree.problem import ProblemKind
 from dirsync.wire.push.results import CONTENT_NOT_FOUND
 
@@ -45,24 +47,47 @@ class UnknownOperation(DirsyncError):
     default_reason = "UNSUPPORTED"
 
 
+_BY_ERROR: tuple[tuple[type[DirsyncError] | tuple[type[DirsyncError], ...], Outcome], ...] = (
+    (Changed, Outcome.CHANGED),
+    ((Mismatch, ContentNotFound), Outcome.MISMATCH),
+    (UnknownOperation, Outcome.UNSUPPORTED),
+    (LimitExceeded, Outcome.LIMIT),
+    (StorageError, Outcome.STORAGE),
+)
+
+
+def refusal(judgement: Judgement, operation: Operation) -> DirsyncError:
+    """The error that says why an operation was judged as neither to be applied nor done."""
+    path = escape(operation.path)
+    match judgement:
+        case Judgement.NO_PARENT:
+            return Changed(f"{path!r} has no directory to be in")
+        case Judgement.IN_THE_WAY:
+            return _in_the_way(path)
+        case Judgement.SOURCE_IN_THE_WAY:
+            assert isinstance(operation, Move)
+            return _in_the_way(escape(operation.source))
+        case _:
+            return _changed(path, operation)
+
+
+def _changed(path: str, operation: Operation) -> Changed:
+    if isinstance(operation, Move):
+        return Changed(f"{escape(operation.source)!r} or {path!r} is not what the client expected")
+    return Changed(f"{path!r} is not what the client expected")
+
+
+def _in_the_way(path: str) -> DirsyncError:
+    message = f"what is not mirrored is in the way at {path!r}: move it away at the replica"
+    return DirsyncError(message, reason="UNTRACKED_IN_THE_WAY")
+
+
 def failed(number: int, error: DirsyncError, current: Entry | None) -> Failure:
     """The failure of an operation; ``current`` is what is at its path."""
     return Failure(number, _outcome(error), current, error.reason, str(error))
 
 
 def _outcome(error: DirsyncError) -> Outcome:
-    match error:
-        case Changed():
-            return Outcome.CHANGED
-        case Mismatch() | ContentNotFound():
-            return Outcome.MISMATCH
-        case UnknownOperation():
-            return Outcome.UNSUPPORTED
-        case PathFailure():
-            return _BY_KIND.get(error.kind, Outcome.REFUSED)
-        case LimitExceeded():
-            return Outcome.LIMIT
-        case StorageError():
-            return Outcome.STORAGE
-        case _:
-            return Outcome.REFUSED
+    if isinstance(error, PathFailure):
+        return _BY_KIND.get(error.kind, Outcome.REFUSED)
+    return next((outcome for errors, outcome in _BY_ERROR if isinstance(error, errors)), Outcome.REFUSED)

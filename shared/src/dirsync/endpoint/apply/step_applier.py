@@ -1,33 +1,42 @@
-"""One step of a commit, checked against what is at its path and then carried out; tree and index follow."""
+"""Applies one step of a commit: reads the facts, has them judged, acts; tree and index follow."""
 
+from typing import assert_never
+
+from dirsync.endpoint.apply.facts import FactReader
 from dirsync.endpoint.apply.moves import Mover
-from dirsync.endpoint.apply.outcomes import Changed, UnknownOperation
-from dirsync.endpoint.apply.precondition import Precondition, is_expected
+from dirsync.endpoint.apply.outcomes import Changed, UnknownOperation, refusal
 from dirsync.endpoint.apply.steps import Step
+from dirsync.endpoint.judge import Judgement, judge, judge_move
 from dirsync.endpoint.quota import check_entry
 from dirsync.endpoint.replica import Replica
-from dirsync.endpoint.replica_state import Moved
+from dirsync.endpoint.replica_state import MoveTotals
+from dirsync.errors import DirsyncError
 from dirsync.fs.failure import NotEmpty
 from dirsync.fs.fingerprint import RACY
 from dirsync.fs.root import Root
 from dirsync.fs.write.publish import Publisher
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, directory_entry, pack, unpack
-from dirsync.tree.path import RelPath, escape
+from dirsync.tree.entry import Entry, directory_entry, pack
+from dirsync.tree.path import RelPath, components, escape
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, Operation, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.push.messages import Unsupported
 
+_ALREADY_THERE = MoveTotals(0, 0)
 
-class Actor:
-    """Carries out steps on one replica, under its lock. ``root`` is the caller's own clone of the replica's."""
+
+class StepApplier:
+    """Applies steps to one replica, for the holder of its writer mutex. ``root`` is the caller's own clone."""
 
     def __init__(self, replica: Replica, root: Root, publisher: Publisher) -> None:
         self._replica = replica
+        self._state = replica.state
         self._publisher = publisher
-        self._precondition = Precondition(replica, root)
+        # A session that agrees on others fences the stream that this one works for.
+        self._attributes = replica.options.attributes
+        self._facts = FactReader(replica, root)
         self._mover = Mover(replica, root, publisher)
 
-    def act(self, step: Step) -> Moved | None:
-        """Bring about what the step wants; what is there already counts. Gives how much was moved, if it is a move.
+    def apply(self, step: Step) -> MoveTotals | None:
+        """Bring about what the step wants; what is there already counts. Returns what was moved, if it is a move.
 
         Raises:
             DirsyncError: it was not applied; :func:`~dirsync.endpoint.apply.outcomes.failed` says what that means.
@@ -36,37 +45,59 @@ class Actor:
         if isinstance(operation, Unsupported):
             msg = f"this server does not know the operation for {escape(operation.path)!r}"
             raise UnknownOperation(msg)
-        self._precondition.permit(operation.path)
+        self._permit(operation.path)
         if isinstance(operation, Move):
-            return self._mover.move(operation)
+            self._permit(operation.source)
+            return self._move(operation)
         self._apply(step, operation)
         return None
 
+    def _permit(self, path: RelPath) -> None:
+        """Refuse what no session may touch, and what this one ignores."""
+        if self._replica.session_options.ignores(path):
+            msg = f"{escape(path)!r} is ignored in this session"
+            raise DirsyncError(msg, reason="IGNORED")
+        if components(path)[0] in self._replica.staging.reserved_names:
+            msg = f"{escape(path)!r} is the server's own"
+            raise DirsyncError(msg, reason="RESERVED")
+
+    def _move(self, move: Move) -> MoveTotals:
+        # Reading the one may repair what the tree says of the other, so the entries are taken after both.
+        target, source = self._facts.read(move.path), self._facts.read(move.source)
+        target = target._replace(entry=self._state.get(move.path))
+        source = source._replace(entry=self._state.get(move.source))
+        judgement = judge_move(move, target, source)
+        if judgement is Judgement.DONE:
+            return _ALREADY_THERE
+        if judgement is not Judgement.APPLY:
+            raise refusal(judgement, move)
+        return self._mover.move(move)
+
     def _apply(self, step: Step, operation: Operation) -> None:
         path = operation.path
-        current = self._precondition.current(
-            path, leaves=isinstance(operation, Delete), enters=isinstance(operation, MakeDirectory)
-        )
-        if self._is_done(operation, current):
+        facts = self._facts.read(path)
+        judgement = judge(operation, facts, self._attributes)
+        if judgement is Judgement.DONE:
             if step.staged is not None:
                 step.staged.discard()
             return
-        if not is_expected(operation.expected, None if current is None else unpack(current)):
-            msg = f"{escape(path)!r} is not what the client expected"
-            raise Changed(msg)
-        if current is None:
-            check_entry(self._replica.policy.quota, len(self._replica.tree), path)
+        if judgement is not Judgement.APPLY:
+            raise refusal(judgement, operation)
+        if facts.entry is None:
+            check_entry(self._replica.policy.quota, len(self._state.tree), path)
         try:
-            self._carry_out(step, operation, current)
+            self._carry_out(step, operation, facts.entry)
         except NotEmpty:
-            self._precondition.require_empty(path)
+            if self._facts.holds_mirrored(path):
+                msg = f"{escape(path)!r} is not empty"
+                raise Changed(msg) from None
             if not isinstance(operation, Delete):
                 raise
             # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
             # disk.
-            self._replica.holdings.remove(path)
+            self._state.remove(path)
 
-    def _carry_out(self, step: Step, operation: Operation, current: Record | None) -> None:
+    def _carry_out(self, step: Step, operation: Operation, current: Entry | None) -> None:
         path = operation.path
         match operation:
             case PutFile(entry=entry) | CopyContent(entry=entry):
@@ -78,31 +109,20 @@ class Actor:
                 self._published(path, directory_entry(mode), self._publisher.make_directory(path, mode))
             case SetMetadata(entry=entry):
                 assert current is not None
-                entry = entry._replace(size=unpack(current).size, digest=unpack(current).digest)
+                entry = entry._replace(size=current.size, digest=current.digest)
                 self._published(path, entry, self._publisher.set_metadata(path, entry))
             case Delete():
                 assert current is not None
-                self._publisher.remove(path, Kind(current[0]))
-                self._replica.holdings.remove(path)
+                self._publisher.remove(path, current.kind)
+                self._state.remove(path)
             case Move():
                 raise AssertionError(operation)
+            case _:
+                assert_never(operation)
 
     def _published(self, path: RelPath, entry: Entry, proof: bytes) -> None:
-        # RACE: what was just published counts as proved though somebody may change it within the same clock tick. The
+        # RACE: what was just published counts as proved though it may be changed within the same clock tick. The
         # replica has one writer; the worst is that such an edit is found by the next deep verification only. Reading
         # every published file again at the next rescan would be the price of closing it.
         proof = bytes((proof[0] & ~RACY,)) + proof[1:]
-        self._replica.holdings.put(path, pack(entry, proof))
-
-    def _is_done(self, operation: Operation, current: Record | None) -> bool:
-        """Whether the operation's result is there already: it was applied before, and its acknowledgement was lost."""
-        match operation:
-            case Delete():
-                return current is None
-            case MakeDirectory() | Move():
-                return False
-            case PutFile(entry=entry) | CopyContent(entry=entry) | PutSymlink(entry=entry) | SetMetadata(entry=entry):
-                if current is None or entry.digest == UNKNOWN:
-                    return False
-                normalize = self._replica.options.attributes.normalize
-                return normalize(unpack(current)) == normalize(entry)
+        self._state.put(path, pack(entry, proof))

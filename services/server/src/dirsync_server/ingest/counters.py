@@ -5,7 +5,7 @@ saved by compression, where a run of zeros counts as a literal that compression 
 """
 
 from dirsync.endpoint.apply.steps import Step
-from dirsync.endpoint.replica_state import Moved
+from dirsync.endpoint.replica_state import MoveTotals
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure
@@ -18,7 +18,7 @@ from dirsync.tree.plan import (
 )
 
 
-class Accounts:
+class IngestCounters:
     """Counts settled steps."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -28,7 +28,7 @@ class Accounts:
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
 
-    def settled(self, step: Step, failure: Failure | None, moved: Moved | None) -> None:
+    def settled(self, step: Step, failure: Failure | None, moved: MoveTotals | None) -> None:
         """A step was applied, or not; ``moved`` is what it brought to its place, if it is a move."""
         name = OPERATION_NAMES.get(type(step.operation))
         if name is not None:
