@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SOURCE: Final = b"/home/source"
 RESCAN_SECONDS: Final = 60.0
 BLOCK_SIZE: Final = 4096
-ROUND_SECONDS: Final = 0.005
+ROUND_SECONDS: Final = 0.0
 """What a round of the engine takes."""
 
 

@@ -15,7 +15,7 @@ INNER_STAGING: Final = b".dirsync-staging"
 WINDOW_SECONDS: Final = 60.0
 GROWING_SECONDS: Final = 10.0
 """How long what was added to the source may be on its way: meanwhile the replica may be empty for a moment."""
-MIN_DELETES: Final = 20
+MIN_DELETES: Final = 10
 """Fewer than this are no violation. The guard lets 9 go without a question, and does not count those on their way."""
 MAX_SHARE: Final = 0.5
 

@@ -73,6 +73,8 @@ class Facts(NamedTuple):
     mounts_lost: Collection[RelPath] = ()
     foreign: bool = False
     """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""
+    deletes_under_way: int = 0
+    """Deletes that were released and are not acknowledged: they count as those within the window do."""
 
 
 class Hold(NamedTuple):
@@ -163,7 +165,8 @@ def judge(
     ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, if ``facts.foreign``, before them the
     operations that overwrite something. ``approved`` are ids of holds.
     """
-    case = _Case(steps, facts, history.largest(now), history.missing(now), policy, approved)
+    missing = history.missing(now) + facts.deletes_under_way
+    case = _Case(steps, facts, history.largest(now), missing, policy, approved)
     waiting, guard = _waiting(case)
     if guard is None or (name := hold_id(waiting)) in approved:
         return Verdict(list(steps), None)
@@ -206,7 +209,7 @@ class _Case(NamedTuple):
     largest: int
     """Entries of the largest tree within the window."""
     missing: int
-    """Deletes within the window that no addition made up for."""
+    """Deletes within the window that no addition made up for, and those under way."""
     policy: GuardPolicy
     approved: Collection[str]
 

@@ -523,6 +523,23 @@ class TestGuards:
         assert held.reconciler.view.hold is None
         assert held.reconciler.view.in_sync
 
+    def test_deletes_under_way_count(self) -> None:
+        """Removals that were released and are not settled count with those that come after them."""
+        sync = Harness(Options(delete_settle=0.0, policy=GuardPolicy(50, 10_000)))
+        for number in range(12):
+            sync.write(f"f{number}", b"%d" % number)
+        sync.connect()
+        sync.run()
+        sync.source.tree.remove(path("f0"))
+        sync.change("f0")
+        (first,) = sync.outgoing
+        for number in range(1, 10):
+            sync.source.tree.remove(path(f"f{number}"))
+        sync.change(*(f"f{number}" for number in range(1, 10)))
+
+        assert sync.reconciler.view.hold is not None
+        assert [first] == sync.outgoing
+
     def test_unknown_approval(self, held: Harness) -> None:
         """Another id releases nothing."""
         held.tell(HoldApproved("0" * 16))
@@ -579,6 +596,21 @@ class TestGuards:
         assert Guard.FOREIGN is hold.guard
         assert {A, path("x"), path("y"), path("z")} == {step.path for step in hold.operations}
         assert sync.reconciler.view.in_sync
+
+
+def test_no_waking_while_listing(synced: Harness) -> None:
+    """Nothing is due while the replica is listed, whatever waits: the answer comes first."""
+    synced.write("b", b"fails")
+    synced.change("b")
+    synced.settle(Outcome.STORAGE)
+    synced.write("a", b"another")
+    synced.server.put(path("x"), record(b"by hand"))
+    synced.change("a")
+    synced.settle()
+    synced.wait(10 * LIMITS.retry_initial_seconds)
+
+    assert synced.listings
+    assert synced.wake_at is None
 
 
 def test_ticks_cost_nothing(synced: Harness) -> None:

@@ -10,7 +10,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.guards import Facts, History, Hold, hold_id, is_foreign, judge
 from dirsync.tree.path import RelPath, ancestors, is_within
-from dirsync.tree.plan import Operation, Plan, removes
+from dirsync.tree.plan import Delete, Operation, Plan, removes
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
     Adopt,
@@ -40,6 +40,8 @@ class Deletes:
         self._agreed_root: FileIdentity | None = None
         self._stale = False
         """Something happened that may change the judgement."""
+        self._ready = False
+        """Everything is compared, so removals may be judged."""
         self._checking = False
         """The source's root is being checked; then the judgement follows."""
         self._checking_root = False
@@ -55,8 +57,9 @@ class Deletes:
 
     @property
     def wake_at(self) -> float | None:
-        """When removals have to be judged, if any wait for that."""
-        return self._timer.due if self._stale and self._waiting else None
+        """When removals have to be judged, if nothing but time is missing for that."""
+        waits_for_time = self._ready and self._stale and not self._checking
+        return self._timer.due if waits_for_time and self._waiting else None
 
     @property
     def _waiting(self) -> int:
@@ -116,6 +119,7 @@ class Deletes:
             going_on: something is under way or is to be compared.
         """
         context, timer = self._context, self._timer
+        self._ready = ready
         if not self._waiting:
             timer.reset()
             if self.hold is not None and not self._checking and ready and not going_on:
@@ -138,7 +142,8 @@ class Deletes:
         context, identity = self._context, self._context.source.identity
         intact = in_place and self._agreed_root in (None, identity)
         steps = self._steps()
-        facts = Facts(len(context.source.tree), intact, context.source.mounts_lost, context.foreign)
+        entries, mounts_lost = len(context.source.tree), context.source.mounts_lost
+        facts = Facts(entries, intact, mounts_lost, context.foreign, self._under_way())
         policy, now = context.options.policy, context.now
         verdict = judge(steps, facts, self.history, now=now, policy=policy, approved=self._approved)
         held = {step.path for step in verdict.hold.operations} if verdict.hold else set()
@@ -174,6 +179,11 @@ class Deletes:
         if in_place and in_sync:
             self._adopt()
             self._context.foreign = False
+
+    def _under_way(self) -> int:
+        """How many deletes were released and are not settled."""
+        sent = (state.transmit for _, state in self._context.table.states(Phase.SENDING))
+        return sum(transmit is not None and isinstance(transmit.operation, Delete) for transmit in sent)
 
     def _steps(self) -> list[Operation]:
         """The removals as they are now, in a safe order."""

@@ -268,6 +268,8 @@ class Reconciler:
     # When to go on.
 
     def _schedule_wake(self) -> None:
+        if self._listing:
+            return  # nothing is done before the answer
         times = (self._context.retries.earliest(), self._deletes.wake_at)
         wake = min((time for time in times if time is not None), default=None)
         if self._can_go_on_at_once:
@@ -277,8 +279,6 @@ class Reconciler:
 
     @property
     def _can_go_on_at_once(self) -> bool:
-        if self._listing:
-            return False
         if self._context.refetch:
             return not self._context.table.count(BUSY)
         if self._context.table.count((Phase.DIRTY,)):
