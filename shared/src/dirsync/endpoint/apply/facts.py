@@ -49,6 +49,11 @@ class FactReader:
         directory = self._state.directory(path)
         return directory is not None and bool(directory.children)
 
+    def is_listed(self, path: RelPath) -> bool:
+        """Scan the directory above ``path`` again; whether ``path`` is mirrored."""
+        self._replica.scanner.rescan((split(path)[0],), deep=False)
+        return self._state.get(path) is not None
+
     def _has_parent(self, path: RelPath) -> bool:
         return self._state.directory(split(path)[0]) is not None
 

@@ -11,7 +11,7 @@ from dirsync.endpoint.quota import check_entry
 from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.replica_state import MoveTotals
 from dirsync.errors import DirsyncError
-from dirsync.fs.failure import NotEmpty
+from dirsync.fs.failure import NotEmpty, Refused
 from dirsync.fs.fingerprint import RACY
 from dirsync.fs.root import Root
 from dirsync.fs.write.publish import Publisher
@@ -93,9 +93,12 @@ class StepApplier:
                 raise Changed(msg) from None
             if not isinstance(operation, Delete):
                 raise
-            # Only ignored content is left, which is not ours to delete: the directory leaves the tree and stays on
-            # disk.
+            # What is left is not ours to delete, so the directory stays on disk. It leaves the tree where a scan leaves
+            # it out too, because only ignored content is left.
             self._state.remove(path)
+            if self._facts.is_listed(path):
+                msg = f"{escape(path)!r} holds sockets, FIFOs or devices, which are not mirrored: remove them there"
+                raise Refused(path, msg) from None
 
     def _carry_out(self, step: Step, operation: Operation, current: Entry | None) -> None:
         path = operation.path
