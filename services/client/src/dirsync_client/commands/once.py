@@ -7,7 +7,7 @@ from typing import Any
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.runtime.process.lifecycle import interruptible
+from dirsync.runtime.process.lifecycle import collect_rarely, interruptible
 from dirsync.tree.path import escape
 from dirsync.wire.agent import view_hold
 from dirsync_client.app import Core
@@ -21,6 +21,7 @@ PROBLEMS_TOLD = 20
 
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Sync, and say how it ended."""
+    collect_rarely()
     core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
     try:
         if arguments.approve:

@@ -86,14 +86,22 @@ def skip_exit_gc() -> None:
     gc.freeze()
 
 
-COLLECTION_ALLOCATIONS = 20_000
-"""Objects that are made between two looks of the collector at the youngest ones. Those of an operation live until its
-commit, and thousands are under way: to look after every 700, as Python does, finds nothing and costs a tenth."""
+_RARE_COLLECTION = 20_000
+"""Objects that are made between two looks of the collector at the youngest ones, where it looks rarely."""
+
+
+def collect_rarely() -> None:
+    """Let the collector look at new objects less often; for a single sync.
+
+    The objects of an operation live until its commit, and thousands are under way: to look after every 700, as Python
+    does, finds nothing and costs a tenth of a first sync. Not for a process that serves gRPC: a call that ended with an
+    error is part of a cycle, and its connection counts the call's stream until the collector has found it.
+    """
+    gc.set_threshold(_RARE_COLLECTION)
 
 
 def collect_from_now_on() -> None:
     """After the imports, which ran without the collector: what they made lives as long as the process."""
-    gc.set_threshold(COLLECTION_ALLOCATIONS)
     gc.freeze()
     gc.enable()
 
