@@ -48,6 +48,8 @@ class Suite:
         self._tests_of = Counter[str]()
         self._left_out = Counter[str]()
         self._outcomes: dict[str, cases.Outcome] = {}
+        self._not_selected: set[str] = set()
+        """Cases and ids of the tests that are left out."""
         self._complaints: list[str] = []
         try:
             self._cases = cases.parse_cases((HERE / "cases.toml").read_text())
@@ -66,6 +68,7 @@ class Suite:
         others: list[pytest.Item] = []
         for item in items:
             (kept if self._selected(item) else others).append(item)
+        self._not_selected = {key for item in others for key in (item.nodeid, *_cases(item))}
         if others:
             config.hook.pytest_deselected(items=others)
             items[:] = kept
@@ -131,7 +134,8 @@ class Suite:
         """Take over what a process of a parallel run has collected; one that crashed has nothing to say."""
         collected = getattr(node, "workeroutput", {}).get(_COLLECTED)
         if collected is not None:
-            tests_of, left_out, complaints = collected
+            tests_of, left_out, not_selected, complaints = collected
+            self._not_selected = set(not_selected)
             self._tests_of, self._left_out = Counter(tests_of), Counter(left_out)
             self._complaints = complaints
 
@@ -139,9 +143,11 @@ class Suite:
         """Judge the skips; a run that only lists has done what it was asked for."""
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
-            output[_COLLECTED] = (dict(self._tests_of), dict(self._left_out), self._complaints)
+            collected = (dict(self._tests_of), dict(self._left_out), sorted(self._not_selected), self._complaints)
+            output[_COLLECTED] = collected
             return
-        self._complaints += cases.judge(self._outcomes.values(), self._expected, capabilities.has)
+        outcomes = self._outcomes.values()
+        self._complaints += cases.judge(outcomes, self._expected, capabilities.has, self._not_selected)
         if self._complaints and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         elif self._config.option.cases and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:

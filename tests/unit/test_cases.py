@@ -53,6 +53,13 @@ def test_an_entry_whose_tests_all_run_is_stale() -> None:
     assert ["expected_skips.toml: A18 no longer skips without docker; remove it"] == complaints
 
 
+def test_an_entry_of_which_tests_were_left_out_is_not_judged() -> None:
+    """A ring that leaves out the tests of a case that need more says nothing about its entry."""
+    complaints = list(judge([RAN], BY_CASE, has_none, left_out={"A18"}))
+
+    assert [] == complaints
+
+
 def test_an_entry_without_a_test_in_this_run_is_not_judged() -> None:
     """A narrowed run says nothing about cases that it did not select."""
     complaints = list(judge([], BY_CASE, has_none))
