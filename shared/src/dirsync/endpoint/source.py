@@ -42,15 +42,15 @@ class SourceOptions(NamedTuple):
     attributes: Attributes = Attributes()
 
 
-def _nobody(_step: DirectoryScan) -> None:
-    """Nobody counts."""
+def _ignore(_step: DirectoryScan) -> None:
+    """The listings are not counted."""
 
 
 class Source:
     """The source's tree and its problems."""
 
     def __init__(
-        self, root: Root, index: Index, options: SourceOptions, looked: Callable[[DirectoryScan], None] = _nobody
+        self, root: Root, index: Index, options: SourceOptions, looked: Callable[[DirectoryScan], None] = _ignore
     ) -> None:
         """``looked`` is told what each listing of a directory found."""
         self.root = root

@@ -224,7 +224,7 @@ def test_moved_over_while_it_moves(replica: Replica, monkeypatch: pytest.MonkeyP
         rename(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
 
     monkeypatch.setattr(os, "rename", interfere_and_rename)
-    with pytest.raises(Changing, match="b was replaced by somebody else while it was moved"):
+    with pytest.raises(Changing, match="b was replaced by another process while it was moved"):
         replica.publisher.move(A, B, Kind.FILE)
 
 

@@ -321,7 +321,7 @@ def test_replaced_right_after(replica: Replica, monkeypatch: pytest.MonkeyPatch)
         rename(replica.at / "other", replica.at / "n")
 
     monkeypatch.setattr(os, "rename", rename_and_interfere)
-    with pytest.raises(Changing, match="n was replaced by somebody else"):
+    with pytest.raises(Changing, match="n was replaced by another process"):
         replica.publisher.publish_file(staged, N, FILE)
 
 

@@ -1,7 +1,7 @@
 """``dirsync-client status``, ``approve``: asking the client that runs.
 
-It is asked through the socket in STATE_DIR, where only this user gets in and no certificate is needed. Where nobody
-listens there (the commands run elsewhere, or the file system has no sockets) it is asked at the address LISTEN.
+It is asked through the socket in STATE_DIR, where only this user gets in and no certificate is needed. Where no
+agent listens there (the commands run elsewhere, or the file system has no sockets) it is asked at the address LISTEN.
 """
 
 import argparse

@@ -9,7 +9,6 @@ from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import collect_rarely, interruptible
 from dirsync.tree.path import escape
-from dirsync.wire.agent import view_hold
 from dirsync_client.app import Core
 from dirsync_client.report.progress import showing_progress
 from dirsync_client.report.status import Status
@@ -59,6 +58,8 @@ def _tell(status: Status, *, as_json: bool) -> None:
 
 
 def _as_data(status: Status) -> dict[str, Any]:
+    from dirsync.wire.agent import view_hold  # noqa: PLC0415 - only what is printed as JSON needs the agent's messages
+
     hold = view_hold(status.hold) if status.hold else None
     return {
         "in_sync": status.in_sync,

@@ -22,7 +22,7 @@ from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateView
 
 FOUND_OUT_WHEN_SENT = "found_out_when_sent"
-"""The reason of a delta whose size nobody knows without asking the server what the blocks of its basis are."""
+"""The reason of a delta whose size only the server could tell: the blocks of its basis are not remembered here."""
 
 
 class PlannedOperation(NamedTuple):
@@ -40,7 +40,7 @@ class PlannedOperation(NamedTuple):
 
 def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what a sync would do."""
-    # What is decided here happens to nobody, so the log tells nobody.
+    # Nothing is done, so nothing but errors is logged.
     configure("client", LogLevel.ERROR)
     with open_source_readonly(settings) as source:
         connection = ServerConnection(settings)

@@ -128,7 +128,7 @@ def _parse_client_names(names: object, certificates: bool) -> frozenset[str]:  #
         msg = "client_names is a list of names, with at least one"
         raise ValueError(msg)
     if not certificates:
-        msg = "client_names needs DIRSYNC_SERVER_TLS_CLIENT_CA_FILE: without certificates of clients nobody has a name"
+        msg = "client_names needs DIRSYNC_SERVER_TLS_CLIENT_CA_FILE: only a client's certificate has a name"
         raise ValueError(msg)
     return frozenset(names)
 

@@ -8,7 +8,7 @@ nothing (P1). Each change takes into account what is there:
 - a move in place of a file or link: one rename. Nothing is moved over a directory, and no directory over anything.
 
 The caller has checked the precondition with :func:`~dirsync.fs.scan.observe.observe`. RACE: between that and the change
-somebody else may change the path. The worst outcome is that their edit is lost; a replica is documented to have one
+another process may change the path. The worst outcome is that their edit is lost; a replica is documented to have one
 writer.
 
 Each change that leaves something returns its fingerprint, taken after the rename (which changes ctime). What was just
@@ -78,7 +78,7 @@ class Publisher:
             raise StorageFailed(path, message)
         proof = self._act(path, "publish", lambda parent, name: self._place(staged.name, parent, name, path))
         if identity_of(proof) != staged.identity:
-            raise Changing(path, f"{shown(path)} was replaced by somebody else right after it was published")
+            raise Changing(path, f"{shown(path)} was replaced by another process right after it was published")
         return proof
 
     def make_directory(self, path: RelPath, mode: int) -> bytes:
@@ -163,7 +163,7 @@ class Publisher:
         proofs = [self._proof(*self._root.parent(path)) for path, _ in moved]
         for (path, identity), proof in zip(moved, proofs, strict=True):
             if identity_of(proof) != identity:
-                raise Changing(path, f"{shown(path)} was replaced by somebody else while it was moved")
+                raise Changing(path, f"{shown(path)} was replaced by another process while it was moved")
         return proofs
 
     def _act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:

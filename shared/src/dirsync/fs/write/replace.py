@@ -63,7 +63,7 @@ def replace_other_kind(root: Root, staging: Staging, staged: bytes, target: Targ
     try:
         _remove(staging.descriptor, staged)
     except OSError as error:
-        # RACE: somebody put something into the directory since it was checked. It is put back as it is.
+        # RACE: another process put something into the directory since it was checked. It is put back as it is.
         exchange(staging.descriptor, staged, parent, name)
         raise _not_empty(path) from error
 
