@@ -6,7 +6,8 @@ directories that are as they were cost nothing.
 
 Invariant: from the first change to the last :meth:`ScanView.take_changes` the caller holds the writer mutex, so no
 other thread changes the tree. That is why its directories are read here without the data lock. They are found from the
-root and not by the tree's own methods, because those keep what they found, and readers use them at the same time. """
+root and not by the tree's own methods, because those keep what they found, and readers use them at the same time.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 
