@@ -79,8 +79,10 @@ class Engine:
         self._start_scan(both_sides=False)
         try:
             while not self.mailbox.stopping:
-                if self._step() and once:
-                    return
+                if self._step():
+                    if once:
+                        return
+                    self._target.rest()
                 if self._scan is None:
                     self._sleep()
         finally:
@@ -105,8 +107,6 @@ class Engine:
         quiet = self.mailbox.empty and self._scan is None and target.is_open and not target.view.is_working
         if target.is_open:
             self._reporter.publish(target.view, quiet=quiet)
-        if quiet:
-            target.rest()
         return quiet
 
     def _sleep(self) -> None:

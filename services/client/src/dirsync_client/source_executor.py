@@ -3,7 +3,6 @@
 from dirsync.endpoint.source import Source
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import RootState
-from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
 from dirsync.tree.problem import Problem
 from dirsync_client.reconcile.commands import (
@@ -24,12 +23,6 @@ class SourceExecutor:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-
-    def does(self, command: object) -> bool:
-        """Whether :meth:`execute` takes this command."""
-        if isinstance(command, HashFile):
-            return command.size <= LIMITS.inline_file_bytes
-        return isinstance(command, ProbeFile | LookAt | CheckSource | RememberRecord | AcceptMounts)
 
     def execute(self, command: SourceCommand | ProbeFile | HashFile) -> Event | None:
         """Do what ``command`` says, and return what came of it."""
