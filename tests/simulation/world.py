@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from dirsync.fs.write.durable import Fsync
-from dirsync.tree.location import Location
+from dirsync.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, is_within
 from dirsync.wire.session import OpenRequest

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, ReplicaPolicy
+from dirsync.location import Location
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics, NoMetrics
 from dirsync.tree.entry import Entry
-from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.v1 import sync_service_pb2 as pb

@@ -8,8 +8,8 @@ from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.limits import LIMITS
+from dirsync.location import Location
 from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
-from dirsync.tree.location import Location
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within

@@ -12,7 +12,7 @@ import pytest
 from dirsync.endpoint.finder import ContentFinder
 from dirsync.endpoint.verify import verify
 from dirsync.fs.index.index import Index
-from dirsync.tree.location import Location
+from dirsync.location import Location
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.v1 import sync_service_pb2 as pb

@@ -14,7 +14,7 @@ from dirsync.errors import (
     Unavailable,
 )
 from dirsync.limits import LIMITS
-from dirsync.tree.location import Location
+from dirsync.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.wire.session import OpenRequest
 from dirsync_server.sessions import MAX_REMEMBERED, Session, Sessions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.tree.location import Location, overlap
+from dirsync.location import Location, overlap
 
 HERE, ABOVE, ROOT = (1, 30), (1, 20), (1, 2)
 

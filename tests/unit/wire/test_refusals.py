@@ -7,8 +7,8 @@ import pytest
 
 from dirsync.errors import RemoteError
 from dirsync.limits import LIMITS
+from dirsync.location import MAX_DIRECTORIES
 from dirsync.tree.entry import Kind
-from dirsync.tree.location import MAX_DIRECTORIES
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
 from dirsync.v1 import entry_pb2

@@ -7,7 +7,7 @@ the target's reconciler decides; its executors act, and what they did comes back
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.endpoint.sliced_scan import SlicedScan
+from dirsync.endpoint.scan.sliced_scan import SlicedScan
 from dirsync.endpoint.source import Source
 from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.fs.failure import PathFailure

@@ -9,7 +9,7 @@ from dirsync.clock import monotonic
 from dirsync.endpoint.observer import SILENT, Observer
 from dirsync.endpoint.quota import Quota, Usage
 from dirsync.endpoint.replica_state import ReplicaState, Totals
-from dirsync.endpoint.scanner import Scanner
+from dirsync.endpoint.scan.scanner import Scanner
 from dirsync.endpoint.session_options import SessionOptions
 from dirsync.endpoint.writer_mutex import WriterMutex
 from dirsync.errors import NotFound, StorageError, Unavailable

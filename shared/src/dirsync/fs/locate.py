@@ -1,4 +1,4 @@
-"""Finding out where a root is (:mod:`dirsync.tree.location`)."""
+"""Finding out where a root is (:mod:`dirsync.location`)."""
 
 import os
 from hashlib import sha256
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import OPEN_DIRECTORY, Root
-from dirsync.tree.location import MAX_DIRECTORIES, Location
+from dirsync.location import MAX_DIRECTORIES, Location
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
+from dirsync.location import MAX_DIRECTORIES, Location
 from dirsync.tree.entry import Entry
-from dirsync.tree.location import MAX_DIRECTORIES, Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, escape, parse_name, parse_path
 from dirsync.tree.strategy import Strategy

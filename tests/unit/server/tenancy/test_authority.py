@@ -13,12 +13,12 @@ from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import LIMITS
+from dirsync.location import Location
 from dirsync.rpc.auth.gate import REFUSAL, AuthGate
 from dirsync.rpc.auth.throttle import AuthThrottle
 from dirsync.rpc.service import generic_handler
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
-from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
 from dirsync.wire.descriptors import SYNC_SERVICE

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 import grpc
 
 from dirsync.errors import DirsyncError
+from dirsync.location import Location
 from dirsync.rpc.service import Metadata, OnWire
-from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree

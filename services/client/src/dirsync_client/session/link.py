@@ -10,8 +10,8 @@ from dirsync import __version__
 from dirsync.delta.blocks import BlockRange
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
+from dirsync.location import Location
 from dirsync.rpc.service import Caller, Metadata, OnWire
-from dirsync.tree.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.wire.descriptors import SYNC_SERVICE

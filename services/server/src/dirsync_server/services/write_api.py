@@ -23,10 +23,10 @@ from dirsync import __version__
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import RootsOverlap
 from dirsync.limits import LIMITS
+from dirsync.location import overlap
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.location import overlap
 from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import Compression
 from dirsync.wire.session import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.replica_state import MoveTotals
-from dirsync.endpoint.scan_view import ScanView
+from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import flags_of, with_flags

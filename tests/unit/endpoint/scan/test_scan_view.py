@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync.endpoint.scan_view import ScanView
+from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Record, directory_entry, file_entry, pack
 from dirsync.tree.path import RelPath

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.replica_state import ReplicaState
-from dirsync.endpoint.scan_view import ScanView
+from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.endpoint.session_options import SessionOptions
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.endpoint.scan_view import ScanView
+from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.walk import scan_steps
