@@ -7,8 +7,8 @@ stream or the hasher has read it.
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.errors import DirsyncError
-from dirsync.fs.failure import PathFailure
+from dirsync.errors import DirsyncError, LimitExceeded
+from dirsync.fs.failure import PathFailure, Unreadable, shown
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
@@ -210,4 +210,10 @@ class Source:
         if self.root.lstat(path) is not None:
             text, _ = read_small(self.root, path, MAX_IGNORE_FILE_BYTES)
             lines = parse(text)
-        return IgnoreRules((*lines, *self.options.ignore_rules))
+            if b"\0" in text:
+                # No name holds a NUL, so no rule would match, and what they leave out would be mirrored.
+                raise Unreadable(path, f"{shown(path)} is not plain text (UTF-16?): save it as UTF-8")
+        try:
+            return IgnoreRules((*lines, *self.options.ignore_rules))
+        except LimitExceeded as error:
+            raise Unreadable(path, f"the rules of {shown(path)} cannot be used: {error}") from error
