@@ -74,7 +74,7 @@ class Source:
 
     @property
     def untracked(self) -> int:
-        """Sockets, FIFOs and devices, which are left alone."""
+        """Sockets, FIFOs and devices, and what the file system keeps for itself: they are left alone."""
         return sum(self._untracked.values())
 
     @property
@@ -184,8 +184,8 @@ class Source:
                 del self.problems[path]
         for problem in step.problems:
             self._problem(problem)
-        if step.untracked:
-            self._untracked[step.path] = step.untracked
+        if untracked := step.untracked + step.file_systems_own:
+            self._untracked[step.path] = untracked
         else:
             self._untracked.pop(step.path, None)
         self.mounts_lost = {p for p in self.mounts_lost if split(p)[0] != step.path} | set(step.mounts_lost)
