@@ -26,11 +26,14 @@ from dirsync.tree.entry import (
     FileIdentity,
     Record,
     clamp_mtime,
+    covered,
     directory_entry,
     file_entry,
     fingerprint_of,
     pack,
     symlink_entry,
+    unpack,
+    unread_digest,
 )
 
 _STATUS: Final = struct.Struct("<IQqqQQ")
@@ -147,6 +150,15 @@ def file_record(status: os.stat_result, looked_at_ns: int, digest: bytes = UNKNO
     """The record of a regular file that has this status and content; times as for :func:`from_stat`."""
     entry = file_entry(mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns, digest=digest)
     return pack(entry, from_stat(status, looked_at_ns))
+
+
+def as_unread(record: Record) -> Record:
+    """The record of a replica's file that could not be read: its digest is one of this state of the file alone."""
+    entry, fingerprint = unpack(record), fingerprint_of(record)
+    return pack(
+        entry._replace(digest=unread_digest(covered(pack(entry._replace(digest=UNKNOWN))) + fingerprint[1:])),
+        fingerprint,
+    )
 
 
 def directory_record(status: os.stat_result, *, mount: bool = False) -> Record:

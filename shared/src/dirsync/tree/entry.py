@@ -17,6 +17,9 @@ DIGEST_SIZE: Final = 32
 UNKNOWN: Final = bytes(DIGEST_SIZE)
 """The digest of content that has not been read yet. No content has it, so it never compares as equal."""
 
+_NO_CONTENT: Final = bytes(16)
+"""How a digest begins that is not one of content: as 128 bits of no SHA-256 do."""
+
 PERMISSION_BITS: Final = 0o777
 """The mode bits that a tree keeps: never setuid, setgid, sticky."""
 
@@ -94,6 +97,20 @@ def symlink_entry(target: bytes) -> Entry:
 def clamp_mtime(mtime_ns: int) -> int:
     """Limit nanoseconds since the epoch to 64 bits (some file systems reach the year 2446, the protocol 2262)."""
     return min(max(mtime_ns, MIN_MTIME_NS), MAX_MTIME_NS)
+
+
+def unread_digest(state: bytes) -> bytes:
+    """What stands in for the digest of a replica's file that the server could not read.
+
+    It tells this ``state`` of the file from any other, so an operation can say what its planner saw. Like
+    :data:`UNKNOWN` it is the digest of no content: no file is known to have the same.
+    """
+    return _NO_CONTENT + hashlib.sha256(state).digest()[: DIGEST_SIZE - len(_NO_CONTENT)]
+
+
+def is_known(digest: bytes) -> bool:
+    """Whether a digest is one of content. What is not equals nothing, not even itself."""
+    return not digest.startswith(_NO_CONTENT)
 
 
 def pack(entry: Entry, fingerprint: bytes = b"") -> Record:

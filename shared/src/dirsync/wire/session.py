@@ -12,7 +12,7 @@ from dirsync.tree.path import RelPath, escape, parse_name, parse_path
 from dirsync.tree.strategy import Strategy
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression
-from dirsync.wire.entries import UnknownKind, decode_entry, decode_options, encode_entry, encode_options
+from dirsync.wire.entries import UnknownKind, decode_current, decode_options, encode_entry, encode_options
 from dirsync.wire.parse import parse
 
 PROTOCOL_VERSION = 1
@@ -228,7 +228,7 @@ def decode_page(raw: bytes) -> Page:
     for child in message.children:
         name = parse_name(child.name)
         try:
-            children.append((name, decode_entry(child.entry)))
+            children.append((name, decode_current(child.entry)))
         except UnknownKind:
             unknown.append(name)
     return Page(message.directory, children, message.last, unknown)

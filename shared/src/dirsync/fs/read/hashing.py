@@ -19,7 +19,7 @@ from dirsync.fs.read.stable import StableFile, changing
 from dirsync.fs.root import Root
 from dirsync.fs.scan.observe import renew
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of
+from dirsync.tree.entry import Kind, Record, digest_of, is_known
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Tree
@@ -114,7 +114,7 @@ def resolve(
 
 def unknown_files(tree: Tree) -> Iterator[RelPath]:
     """Every file of the tree that has not been read yet."""
-    return (path for path, record in tree.files() if digest_of(record) == UNKNOWN)
+    return (path for path, record in tree.files() if not is_known(digest_of(record)))
 
 
 _Outcome = tuple[RelPath, Record] | Problem | BaseException | None
