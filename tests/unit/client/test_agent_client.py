@@ -12,7 +12,7 @@ import pytest
 
 from dirsync.errors import DirsyncError, NotFound, Unavailable
 from dirsync.rpc.service import generic_handler
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.wire.agent import encode_approved
 from dirsync.wire.descriptors import AGENT_SERVICE

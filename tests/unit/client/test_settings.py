@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import LogFormat, LogLevel, Tls, effective
-from dirsync.runtime.config.values import Address
 from dirsync_client.settings import ClientSettings, Compression, Delete, Symlinks, Watch
 
 

@@ -7,8 +7,8 @@ stream or the hasher has read it.
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.errors import DirsyncError
-from dirsync.fs.failure import PathFailure
+from dirsync.errors import DirsyncError, LimitExceeded
+from dirsync.fs.failure import PathFailure, Unreadable, shown
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
@@ -74,7 +74,7 @@ class Source:
 
     @property
     def untracked(self) -> int:
-        """Sockets, FIFOs and devices, which are left alone."""
+        """Sockets, FIFOs and devices, and what the file system keeps for itself: they are left alone."""
         return sum(self._untracked.values())
 
     @property
@@ -184,8 +184,8 @@ class Source:
                 del self.problems[path]
         for problem in step.problems:
             self._problem(problem)
-        if step.untracked:
-            self._untracked[step.path] = step.untracked
+        if untracked := step.untracked + step.file_systems_own:
+            self._untracked[step.path] = untracked
         else:
             self._untracked.pop(step.path, None)
         self.mounts_lost = {p for p in self.mounts_lost if split(p)[0] != step.path} | set(step.mounts_lost)
@@ -210,4 +210,10 @@ class Source:
         if self.root.lstat(path) is not None:
             text, _ = read_small(self.root, path, MAX_IGNORE_FILE_BYTES)
             lines = parse(text)
-        return IgnoreRules((*lines, *self.options.ignore_rules))
+            if b"\0" in text:
+                # No name holds a NUL, so no rule would match, and what they leave out would be mirrored.
+                raise Unreadable(path, f"{shown(path)} is not plain text (UTF-16?): save it as UTF-8")
+        try:
+            return IgnoreRules((*lines, *self.options.ignore_rules))
+        except LimitExceeded as error:
+            raise Unreadable(path, f"the rules of {shown(path)} cannot be used: {error}") from error

@@ -11,7 +11,7 @@ import pytest
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http.health import HealthState, probe
 from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer

@@ -37,7 +37,7 @@ from dirsync.fs.fingerprint import (
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe, renew
-from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, too_long
+from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import RelPath, escape, join
@@ -160,9 +160,12 @@ class _Listing:
             is_link = entry.is_symlink()
         except OSError:
             return False
-        left_out = rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link)
-        self._found.left_out += left_out
-        return left_out
+        if is_file_systems_own(self._root, path, name, is_directory=is_directory):
+            self._found.file_systems_own += 1
+        elif not rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
+            return False
+        self._found.left_out += 1
+        return True
 
     def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
         """Handle an entry that is not what the tree has."""

@@ -18,7 +18,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import scan_directory
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe
-from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
+from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules, is_file_systems_own
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import ROOT, RelPath, split
@@ -150,7 +150,9 @@ class _Walk:
         """The steps from a path where a file, a link or a directory is found."""
         _, name = split(path)
         is_directory, is_link = found[0] == Kind.DIRECTORY, found[0] == Kind.SYMLINK
-        if self._rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link):
+        if is_file_systems_own(self._root, path, name, is_directory=is_directory):
+            return None
+        if self._rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
             return () if known is None and holder.children else None
         if found == known:
             return ()
@@ -198,7 +200,8 @@ class _Walk:
         start = len(_nearest(self._tree, path))
         top = RelPath(path[: path.index(b"/", start + 1)])
         _, name = split(top)
-        return self._rules.leaves_out(top, name, is_directory=True, is_link=False)
+        own = is_file_systems_own(self._root, top, name, is_directory=True)
+        return own or self._rules.leaves_out(top, is_directory=True, is_link=False)
 
     def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
         if known is None:

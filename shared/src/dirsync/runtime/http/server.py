@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS, Limits
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, render_page
 from dirsync.runtime.log.events import Event

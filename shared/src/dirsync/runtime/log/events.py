@@ -12,6 +12,8 @@ class Event(StrEnum):
     CLIENT_STOPPING = "client.stopping"
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
+    CONFIG_OVERRIDDEN = "config.overridden"
+    """A flag that says where was given once more on the command line, and the later value counts: ``problem``."""
     CONFIG_RELOADED = "config.reloaded"
     """A file that we read again (certificate, token, tenants) has changed and is in force: ``setting``."""
     CONFIG_REJECTED = "config.rejected"
