@@ -51,9 +51,14 @@ class Address(NamedTuple):
         try:
             address = ipaddress.ip_address(self.host)
         except ValueError:
-            return self.host.lower().rstrip(".") == "localhost"
+            return self.is_localhost
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         return (mapped or address).is_loopback
+
+    @property
+    def is_localhost(self) -> bool:
+        """Whether it is the name for the loopback addresses of both families."""
+        return self.host.lower().rstrip(".") == "localhost"
 
     @property
     def is_wildcard(self) -> bool:
@@ -63,7 +68,9 @@ class Address(NamedTuple):
     @property
     def from_here(self) -> "Address":
         """The address by which this machine reaches a listener here: loopback where it listens on all addresses."""
-        return Address("127.0.0.1", self.port) if self.is_wildcard else self
+        if self.is_wildcard:
+            return Address("127.0.0.1", self.port)
+        return Address("localhost", self.port) if self.is_localhost else self
 
 
 class Target(NamedTuple):
