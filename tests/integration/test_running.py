@@ -265,11 +265,14 @@ class TestEnd:
         client.signal(signal.SIGTERM)
 
         assert 0 == client.wait()
+        stopped = client.log.wait_for("client.stopped")
+        assert (1, ["large"], True) == (stopped["left"], stopped["paths"], stopped["looked"])
         assert {"a"} == look(pair.replica).keys()
         until(lambda: staged(pair) == [], "nothing staged")
         assert [] == client.log.complaints()
         until(lambda: server.metrics().value("dirsync_sessions") == 0, "no session")
 
+    @pytest.mark.case("A10")
     def test_server_in_an_upload(self, pair: Pair) -> None:
         """A server that is asked to end in the middle of a large file does so in time and leaves nothing partial."""
         server = pair.server(shutdown_grace="3s")
@@ -298,9 +301,13 @@ class TestEnd:
     def test_while_the_server_is_away(self, pair: Pair) -> None:
         """A client that never found a server ends as well as any other."""
         build(pair.source, {"a": "1"})
-        client = pair.client(synced=False, shutdown_grace=PATIENT, **QUIET)
+        client = pair.client(synced=False, shutdown_grace="2s", **QUIET)
         client.wait_for("connection.lost")
         client.stop()
+
+        stopped = client.log.wait_for("client.stopped")
+        assert (1, ["a"]) == (stopped["left"], stopped["paths"])
+        assert "connect" in str(stopped["problem"])
 
 
 class TestGrowth:

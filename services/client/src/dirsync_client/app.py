@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from threading import Thread
 
+from dirsync.clock import monotonic
 from dirsync.endpoint.source import Source, SourceOptions
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
@@ -21,11 +22,13 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, set_context
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
+from dirsync.runtime.process.cli import ExitCode
+from dirsync.runtime.process.lifecycle import Lifetime, end_now, freeze_heap, within
 from dirsync.tree.guards import GuardPolicy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
 from dirsync_client.engine import Engine
+from dirsync_client.engine_thread import EngineThread
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.reconcile.context import Options
 from dirsync_client.report.reporter import Reporter
@@ -45,6 +48,8 @@ TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
 POLL_STRETCH = LIMITS.rescan_cost_stretch
 """How many times a scan's cost polling waits at least."""
+CLOSE_SECONDS = 0.5
+"""How long the watcher, or the index, may take to end where the grace period is over."""
 MAX_READY_LAG_SECONDS = 300.0
 """A client whose oldest change is older than this is not ready."""
 
@@ -157,6 +162,10 @@ class Core:
         self.source.close()
         self.state.close()
 
+    def abandon(self) -> None:
+        """Write what is remembered, and leave the source alone: it does not answer, and the process is to end."""
+        within(CLOSE_SECONDS, self.source.flush)
+
 
 class Client:
     """The sidecar: engine, watcher, agent and HTTP, from :meth:`start` to :meth:`stop`."""
@@ -194,7 +203,10 @@ class Client:
             overflowed=self._overflowed,
         )
         self._ignore = core.source.ignore
-        self._unusable: UsageError | None = None
+        self._watching = False
+        """The watcher was started."""
+        self._restart = Thread()
+        """Starts the watcher again."""
         core.metrics.gauge("dirsync_watches").set_function(lambda: self._watcher.watches)
 
     def run(self) -> None:
@@ -211,8 +223,8 @@ class Client:
                 reason = lifetime.wait(TICK_SECONDS)
                 self._tick()
             self._stop(reason)
-        if self._unusable is not None:
-            raise self._unusable
+        if self._engine.error is not None:
+            raise self._engine.error
 
     def _start(self, lifetime: Lifetime) -> None:
         settings = self._settings
@@ -226,31 +238,32 @@ class Client:
             listen=str(settings.listen),
             metrics_listen=str(self._http.address),
         )
-        self._watcher.start()
         freeze_heap()
-        self._engine_thread = Thread(target=self._run_engine, args=(lifetime,), name="dirsync-engine", daemon=True)
-        self._engine_thread.start()
+        # Watched before the first scan, so that it misses nothing. Not in this thread: it would wait for the source.
+        self._engine = EngineThread(self._core.engine, lifetime, before=self._watch)
+        self._engine.start()
 
     def _stop(self, reason: str) -> None:
-        self._log.info(Event.CLIENT_STOPPING, reason=reason)
+        """End within the grace period, whatever the source and the server do."""
+        until = monotonic() + self._settings.shutdown_grace
+        error = self._engine.error
+        if error is not None:
+            self._health.failed(f"the engine failed: {error}")
+        self._log.info(Event.CLIENT_STOPPING, reason=reason if error is None else str(error) or reason)
         self._health.not_ready("stopping")
-        self._watcher.stop()
-        self._core.engine.mailbox.stop()
-        self._engine_thread.join(self._settings.shutdown_grace)
+        # Until the engine has ended the watcher tells it what the app writes while it ends.
+        ended = self._engine.end(self._settings.shutdown_grace, sends=True)
+        ended &= within(max(until - monotonic(), CLOSE_SECONDS), self._watcher.stop)
         self._agent.stop()
         self._http.stop()
-        self._core.close()
-
-    def _run_engine(self, lifetime: Lifetime) -> None:
-        try:
-            self._core.engine.run()
-        except UsageError as error:
-            self._unusable = error
-            lifetime.end(str(error))
-        except BaseException as error:
-            self._health.failed(f"the engine failed: {error}")
-            lifetime.end("the engine failed")
-            raise
+        if ended:
+            self._core.close()
+            return
+        self._log.warning(
+            Event.CLIENT_STOPPED, looked=False, problem="the source does not answer, so what was left is not known"
+        )
+        self._core.abandon()
+        end_now(ExitCode.DONE)
 
     def _tick(self) -> None:
         board = self._core.board
@@ -261,8 +274,15 @@ class Client:
         else:
             self._health.ready()
         self._watcher.poll_interval = max(self._settings.poll_interval, POLL_STRETCH * self._core.engine.scan_cost)
-        if not self._watcher.alive or self._core.source.ignore is not self._ignore:
-            self._restart_watcher()
+        lost = not self._watcher.alive or self._core.source.ignore is not self._ignore
+        if self._watching and lost and not self._restart.is_alive():
+            # Not in this thread: it would wait for the source.
+            self._restart = Thread(target=self._restart_watcher, name="dirsync-watch", daemon=True)
+            self._restart.start()
+
+    def _watch(self) -> None:
+        self._watcher.start()
+        self._watching = True
 
     def _restart_watcher(self) -> None:
         # Directories that were ignored before have no watch yet.

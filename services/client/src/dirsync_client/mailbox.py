@@ -13,6 +13,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT
+from dirsync_client.ending import Deadlines
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.session.connector import Answer
 from dirsync_client.transfer.stream import StreamEnded
@@ -51,12 +52,13 @@ class Mailbox:
         self._now = now
         self._changed = threading.Condition()
         self._batch = Batch()
-        self._stopping = False
+        self._end: Deadlines | None = None
+        self._taken_end = False
 
     @property
-    def stopping(self) -> bool:
-        """Whether the engine is to end."""
-        return self._stopping
+    def end_by(self) -> Deadlines | None:
+        """When the engine is to end; ``None`` while it is not to."""
+        return self._end
 
     @property
     def empty(self) -> bool:
@@ -95,20 +97,22 @@ class Mailbox:
             self._batch.syncs.append(answer)
             self._changed.notify()
 
-    def stop(self) -> None:
-        """End the engine soon."""
+    def end(self, deadlines: Deadlines) -> None:
+        """Have the engine end by these times."""
         with self._changed:
-            self._stopping = True
+            self._end = deadlines
+            self._taken_end = False
             self._changed.notify()
 
     def take(self) -> Batch:
         """Everything that has come in."""
         with self._changed:
             batch, self._batch = self._batch, Batch()
+            self._taken_end = self._end is not None
             return batch
 
     def wait(self, seconds: float | None) -> None:
         """Sleep until something comes in, or for so many seconds."""
         with self._changed:
-            if not self._batch and not self._stopping:
+            if not self._batch and (self._end is None or self._taken_end):
                 self._changed.wait(seconds)

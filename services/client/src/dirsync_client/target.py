@@ -7,6 +7,7 @@ a session; what they lead to comes back through the mailbox.
 import enum
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
@@ -17,12 +18,23 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
 from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
+from dirsync_client.ending import MAX_COUNTED, PATHS_NAMED
 from dirsync_client.executor import Executor
 from dirsync_client.mailbox import Completion, Mailbox
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
-from dirsync_client.reconcile.events import Connected, Disconnected, Event, HoldApproved, ReplicaListed, Settled, Tick
+from dirsync_client.reconcile.events import (
+    Connected,
+    Disconnected,
+    Event,
+    HoldApproved,
+    ReplicaListed,
+    RetryRequested,
+    Settled,
+    Tick,
+)
 from dirsync_client.reconcile.reconciler import Reconciler
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.session.backoff import Backoff
@@ -102,6 +114,9 @@ class Target:
         self._backoff = Backoff()
         self._retry_at = 0.0
         self._failing_since: float | None = None
+        self._ending = False
+        self.refused = False
+        """The client is to end, and the server does not want it any more: no new session is opened."""
         self.view = self._reconciler.view
 
     @property
@@ -118,7 +133,7 @@ class Target:
 
     def connect_if_due(self, now: float) -> None:
         """Begin to open a session if there is none, and the pause after the last one is over."""
-        if self._session.stage is not _Stage.CLOSED or now < self._retry_at:
+        if self._session.stage is not _Stage.CLOSED or now < self._retry_at or self.refused:
             return
         session = self._session = _Session(self._session.number + 1)
         session.stage = _Stage.OPENING
@@ -138,6 +153,31 @@ class Target:
         if session.link is not None:
             self._reporter.closed()
             set_context(namespace=self._connector.namespace, session=None)
+
+    # The end.
+
+    def hurry(self) -> None:
+        """The client is to end: what waits to be tried again is tried at once, a session too."""
+        self._ending = True
+        self._backoff.reset()
+        self._retry_at = 0.0
+        self._handle((RetryRequested(),))
+
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed."""
+        if self._session.transfer is not None:
+            self._session.transfer.finish()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        return self._session.transfer is None or self._session.transfer.is_committed
+
+    def differing(self) -> tuple[tuple[RelPath, ...], int]:
+        """The first paths that differ from the replica as it is known, and how many there are."""
+        differences = self.view.differences
+        named = tuple(islice(differences, PATHS_NAMED))
+        return named, len(named) + sum(1 for _ in islice(differences, MAX_COUNTED - len(named)))
 
     def close(self) -> None:
         """End the session, and all calls."""
@@ -192,6 +232,7 @@ class Target:
         out_of_time = now - self._failing_since > ONCE_RETRY_SECONDS
         if self._once and (out_of_time or not isinstance(error, Unavailable)):
             raise error
+        self.refused = self._ending and not isinstance(error, Unavailable)
         superseded = isinstance(error, SessionSuperseded)
         self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else self._backoff.next())
         self._reporter.reconnecting()

@@ -104,6 +104,10 @@ class Settled(NamedTuple):
     """The server scanned its replica before."""
 
 
+class RetryRequested(NamedTuple):
+    """What failed is tried again at once, because its cause may be gone."""
+
+
 class HoldApproved(NamedTuple):
     """Someone approved a hold."""
 
@@ -127,5 +131,6 @@ Event = (
     | Unsent
     | Settled
     | HoldApproved
+    | RetryRequested
     | Tick
 )

@@ -29,6 +29,7 @@ from dirsync_client.reconcile.events import (
     FileProbed,
     HoldApproved,
     ReplicaListed,
+    RetryRequested,
     Settled,
     SimilarityEstimated,
     SourceChanged,
@@ -121,6 +122,8 @@ class Reconciler:
                 self._take_session(event)
             case HoldApproved(hold_id=hold_id):
                 self._deletes.approve(hold_id)
+            case RetryRequested():
+                self._retry_all()
             case Tick():
                 pass
             case _:
@@ -217,6 +220,12 @@ class Reconciler:
         self._deletes.advance(ready=ready, going_on=self._going_on)
         if self._deletes.may_adopt and not self._is_working and self.view.in_sync:
             self._deletes.check_root()
+
+    def _retry_all(self) -> None:
+        context = self._context
+        for path, state in context.table.states(Phase.FAILED):
+            state.attempts = 0
+            context.retries.set(path, context.now)
 
     def _retry(self) -> None:
         due = tuple(self._context.retries.take(self._context.now))

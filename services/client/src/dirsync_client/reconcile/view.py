@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dirsync.tree.diff import diff
 from dirsync.tree.guards import Hold
 from dirsync.tree.path import RelPath
-from dirsync.tree.problem import Problem
+from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.path_states import Phase
@@ -37,6 +37,22 @@ class View:
     def is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
         return self._working()
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether anything is compared, read, sent or about to be judged, or will be read again soon."""
+        return self._changing() or self._deletes.pending or self._has_changing_files()
+
+    @property
+    def differences(self) -> Iterator[RelPath]:
+        """The paths at which the replica, as it is known, is not what the source is, but for what DELETE=never keeps.
+
+        Costs a comparison of the trees, with a session or without.
+        """
+        context = self._context
+        for change in diff(context.replica, context.source.tree, context.source.problems):
+            if change.new is not None or context.options.deletes:
+                yield change.path
 
     @property
     def in_sync(self) -> bool:
@@ -80,6 +96,10 @@ class View:
     def _problems(self) -> Iterator[tuple[RelPath, Problem]]:
         yield from ((path, state.problem) for path, state in self._context.table.states(Phase.FAILED) if state.problem)
         yield from self._context.source.problems.items()
+
+    def _has_changing_files(self) -> bool:
+        states = self._context.table.states(Phase.FAILED)
+        return any(state.problem and state.problem.kind is ProblemKind.CHANGING for _, state in states)
 
     def _differs_only_by_kept(self) -> bool:
         source = self._context.source

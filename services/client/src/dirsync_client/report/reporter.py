@@ -16,8 +16,9 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.guards import Hold
-from dirsync.tree.path import RelPath
+from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.ending import Left
 from dirsync_client.reconcile.commands import (
     Report,
     ReportApplied,
@@ -71,6 +72,21 @@ class Reporter:
     def state(self, state: State) -> None:
         """The client is somewhere else now."""
         self._board.update(state=state, in_sync=False)
+
+    def ended(self, left: Left) -> None:
+        """The client ends: say what is not at the server."""
+        status = self._board.status
+        self._board.update(in_sync=False)
+        log = self._log.warning if left else self._log.info
+        log(
+            Event.CLIENT_STOPPED,
+            left=left.number,
+            paths=[escape(RelPath(path)) for path in left.paths],
+            looked=left.looked,
+            held=len(status.hold.operations) if status.hold else 0,
+            problems=len(status.problems),
+            problem=status.last_error,
+        )
 
     def lost(self, error: DirsyncError) -> None:
         """There is no session any more."""

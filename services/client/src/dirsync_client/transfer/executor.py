@@ -81,6 +81,15 @@ class TransferExecutor:
             if sent.signature is not None and sent.record is not None:
                 self._planner.remember(sent.content_digest, sent.signature)
 
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed."""
+        self._queue.finish()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        return self._queue.is_committed
+
     def warm_up(self) -> None:
         """Load what the first delta would have to wait for."""
         self._planner.warm_up()

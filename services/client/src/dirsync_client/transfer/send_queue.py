@@ -61,6 +61,8 @@ class SendQueue:
         self._commits = 0
         self._rescan = False
         self._stopped = False
+        self._finishing = False
+        self._taking = False
         self._frame_due = False
 
     def add(self, outgoing: Iterable[Outgoing]) -> None:
@@ -81,6 +83,18 @@ class SendQueue:
             self._rescan = True
             self._changed.notify_all()
 
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed, and leave the rest."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        with self._changed:
+            return not (self._taking or self._uncommitted or self._commits)
+
     def stop(self) -> None:
         """Send nothing more."""
         with self._changed:
@@ -90,8 +104,10 @@ class SendQueue:
     def take(self) -> Work:
         """Wait for the next thing to do."""
         with self._changed:
+            self._taking = False
             while (work := self._next()) is None:
                 self._changed.wait()
+            self._taking = work.action in (SendAction.BATCH, SendAction.FRAME)
             return work
 
     def poll(self) -> Work | None:
@@ -133,6 +149,8 @@ class SendQueue:
         return Work(SendAction.STOP) if self._stopped else self._next_operation()
 
     def _next_operation(self) -> Work | None:
+        if self._finishing:
+            return self._commit() if self._uncommitted and not self._commits else None
         full = self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES
         if full and not self._commits:
             return self._commit()

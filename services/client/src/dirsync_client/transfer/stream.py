@@ -92,9 +92,10 @@ class PushStream:
                 self._on_wire("received", len(raw))
                 committed = decode_committed(raw)
                 settled = self._sender.in_flight.settle(committed)
+                # Posted first: where nothing waits for a commit any more, all results are in the mailbox.
+                self._post(settled)
                 if committed.requested:
                     self._queue.committed()
-                self._post(settled)
         except grpc.RpcError as rpc_error:
             error = from_rpc_error(rpc_error)
         except DirsyncError as remote_error:

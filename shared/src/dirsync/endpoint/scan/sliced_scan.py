@@ -16,6 +16,8 @@ class SlicedScan:
         self.started = started
         self.again = False
         """Events were lost meanwhile: what was looked at already has to be looked at again."""
+        self.is_last = False
+        """It began after the client was told to end."""
         self.cost = 0.0
         """Seconds spent in it."""
         self.found = 0

@@ -10,6 +10,10 @@ class Event(StrEnum):
     SERVER_STOPPING = "server.stopping"
     CLIENT_STARTED = "client.started"
     CLIENT_STOPPING = "client.stopping"
+    CLIENT_STOPPED = "client.stopped"
+    """What was not at the server when the client ended: ``left`` (how many paths), ``paths`` (the first of them),
+    ``looked`` (whether the source was looked at to its end), ``held`` and ``problems`` (how many of each),
+    ``problem`` (why the server is lost, if it is)."""
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
     CONFIG_OVERRIDDEN = "config.overridden"
