@@ -140,6 +140,18 @@ class TestRoot:
             wait_until_equal(pair)
             client.wait_until_in_sync()
 
+    @pytest.mark.case("F04")
+    def test_made_again(self, pair: Pair) -> None:
+        """A source that is removed and made again, as by a build, is followed: files that differ, go and come later."""
+        client = live(pair, rescan_interval="1h")
+        for turn in ("second", "third"):
+            shutil.rmtree(pair.source)
+            build(pair.source, {path: f"{turn} {path}" for path in FILES} | {f"d1/{turn}": ""})
+            wait_until_equal(pair)
+            client.wait_until_in_sync()
+            build(pair.source, {"d0/later": turn})
+            wait_until_equal(pair)
+
     @pytest.mark.case("G05")
     @pytest.mark.needs("privileged")
     def test_covered(self, pair: Pair) -> None:

@@ -220,8 +220,10 @@ class Engine:
             self._scan.again = True
             return
         self._schedule.rescan_started()
-        if self._source.root.state() is RootState.REPLACED:
-            self._source.reopen()
+        if self._source.root.state() is RootState.REPLACED and self._source.reopen():
+            # The threads of a session read from the directory that was the source before.
+            self._target.disconnect()
+            self._may_connect = False
         self._scan = SlicedScan(self._source.scan(), both_sides=both_sides, started=self._now())
         self._scanned_rules = self._source.ignore
         self._scan.is_last = self._ending is not None

@@ -94,4 +94,4 @@ class Executor:
                 self.transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
 
     def _adopt(self) -> None:
-        self._state.agree(self.replica_id, ReplicaPairing(adopted=True, identity=self._source.identity))
+        self._state.agree(self.replica_id, ReplicaPairing(True, self._source.identity, len(self._source.tree)))

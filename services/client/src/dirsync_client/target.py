@@ -211,7 +211,7 @@ class Target:
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
         pairing = self._state.pairing(self._executor.replica_id)
         approvals = frozenset(self._state.approvals())
-        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals)
+        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals, pairing.entries)
 
     def _lost(self, error: DirsyncError) -> None:
         """The session is over, or none could be opened.

@@ -106,14 +106,15 @@ class Source:
             # What is remembered was hashed under the other attributes.
             self.renames = RenameTracker()
 
-    def reopen(self) -> None:
-        """Follow the root's name to the directory that has it now; nothing changes if there is none."""
+    def reopen(self) -> bool:
+        """Follow the root's name to the directory that has it now; false, and nothing changes, if there is none."""
         try:
             root = Root.open(self.root.path)
         except DirsyncError:
-            return
+            return False
         self.root.close()
         self.root = root
+        return True
 
     def refresh_ignore_rules(self) -> bool:
         """Read the ignore file again; true if the rules changed. A new session has to agree on them then."""

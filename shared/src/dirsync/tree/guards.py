@@ -7,7 +7,8 @@ here: it is computed from every plan, and is gone when the plan no longer gives 
 
 Rules, the most serious first; a hold names the most serious one:
 
-- The root of the source vanished, is no directory any more, or is another directory: everything waits.
+- The root of the source vanished, is no directory any more, or is another directory that does not have most of the
+  replica's names: everything waits. One that has them was removed and made again, as build tools do.
 - The source is empty and had at least two entries: everything waits.
 - First sync into a replica of which the source does not know most entries: everything waits, including overwrites.
 - A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
@@ -69,7 +70,7 @@ class Facts(NamedTuple):
     entries: int
     """Entries below the source's root now."""
     root_intact: bool = True
-    """Whether the root of the source is still the same directory: same kind, device and inode."""
+    """Whether the root of the source is in place, and the same directory as before or one with most of its names."""
     mounts_lost: Collection[RelPath] = ()
     foreign: bool = False
     """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""

@@ -98,7 +98,8 @@ class DryRun:
         self._open: deque[Outgoing] = deque()
         self._sent: list[tuple[Sent, bool]] = []
         pairing = state.pairing(replica_id)
-        self._connected = Connected(replica, OFFERED, pairing.adopted, pairing.identity, frozenset(state.approvals()))
+        approvals = frozenset(state.approvals())
+        self._connected = Connected(replica, OFFERED, pairing.adopted, pairing.identity, approvals, pairing.entries)
 
     @property
     def hold(self) -> Hold | None:

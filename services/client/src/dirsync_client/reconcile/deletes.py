@@ -4,6 +4,7 @@ Only paths are kept. Each judgement compares them anew, so what has come back me
 when its reason is gone.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dirsync.limits import LIMITS
@@ -38,6 +39,8 @@ class Deletes:
         self._approved: set[str] = set()
         self._adopted = False
         self._agreed_root: FileIdentity | None = None
+        self._agreed_entries = 0
+        """How many entries the source had then, but for a factor of two."""
         self._stale = False
         """Something happened that may change the judgement."""
         self._ready = False
@@ -71,6 +74,7 @@ class Deletes:
         context.table.clear(REMOVING)
         self._approved |= connected.approvals
         self._adopted, self._agreed_root = connected.adopted, connected.agreed_root
+        self._agreed_entries = connected.agreed_entries
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
         self._stale = self._checking = self._checking_root = False
         self._timer.reset()
@@ -139,9 +143,9 @@ class Deletes:
             return
         self._checking = False
         self._stale = False
-        context, identity = self._context, self._context.source.identity
-        intact = in_place and self._agreed_root in (None, identity)
+        context = self._context
         steps = self._steps()
+        intact = in_place and self._is_familiar(steps)
         entries, mounts_lost = len(context.source.tree), context.source.mounts_lost
         facts = Facts(entries, intact, mounts_lost, context.foreign, self._under_way())
         policy, now = context.options.policy, context.now
@@ -161,8 +165,10 @@ class Deletes:
 
     @property
     def may_adopt(self) -> bool:
-        """Whether another root than the present one is remembered for this replica, or none."""
-        known = self._adopted and self._agreed_root == self._context.source.identity
+        """Whether another root than the present one is remembered for this replica, or none, or one of another size."""
+        entries = len(self._context.source.tree)
+        counted = entries <= self._agreed_entries * 2 and self._agreed_entries <= entries * 2
+        known = self._adopted and self._agreed_root == self._context.source.identity and counted
         return not known and not self._checking_root and not self._root_was_moved
 
     def check_root(self) -> None:
@@ -179,6 +185,16 @@ class Deletes:
         if in_place and in_sync:
             self._adopt()
             self._context.foreign = False
+
+    def _is_familiar(self, steps: Iterable[Operation]) -> bool:
+        """Whether the source's root is the one that was agreed on, or has been made again with most of the same names.
+
+        Build tools remove their output directory and make it again: that is another directory, but the same source.
+        What the other directory added since to the replica says nothing, so the entries are those that were agreed on.
+        """
+        if self._agreed_root in (None, self._context.source.identity):
+            return True
+        return sum(isinstance(step, Delete) for step in steps) * 2 <= self._agreed_entries
 
     def _under_way(self) -> int:
         """How many deletes were released and are not settled."""
@@ -212,7 +228,8 @@ class Deletes:
         self._adopt()
 
     def _adopt(self) -> None:
-        self._adopted, self._agreed_root = True, self._context.source.identity
+        source = self._context.source
+        self._adopted, self._agreed_root, self._agreed_entries = True, source.identity, len(source.tree)
         self._context.emit(Adopt())
 
 

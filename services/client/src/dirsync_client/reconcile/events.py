@@ -24,6 +24,8 @@ class Connected(NamedTuple):
     """The source's root then, if it is known."""
     approvals: frozenset[str]
     """Ids of holds that were approved while no session was open."""
+    agreed_entries: int = 0
+    """How many entries the source had when its root was agreed on, but for a factor of two."""
 
 
 class Disconnected(NamedTuple):
