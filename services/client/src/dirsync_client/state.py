@@ -121,10 +121,10 @@ class StateDirectory:
         replicas = state.setdefault("replicas", {})
         if not isinstance(replicas, dict):
             replicas = state["replicas"] = {}
-        device, inode = pairing.identity or (None, None)
+        volume, inode = pairing.identity or (None, None)
         replicas[replica_id] = {
             "adopted": pairing.adopted,
-            "device": device,
+            "volume": volume,
             "inode": inode,
             "entries": pairing.entries,
         }
@@ -208,8 +208,8 @@ def _pairing(state: dict[str, Any], replica_id: str) -> ReplicaPairing:
     kept = replicas.get(replica_id) if isinstance(replicas, dict) else None
     if not isinstance(kept, dict):
         return ReplicaPairing(adopted=False, identity=None)
-    device, inode = kept.get("device"), kept.get("inode")
-    identity = FileIdentity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
+    volume, inode = kept.get("volume"), kept.get("inode")
+    identity = FileIdentity(volume, inode) if isinstance(volume, int) and isinstance(inode, int) else None
     entries = kept.get("entries")
     return ReplicaPairing(kept.get("adopted") is True, identity, entries if isinstance(entries, int) else 0)
 

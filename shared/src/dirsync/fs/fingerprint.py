@@ -1,6 +1,6 @@
 """Proving that a record still describes a file, without reading the file.
 
-A fingerprint is the result of ``lstat`` when the record was made (type and mode, size, mtime, ctime, inode, device),
+A fingerprint is the result of ``lstat`` when the record was made (type and mode, size, mtime, ctime, inode, volume),
 appended to the record. If ``lstat`` returns the same now, the file was not touched in between. ctime is what matters:
 no call sets it, so a file that is rewritten and given its old mtime is noticed, too (D03).
 
@@ -19,6 +19,7 @@ import stat
 import struct
 from typing import Final, NamedTuple
 
+from dirsync.fs.volume import KNOWN_VOLUMES, volume_of
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import (
     MAX_MTIME_NS,
@@ -38,7 +39,7 @@ from dirsync.tree.entry import (
 
 _STATUS: Final = struct.Struct("<IQqqQQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size
-"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes.
+"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and volume, little-endian; in bytes.
 
 :func:`dirsync.tree.entry.identity_of` reads the last two."""
 
@@ -69,7 +70,7 @@ class Fingerprint(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     inode: int
-    device: int
+    volume: int
 
 
 def pack_status(status: os.stat_result) -> bytes:
@@ -81,16 +82,16 @@ def pack_status(status: os.stat_result) -> bytes:
             status.st_mtime_ns,
             status.st_ctime_ns,
             status.st_ino,
-            status.st_dev,
+            KNOWN_VOLUMES[status.st_dev],
         )
-    except struct.error:
+    except (struct.error, KeyError):
         return _STATUS.pack(
             status.st_mode,
             min(max(status.st_size, 0), MAX_MTIME_NS),
             clamp_mtime(status.st_mtime_ns),
             clamp_mtime(status.st_ctime_ns),
             status.st_ino & _UNSIGNED,
-            status.st_dev & _UNSIGNED,
+            volume_of(status.st_dev) & _UNSIGNED,
         )
 
 
@@ -121,7 +122,7 @@ def parse(fingerprint: bytes) -> Fingerprint | None:
 
 def status_identity(status: os.stat_result) -> FileIdentity:
     """The identity of what has this status; :func:`~dirsync.tree.entry.identity_of` finds it in a fingerprint."""
-    return FileIdentity(status.st_dev, status.st_ino)
+    return FileIdentity(volume_of(status.st_dev), status.st_ino)
 
 
 def flags_of(record: Record) -> int:

@@ -29,6 +29,7 @@ from typing import Self
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.volume import learn
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
 from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
@@ -58,7 +59,9 @@ class Root:
         self._fd = descriptor
         self._kept: OrderedDict[RelPath, int] = OrderedDict()
         status = os.fstat(descriptor)
+        self._device_and_inode = status.st_dev, status.st_ino
         self.identity = status_identity(status)
+        """The same after the file system was mounted again, perhaps under another device number."""
 
     @classmethod
     def open(cls, path: str | bytes | os.PathLike[str]) -> Self:
@@ -69,7 +72,9 @@ class Root:
         """
         absolute = os.path.join(os.getcwdb(), os.fsencode(path).removeprefix(b"./")).rstrip(b"/") or b"/"
         try:
-            return cls(absolute, os.open(absolute, OPEN_DIRECTORY))
+            descriptor = os.open(absolute, OPEN_DIRECTORY)
+            learn(descriptor, os.fstat(descriptor).st_dev)
+            return cls(absolute, descriptor)
         except OSError as error:
             raise UsageError(_unusable(absolute, error)) from error
 
@@ -205,7 +210,8 @@ class Root:
             return RootState.VANISHED
         if not stat.S_ISDIR(status.st_mode):
             return RootState.CHANGED_KIND
-        same = status_identity(status) == self.identity
+        # The descriptor belongs to the mount that was there: mounted again, the same directory has to be opened again.
+        same = (status.st_dev, status.st_ino) == self._device_and_inode
         return RootState.SAME if same else RootState.REPLACED
 
     def lock(self) -> None:

@@ -2,7 +2,7 @@
 
 An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit into
 memory. A record is the entry's fixed part, the link target, and a *fingerprint*, with which ``dirsync.fs`` proves that
-the record still describes a file, without reading it. Only the end of a fingerprint is known here, device and inode in
+the record still describes a file, without reading it. Only the end of a fingerprint is known here, volume and inode in
 the last 16 bytes, because renames are recognised by them. The layout of a record is known in this module only.
 """
 
@@ -30,7 +30,7 @@ _COVERED = _FIXED.size - 2
 _DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
 _SIZE_AT: Final = slice(3, 11)
 _IDENTITY: Final = struct.Struct("<QQ")
-"""Inode, then device: the end of a fingerprint."""
+"""Inode, then volume: the end of a fingerprint."""
 
 MIN_MTIME_NS: Final = -(1 << 63)
 MAX_MTIME_NS: Final = (1 << 63) - 1
@@ -52,9 +52,10 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class FileIdentity(NamedTuple):
-    """The numbers that a file or directory keeps when it is renamed."""
+    """The numbers that a file or directory keeps when it is renamed, and when its file system is mounted again."""
 
-    device: int
+    volume: int
+    """The file system (:mod:`dirsync.fs.volume`)."""
     inode: int
 
 
@@ -157,5 +158,5 @@ def with_digest(record: Record, digest: bytes) -> Record:
 
 def identity_of(record: bytes) -> FileIdentity:
     """The identity in a fingerprint, or in a record that ends with one; meaningless for other bytes."""
-    inode, device = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
-    return FileIdentity(device, inode)
+    inode, volume = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
+    return FileIdentity(volume, inode)

@@ -30,7 +30,9 @@ from dirsync.fs.fingerprint import (
     directory_record,
     file_record,
     flags_of,
+    matches,
     pack_status,
+    status_identity,
     symlink_record,
     with_flags,
 )
@@ -38,6 +40,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe, renew
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
+from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import RelPath, escape, join
@@ -169,6 +172,8 @@ class _Listing:
 
     def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
         """Handle an entry that is not what the tree has."""
+        if status.st_dev != self._device and self._was_unlearned(name, child, status):
+            return
         mode, path = status.st_mode, join(self._path, name)
         record = child.record if isinstance(child, Directory) else child
         if record is not None and flags_of(record) & MOUNT and not self._is_mount(status):
@@ -184,6 +189,15 @@ class _Listing:
         else:
             self._found.untracked += 1
 
+    def _was_unlearned(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> bool:
+        """Learn the volume of an entry that is on another one; whether only its number differed until then."""
+        if stat.S_ISDIR(status.st_mode) or not is_known(status.st_dev):
+            learn_at(self._fd, name, status.st_dev)
+        same = isinstance(child, bytes) and matches(child, status)
+        if same:
+            self._seen.add(name)
+        return same
+
     def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
         mount = self._is_mount(status)
         if not isinstance(child, Directory):
@@ -191,7 +205,7 @@ class _Listing:
             return
         path = join(self._path, name)
         self._found.directories.append(path)
-        if identity_of(child.record) != (status.st_dev, status.st_ino):
+        if identity_of(child.record) != status_identity(status):
             self._found.replaced.append(path)
             if self._renames.remembers and not flags_of(child.record) & MOUNT:
                 self._another(name, path, directory_record(status, mount=mount))

@@ -25,6 +25,7 @@ from dirsync.fs.fingerprint import (
     symlink_record,
 )
 from dirsync.fs.root import Root
+from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.entry import Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
@@ -50,6 +51,8 @@ def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNan
         status = root.lstat(path)
         if status is None:
             return None
+        if path and not is_known(status.st_dev):
+            learn_at(*root.parent(path), status.st_dev)
         if known is not None and matches(known, status):
             return known
         if stat.S_ISLNK(status.st_mode):
