@@ -41,7 +41,7 @@ _STATUS: Final = struct.Struct("<IQqqQQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size
 """Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and volume, little-endian; in bytes.
 
-:func:`dirsync.tree.entry.identity_of` reads the last two."""
+:func:`dirsync.tree.entry.identity_of` reads the last two, ``changed_at_of`` the ctime before them."""
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSIGNED: Final = (1 << 64) - 1

@@ -29,6 +29,7 @@ from typing import Self
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.kernel import birth_time
 from dirsync.fs.volume import learn
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
@@ -158,6 +159,18 @@ class Root:
         """
         status = self.lstat(path)
         return status is not None and status_identity(status) == identity
+
+    def born(self, path: RelPath, identity: FileIdentity) -> int | None:
+        """When the file or directory of this identity at ``path`` was made, in nanoseconds since the epoch.
+
+        ``None`` if nobody knows, or if something else is there.
+        """
+        try:
+            descriptor, name = self.parent(path)
+        except PathFailure:
+            return None
+        found = birth_time(descriptor, name)
+        return found[1] if found is not None and found[0] == identity.inode else None
 
     def open_file(self, path: RelPath) -> tuple[int, os.stat_result]:
         """Open the regular file at ``path`` for reading; returns a descriptor, which the caller closes, and the status.

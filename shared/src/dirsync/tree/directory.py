@@ -157,3 +157,26 @@ def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath,
         for name, child in current.children.items():
             if not isinstance(child, Directory) and child[0] == _FILE:
                 yield join(at, name), child
+
+
+def differing(theirs: Directory, ours: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Node | None]]:
+    """What is in one directory, which is at ``path``, and is not the same in another one, with what is there instead.
+
+    ``None``: nothing is. Of files and links the content counts; what only ``ours`` has does not come. Directories whose
+    digests are known and equal are not entered.
+    """
+    stack = [(path, theirs, ours)]
+    while stack:
+        at, one, other = stack.pop()
+        if one.cached is not None and not one.stale and one.cached == other.cached and not other.stale:
+            continue
+        for name, child in one.children.items():
+            found = other.children.get(name)
+            if isinstance(child, Directory) and isinstance(found, Directory):
+                stack.append((join(at, name), child, found))
+            elif isinstance(child, Directory) or isinstance(found, Directory) or not _same_content(child, found):
+                yield join(at, name), found
+
+
+def _same_content(one: Record, other: Record | None) -> bool:
+    return other is not None and one[0] == other[0] and digest_of(one) == digest_of(other) != UNKNOWN

@@ -2,8 +2,9 @@
 
 An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit into
 memory. A record is the entry's fixed part, the link target, and a *fingerprint*, with which ``dirsync.fs`` proves that
-the record still describes a file, without reading it. Only the end of a fingerprint is known here, volume and inode in
-the last 16 bytes, because renames are recognised by them. The layout of a record is known in this module only.
+the record still describes a file, without reading it. Only the end of a fingerprint is known here, ctime, inode and
+volume in the last 24 bytes, because renames are recognised by them. The layout of a record is known in this module
+only.
 """
 
 import enum
@@ -31,6 +32,8 @@ _DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
 _SIZE_AT: Final = slice(3, 11)
 _IDENTITY: Final = struct.Struct("<QQ")
 """Inode, then volume: the end of a fingerprint."""
+_CTIME: Final = struct.Struct("<q")
+"""What is before them."""
 
 MIN_MTIME_NS: Final = -(1 << 63)
 MAX_MTIME_NS: Final = (1 << 63) - 1
@@ -160,3 +163,9 @@ def identity_of(record: bytes) -> FileIdentity:
     """The identity in a fingerprint, or in a record that ends with one; meaningless for other bytes."""
     inode, volume = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
     return FileIdentity(volume, inode)
+
+
+def changed_at_of(record: bytes) -> int:
+    """The ctime in such a fingerprint or record, in nanoseconds since the epoch; meaningless for other bytes."""
+    (changed_at,) = _CTIME.unpack_from(record, len(record) - _IDENTITY.size - _CTIME.size)
+    return int(changed_at)

@@ -145,6 +145,8 @@ class Dispatcher:
 
     def _dispatch_file(self, change: Change, new: Entry, changed_at: float) -> None:
         path, table = change.path, self._context.table
+        if self._is_read_for_rename(path):
+            return
         step = self._renames.file_step(path)
         if step is not None and not self._deletes.is_under_held(path):
             strategy = Strategy.RENAME if isinstance(step, Move) else Strategy.DEDUP
@@ -160,6 +162,23 @@ class Dispatcher:
             if needs_hash is None or table.phase(path) is Phase.HASHING:
                 return
         self._dispatch_step(change, changed_at)
+
+    def _is_read_for_rename(self, path: RelPath) -> bool:
+        """Whether the file has to wait until it, or what it changed places with, was read: it may be one that left."""
+        table = self._context.table
+        other = self._renames.other_half(path)
+        for at in (path, other):
+            if at is not None and self._renames.must_read(at) and not table.is_busy(at):
+                planned, new = self._context.source.tree.record(at), self._context.source.tree.get(at)
+                assert new is not None
+                table.to(at, Phase.HASHING)
+                self._context.emit(HashFile(at, planned, new.size))
+        if table.phase(path) is Phase.HASHING:
+            return True
+        if other is None or table.phase(other) is not Phase.HASHING:
+            return False
+        table.block(path, other)
+        return True
 
     def _read(self, path: RelPath, old: Entry | None, new: Entry) -> None:
         """Have the digest of a file found that may be known."""

@@ -117,7 +117,7 @@ class Results:
             self._note_unread(source)
             if step.expected is not None and not step.exchange:
                 context.content.remove(step.expected)
-        for at in (path, source):
+        for at in self._own_paths(sent, step):
             context.table.to(at, Phase.DIRTY).attempts = 0
         sizes: list[int] = []
         try:
@@ -137,7 +137,7 @@ class Results:
         context.emit(ReportFailed(sent, failure))
         self._take_current(path, failure.current)
         if isinstance(sent.operation, Move):
-            self._not_moved(sent.operation)
+            self._not_moved(sent, sent.operation)
             return
         if sent.choice.reason is Reason.SAME_FILE:
             self._renames.refuse(path)
@@ -152,10 +152,15 @@ class Results:
         kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
         context.fail(Problem(path, kind, failure.message), spared=PROMPT_ATTEMPTS if prompt else 0)
 
-    def _not_moved(self, step: Move) -> None:
+    def _own_paths(self, sent: Sent, step: Move) -> list[RelPath]:
+        """The paths of a move at which nothing else is under way: another move may follow to where it came from."""
+        states = ((at, self._context.table.get(at)) for at in (step.path, step.source))
+        return [at for at, state in states if state is None or state.transmit in (None, sent.transmit)]
+
+    def _not_moved(self, sent: Sent, step: Move) -> None:
         """The server did not move it, for whatever reason: it gets there in another way."""
         self._renames.refuse(step.path)
-        for at in (step.path, step.source):
+        for at in self._own_paths(sent, step):
             self._context.table.to(at, Phase.DIRTY)
         # What it has at the source is not what we took it for, and only its answer for the path is known.
         self._context.refetch = True

@@ -98,6 +98,8 @@ class _Listing:
         self._fd = -1
         self._device = 0
         self._seen: set[bytes] = set()
+        self._touched = 0
+        """Names among them whose status is not that of the tree's record."""
         self._found = DirectoryScan(path)
 
     def run(self) -> DirectoryScan:
@@ -122,6 +124,7 @@ class _Listing:
         else:
             if not self._seen.issuperset(self._known):
                 self._remove_unseen()
+        self._found.untouched = max(0, len(self._seen) - self._touched)
         return self._found
 
     def _compare(self, listing: "Iterable[os.DirEntry[str]]") -> None:
@@ -217,14 +220,16 @@ class _Listing:
 
     def _another(self, name: bytes, path: RelPath, record: Record) -> None:
         """Another directory has the name now; what was in the old one left with it."""
+        self._touched += 1
         self._renames.left(path, self._tree.take(path))
-        elsewhere = self._renames.place(self._tree, path, record, self._root.holds)
+        elsewhere = self._renames.place(self._tree, path, record)
         self._seen.add(name)
         self._root.forget(path)
         self._found.changed += [path, *elsewhere]
 
     def _put(self, name: bytes, before: Record | None, record: Record) -> None:
         self._seen.add(name)
+        self._touched += before is None or not before.endswith(record[1 - FINGERPRINT_SIZE :])
         if record != before:
             if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
                 path = join(self._path, name)
@@ -256,6 +261,7 @@ class _Listing:
         path = join(self._path, name)
         self._found.mounts_lost.append(path)
         self._seen.add(name)
+        self._touched += 1
         if status is not None and stat.S_ISDIR(status.st_mode):
             self._found.directories.append(path)
             self._put(name, record, renew(record, directory_record(status, mount=True)))
@@ -282,6 +288,7 @@ class _Listing:
         child = self._known.get(name)
         if child is not None:
             self._seen.add(name)
+            self._touched += 1
             if isinstance(child, Directory):
                 self._found.directories.append(failure.path)
 

@@ -34,6 +34,9 @@ class DirectoryScan:
     stale: int = 0
     """Files and links whose record no longer described them."""
 
+    untouched: int = 0
+    """Names whose status, ctime included, is that of the tree's record."""
+
     @property
     def proved(self) -> int:
         """Files and links whose fingerprint proved that their record still describes them."""

@@ -56,10 +56,13 @@ def scan_steps(
     root.forget_all()
     places = list(dict.fromkeys(starts))
     # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
-    renames.begin(search=deep or len(places) > 1)
+    renames.begin(root, search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, renames)
-    for start in places:
-        yield from walk.below(_nearest(tree, start), deep=deep)
+    try:
+        for start in places:
+            yield from walk.below(_nearest(tree, start), deep=deep)
+    finally:
+        walk.abandon()
 
 
 def look_at(
@@ -77,7 +80,7 @@ def look_at(
     holds the path. The step of a file or link has that path as its own.
     """
     root.forget_all()
-    renames.begin(search=False)
+    renames.begin(root, search=False)
     walk = _Walk(root, tree, rules, now, renames)
     known = [path for path in dict.fromkeys(paths) if path in tree]
     # Known paths come before new ones, so that what was moved is recognised.
@@ -129,6 +132,11 @@ class _Walk:
             yield from self._advance()
         yield from self._yield_elsewhere()
 
+    def abandon(self) -> None:
+        """The scan ends, perhaps before everything was visited: what was not is not known to have been moved."""
+        if self._stack:
+            self._renames.abandon(self._stack[0].found.path)
+
     def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
         """The steps from one path; ``None`` if only the listing of its directory can tell."""
         if not path or self._rules.is_reserved(path):
@@ -173,7 +181,7 @@ class _Walk:
             self._left(path)
         # Two names may have been exchanged: this directory may come from a path that was not scanned yet.
         self._renames.search()
-        self._elsewhere += self._renames.place(self._tree, path, found, self._root.holds)
+        self._elsewhere += self._renames.place(self._tree, path, found)
         return self.below(path, changed=True)
 
     def _file_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
@@ -224,7 +232,7 @@ class _Walk:
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         if path in self._tree:
             self._left(path)
-        self._elsewhere += self._renames.place(self._tree, path, record, self._root.holds)
+        self._elsewhere += self._renames.place(self._tree, path, record)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
         self._waiting.append(frame.found)
@@ -235,6 +243,7 @@ class _Walk:
         found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._renames)
         visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
         visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
+        self._renames.listed(path, found.untouched)
         frame = _Frame(found, iter(visits), is_new, found.left_out)
         self._stack.append(frame)
         return frame
@@ -243,6 +252,7 @@ class _Walk:
         """The last subdirectory was visited: the directory stays, or is left out."""
         frame = self._stack.pop()
         path = frame.found.path
+        self._renames.scanned(path)
         if not self._is_left_out(frame):
             yield from self._stay()
             return
