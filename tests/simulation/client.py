@@ -11,6 +11,7 @@ from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT as TOP
 from dirsync.tree.path import RelPath
 from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.context import Options
 from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import ClientIdentity
@@ -75,7 +76,12 @@ class Client:
             connector = Connector(Channels(network), identity, uncounted, self.mailbox.complete)
             signatures = cast("RememberedSignatures", Signatures(state.signatures))
             parts = TransferParts(
-                signatures, TokenBucket(0), uncounted, UploadMemory(), TransferOptions(block_size=BLOCK_SIZE)
+                signatures,
+                TokenBucket(0),
+                uncounted,
+                UploadMemory(),
+                TransferOptions(block_size=BLOCK_SIZE),
+                Activities(),
             )
             kept = cast("StateDirectory", state)
             self.target = Target(self.source, kept, connector, parts, reporter, self.mailbox, Options())

@@ -148,8 +148,7 @@ class SimulatedStream:
         sender: Sender,
         queue: SendQueue,
         post: Callable[[Any], None],
-        _on_wire: object,
-        _bandwidth: object,
+        _parts: object,
     ) -> None:
         self._sender = sender
         self._queue = queue

@@ -238,6 +238,17 @@ class Limits:
     retry_max_seconds: float = 60.0
     """Longest pause before a path that had a problem is tried again."""
 
+    # Standing still.
+    stall_interval_share: float = 0.75
+    """What a thread waits for counts as standing still after this part of a rescan interval, within the two bounds
+    below."""
+    stall_min_seconds: float = 3.0
+    """The least of that: a busy machine may keep a thread waiting as long."""
+    stall_max_seconds: float = 30.0
+    """The most of that. Also: how long the server may take for a commit, and the client for its own work."""
+    stuck_seconds: float = 300.0
+    """A client whose own work takes this long in one step is stuck: only a restart helps."""
+
     # Files.
     file_read_bytes: int = 1 * MIB
     """One read of a file that is only hashed, in bytes."""

@@ -4,7 +4,7 @@ from dirsync.clock import monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
-from dirsync_client.ending import Deadlines
+from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.mailbox import Mailbox
 
 A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANGED)

@@ -12,7 +12,8 @@ from dirsync.endpoint.source import Source
 from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.root import RootState
-from dirsync_client.ending import Ending, Left, Standing
+from dirsync_client.lifecycle.activity import Activity, Part
+from dirsync_client.lifecycle.ending import Ending, Left, Standing
 from dirsync_client.mailbox import Batch, Mailbox
 from dirsync_client.reconcile.events import Event, SourceChanged, SourceScanned
 from dirsync_client.report.reporter import Reporter
@@ -42,9 +43,12 @@ class Engine:
         mailbox: Mailbox,
         target: Target,
         reporter: Reporter,
+        activity: Activity | None = None,
         now: Monotonic = monotonic,
     ) -> None:
+        """``activity`` is told what the engine's thread does."""
         self.mailbox = mailbox
+        self._activity = activity or Activity("the engine", now)
         self.scan_cost = 0.0
         """Seconds that the last scan of the source took."""
         self._source = source
@@ -83,6 +87,7 @@ class Engine:
             DirsyncError: ``once`` cannot go on. Without it everything is tried again.
         """
         self._reporter.state(State.STARTING)
+        self._activity.begin(Part.SOURCE)
         self._start_scan(both_sides=False)
         try:
             while True:
@@ -101,15 +106,18 @@ class Engine:
 
     def _step(self) -> bool:
         """One round of the circle; true at a quiet moment, when nothing is known that is left to do."""
-        target = self._target
+        target, activity = self._target, self._activity
+        activity.begin(Part.CLIENT)
         batch = self.mailbox.take()
         self._take_requests(batch)
         if self._ending is None and self.mailbox.end_by is not None:
             self._begin_ending(Ending(self.mailbox.end_by))
         events: list[Event] = []
         # What the source shows comes first: an answer that ends the session does not lose it.
+        activity.begin(Part.SOURCE)
         events += self._look_where_due()
         events += self._advance_scan()
+        activity.begin(Part.CLIENT)
         target.advance(events)
         target.take(batch.completions)
         if self._may_connect:
@@ -130,6 +138,7 @@ class Engine:
             times.append(self._ending.wake_in(now))
         seconds = min((time for time in times if time is not None), default=None)
         if seconds is None or seconds > 0:
+            self._activity.rest()
             self.mailbox.wait(seconds)
 
     # The end.

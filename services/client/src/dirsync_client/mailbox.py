@@ -13,7 +13,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT
-from dirsync_client.ending import Deadlines
+from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.session.connector import Answer
 from dirsync_client.transfer.stream import StreamEnded

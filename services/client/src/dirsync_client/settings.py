@@ -26,7 +26,7 @@ from dirsync.runtime.config.fields import (
 )
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.config.values import check_path, refuse_quotes
-from dirsync.runtime.files.directories import lies_within
+from dirsync.runtime.files.directories import is_named_within
 from dirsync.tree.ignore.rules import IgnoreRules, can_match
 from dirsync.tree.path import escape
 
@@ -185,8 +185,14 @@ class ClientSettings(ServiceSettings):
                 f"{names['server']}={self.server} is not loopback and would be contacted without TLS; "
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
-        if lies_within(self.state_dir, self.source):
-            yield (
-                f"{names['state_dir']}={self.state_dir} lies in {names['source']}={self.source}, "
-                "which would be mirrored with it; set it to a directory outside"
-            )
+        # By name only: `status` and `health` have to answer while the source does not. What links hide is found by
+        # those commands that open the source.
+        if is_named_within(self.state_dir, self.source):
+            yield self.state_in_source(names["state_dir"], names["source"])
+
+    def state_in_source(self, state_dir: str, source: str) -> str:
+        """A line that says that STATE_DIR lies in SOURCE, for settings that a person knows by these names."""
+        return (
+            f"{state_dir}={self.state_dir} lies in {source}={self.source}, "
+            "which would be mirrored with it; set it to a directory outside"
+        )

@@ -21,8 +21,9 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from dirsync.wire.session import KeptUpload
-from dirsync_client.ending import MAX_COUNTED, PATHS_NAMED
 from dirsync_client.executor import Executor
+from dirsync_client.lifecycle.activity import Part
+from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
 from dirsync_client.mailbox import Completion, Mailbox
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
@@ -112,7 +113,8 @@ class Target:
         self._once = options.at_once
         self._now: Monotonic = monotonic
         self._reconciler = Reconciler(source, options)
-        self._executor = Executor(source, state, reporter, self._list_replica)
+        self._activity = parts.activities.engine
+        self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
         self._session = _Session(0)
         self._backoff = Backoff()
         self._retry_at = 0.0
@@ -146,6 +148,7 @@ class Target:
         self._reporter.connecting()
         source = self._source
         options = TreeOptions(source.options.attributes, source.ignore.lines)
+        self._activity.begin(Part.SOURCE)
         self._connector.open(session.number, options, locate(source.root))
 
     def disconnect(self) -> None:
@@ -198,7 +201,9 @@ class Target:
         self._executor.replica_id = opened.replica_id
         self._reporter.opened(opened.generation, opened.replica_id)
         source.count(opened.options.attributes)
+        self._activity.begin(Part.SOURCE)
         source.reserve(opened.reserved_names)
+        self._activity.begin(Part.CLIENT)
         moved = dict(source.renames.moved)
         self._connector.fetch(session.number, link, source.tree.copy(), opened.root_digest, moved)
 

@@ -60,7 +60,7 @@ class AgentServicer:
                 in_sync=status.in_sync,
                 pending=status.pending,
                 lag_seconds=self._board.lag(),
-                last_error=status.last_error,
+                last_error=status.stalled or status.last_error,
                 seconds_since_success=since,
                 entries=status.entries,
                 source_digest=status.source_digest.hex(),

@@ -11,8 +11,8 @@ from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, collect_rarely, end_now
 from dirsync.tree.path import RelPath, escape
 from dirsync_client.app import Core
-from dirsync_client.ending import Left
-from dirsync_client.engine_thread import EngineThread
+from dirsync_client.lifecycle.ending import Left
+from dirsync_client.lifecycle.engine_thread import EngineThread
 from dirsync_client.report.progress import showing_progress
 from dirsync_client.report.status import Status
 from dirsync_client.settings import ClientSettings

@@ -18,6 +18,8 @@ def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
         "watching": status.watch,
         "untracked": str(status.untracked),
     }
+    if status.stalled:
+        facts["standing still"] = status.stalled
     if status.last_error:
         facts["last error"] = status.last_error
     tables = []

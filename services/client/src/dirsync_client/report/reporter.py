@@ -18,7 +18,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.guards import Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync_client.ending import Left
+from dirsync_client.lifecycle.ending import Left
 from dirsync_client.reconcile.commands import (
     Report,
     ReportApplied,

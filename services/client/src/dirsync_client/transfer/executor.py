@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dirsync.fs.root import Root
 from dirsync.tree.strategy import Strategy
+from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.commands import (
     CompareFile,
     DropEstimate,
@@ -25,7 +26,7 @@ from dirsync_client.transfer.delta.thread import DeltaThread
 from dirsync_client.transfer.hasher import Hasher
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
-from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded
+from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded, StreamParts
 from dirsync_client.transfer.uploads.memory import UploadMemory
 from dirsync_client.transfer.uploads.resumption import Resumption
 
@@ -115,6 +116,7 @@ class TransferParts(NamedTuple):
     on_wire: OnWire
     uploads: UploadMemory
     options: TransferOptions
+    activities: Activities
 
 
 def open_transfer(
@@ -129,11 +131,12 @@ def open_transfer(
     compressor = Compressor(parts.options.compression, opened.compressions)
     resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
     sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size, resumption), post)
-    hasher = Hasher(root, post)
+    hasher = Hasher(root, post, parts.activities)
 
     def make_planner(cancelled: Callable[[], bool]) -> DeltaPlanner:
         return DeltaPlanner(root, parts.signatures, link.checksums, block_size, cancelled)
 
-    planner = DeltaThread(make_planner, hasher, post)
-    stream = PushStream(link.caller, opened.session_id, sender, queue, post, parts.on_wire, parts.bandwidth)
+    shared = StreamParts(parts.on_wire, parts.bandwidth, parts.activities)
+    planner = DeltaThread(make_planner, hasher, post, parts.activities)
+    stream = PushStream(link.caller, opened.session_id, sender, queue, post, shared)
     return TransferExecutor(queue, planner, hasher, known, stream.close)

@@ -12,6 +12,7 @@ from dirsync.fs.root import Root
 from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.lifecycle.activity import Activities, Part
 from dirsync_client.reconcile.events import FileHashed
 
 
@@ -33,12 +34,14 @@ def hash_file(digester: Digester, path: RelPath) -> Record | Problem:
 class Hasher:
     """One thread with a queue; results are posted in the order in which files were given."""
 
-    def __init__(self, root: Root, post: Callable[[FileHashed], None]) -> None:
+    def __init__(self, root: Root, post: Callable[[FileHashed], None], activities: Activities) -> None:
+        self._activities = activities
+        self._activity = activities.add("reading files that the replica may have")
         self._root = root.clone()
         self._post = post
         self._queue: queue.SimpleQueue[tuple[RelPath, Record | None] | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._digester = Digester(self._root, cancelled=self._stopped.is_set)
+        self._digester = Digester(self._root, cancelled=self._goes_on)
         self._thread = threading.Thread(target=self._run, name="dirsync-hash", daemon=True)
         self._thread.start()
 
@@ -48,18 +51,28 @@ class Hasher:
 
     def close(self) -> None:
         """Stop after the file at hand."""
+        self._activity.thread = None  # it may end now
         self._stopped.set()
         self._queue.put(None)
         self._thread.join()
+        self._activities.remove(self._activity)
         self._root.close()
 
+    def _goes_on(self) -> bool:
+        """Asked between two pieces of a file; whether to stop."""
+        self._activity.begin(Part.SOURCE)
+        return self._stopped.is_set()
+
     def _run(self) -> None:
+        self._activity.follow()
         while (job := self._queue.get()) is not None:
             path, planned = job
             if self._stopped.is_set():
                 return
+            self._activity.begin(Part.SOURCE)
             self._root.forget_all()
             try:
                 self._post(FileHashed(path, planned, hash_file(self._digester, path)))
             except Unavailable:
                 return
+            self._activity.rest()

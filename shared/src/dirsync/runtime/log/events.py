@@ -33,6 +33,9 @@ class Event(StrEnum):
     REQUEST_REJECTED = "request.rejected"
 
     SYNC_STARTED = "sync.started"
+    SYNC_STALLED = "sync.stalled"
+    """Something stands still: ``part`` (``source``, ``server``, ``client``), ``problem``."""
+    SYNC_RESUMED = "sync.resumed"
     SYNC_COMPLETED = "sync.completed"
     """``files``, ``deletes``, ``logical_bytes``, ``literal_bytes``, ``saved_bytes``, ``wire_bytes``, ``duration_ms``,
     ``root_digest``; also when nothing changed."""

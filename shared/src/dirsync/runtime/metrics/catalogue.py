@@ -117,6 +117,11 @@ _CLIENT: tuple[Metric, ...] = (
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
+    _gauge(
+        "dirsync_stalled",
+        "1 while the source or the server does not answer, or the client makes no progress.",
+        part=("source", "server", "client"),
+    ),
     _gauge("dirsync_holds", "Guards that hold operations until they are approved."),
     _gauge(
         "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."

@@ -9,8 +9,8 @@ from threading import Thread
 
 from dirsync.clock import monotonic
 from dirsync.runtime.process.lifecycle import Lifetime
-from dirsync_client.ending import Deadlines, Left
 from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.ending import Deadlines, Left
 
 DONE = "done"
 """Why a lifetime ends whose engine has nothing left to do."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync_client.ending import Deadlines, Ending, Left, Standing
+from dirsync_client.lifecycle.ending import Deadlines, Ending, Left, Standing
 
 DONE = Standing(looked=True, working=False, committed=True, refused=False)
 BUSY = DONE._replace(working=True, committed=False)
