@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import unpack
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
 from dirsync.tree.strategy import Strategy

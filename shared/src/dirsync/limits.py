@@ -230,6 +230,10 @@ class Limits:
     """If deletes keep arriving, they are judged after this many delete settle times at the latest."""
     max_departed_entries: int = 100_000
     """Entries that left their path and are remembered for some time, so that a rename is recognised."""
+    max_recent_entries: int = 100_000
+    """Entries that came within the guards' window and are remembered, so that a rebuild is told from a loss."""
+    max_shown_paths: int = 1_000_000
+    """Paths of earlier holds that are remembered, so that an approval of one that has changed since is understood."""
     rescan_cost_stretch: float = 50.0
     """The pause between two rescans is at least this many times the cost of the last one: at most two percent of one
     core."""

@@ -3,17 +3,9 @@
 import pytest
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import (
-    DEFAULT_POLICY,
-    Facts,
-    Guard,
-    GuardPolicy,
-    History,
-    Verdict,
-    hold_id,
-    is_foreign,
-    judge,
-)
+from dirsync.tree.guards.history import History
+from dirsync.tree.guards.hold import DEFAULT_POLICY, Facts, Guard, GuardPolicy, Verdict, hold_id
+from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, Operation, Plan
 from dirsync.tree.tree import Tree

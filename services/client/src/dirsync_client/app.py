@@ -22,7 +22,7 @@ from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, end_now, freeze_heap, within
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
 from dirsync_client.engine import Engine

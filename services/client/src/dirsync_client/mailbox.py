@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
+from dirsync.tree.guards.approvals import Released
 from dirsync.tree.path import ROOT
 from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
@@ -36,7 +37,7 @@ class Batch:
     completions: list[Completion] = field(default_factory=list)
     hints: list[tuple[Hint, float]] = field(default_factory=list)
     """Each with the time when it came, by the monotonic clock."""
-    approvals: list[tuple[str, Callable[[int], None]]] = field(default_factory=list)
+    approvals: list[tuple[str, Callable[[Released], None]]] = field(default_factory=list)
     """Ids of holds to release, and what is to be told how many operations those were."""
     syncs: list[Callable[[], None]] = field(default_factory=list)
     """Each asks for a scan of both sides now, and is called when that is done."""
@@ -85,8 +86,8 @@ class Mailbox:
             self._batch.completions.append(Completion(session, result))
             self._changed.notify()
 
-    def approve(self, hold_id: str, answer: Callable[[int], None]) -> None:
-        """Release a hold; ``answer`` is told how many operations that were, 0 if there is no such hold."""
+    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+        """Release a hold; ``answer`` is told what that does."""
         with self._changed:
             self._batch.approvals.append((hold_id, answer))
             self._changed.notify()

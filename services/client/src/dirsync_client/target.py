@@ -17,6 +17,7 @@ from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
+from dirsync.tree.guards.approvals import Released
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
@@ -302,13 +303,12 @@ class Target:
         if events:
             self._handle(events)
 
-    def approve(self, hold_id: str) -> int:
-        """Release a hold, with a session or without; returns how many operations those are, 0 if there is none."""
-        hold = self.view.hold
-        if hold is None or hold.id != hold_id:
-            return 0
-        self._handle((HoldApproved(hold_id),))
-        return len(hold.operations)
+    def approve(self, hold_id: str) -> Released:
+        """Release a hold, with a session or without, and say what that does."""
+        answer = self.view.approval(hold_id)
+        if answer.paths:
+            self._handle((HoldApproved(hold_id),))
+        return answer
 
     def rest(self) -> None:
         """Nothing is to be done: do what the next change should not have to wait for."""

@@ -4,7 +4,7 @@ import pytest
 
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity, pack
-from dirsync.tree.guards import Guard, GuardPolicy
+from dirsync.tree.guards.hold import Guard, GuardPolicy
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind

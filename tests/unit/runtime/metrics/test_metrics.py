@@ -21,7 +21,7 @@ from dirsync.runtime.metrics.catalogue import (
 from dirsync.runtime.metrics.exposition import render
 from dirsync.runtime.metrics.metrics import Metrics, NoMetrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync.tree.guards import Guard
+from dirsync.tree.guards.hold import Guard
 from dirsync.tree.path import InvalidPath
 from tests.support.manifests import REPOSITORY
 

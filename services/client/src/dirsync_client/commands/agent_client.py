@@ -65,7 +65,8 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
         except NotFound as error:
             print(f"dirsync-client: {error}", file=sys.stderr)
             return ExitCode.FAILED
-    print(f"released {decode_approved(raw)} paths")
+    answer = decode_approved(raw)
+    print(f"released {answer.paths} paths" + (f"; {answer.message}" if answer.message else ""))
     return ExitCode.DONE
 
 

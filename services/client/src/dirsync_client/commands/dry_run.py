@@ -25,7 +25,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, size_of, unpack
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.tree.entry import Entry, Record, digest_of, size_of
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, Operation, PutFile

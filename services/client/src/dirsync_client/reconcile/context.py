@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from dirsync.endpoint.watch.deadlines import Deadlines
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity, Record
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Move, Operation
 from dirsync.tree.problem import Problem, ProblemKind

@@ -51,7 +51,9 @@ class Results:
 
     def settled(self, settled: Settled) -> None:
         """Take over what the server settled."""
-        context, deletes = self._context, 0
+        context = self._context
+        came: list[RelPath] = []
+        deleted: list[RelPath] = []
         reported: list[Sent] = []
         for sent in settled.applied:
             if isinstance(sent.operation, Move):
@@ -59,12 +61,15 @@ class Results:
             else:
                 self._applied(sent)
                 reported.append(sent)
-                deletes += isinstance(sent.operation, Delete)
+                if isinstance(sent.operation, Delete):
+                    deleted.append(sent.path)
+                elif sent.operation.expected is None:
+                    came.append(sent.path)
         if reported:
             context.emit(ReportApplied(reported))
         for sent, failure in settled.failed:
             self._failed(sent, failure)
-        self._deletes.history.acknowledged(context.now, len(context.replica), deletes)
+        self._deletes.settled(came, deleted)
         self.root_digest = settled.root_digest
         if context.replica.digest() != settled.root_digest:
             context.refetch = True

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.approvals import Released
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.context import Context
@@ -82,6 +83,10 @@ class View:
     def hold(self) -> Hold | None:
         """The removals that a guard holds."""
         return self._deletes.hold
+
+    def approval(self, hold_id: str) -> Released:
+        """What approving this hold would release now."""
+        return self._deletes.answer(hold_id)
 
     @property
     def problems(self) -> Mapping[RelPath, Problem]:

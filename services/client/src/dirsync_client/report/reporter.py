@@ -15,7 +15,7 @@ from dirsync.errors import DirsyncError
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.lifecycle.ending import Left

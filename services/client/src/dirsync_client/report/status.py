@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.problem import Problem
 
 

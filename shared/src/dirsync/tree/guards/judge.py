@@ -13,143 +13,39 @@ Rules, the most serious first; a hold names the most serious one:
 - First sync into a replica of which the source does not know most entries: everything waits, including overwrites.
 - A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
   cannot be removed before it.
-- More than a share or a number of entries would be deleted, counting those deleted within the window that no addition
-  made up for: all of it waits.
+- More than a share or a number of entries would be deleted, counting those deleted within the window. What came in
+  their place is subtracted (:mod:`~dirsync.tree.guards.history`). All of it waits, but for what came after something
+  was held and goes again.
 
-:class:`History` does not know what was acknowledged before this process started, except the tree's size.
+An approved list stays approved for its own paths while others come and go (:class:`Approval`).
 """
 
-import hashlib
-from collections import deque
+import sys
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from dirsync.tree.directory import Directory
+from dirsync.tree.guards.history import History
+from dirsync.tree.guards.hold import (
+    BY_NUMBER,
+    DEFAULT_POLICY,
+    GRAVITY,
+    Approval,
+    Facts,
+    Guard,
+    GuardPolicy,
+    Hold,
+    Verdict,
+    hold_id,
+)
 from dirsync.tree.path import RelPath, abbreviate, ancestors, is_within
 from dirsync.tree.plan import Delete, Operation
 from dirsync.tree.tree import Tree
 
 _EMPTIED_FROM: Final = 2
 """A source that had fewer entries than this may become empty without approval."""
-_SLICES: Final = 60
-"""The number of slices of the window; a slice leaves the window as a whole."""
 _SHOWN_PATHS: Final = 3
-
-
-class Guard(StrEnum):
-    """Why operations are held; also a label of ``dirsync_guard_holds_total``."""
-
-    ROOT_CHANGED = "root_changed"
-    ROOT_EMPTIED = "root_emptied"
-    FOREIGN = "foreign"
-    MOUNT_CHANGED = "mount_changed"
-    DELETE_COUNT = "delete_count"
-    DELETE_PERCENT = "delete_percent"
-
-
-class GuardPolicy(NamedTuple):
-    """How much may be deleted without approval."""
-
-    max_delete_percent: int = 50
-    """Share of the largest tree within the window; 100 switches it off."""
-    max_delete_count: int = 10_000
-    """Entries."""
-    min_entries: int = 10
-    """Fewer deletes than this are never held for their share."""
-    window_seconds: float = 60.0
-
-
-DEFAULT_POLICY: Final = GuardPolicy()
-
-
-class Facts(NamedTuple):
-    """What is known about the source when a plan is judged."""
-
-    entries: int
-    """Entries below the source's root now."""
-    root_intact: bool = True
-    """Whether the root of the source is in place, and the same directory as before or one with most of its names."""
-    mounts_lost: Collection[RelPath] = ()
-    foreign: bool = False
-    """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""
-    deletes_under_way: int = 0
-    """Deletes that were released and are not acknowledged: they count as those within the window do."""
-
-
-class Hold(NamedTuple):
-    """Operations that wait for approval; ``message`` is for people."""
-
-    id: str
-    guard: Guard
-    operations: tuple[Operation, ...]
-    message: str
-
-
-class Verdict(NamedTuple):
-    """What may be sent now, in the given order, and what may not."""
-
-    released: list[Operation]
-    hold: Hold | None
-
-
-@dataclass(slots=True)
-class _Slice:
-    start: float
-    largest: int
-    last: int
-    deletes: int
-
-
-class History:
-    """What was acknowledged recently: the largest tree, and how many deletes.
-
-    Times are seconds of one monotonic clock. Memory is bounded: the window is kept in slices.
-    """
-
-    def __init__(self, now: float, entries: int, window_seconds: float = DEFAULT_POLICY.window_seconds) -> None:
-        self._window = window_seconds
-        self._in_force = entries
-        """Entries of the last tree that was acknowledged before the oldest slice."""
-        self._slices: deque[_Slice] = deque()
-        self.restart(now, entries)
-
-    def acknowledged(self, now: float, entries: int, deletes: int = 0) -> None:
-        """Note that the replica has ``entries`` now, after ``deletes`` more deletes that needed no approval."""
-        self._expire(now)
-        if not self._slices or now - self._slices[-1].start >= self._window / _SLICES:
-            self._slices.append(_Slice(now, entries, entries, 0))
-        current = self._slices[-1]
-        current.largest = max(current.largest, entries)
-        current.last = entries
-        current.deletes += deletes
-
-    def restart(self, now: float, entries: int) -> None:
-        """Note that approved deletes were acknowledged: what was before no longer counts."""
-        self._slices.clear()
-        self._in_force = entries
-        self.acknowledged(now, entries)
-
-    def largest(self, now: float) -> int:
-        """Entries of the largest tree that was acknowledged within the window."""
-        self._expire(now)
-        return max([self._in_force, *(piece.largest for piece in self._slices)])
-
-    def deletes(self, now: float) -> int:
-        """Deletes within the window."""
-        self._expire(now)
-        return sum(piece.deletes for piece in self._slices)
-
-    def missing(self, now: float) -> int:
-        """Deletes within the window that no addition made up for: a lock file that comes and goes does not count."""
-        deletes, largest = self.deletes(now), self.largest(now)
-        return min(deletes, largest - (self._slices[-1].last if self._slices else self._in_force))
-
-    def _expire(self, now: float) -> None:
-        kept_from = now - self._window - self._window / _SLICES
-        while self._slices and self._slices[0].start < kept_from:
-            self._in_force = self._slices.popleft().last
 
 
 def judge(
@@ -160,28 +56,29 @@ def judge(
     now: float,
     policy: GuardPolicy = DEFAULT_POLICY,
     approved: Collection[str] = (),
+    approvals: Sequence[Approval] = (),
 ) -> Verdict:
     """Decide which of ``steps`` may be sent.
 
     ``steps`` are a plan's deletes (:attr:`dirsync.tree.plan.Plan.deletes`) and, if ``facts.foreign``, before them the
-    operations that overwrite something. ``approved`` are ids of holds.
+    operations that overwrite something. ``approved`` are ids of holds: each releases exactly the list that has it.
+    ``approvals`` are lists whose paths are known: each releases its paths, whatever waits besides.
     """
-    missing = history.missing(now) + facts.deletes_under_way
-    case = _Case(steps, facts, history.largest(now), missing, policy, approved)
+    whole = _Case(steps, facts, history, history.largest(now), history.missing(now), policy, approved)
+    case = whole._replace(steps=_not_approved(whole, approvals)) if approvals else whole
     waiting, guard = _waiting(case)
-    if guard is None or (name := hold_id(waiting)) in approved:
+    if guard is None:
         return Verdict(list(steps), None)
     held = {step.path for step in waiting}
-    hold = Hold(name, guard, tuple(waiting), _message(name, _reason(guard, waiting, case), waiting))
+    if len(held) < len(steps):
+        held |= _above(held, (step for step in steps if step.path not in held))
+        waiting = [step for step in steps if step.path in held]
+    name = hold_id(waiting)
+    if name in approved:
+        return Verdict(list(steps), None)
+    lacking = _excess(waiting, case) if guard in BY_NUMBER else 0
+    hold = Hold(name, guard, tuple(waiting), _message(name, _reason(guard, waiting, case), waiting), lacking)
     return Verdict([step for step in steps if step.path not in held], hold)
-
-
-def hold_id(steps: Iterable[Operation]) -> str:
-    """The id of a hold of ``steps``: 16 hexadecimal digits, computed from their paths."""
-    digest = hashlib.sha256()
-    for path in sorted(step.path for step in steps):
-        digest.update(len(path).to_bytes(4, "big") + path)
-    return digest.hexdigest()[:16]
 
 
 def is_foreign(source: Tree, replica: Tree) -> bool:
@@ -207,10 +104,11 @@ class _Case(NamedTuple):
 
     steps: Sequence[Operation]
     facts: Facts
+    history: History
     largest: int
     """Entries of the largest tree within the window."""
     missing: int
-    """Deletes within the window that no addition made up for, and those under way."""
+    """Deletes within the window that no addition made up for."""
     policy: GuardPolicy
     approved: Collection[str]
 
@@ -227,10 +125,43 @@ def _waiting(case: _Case) -> tuple[Sequence[Operation], Guard | None]:
     others = [step for step in steps if step.path not in below] if below else steps
     exceeded = _exceeded(others, case)
     if exceeded is not None and hold_id(others) not in case.approved:
-        return steps, Guard.MOUNT_CHANGED if below else exceeded
+        passing = _transient(others, case)
+        waiting = [step for step in steps if step.path not in passing] if passing else steps
+        return waiting, Guard.MOUNT_CHANGED if below else exceeded
     if below:
         return [step for step in steps if step.path in below], Guard.MOUNT_CHANGED
     return (), None
+
+
+def _not_approved(case: _Case, approvals: Sequence[Approval]) -> Sequence[Operation]:
+    """The steps that no approval covers."""
+    gravest = _guard_of_the_whole(case) if case.steps else None
+    lost = _below_lost_mounts(case.steps, case.facts.mounts_lost) if gravest is None else set()
+
+    def covers(approval: Approval, path: RelPath) -> bool:
+        reason = gravest or (Guard.MOUNT_CHANGED if path in lost else Guard.DELETE_PERCENT)
+        return GRAVITY[approval.guard] >= GRAVITY[reason] and path in approval.paths
+
+    return [step for step in case.steps if not any(covers(approval, step.path) for approval in approvals)]
+
+
+def _transient(steps: Sequence[Operation], case: _Case) -> set[RelPath]:
+    """Those that remove what came after something was held, if they are few: they go as if nothing were held."""
+    noticed = case.history.pending
+    passing = [step for step in steps if (notice := noticed.get(step.path)) is not None and notice.transient]
+    return set() if _exceeded(passing, case) is not None else {step.path for step in passing}
+
+
+def _above(held: Collection[RelPath], others: Iterable[Operation]) -> set[RelPath]:
+    """The paths of those of ``others`` that are above something held: a directory goes after what is in it."""
+    ordered = sorted(held)
+
+    def has_below(path: RelPath) -> bool:
+        prefix = path + b"/"
+        at = bisect_left(ordered, prefix)
+        return at < len(ordered) and ordered[at].startswith(prefix)
+
+    return {step.path for step in others if has_below(step.path)}
 
 
 def _guard_of_the_whole(case: _Case) -> Guard | None:
@@ -253,16 +184,34 @@ def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) 
 
 def _exceeded(steps: Sequence[Operation], case: _Case) -> Guard | None:
     """The limit that these deletes exceed, together with those within the window."""
-    pending, policy = _count_deletes(steps), case.policy
-    total = pending + case.missing
-    if pending == 0:
+    total, policy = _total(steps, case), case.policy
+    if total == 0:
         return None
     if total > policy.max_delete_count:
         return Guard.DELETE_COUNT
-    share_counts = policy.max_delete_percent < 100 and total >= policy.min_entries
-    if share_counts and total * 100 > policy.max_delete_percent * case.largest:
-        return Guard.DELETE_PERCENT
-    return None
+    return Guard.DELETE_PERCENT if total > _allowed_share(case) else None
+
+
+def _excess(steps: Sequence[Operation], case: _Case) -> int:
+    """By how many these deletes exceed what goes without approval."""
+    return max(1, _total(steps, case) - min(case.policy.max_delete_count, _allowed_share(case)))
+
+
+def _total(steps: Sequence[Operation], case: _Case) -> int:
+    """What these deletes and those within the window take away; 0 where something came for each of these."""
+    deletes = [step.path for step in steps if isinstance(step, Delete)]
+    made_up_for = case.history.made_up_for
+    if len(deletes) == made_up_for(deletes):
+        return 0
+    deletes += case.facts.under_way
+    return len(deletes) - made_up_for(deletes) + case.missing
+
+
+def _allowed_share(case: _Case) -> int:
+    policy = case.policy
+    if policy.max_delete_percent >= 100:
+        return sys.maxsize
+    return max(policy.min_entries - 1, policy.max_delete_percent * case.largest // 100)
 
 
 def _count_deletes(steps: Iterable[Operation]) -> int:
@@ -272,7 +221,10 @@ def _count_deletes(steps: Iterable[Operation]) -> int:
 def _reason(guard: Guard, waiting: Sequence[Operation], case: _Case) -> str:
     facts, policy = case.facts, case.policy
     amount = f"{_count_deletes(waiting)} of {case.largest} entries would be deleted"
-    lately = f", after {case.missing} in the last {policy.window_seconds:g} s" if case.missing else ""
+    before = case.missing + len(facts.under_way)
+    lately = f", after {before} in the last {policy.window_seconds:g} s" if before else ""
+    replaced = case.history.made_up_for(step.path for step in waiting)
+    lately += f", and {replaced} others came in their place" if replaced else ""
     match guard:
         case Guard.ROOT_CHANGED:
             return f"{amount}, but the source directory is gone or is not the one that it was (unmounted? replaced?)"
