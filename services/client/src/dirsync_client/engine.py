@@ -102,7 +102,6 @@ class Engine:
                     self._sleep()
         finally:
             self._target.close()
-            self._reporter.state(State.STOPPING)
 
     def _step(self) -> bool:
         """One round of the circle; true at a quiet moment, when nothing is known that is left to do."""
@@ -170,6 +169,7 @@ class Engine:
         paths, number = self._target.differing()
         left = Left(paths, number, self._looked)
         self._reporter.ended(left)
+        self._reporter.state(State.STOPPING)
         return left
 
     # What came in.
