@@ -253,6 +253,24 @@ class Limits:
     stuck_seconds: float = 300.0
     """A client whose own work takes this long in one step is stuck: only a restart helps."""
 
+    # Files that never rest.
+    pace_stretch: float = 4.0
+    """After a file was sent it is left alone for this many times what that took, so that one that is written all the
+    time takes at most a fifth of a core."""
+    pace_burst_seconds: float = 2.0
+    """Pauses that are saved up: with the smallest cost, about 20 versions of a file are sent one after another."""
+    pace_least_seconds: float = 0.02
+    """The least that sending a file is taken to cost, because commits and answers cost something for small files."""
+    pace_rest_seconds: float = 0.5
+    """A file that was not written for this long, or for as long as it took to send if that is longer, is sent without a
+    pause."""
+    pace_longest_rest_seconds: float = 5.0
+    """But it need not rest for longer than this."""
+    pace_longest_seconds: float = 60.0
+    """A file that keeps growing, and of which much was sent, is sent again after this at the latest."""
+    pace_memory_seconds: float = 10.0
+    """How long at least it is remembered what sending a file took."""
+
     # Files.
     file_read_bytes: int = 1 * MIB
     """One read of a file that is only hashed, in bytes."""

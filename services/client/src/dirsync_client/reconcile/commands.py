@@ -74,6 +74,8 @@ class Sent(NamedTuple):
     """Bytes that the server had kept of an interrupted upload, and that were not sent again."""
     content_assumed: bool = False
     """The sender counts its content as known until it is settled."""
+    is_older: bool = False
+    """The file grew while it was read: what was sent is its first part, and it has moved on since."""
     signature: "Signature | None" = None
     """Of the content, if it is worth remembering."""
 

@@ -21,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import FileHashed, FileProbed
+from dirsync_client.reconcile.pacing.pace import NOTHING
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
 
@@ -75,7 +76,10 @@ class Dispatcher:
         if self._context.table.phase(path) is not Phase.HASHING:
             return
         if isinstance(result, Problem):
-            self._context.unreadable(path, event.planned, result)
+            if result.kind is ProblemKind.CHANGING and not self._context.options.at_once:
+                self._context.rewritten(path, self._context.now, result, NOTHING)
+            else:
+                self._context.unreadable(path, event.planned, result)
             return
         state = self._context.table.to(path, Phase.DIRTY)
         if result is None:
@@ -152,10 +156,10 @@ class Dispatcher:
             strategy = Strategy.RENAME if isinstance(step, Move) else Strategy.DEDUP
             self._context.transmit(step, changed_at, Choice(strategy, Reason.SAME_FILE))
             return
+        if path in self._context.pacing and self._context.pace(path, changed_at):
+            return
         state = table.get(path)
-        if state is not None and state.differs:
-            state.differs = False
-        else:
+        if state is None or not state.differs:
             needs_hash = self._routes.needs_hash(path, change.old, new)
             if needs_hash or (needs_hash is False and needs_digest(change)):
                 self._read(path, change.old, new)

@@ -8,6 +8,7 @@ changed the replica (or there is a bug), and the tree is listed again.
 
 from collections.abc import Iterator
 
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
@@ -20,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import Settled, Unsent
+from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
 
@@ -76,8 +78,12 @@ class Results:
 
     def unsent(self, unsent: Unsent) -> None:
         """A file could not be read as planned."""
-        self._routes.settled(unsent.transmit.path)
-        self._context.unreadable(unsent.transmit.path, unsent.transmit.planned, unsent.problem)
+        context, transmit, problem = self._context, unsent.transmit, unsent.problem
+        self._routes.settled(transmit.path)
+        if problem.kind is ProblemKind.CHANGING and not context.options.at_once:
+            context.rewritten(transmit.path, transmit.changed_at, problem, unsent.cost)
+        else:
+            context.unreadable(transmit.path, transmit.planned, problem)
 
     def _applied(self, sent: Sent) -> None:
         context, path, step = self._context, sent.path, sent.operation
@@ -93,8 +99,24 @@ class Results:
             except KeyError:
                 # The server says that it made something in a directory that it does not have.
                 context.refetch = True
+            self._note_cost(sent)
         same = context.replica.record(path) is context.source.tree.record(path)
-        context.table.to(path, Phase.IDLE if same else Phase.DIRTY).attempts = 0
+        state = context.table.to(path, Phase.IDLE if same else Phase.DIRTY)
+        state.attempts = 0
+        # A file that has moved on need not be read to see that. What was noticed before it was read is acknowledged.
+        state.differs = sent.is_older
+        state.paced_since = sent.started if sent.is_older else None
+
+    def _note_cost(self, sent: Sent) -> None:
+        """Remember what sending took of a file that may never rest: a new small one is none yet."""
+        context, step = self._context, sent.operation
+        if not isinstance(step, PutFile) or context.options.at_once:
+            return
+        large = sent.size > LIMITS.inline_file_bytes
+        if large or step.expected is not None:
+            seconds = max(0.0, context.now - sent.started) if large else 0.0
+            cost = Cost(seconds, max(0, sent.literal_bytes - sent.continued_bytes))
+            context.pacing.published(sent.path, sent.size, cost, context.now)
 
     def _record_of(self, sent: Sent) -> Record:
         """The record of what the server made; the source learns what was read of it."""
@@ -106,6 +128,8 @@ class Results:
             self._note_unread(step.path)
             context.source.renames.settled(context.source.tree.record(step.path))
             return pack(step.entry, fingerprint_of(record))
+        if sent.is_older and not context.options.at_once:
+            return record  # the source's file is known to be another by now
         if isinstance(step, PutFile | CopyContent) and context.learn(step.path, sent.transmit.planned, record):
             context.emit(RememberRecord(step.path, record))
         return record
@@ -149,6 +173,7 @@ class Results:
         self._routes.failed(sent, failure.outcome)
         state = context.table.get(path)
         assert state is not None
+        state.differs = False
         prompt = failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH)
         if prompt and state.attempts < PROMPT_ATTEMPTS:
             state.attempts += 1

@@ -9,7 +9,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
-from dirsync_client.reconcile.path_states import Phase
+from dirsync_client.reconcile.path_states import LATER, Phase
 
 
 class View:
@@ -42,7 +42,8 @@ class View:
     @property
     def is_sending(self) -> bool:
         """Whether anything is compared, read, sent or about to be judged, or will be read again soon."""
-        return self._changing() or self._deletes.pending or self._has_changing_files()
+        paced = self._context.table.count((Phase.PACED,)) > 0
+        return self._changing() or self._deletes.pending or paced or self._has_changing_files()
 
     @property
     def differences(self) -> Iterator[RelPath]:
@@ -59,7 +60,7 @@ class View:
     def in_sync(self) -> bool:
         """Whether both trees are known to be equal, but for what DELETE=never keeps."""
         context = self._context
-        if not self._connected() or self._working() or context.table.count((Phase.FAILED,)) or context.source.problems:
+        if not self._connected() or self._working() or context.table.count(LATER) or context.source.problems:
             return False
         if context.replica.digest() == context.source.tree.digest():
             return True
@@ -94,12 +95,25 @@ class View:
         return dict(self._problems())
 
     @property
+    def only_paced(self) -> bool:
+        """Whether nothing differs but files that never rest, and are sent again later."""
+        table = self._context.table
+        return len(table) == table.count((Phase.PACED,)) > 0 and not self._context.source.problems
+
+    @property
+    def paced_since(self) -> float | None:
+        """Since when the replica has not the present version of a file that never rests; of the oldest such change."""
+        times = (state.paced_since for _, state in self._context.table.states(Phase.PACED))
+        return min((time for time in times if time is not None), default=None)
+
+    @property
     def replica_digest(self) -> bytes:
         """The root digest of the replica as it is known."""
         return self._context.replica.digest()
 
     def _problems(self) -> Iterator[tuple[RelPath, Problem]]:
-        yield from ((path, state.problem) for path, state in self._context.table.states(Phase.FAILED) if state.problem)
+        for phase in sorted(LATER):
+            yield from ((path, state.problem) for path, state in self._context.table.states(phase) if state.problem)
         yield from self._context.source.problems.items()
 
     def _has_changing_files(self) -> bool:

@@ -165,7 +165,7 @@ class Reporter:
             state=State.LIVE if quiet else State.SYNCING,
             in_sync=equal,
             pending=view.pending,
-            oldest_change=None if equal else self._active_since or status.oldest_change,
+            oldest_change=None if equal else self._oldest_change(view, quiet=quiet),
             last_success=now if equal else status.last_success,
             entries=len(source.tree),
             source_digest=source.tree.digest(),
@@ -201,6 +201,14 @@ class Reporter:
             duration_ms=round(elapsed * 1000, 1),
             cost_ms=round(cost * 1000, 1),
         )
+
+    def _oldest_change(self, view: View, *, quiet: bool) -> float | None:
+        """When the oldest change was noticed that is not acknowledged."""
+        if quiet and view.only_paced:
+            # All that was noticed before the last version of such a file was read is acknowledged.
+            return view.paced_since
+        before = self._board.status.oldest_change
+        return min((time for time in (before, self._active_since) if time is not None), default=None)
 
     def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:
         assert self._active_since is not None

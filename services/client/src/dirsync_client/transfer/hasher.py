@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from dirsync.errors import PathError, Unavailable
-from dirsync.fs.failure import PathFailure
+from dirsync.fs.failure import Growing, PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import Root
@@ -16,14 +16,16 @@ from dirsync_client.lifecycle.activity import Activities, Part
 from dirsync_client.reconcile.events import FileHashed
 
 
-def hash_file(digester: Digester, path: RelPath) -> Record | Problem:
-    """The record of a file, with its digest, or why it could not be read.
+def hash_file(digester: Digester, path: RelPath) -> Record | Problem | None:
+    """The record of a file, with its digest, or why it could not be read; ``None``: it grows.
 
     Raises:
         Unavailable: the digester was told to stop.
     """
     try:
         digest, status, looked_at_ns = digester.digest(path)
+    except Growing:
+        return None
     except PathFailure as failure:
         return failure.problem()
     except PathError as error:

@@ -1,7 +1,8 @@
 """Turns operations into messages of the push stream. One thread; it waits for nothing but the disk.
 
-Small files are read when their batch is made, large ones frame by frame. A file that changed while it was read is given
-up, never sent torn.
+Small files are read when their batch is made, large ones frame by frame. A file that was rewritten while it was read is
+given up, never sent torn. Of one that grew, the part is sent that was there when it was opened, once a second reading
+has proved it.
 """
 
 from collections import deque
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.errors import DirsyncError
-from dirsync.fs.failure import TooLarge
+from dirsync.fs.failure import TooLarge, shown
+from dirsync.fs.read.growing import GrowingFile
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
@@ -29,12 +31,13 @@ from dirsync.wire.push.messages import (
 from dirsync.wire.push.pieces import delta_frames
 from dirsync_client.reconcile.commands import Sent, Transmit
 from dirsync_client.reconcile.events import Unsent
+from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
 from dirsync_client.transfer.delta.encoder import Delta
 from dirsync_client.transfer.delta.signature_store import builder_for
 from dirsync_client.transfer.in_flight import InFlight
-from dirsync_client.transfer.reader import LargeFile, read_content
+from dirsync_client.transfer.reader import read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
 from dirsync_client.transfer.small_files import decide_small_file
 from dirsync_client.transfer.uploads.frame_encoder import FrameEncoder
@@ -163,10 +166,11 @@ class Sender:
         transfer = self._transfers.popleft()
         try:
             message = next(transfer.messages, None)
+            ended = message is None and transfer.file.prove()
         except DirsyncError as error:
             yield from self._give_up(transfer, error)
             return
-        if message is None:
+        if ended:
             yield from self._end(transfer)
             return
         self._transfers.append(transfer)
@@ -178,7 +182,7 @@ class Sender:
         self._root.forget_all()
         started = self._now()
         try:
-            file = LargeFile(self._root, transmit.path)
+            file = GrowingFile(self._root, transmit.path)
         except DirsyncError as error:
             self._queue.closed_file()
             self._unsent(transmit, error)
@@ -244,7 +248,7 @@ class Sender:
     def _end(self, transfer: Transfer) -> Iterator[bytes]:
         record = transfer.file.finish()
         if record is None:
-            msg = "the file changed while it was read; it is tried again"
+            msg = f"{shown(transfer.path)} was rewritten while it was read; it is tried again"
             yield from self._give_up(transfer, DirsyncError(msg))
             return
         entry = transfer.file.entry
@@ -255,6 +259,7 @@ class Sender:
             compressed_bytes=transfer.compressed_bytes,
             continued_bytes=transfer.continued_bytes,
             content_assumed=True,
+            is_older=transfer.file.is_older,
             signature=transfer.builder.finish() if transfer.builder is not None else None,
         )
         self._resumption.ended(transfer.path)
@@ -268,13 +273,14 @@ class Sender:
         transfer.file.close()
         self._queue.closed_file()
         self._resumption.given_up(transfer.path)
+        cost = transfer.cost(self._now())
         if not transfer.number:
-            self._unsent(transfer.transmit, error)
+            self._unsent(transfer.transmit, error, cost)
             return
         if self.in_flight.file_given_up(transfer.number):
-            self._unsent(transfer.transmit, error)
+            self._unsent(transfer.transmit, error, cost)
         yield encode_abort(transfer.number)
 
-    def _unsent(self, transmit: Transmit, error: DirsyncError) -> None:
+    def _unsent(self, transmit: Transmit, error: DirsyncError, cost: Cost = NOTHING) -> None:
         kind = getattr(error, "kind", ProblemKind.CHANGING)
-        self._post_unsent(Unsent(transmit, Problem(transmit.path, kind, str(error))))
+        self._post_unsent(Unsent(transmit, Problem(transmit.path, kind, str(error)), cost))

@@ -6,11 +6,11 @@ One object for each session; what outlives it is in the :class:`UploadMemory`. O
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from dirsync.fs.read.growing import GrowingFile
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 from dirsync.wire.push.messages import Upload
 from dirsync.wire.session import KeptUpload
-from dirsync_client.transfer.reader import LargeFile
 from dirsync_client.transfer.uploads.continuation import Continuation, continuation, upload_id
 from dirsync_client.transfer.uploads.memory import Checkpoint, UploadMemory
 
@@ -41,7 +41,7 @@ class Resumption:
         interrupted = progress is not None and not progress.is_whole
         return LIMITS.interrupted_frame_bytes if interrupted else LIMITS.frame_bytes
 
-    def begin(self, path: RelPath, file: LargeFile) -> Iterator[Beginning | None]:
+    def begin(self, path: RelPath, file: GrowingFile) -> Iterator[Beginning | None]:
         """Find out where the upload of an open file begins; the file is read on from there.
 
         Yields ``None`` for each part that was read, and how it begins at last.
@@ -75,7 +75,7 @@ class Resumption:
         literal = min(literal, kept.size)
         yield Beginning(Upload(name, kept.size, digest), literal, min(compressed, literal))
 
-    def note(self, path: RelPath, file: LargeFile, literal: int, compressed: int) -> None:
+    def note(self, path: RelPath, file: GrowingFile, literal: int, compressed: int) -> None:
         """A frame of a file is about to be sent, with so many bytes of content by then."""
         if self._offered:
             checkpoint = Checkpoint(file.position, file.hash())

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from dirsync.fs.read.growing import GrowingFile
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile.commands import Sent, Transmit
-from dirsync_client.transfer.reader import LargeFile
+from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.transfer.uploads.resumption import Beginning
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Transfer:
     """Its file, and what was sent of it."""
 
-    def __init__(self, transmit: Transmit, file: LargeFile, started: float) -> None:
+    def __init__(self, transmit: Transmit, file: GrowingFile, started: float) -> None:
         self.number = 0
         """In the stream; 0 before it has begun there."""
         self.transmit = transmit
@@ -42,6 +43,10 @@ class Transfer:
         self.continued_bytes = beginning.upload.offset
         self.literal_bytes = beginning.literal_bytes if is_delta else beginning.upload.offset
         self.compressed_bytes = beginning.compressed_bytes
+
+    def cost(self, now: float) -> Cost:
+        """What was spent on it by now."""
+        return Cost(now - self.started, max(0, self.literal_bytes - self.continued_bytes))
 
     def draft(self) -> Sent:
         """What is known of the file before it was read to its end."""
