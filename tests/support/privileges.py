@@ -68,6 +68,11 @@ def mounted_image(file: Path, path: Path) -> Iterator[int]:
         _run("losetup", "--detach", device)
 
 
+def umount(path: Path) -> None:
+    """Unmount what nothing keeps busy; raises CalledProcessError if it is busy."""
+    _run("umount", path)
+
+
 def unmount(path: Path) -> None:
     """Take away what is mounted at ``path``, busy or not; nothing is no fault."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]

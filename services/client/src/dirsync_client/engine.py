@@ -101,6 +101,7 @@ class Engine:
                 if self._scan is None:
                     self._sleep()
         finally:
+            # How the sync stands is not touched: `once` reads it after this.
             self._target.close()
 
     def _step(self) -> bool:
@@ -138,6 +139,7 @@ class Engine:
         seconds = min((time for time in times if time is not None), default=None)
         if seconds is None or seconds > 0:
             self._activity.rest()
+            self._source.root.forget_all()  # what is kept open keeps a mount busy
             self.mailbox.wait(seconds)
 
     # The end.

@@ -58,7 +58,7 @@ class Source:
         self.options = options
         self.tree = Tree(options.attributes)
         self.problems: dict[RelPath, Problem] = {}
-        self.mounts_lost: set[RelPath] = set()
+        self.mounts_changed: set[RelPath] = set()
         self.renames = RenameTracker()
         """What left a path of the source, and where it is now."""
         self._untracked: dict[RelPath, int] = {}
@@ -163,11 +163,11 @@ class Source:
         self._problem(problem)
 
     def accept_mounts(self) -> None:
-        """Take what used to be mount points as what they are now."""
-        accept_mounts(self.tree, self.mounts_lost)
-        for path in self.mounts_lost:
+        """Take what is mounted now as what belongs there, and what is not any more as gone."""
+        accept_mounts(self.tree, self.mounts_changed)
+        for path in self.mounts_changed:
             self._store(path)
-        self.mounts_lost.clear()
+        self.mounts_changed.clear()
 
     def flush(self) -> None:
         """Have the index written."""
@@ -189,7 +189,7 @@ class Source:
             self._untracked[step.path] = untracked
         else:
             self._untracked.pop(step.path, None)
-        self.mounts_lost = {p for p in self.mounts_lost if split(p)[0] != step.path} | set(step.mounts_lost)
+        self.mounts_changed = {p for p in self.mounts_changed if split(p)[0] != step.path} | set(step.mounts_changed)
         for path in step.changed:
             self._store(path)
 

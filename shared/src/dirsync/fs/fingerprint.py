@@ -54,11 +54,15 @@ class Flag(enum.IntFlag):
     RACY = 1
     """The file may have changed again within the tick, so the fingerprint proves nothing."""
     MOUNT = 2
-    """The directory is on another device than its parent."""
+    """A file system is mounted at the directory."""
+    MOUNT_CHANGED = 4
+    """Something was mounted at the directory, or what was mounted there is gone or is another one, and it has not been
+    accepted that what the tree had below it is gone (:mod:`dirsync.fs.scan.mount_change`)."""
 
 
 RACY: Final = int(Flag.RACY)
 MOUNT: Final = int(Flag.MOUNT)
+MOUNT_CHANGED: Final = int(Flag.MOUNT_CHANGED)
 
 
 class Fingerprint(NamedTuple):
@@ -162,9 +166,9 @@ def as_unread(record: Record) -> Record:
     )
 
 
-def directory_record(status: os.stat_result, *, mount: bool = False) -> Record:
-    """The record of a directory; ``mount``: it is on another device than its parent."""
-    return pack(directory_entry(status.st_mode), from_stat(status, 0, MOUNT if mount else 0))
+def directory_record(status: os.stat_result, flags: int = 0) -> Record:
+    """The record of a directory; ``flags``: ``MOUNT`` and ``MOUNT_CHANGED``."""
+    return pack(directory_entry(status.st_mode), from_stat(status, 0, flags))
 
 
 def symlink_record(status: os.stat_result, looked_at_ns: int, target: bytes) -> Record:

@@ -5,6 +5,7 @@ That something is mounted over a directory shows nowhere else for certain: a bin
 which poll(2) tells, so asking for it costs one system call. Where there is no such file (macOS), there is no table.
 """
 
+import atexit
 import io
 import os
 import re
@@ -138,6 +139,8 @@ class MountTable:
 
 TABLE: Final = MountTable()
 """That of this process."""
+
+atexit.register(TABLE.close)
 
 NO_MOUNTS: Final[Mapping[RelPath, int]] = {}
 

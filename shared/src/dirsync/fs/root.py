@@ -24,12 +24,14 @@ import fcntl
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Self
 
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.kernel import birth_time
+from dirsync.fs.mounts import TABLE, mounts_below
 from dirsync.fs.volume import learn
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
@@ -60,6 +62,8 @@ class Root:
         self._fd = descriptor
         self._kept: OrderedDict[RelPath, int] = OrderedDict()
         status = os.fstat(descriptor)
+        self._mounts: Mapping[RelPath, int] | None = None
+        self._mounts_version = 0
         self._device_and_inode = status.st_dev, status.st_ino
         self.identity = status_identity(status)
         """The same after the file system was mounted again, perhaps under another device number."""
@@ -214,6 +218,28 @@ class Root:
         """Close every cached descriptor."""
         while self._kept:
             os.close(self._kept.popitem()[1])
+
+    @property
+    def mounts(self) -> Mapping[RelPath, int] | None:
+        """The mount points below the root, and what is mounted there, as of the last :meth:`refresh_mounts`.
+
+        ``None`` if nothing tells; then only another device number shows a mount.
+        """
+        return self._mounts
+
+    def refresh_mounts(self) -> list[RelPath]:
+        """Bring :attr:`mounts` up to date; returns the points that changed since the last time, none the first time."""
+        version = TABLE.refresh()
+        if version == self._mounts_version:
+            return []
+        before, first = self._mounts or {}, not self._mounts_version
+        self._mounts, self._mounts_version = mounts_below(self._fd), version
+        now = self._mounts or {}
+        return [] if first else [path for path in {**before, **now} if before.get(path) != now.get(path)]
+
+    def is_mount_point(self, path: RelPath, status: os.stat_result, device_above: int) -> bool:
+        """Whether something is mounted at ``path``, which has this status, in a directory on this device."""
+        return status.st_dev != device_above if self._mounts is None else path in self._mounts
 
     def state(self) -> RootState:
         """Whether the root's name still leads to this directory."""

@@ -9,6 +9,7 @@ from dirsync.tree.outcome import Outcome
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.commands import (
+    AcceptMounts,
     Adopt,
     CheckSource,
     HashFile,
@@ -579,6 +580,26 @@ class TestGuards:
 
         assert hold is not None
         assert Guard.ROOT_CHANGED is hold.guard
+
+    @pytest.mark.case("G10")
+    def test_mount_that_changed(self, synced: Harness) -> None:
+        """What a mount hides is held; when it shows again and both sides are equal, the mount is accepted."""
+        d, b = path("d"), path("d/b")
+        known = synced.source.tree.record(b)
+        assert known is not None
+        synced.source.mounts_changed.add(d)
+        synced.source.tree.remove(b)
+        synced.change("d/b")
+        hold = synced.reconciler.view.hold
+        accepted = [command for command in synced.seen if isinstance(command, AcceptMounts)]
+        synced.source.tree.put(b, known)
+        synced.change("d/b")
+
+        assert hold is not None
+        assert (Guard.MOUNT_CHANGED, [b]) == (hold.guard, [step.path for step in hold.operations])
+        assert [] == accepted
+        assert set() == synced.source.mounts_changed
+        assert synced.reconciler.view.in_sync
 
     @pytest.mark.case("F04", "G05")
     @pytest.mark.parametrize(

@@ -256,15 +256,15 @@ def test_lost_mount(tmp_path: Path, after: str) -> None:
         tree.put(path_of("m"), with_flags(record, MOUNT))
         (base / "m").rename(tmp_path / "unmounted")
         make(base, after)
-        reports = [rescan(root, tree).mounts_lost for _ in range(2)]
-        reports += [set(step.mounts_lost) for step in scan_steps(root, tree, starts=[path_of("m")], deep=False)]
+        reports = [rescan(root, tree).mounts_changed for _ in range(2)]
+        reports += [set(step.mounts_changed) for step in scan_steps(root, tree, starts=[path_of("m")], deep=False)]
         known = names(tree)
         accept_mounts(tree, [path_of("m")])
         accepted = rescan(root, tree)
 
         assert [{path_of("m")}] * 3 == reports
         assert ["c", "m"] == known
-        assert set() == accepted.mounts_lost
+        assert set() == accepted.mounts_changed
         assert sorted({"c", after.rstrip("/")[:1]} - {""}) == names(tree)
         assert all(not flags_of(record) & MOUNT for _, record in tree.walk())
 

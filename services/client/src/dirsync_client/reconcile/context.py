@@ -48,8 +48,8 @@ class SourceModel(Protocol):
         ...
 
     @property
-    def mounts_lost(self) -> set[RelPath]:
-        """Directories that were mount points and are none now."""
+    def mounts_changed(self) -> set[RelPath]:
+        """Directories where a mount came or went, and what they had is not accepted to be gone."""
         ...
 
     @property
@@ -95,6 +95,11 @@ class Context:
         self.pacing = Pacing()
         self._commands: list[Command] = []
         self.emit: Callable[[Command], None] = self._commands.append
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both trees are equal as far as they are known."""
+        return self.replica.digest() == self.source.tree.digest()
 
     def take_commands(self) -> list[Command]:
         """The commands since the last call."""

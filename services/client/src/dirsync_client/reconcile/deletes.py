@@ -176,9 +176,9 @@ class Deletes:
         context = self._context
         steps = self._steps()
         intact = in_place and self._is_familiar(steps)
-        entries, mounts_lost = len(context.source.tree), context.source.mounts_lost
+        entries, mounts_changed = len(context.source.tree), context.source.mounts_changed
         self._keep(step.path for step in steps)
-        facts = Facts(entries, intact, mounts_lost, context.foreign, self._under_way())
+        facts = Facts(entries, intact, mounts_changed, context.foreign, self._under_way())
         verdict = judge(
             steps,
             facts,
@@ -202,17 +202,28 @@ class Deletes:
         self._timer.reset()
 
     @property
-    def may_adopt(self) -> bool:
+    def is_unsettled(self) -> bool:
+        """Whether something is to be remembered once both sides are in sync."""
+        return self._may_adopt or bool(self._context.source.mounts_changed)
+
+    def settle(self) -> None:
+        """Both sides are in sync, so this source belongs to this replica: make sure that it is in place.
+
+        If they are equal, the replica has nothing any more that a mount hides or took along.
+        """
+        if self._context.source.mounts_changed and self._context.is_equal:
+            self._context.emit(AcceptMounts())
+        if self._may_adopt:
+            self._checking_root = True
+            self._context.emit(CheckSource())
+
+    @property
+    def _may_adopt(self) -> bool:
         """Whether another root than the present one is remembered for this replica, or none, or one of another size."""
         entries = len(self._context.source.tree)
         counted = entries <= self._agreed_entries * 2 and self._agreed_entries <= entries * 2
         known = self._adopted and self._agreed_root == self._context.source.identity and counted
         return not known and not self._checking_root and not self._root_was_moved
-
-    def check_root(self) -> None:
-        """Both sides are equal, so this source belongs to this replica: make sure that it is in place."""
-        self._checking_root = True
-        self._context.emit(CheckSource())
 
     def adopt(self, *, in_place: bool, in_sync: bool) -> None:
         """The source's root was checked: remember it for this replica, if both sides are still equal."""

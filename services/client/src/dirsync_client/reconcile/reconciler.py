@@ -219,8 +219,8 @@ class Reconciler:
             self._renames.give_up()
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
-        if self._deletes.may_adopt and not self._is_working and self.view.in_sync:
-            self._deletes.check_root()
+        if not self._is_working and self._deletes.is_unsettled and self.view.in_sync:
+            self._deletes.settle()
 
     def _retry_all(self) -> None:
         context = self._context

@@ -62,7 +62,7 @@ class View:
         context = self._context
         if not self._connected() or self._working() or context.table.count(LATER) or context.source.problems:
             return False
-        if context.replica.digest() == context.source.tree.digest():
+        if context.is_equal:
             return True
         return not context.options.deletes and self._differs_only_by_kept()
 

@@ -72,9 +72,11 @@ class Hasher:
             if self._stopped.is_set():
                 return
             self._activity.begin(Part.SOURCE)
-            self._root.forget_all()
             try:
-                self._post(FileHashed(path, planned, hash_file(self._digester, path)))
+                found = hash_file(self._digester, path)
             except Unavailable:
                 return
+            # What is kept open may be another directory by the next file, and keeps a mount busy.
+            self._root.forget_all()
             self._activity.rest()
+            self._post(FileHashed(path, planned, found))

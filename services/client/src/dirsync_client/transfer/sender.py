@@ -126,6 +126,7 @@ class Sender:
                 sent.append(as_sent)
                 sample = sample if len(sample) > len(item.content) else item.content
                 size += len(item.content)
+        self._root.forget_all()  # what is kept open keeps a mount busy
         if not items:
             return
         message, saved = encode_batch(items, self._compressor.choose(sample))
@@ -187,6 +188,8 @@ class Sender:
             self._queue.closed_file()
             self._unsent(transmit, error)
             return
+        finally:
+            self._root.forget_all()
         transfer = Transfer(transmit, file, started)
         transfer.messages = self._upload(transfer, outgoing.delta)
         self._transfers.append(transfer)

@@ -77,6 +77,7 @@ class Committer:
                 else:
                     results.failures[step.number] = failure
         self._make_entries_durable(touched)
+        self._root.forget_all()  # what is kept open keeps a mount busy
         self._replica.commit_done()
         return results
 

@@ -28,7 +28,7 @@ class DirectoryScan:
     left_out: int = 0
     file_systems_own: int = 0
     """Those among what is left out that the file system keeps for itself: no rule of a person names them."""
-    mounts_lost: list[RelPath] = field(default_factory=list)
+    mounts_changed: list[RelPath] = field(default_factory=list)
     unknown: int = 0
     """Files and links that the tree had no record of."""
     stale: int = 0

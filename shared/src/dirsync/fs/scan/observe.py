@@ -26,7 +26,7 @@ from dirsync.fs.fingerprint import (
 )
 from dirsync.fs.root import Root
 from dirsync.fs.volume import is_known, learn_at
-from dirsync.tree.entry import Record, fingerprint_of, pack, unpack
+from dirsync.tree.entry import Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 
@@ -58,7 +58,7 @@ def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNan
         if stat.S_ISLNK(status.st_mode):
             found = symlink_record(status, looked_at_ns, root.readlink(path))
         elif stat.S_ISDIR(status.st_mode):
-            found = directory_record(status, mount=_is_mount(root, path, status, known))
+            found = directory_record(status, _flags(root, path, status, known))
         elif stat.S_ISREG(status.st_mode):
             found = file_record(status, looked_at_ns)
         else:
@@ -94,11 +94,11 @@ def untracked(mode: int) -> Untracked:
     return Untracked.OTHER
 
 
-def _is_mount(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> bool:
-    """Whether it is a mount point, or was one, and its disappearance has not been accepted yet."""
-    if known is not None and flags_of(known) & MOUNT:
-        return True
+def _flags(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> int:
+    """The flags of a directory. Whether a mount came or went is found where its parent is listed."""
+    if known is not None and known[0] == Kind.DIRECTORY:
+        return flags_of(known)
     if not path:
-        return False
+        return 0
     descriptor, _ = root.parent(path)
-    return os.fstat(descriptor).st_dev != status.st_dev
+    return MOUNT if root.is_mount_point(path, status, os.fstat(descriptor).st_dev) else 0

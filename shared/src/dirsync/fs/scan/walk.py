@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import MOUNT, flags_of
+from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import scan_directory
 from dirsync.fs.scan.directory_scan import DirectoryScan
@@ -54,15 +54,19 @@ def scan_steps(
     ``renames`` recognises directories that were moved.
     """
     root.forget_all()
+    remounted = root.refresh_mounts()
     places = list(dict.fromkeys(starts))
     # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
     renames.begin(root, search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, renames)
     try:
+        if not (deep and ROOT in places):
+            yield from walk.remounted(remounted)
         for start in places:
             yield from walk.below(_nearest(tree, start), deep=deep)
     finally:
         walk.abandon()
+        root.forget_all()  # what is kept open keeps a mount busy
 
 
 def look_at(
@@ -80,20 +84,25 @@ def look_at(
     holds the path. The step of a file or link has that path as its own.
     """
     root.forget_all()
+    remounted = root.refresh_mounts()
     renames.begin(root, search=False)
     walk = _Walk(root, tree, rules, now, renames)
-    known = [path for path in dict.fromkeys(paths) if path in tree]
-    # Known paths come before new ones, so that what was moved is recognised.
-    for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
-        listings: dict[RelPath, None] = {}
-        for path in group:
-            found = walk.look(path)
-            if found is None:
-                listings[_nearest(tree, split(path)[0])] = None
-            else:
-                yield from found
-        if listings:
-            yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
+    try:
+        yield from walk.remounted(remounted)
+        known = [path for path in dict.fromkeys(paths) if path in tree]
+        # Known paths come before new ones, so that what was moved is recognised.
+        for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
+            listings: dict[RelPath, None] = {}
+            for path in group:
+                found = walk.look(path)
+                if found is None:
+                    listings[_nearest(tree, split(path)[0])] = None
+                else:
+                    yield from found
+            if listings:
+                yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
+    finally:
+        root.forget_all()  # what is kept open keeps a mount busy
 
 
 class _Walk:
@@ -125,6 +134,11 @@ class _Walk:
                 return
             at, deep, changed = _nearest(self._tree, at), False, False
 
+    def remounted(self, points: Iterable[RelPath]) -> Iterator[DirectoryScan]:
+        """The steps from where a mount came or went; before all others, which would take what it hides for deleted."""
+        for parent in dict.fromkeys(_nearest(self._tree, split(point)[0]) for point in points):
+            yield from self.below(_nearest(self._tree, parent), deep=False)
+
     def appeared(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         """The steps from a directory that is new to the tree; its parent is one of the tree."""
         yield from self._enter_new(path, record)
@@ -148,9 +162,15 @@ class _Walk:
         found = observe(self._root, path, known, self._now)
         if found is None:
             return self._gone(path, known, holder)
-        if not isinstance(found, bytes) or (known is not None and flags_of(known) & MOUNT):
+        if not isinstance(found, bytes) or self._concerns_mount(path, known):
             return None
         return self._found(path, known, found, holder)
+
+    def _concerns_mount(self, path: RelPath, known: Record | None) -> bool:
+        """Whether a mount came, went, or may have gone, at ``path``."""
+        mounts = self._root.mounts
+        flags = flags_of(known) if known is not None and known[0] == Kind.DIRECTORY else 0
+        return bool(flags & (MOUNT | MOUNT_CHANGED)) or (mounts is not None and path in mounts)
 
     def _found(
         self, path: RelPath, known: Record | None, found: Record, holder: Directory
@@ -214,7 +234,7 @@ class _Walk:
     def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
         if known is None:
             return () if holder.children else None
-        if len(holder.children) == 1 or flags_of(known) & MOUNT:
+        if len(holder.children) == 1 or self._concerns_mount(path, known):
             return None
         self._left(path)
         return _changed(path)
@@ -274,7 +294,7 @@ class _Walk:
         directory = self._tree.directory(found.path)
         if not found.path or directory is None or directory.children or not frame.left_out:
             return False
-        if found.problems or found.untracked or found.mounts_lost:
+        if found.problems or found.untracked or found.mounts_changed:
             return False
         return frame.is_new or not self._rules.keep_known_directories
 

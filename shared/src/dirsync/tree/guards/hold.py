@@ -56,7 +56,7 @@ class Facts(NamedTuple):
     """Entries below the source's root now."""
     root_intact: bool = True
     """Whether the root of the source is in place, and the same directory as before or one with most of its names."""
-    mounts_lost: Collection[RelPath] = ()
+    mounts_changed: Collection[RelPath] = ()
     foreign: bool = False
     """Whether this is the first sync, into a replica for which :func:`is_foreign` holds."""
     under_way: Collection[RelPath] = ()

@@ -11,8 +11,8 @@ Rules, the most serious first; a hold names the most serious one:
   replica's names: everything waits. One that has them was removed and made again, as build tools do.
 - The source is empty and had at least two entries: everything waits.
 - First sync into a replica of which the source does not know most entries: everything waits, including overwrites.
-- A file system is no longer mounted below the source's root: what was below it waits, and so do the directories that
-  cannot be removed before it.
+- A file system was mounted over a directory of the source, or is no longer mounted there: what the source had below it
+  waits, and so do the directories that cannot be removed before it.
 - More than a share or a number of entries would be deleted, counting those deleted within the window. What came in
   their place is subtracted (:mod:`~dirsync.tree.guards.history`). All of it waits, but for what came after something
   was held and goes again.
@@ -121,7 +121,7 @@ def _waiting(case: _Case) -> tuple[Sequence[Operation], Guard | None]:
     everything = _guard_of_the_whole(case)
     if everything is not None:
         return steps, everything
-    below = _below_lost_mounts(steps, case.facts.mounts_lost)
+    below = _below_changed_mounts(steps, case.facts.mounts_changed)
     others = [step for step in steps if step.path not in below] if below else steps
     exceeded = _exceeded(others, case)
     if exceeded is not None and hold_id(others) not in case.approved:
@@ -136,7 +136,7 @@ def _waiting(case: _Case) -> tuple[Sequence[Operation], Guard | None]:
 def _not_approved(case: _Case, approvals: Sequence[Approval]) -> Sequence[Operation]:
     """The steps that no approval covers."""
     gravest = _guard_of_the_whole(case) if case.steps else None
-    lost = _below_lost_mounts(case.steps, case.facts.mounts_lost) if gravest is None else set()
+    lost = _below_changed_mounts(case.steps, case.facts.mounts_changed) if gravest is None else set()
 
     def covers(approval: Approval, path: RelPath) -> bool:
         reason = gravest or (Guard.MOUNT_CHANGED if path in lost else Guard.DELETE_PERCENT)
@@ -173,8 +173,8 @@ def _guard_of_the_whole(case: _Case) -> Guard | None:
     return Guard.FOREIGN if case.facts.foreign else None
 
 
-def _below_lost_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) -> set[RelPath]:
-    """The paths of steps at and below lost mounts, and of those above that depend on them."""
+def _below_changed_mounts(steps: Sequence[Operation], mounts: Collection[RelPath]) -> set[RelPath]:
+    """The paths of steps at and below mounts that changed, and of those above that depend on them."""
     if not mounts:
         return set()
     below = {step.path for step in steps if any(is_within(step.path, mount) for mount in mounts)}
@@ -237,8 +237,8 @@ def _reason(guard: Guard, waiting: Sequence[Operation], case: _Case) -> str:
                 "the replica has (wrong replica?)"
             )
         case Guard.MOUNT_CHANGED:
-            mounts = _listed(sorted(facts.mounts_lost))
-            return f"{amount}, and no file system is mounted any more at {mounts} in the source"
+            mounts = _listed(sorted(facts.mounts_changed))
+            return f"{amount}, and what is mounted at {mounts} in the source is not what it was"
         case Guard.DELETE_COUNT:
             return f"{amount}{lately}: more than {policy.max_delete_count}"
         case Guard.DELETE_PERCENT:
