@@ -33,7 +33,7 @@ from dirsync_client.lifecycle.supervisor import Supervisor
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.reconcile.context import Options
 from dirsync_client.report.reporter import Reporter
-from dirsync_client.report.status import StatusBoard
+from dirsync_client.report.status import NOT_SYNCED_YET, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.connector import Connector
@@ -201,7 +201,7 @@ class Client:
         self._log = get_logger()
         metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)
         self._core = Core(settings, metrics, once=False)
-        self._health = HealthState("the first sync is not done")
+        self._health = HealthState(NOT_SYNCED_YET)
         core = self._core
         self._agent = AgentServer(settings, core.engine.mailbox, core.board, self._health, core.metrics)
         self._http = HttpServer(
@@ -223,6 +223,7 @@ class Client:
         self._supervisor = Supervisor(
             core.activities, patience_for(settings.rescan_interval), core.board, core.metrics, self._resumed
         )
+        core.metrics.gauge("dirsync_ready").set_function(lambda: self._health.now.ready)
 
     def run(self) -> None:
         """Sync until a signal comes or the engine fails.
@@ -284,7 +285,8 @@ class Client:
         board = self._core.board
         board.update(watch=self._watching.mode.value)
         stall = self._supervisor.check()
-        reason = not_ready_reason(board.status, board.lag())
+        reason = not_ready_reason(board.status, board.now())
+        board.update(not_ready_reason=reason)
         if stall is not None and stall.fatal:
             self._health.failed(stall.reason)
         elif reason:

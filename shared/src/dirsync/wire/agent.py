@@ -46,6 +46,8 @@ class AgentStatus(NamedTuple):
     server: str
     namespace: str
     client_version: str
+    ready: bool
+    not_ready_reason: str
 
 
 class SyncResult(NamedTuple):
@@ -87,6 +89,8 @@ def encode_agent_status(status: AgentStatus) -> bytes:
         server=status.server,
         namespace=status.namespace,
         client_version=status.client_version,
+        ready=status.ready,
+        not_ready_reason=status.not_ready_reason,
     ).SerializeToString()
 
 
@@ -111,6 +115,8 @@ def decode_agent_status(raw: bytes) -> AgentStatus:
         server=message.server,
         namespace=message.namespace,
         client_version=message.client_version,
+        ready=message.ready,
+        not_ready_reason=message.not_ready_reason,
     )
 
 

@@ -18,7 +18,7 @@ class Supervised:
         self.metrics = PrometheusMetrics((), CLIENT_CATALOGUE)
         self.resumed = 0
         self.supervisor = Supervisor(self.activities, 4.0, self.board, self.metrics, self._resume)
-        self.board.update(in_sync=True, last_success=self.now)
+        self.board.update(in_sync=True, last_success=self.now, first_sync_done=True)
 
     def in_sync(self) -> bool:
         """By the status."""
@@ -36,14 +36,14 @@ def test_stall() -> None:
     """Nothing is in sync, the lag grows, and readiness has the reason, until it goes on."""
     client = Supervised()
     client.supervisor.check()
-    assert "" == not_ready_reason(client.board.status, client.board.lag())
+    assert "" == not_ready_reason(client.board.status, client.board.now())
     client.activities.engine.begin(Part.SOURCE)
     client.now += 5
     client.supervisor.check()
 
     assert not client.in_sync()
     assert 5.0 == client.board.lag()
-    assert "the source does not answer" in not_ready_reason(client.board.status, client.board.lag())
+    assert "the source does not answer" in not_ready_reason(client.board.status, client.board.now())
     assert (0.0, 1.0) == (client.value("dirsync_in_sync"), client.value("dirsync_stalled", part="source"))
     client.board.update(in_sync=True)  # by what the engine knew before
     assert not client.in_sync()

@@ -35,6 +35,7 @@ CONTRACT = {
     "dirsync_strategy_choices_total": ["strategy", "reason"],
     "dirsync_changes_applied_total": ["operation", "outcome"],
     "dirsync_in_sync": [],
+    "dirsync_ready": [],
     "dirsync_pending_changes": [],
     "dirsync_entries": [],
     "dirsync_problems": ["kind"],
@@ -62,6 +63,7 @@ ON_ONE_SIDE = {
     "client": {
         "dirsync_strategy_choices_total",
         "dirsync_in_sync",
+        "dirsync_ready",
         "dirsync_pending_changes",
         "dirsync_problems",
         "dirsync_holds",

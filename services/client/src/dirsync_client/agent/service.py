@@ -75,6 +75,8 @@ class AgentServicer:
                 server=self._server,
                 namespace=self._namespace,
                 client_version=__version__,
+                ready=not status.not_ready_reason,
+                not_ready_reason=status.not_ready_reason,
             )
         )
 

@@ -116,6 +116,7 @@ def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) 
 def _print(found: AgentStatus) -> None:
     rows = {
         "in sync": "yes" if found.in_sync else "no",
+        "ready": "yes" if found.ready else found.not_ready_reason,
         "state": found.state,
         "server": f"{found.server}, namespace {found.namespace}",
         "entries": str(found.entries),

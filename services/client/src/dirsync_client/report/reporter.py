@@ -19,6 +19,7 @@ from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.lifecycle.ending import Left
+from dirsync_client.lifecycle.readiness import outage
 from dirsync_client.reconcile.commands import (
     Report,
     ReportApplied,
@@ -159,18 +160,23 @@ class Reporter:
         self._published = now
         source = self._source
         equal = quiet and view.in_sync
-        problems = view.problems
+        problems, hold = view.problems, view.hold
+        done = quiet and hold is None  # what is left has a problem
         status = self._board.status
         self._board.update(
             state=State.LIVE if quiet else State.SYNCING,
             in_sync=equal,
             pending=view.pending,
             oldest_change=None if equal else self._oldest_change(view, quiet=quiet),
+            waiting_since=None if done else self._active_since or status.waiting_since,
+            first_sync_done=status.first_sync_done or done,
+            # While it is tried again a path has no problem: that is no reason to call the outage over.
+            outage=outage(problems.values()) or ("" if quiet else status.outage),
             last_success=now if equal else status.last_success,
             entries=len(source.tree),
             source_digest=source.tree.digest(),
             replica_digest=view.replica_digest,
-            hold=view.hold,
+            hold=hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
             untracked=source.untracked,
             cycles=status.cycles + ended,

@@ -9,6 +9,8 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.tree.guards.hold import Hold
 from dirsync.tree.problem import Problem
 
+NOT_SYNCED_YET = "the first sync is not done"
+
 
 class State(Enum):
     """Where a client is."""
@@ -29,6 +31,14 @@ class Status:
     pending: int = 0
     oldest_change: float | None = None
     """When the oldest change that is not acknowledged was noticed."""
+    waiting_since: float | None = None
+    """As ``oldest_change``, but of changes that can be synced: those with a problem do not count."""
+    first_sync_done: bool = False
+    """Everything that could be synced was synced once, since the start."""
+    outage: str = ""
+    """The problem because of which nothing can be synced."""
+    not_ready_reason: str = NOT_SYNCED_YET
+    """Empty while the client is ready."""
     last_error: str = ""
     stalled: str = ""
     """What stands still, in words for people; then nothing is known to be in sync."""

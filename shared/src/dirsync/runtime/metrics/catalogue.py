@@ -115,6 +115,7 @@ _CLIENT: tuple[Metric, ...] = (
         tuple((choice.strategy.value, choice.reason.value) for choice in CHOICES),
     ),
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
+    _gauge("dirsync_ready", "1 while the client is ready, as at /readyz, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
     _gauge(
