@@ -203,7 +203,7 @@ class TestRoot:
     @pytest.mark.needs("privileged")
     def test_mounted_over(self, pair: Pair) -> None:
         """What a mount hides is not deleted; it keeps nobody from unmounting, and then all goes on by itself."""
-        client = live(pair)
+        client = live(pair, rescan_interval="1h")
         before = look(pair.replica)
         with tmpfs(pair.source / "d0"):
             held = client.wait_for("guard.held", guard="mount_changed")
