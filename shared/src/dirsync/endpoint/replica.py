@@ -13,7 +13,7 @@ from dirsync.endpoint.scan.scanner import Scanner
 from dirsync.endpoint.session_options import SessionOptions
 from dirsync.endpoint.uploads.kept_uploads import KeptUploads
 from dirsync.endpoint.writer_mutex import WriterMutex
-from dirsync.errors import NotFound, StorageError, Unavailable
+from dirsync.errors import NotFound, StorageError, Unavailable, UsageError
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
 from dirsync.fs.root import Root, RootState
@@ -27,6 +27,8 @@ from dirsync.tree.tree import Tree
 
 _REPLICA_ID = "replica_id"
 _GENERATION = "generation"
+_MOUNTED = "mounted"
+"""Whether a file system was mounted at the replica's directory when the server started last."""
 
 
 class ReplicaPolicy(NamedTuple):
@@ -83,6 +85,12 @@ class Replica:
         root = Root.open(path)
         root.lock()
         index = Index.open(state_dir, index_name(namespace))
+        try:
+            _require_volume(root, index, Path(state_dir, index_name(namespace)))
+        except UsageError:
+            index.close()
+            root.close()
+            raise
         return cls(namespace, root, Staging.open(root), index, policy, observer)
 
     def scan(self) -> None:
@@ -228,3 +236,19 @@ def _load_or_make_id(index: Index) -> str:
     made = uuid.uuid4().hex
     index.set_meta(_REPLICA_ID, made.encode())
     return made
+
+
+def _require_volume(root: Root, index: Index, state: Path) -> None:
+    """Refuse an empty directory in place of the file system that was mounted there: it is not the replica, emptied.
+
+    Raises:
+        UsageError: so it is.
+    """
+    mounted = root.is_mounted
+    if mounted is False and index.get_meta(_MOUNTED) == b"1" and root.is_empty:
+        msg = (
+            f"{escape(root.path)} is empty: the file system that was mounted there is not any more: mount it again, "
+            f"or, to begin with an empty replica, remove {state}"
+        )
+        raise UsageError(msg, reason="VOLUME_MISSING")
+    index.set_meta(_MOUNTED, b"1" if mounted else b"0")

@@ -63,6 +63,7 @@ def scan_rules(ignore: IgnoreRules, reserved: frozenset[bytes], *, keep_director
         ignores=ignore.matches if ignore.lines else None,
         reserved=reserved,
         keep_known_directories=keep_directories,
+        foreign_mounts=True,
     )
 
 

@@ -152,6 +152,15 @@ def mount_of(descriptor: int) -> Mount | None:
     return next((mount for mount in TABLE.mounts if mount.id == mount_id), None)
 
 
+def is_mount_root(descriptor: int) -> bool | None:
+    """Whether an open directory is what is mounted somewhere, as a whole; ``None`` if that is unknown."""
+    mount = mount_of(descriptor)
+    try:
+        return None if mount is None else mount.point == os.readlink(b"/proc/self/fd/%d" % descriptor)
+    except OSError:
+        return None
+
+
 def mounts_below(descriptor: int) -> dict[RelPath, int] | None:
     """The mount points below an open directory, as of the last refresh of the table; ``None`` if there is no table."""
     if not TABLE.version:

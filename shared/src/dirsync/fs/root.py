@@ -31,11 +31,11 @@ from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.kernel import birth_time
-from dirsync.fs.mounts import TABLE, mounts_below
+from dirsync.fs.mounts import TABLE, is_mount_root, mounts_below
 from dirsync.fs.volume import learn
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
-from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
+from dirsync.tree.path import ROOT, RelPath, ancestors, escape, is_within, split
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags by which one component of a path is opened as a directory."""
@@ -220,6 +220,17 @@ class Root:
             os.close(self._kept.popitem()[1])
 
     @property
+    def is_mounted(self) -> bool | None:
+        """Whether a file system, or a directory, is mounted at the root itself; ``None`` if that is unknown."""
+        return is_mount_root(self._fd)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in the root directory."""
+        with os.scandir(self._fd) as entries:
+            return next(entries, None) is None
+
+    @property
     def mounts(self) -> Mapping[RelPath, int] | None:
         """The mount points below the root, and what is mounted there, as of the last :meth:`refresh_mounts`.
 
@@ -236,6 +247,12 @@ class Root:
         self._mounts, self._mounts_version = mounts_below(self._fd), version
         now = self._mounts or {}
         return [] if first else [path for path in {**before, **now} if before.get(path) != now.get(path)]
+
+    def covered_by(self, path: RelPath) -> RelPath | None:
+        """The mount point that ``path`` is, or lies below; ``None`` if it is on the root's own file system."""
+        if not self._mounts:
+            return None
+        return next((point for point in (path, *ancestors(path)) if point in self._mounts), None)
 
     def is_mount_point(self, path: RelPath, status: os.stat_result, device_above: int) -> bool:
         """Whether something is mounted at ``path``, which has this status, in a directory on this device."""

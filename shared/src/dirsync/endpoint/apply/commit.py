@@ -69,6 +69,7 @@ class Committer:
             self._replica.require_root()
             if self._replica.scanner.needs_rescan:
                 self._replica.scanner.rescan()
+            self._root.refresh_mounts()
             self._root.forget_all()
             for step in steps:
                 failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)

@@ -59,6 +59,10 @@ class StepApplier:
         if self._replica.session_options.ignores(path, is_directory=is_directory):
             msg = f"{escape(path)!r} is ignored in this session"
             raise DirsyncError(msg, reason="IGNORED")
+        point = self._root.covered_by(path)
+        if point is not None:
+            msg = f"something is mounted at {escape(point)!r} in the replica and hides what is there: unmount it"
+            raise Refused(path, msg)
         top = components(path)[0]
         if top in self._replica.staging.reserved_names:
             msg = f"{escape(path)!r} is the server's own"

@@ -41,7 +41,7 @@ from dirsync.fs.fingerprint import (
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.mount_change import mount_flags
-from dirsync.fs.scan.observe import observe, renew
+from dirsync.fs.scan.observe import hidden, observe, renew
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
 from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.directory import Directory
@@ -179,6 +179,9 @@ class _Listing:
 
     def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
         """Handle an entry that is not what the tree has."""
+        if self._rules.foreign_mounts and self._root.mounts and join(self._path, name) in self._root.mounts:
+            self._hidden(name, child)
+            return
         if status.st_dev != self._device and self._was_unlearned(name, child, status):
             return
         mode, path = status.st_mode, join(self._path, name)
@@ -205,6 +208,14 @@ class _Listing:
             self._seen.add(name)
         return same
 
+    def _hidden(self, name: bytes, child: Record | Directory | None) -> None:
+        """Something is mounted over an entry, and is not ours: what the tree has there stays, and is seen to differ."""
+        if child is None:
+            self._found.left_out += 1
+            return
+        record = child.record if isinstance(child, Directory) else child
+        self._put(name, record, hidden(record))
+
     def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
         path = join(self._path, name)
         mounted = self._root.is_mount_point(path, status, self._device)
@@ -214,7 +225,8 @@ class _Listing:
         self._found.directories.append(path)
         known = flags_of(child.record)
         same = identity_of(child.record) == status_identity(status)
-        flags = mount_flags(known, mounted=mounted, same=same, has_content=bool(child.children))
+        has_content = bool(child.children) and not self._rules.foreign_mounts
+        flags = mount_flags(known, mounted=mounted, same=same, has_content=has_content)
         if flags & MOUNT_CHANGED:
             self._found.mounts_changed.append(path)
         if not same or mounted != bool(known & MOUNT):
@@ -280,7 +292,12 @@ class _Listing:
     def _check_mount(self, status: os.stat_result) -> None:
         """As :meth:`_directory`, of the directory itself: a scan that starts here did not list its parent."""
         record, mounts = self._tree.record(self._path), self._root.mounts
-        if not self._path or record is None or not (flags_of(record) or (mounts and self._path in mounts)):
+        if (
+            not self._path
+            or record is None
+            or self._rules.foreign_mounts
+            or not (flags_of(record) or (mounts and self._path in mounts))
+        ):
             return
         above = os.stat("..", dir_fd=self._fd, follow_symlinks=False).st_dev
         mounted = self._root.is_mount_point(self._path, status, above)

@@ -17,16 +17,18 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import (
     MOUNT,
+    RACY,
     directory_record,
     file_record,
     flags_of,
     matches,
     parse,
     symlink_record,
+    with_flags,
 )
 from dirsync.fs.root import Root
 from dirsync.fs.volume import is_known, learn_at
-from dirsync.tree.entry import Kind, Record, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 
@@ -81,6 +83,17 @@ def renew(known: Record | None, fresh: Record) -> Record:
     if before.mtime_ns == after.mtime_ns:
         entry = entry._replace(mtime_ns=declared.mtime_ns)
     return pack(entry, fingerprint_of(fresh))
+
+
+def hidden(known: Record) -> Record:
+    """The record of what a mount hides: unlike any that a source can have, so that it is never taken for equal.
+
+    A directory seems to have no permissions, a file has an unknown digest, a link no target. The rest stays, so that
+    nothing has to be read again when the mount is gone.
+    """
+    entry, fingerprint = unpack(known), fingerprint_of(known)
+    entry = entry._replace(mode=0) if entry.is_directory else entry._replace(digest=UNKNOWN, target=b"")
+    return with_flags(pack(entry, fingerprint), RACY)
 
 
 def untracked(mode: int) -> Untracked:

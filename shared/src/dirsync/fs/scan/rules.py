@@ -46,6 +46,9 @@ class ScanRules:
     """A directory that the tree has already stays in it though it now lives only through what is left out: the replica
     has it because the source does."""
 
+    foreign_mounts: bool = False
+    """What is mounted below the root is not ours (in a replica): it is neither listed nor taken for what it hides."""
+
     def is_reserved(self, path: RelPath) -> bool:
         """Whether the path belongs to the server's staging."""
         return path in self.reserved

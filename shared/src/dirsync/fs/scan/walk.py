@@ -56,6 +56,9 @@ def scan_steps(
     root.forget_all()
     remounted = root.refresh_mounts()
     places = list(dict.fromkeys(starts))
+    if rules.foreign_mounts:
+        remounted = []
+        places = [place for place in places if root.covered_by(place) is None]
     # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
     renames.begin(root, search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, renames)
