@@ -77,7 +77,8 @@ test-all: $(DEV_STAMP) ## the second ring: what starts programs for seconds, or 
 # What these packages decide is proved by tests that start no process. Few examples are enough to reach every line.
 PURE := tree delta wire
 COVERED := $(foreach package,$(PURE),--cov dirsync.$(package) $(wildcard tests/unit/$(package) tests/property/$(package))) \
-	tests/property/fs/scan/test_renames.py
+	tests/property/fs/scan/test_renames.py \
+	--cov dirsync_client.reconcile tests/unit/client/reconcile tests/property/client tests/characterise
 FLOOR := 95
 
 .PHONY: coverage

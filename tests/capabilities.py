@@ -17,6 +17,7 @@ class Capability(Enum):
     KUBECTL = "kubectl"
     LOOP = "loop"
     MODES = "modes"
+    NETNS = "netns"
     OPENSSL = "openssl"
     PRIVILEGED = "privileged"
     PROMETHEUS = "prometheus"
@@ -37,6 +38,7 @@ _MISSING = {
     Capability.KUBECTL: "needs kubectl with kustomize 5 in it",
     Capability.LOOP: "needs root, a free loop device, and mkfs for ext4 and XFS (packages e2fsprogs, xfsprogs)",
     Capability.MODES: "needs permission bits that count: not root, or root that can give up capabilities (setpriv)",
+    Capability.NETNS: "needs root that may make networks, ip, and iptables (packages iproute2, iptables)",
     Capability.OPENSSL: "needs openssl (a package of that name)",
     Capability.PRIVILEGED: "needs root that may mount, make namespaces, and give up capabilities",
     Capability.PROMETHEUS: "needs promtool (from a package named prometheus)",
@@ -52,6 +54,10 @@ _PROBES = {
     Capability.KUBECTL: ("kubectl", "kustomize", "--help"),
     Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 && command -v mkfs.xfs && losetup --find"),
     Capability.MODES: ("sh", "-c", "test $(id -u) != 0 || setpriv --bounding-set -dac_override,-dac_read_search true"),
+    Capability.NETNS: (
+        *("unshare", "--net", "--mount", "sh", "-c"),
+        "ip link set lo up && iptables -A INPUT -p tcp -m statistic --mode random --probability 0.3 -j DROP",
+    ),
     Capability.OPENSSL: ("openssl", "version"),
     Capability.PRIVILEGED: (
         *("unshare", "--mount", "--net", "sh", "-c"),
@@ -62,7 +68,7 @@ _PROBES = {
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),
 }
 
-_FOR_ROOT = {Capability.FUSE, Capability.LOOP, Capability.PRIVILEGED}
+_FOR_ROOT = {Capability.FUSE, Capability.LOOP, Capability.NETNS, Capability.PRIVILEGED}
 
 
 @cache

@@ -73,6 +73,7 @@ def proxy(pair: Pair) -> Iterator[Proxy]:
 class TestQuiet:
     """Nothing happens."""
 
+    @pytest.mark.case("F09")
     def test_no_traffic(self, pair: Pair, proxy: Proxy) -> None:
         """Without changes and rescans nothing is sent, nothing is looked at, and no cycle runs."""
         pair.server()

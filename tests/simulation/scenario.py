@@ -29,8 +29,19 @@ DEEDS: Final = {
     "touch": 2,
 }
 """What users do, and how often."""
-HANDS: Final = ("create", "rewrite", "edit", "delete", "rename", "retype", "chmod", "touch", "make_directory")
-"""What hands do at the replica. They make no FIFO: a directory that has to go and holds one is asked for for ever."""
+HANDS: Final = (
+    "create",
+    "rewrite",
+    "edit",
+    "delete",
+    "rename",
+    "retype",
+    "chmod",
+    "touch",
+    "make_directory",
+    "make_fifo",
+)
+"""What hands do at the replica."""
 FAULTS: Final = {
     "cut": 4,
     "partition": 3,

@@ -56,6 +56,27 @@ def test_other_seeds_give_other_traces() -> None:
     assert World(scenario(3)).run() != World(scenario(4)).run()
 
 
+WEATHERS = [
+    pytest.param("twice", 1.0, id="every call twice", marks=pytest.mark.case("C12")),
+    pytest.param("cut_before_answer", 0.4, id="answers lost", marks=pytest.mark.case("C13")),
+    pytest.param("cut_call", 0.5, id="flapping", marks=pytest.mark.case("C14")),
+    pytest.param("slowest", 5.0, id="far away", marks=pytest.mark.case("C06")),
+    pytest.param("silent_for", 60.0, id="cuts that are noticed late", marks=pytest.mark.case("C03")),
+]
+"""One kind of bad weather, and how bad."""
+
+
+@pytest.mark.usefixtures("simulation")
+@pytest.mark.parametrize("kind, value", WEATHERS)
+def test_bad_weather(kind: str, value: float) -> None:
+    """A network that is bad in one way all the time costs time and nothing else."""
+    for seed in range(12):
+        world = World(scenario(seed))
+        setattr(world.network.weather, kind, value)
+
+        assert world.run()
+
+
 def nothing(*_arguments: object, **_named: object) -> None:
     """What a program does that forgets to do something."""
 

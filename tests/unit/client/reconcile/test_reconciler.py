@@ -263,6 +263,33 @@ class TestFailures:
         assert synced.wake_at == synced.now + LIMITS.retry_initial_seconds
         assert PROMPT_ATTEMPTS + 1 == sum(isinstance(command, ReportFailed) for command in synced.seen)
 
+    def test_what_is_in_a_replaced_directory(self) -> None:
+        """A directory waits while something in it cannot be removed: both are tried again, more and more rarely."""
+        sync = Harness(Options())
+        sync.server.put(path("b"), directory())
+        sync.server.put(path("b/a"), directory())
+        sync.write("b", b"a file now")
+        sync.connect(adopted=True)
+        sent = 0
+        for _ in range(240):
+            sync.wait(0.25)
+            sync.look()
+            sent += len(sync.outgoing)
+            answers = {path("b/a"): Outcome.REFUSED, path("b"): Outcome.CHANGED}
+            sync.settle(*(answers[transmit.path] for transmit in sync.outgoing))
+
+        assert 2 <= sent <= 14
+        assert path("b/a") in sync.reconciler.view.problems
+
+        sync.server.remove(path("b/a"))
+        sync.wait(LIMITS.retry_max_seconds)
+        for _ in range(8):
+            sync.wait(0.25)
+            sync.look()
+            sync.run()
+
+        assert sync.reconciler.view.in_sync
+
     def test_hand_edit(self, synced: Harness) -> None:
         """What the server says is there now is what the next plan is made from."""
         synced.server.put(A, record(b"by hand"))

@@ -30,6 +30,9 @@ from dirsync_client.reconcile.path_states import BUSY, REMOVING, Phase
 if TYPE_CHECKING:
     from dirsync.tree.entry import FileIdentity
 
+_NOT_NOW = BUSY | {Phase.FAILED, Phase.BLOCKED}
+"""Phases of paths at which nothing is removed at present: what was tried and failed has its own time."""
+
 
 class Deletes:
     """The removals that wait, and which source belongs to the replica."""
@@ -189,8 +192,10 @@ class Deletes:
             approvals=tuple(self._approvals.given().values()),
         )
         held = {step.path for step in verdict.hold.operations} if verdict.hold else set()
+        released = {step.path for step in verdict.released}
         for path in context.removing():
-            if path not in held:
+            # What is sent keeps its count of attempts.
+            if path not in held and path not in released:
                 context.table.to(path, Phase.IDLE)
         for path in held:
             context.table.to(path, Phase.HELD)
@@ -266,9 +271,18 @@ class Deletes:
         paths = sorted(context.removing())
         changes = diff_paths(context.replica, context.source.tree, paths, context.source.problems)
         table = context.table
-        plan = Plan(change for change in changes if table.phase(change.path) not in BUSY)
+        self._block_above_failed()
+        plan = Plan(change for change in changes if table.phase(change.path) not in _NOT_NOW)
         overwrites = [step for step in plan.immediate() if context.foreign]
         return [*overwrites, *plan.deletes]
+
+    def _block_above_failed(self) -> None:
+        """Let a directory wait whose content the server could not remove; its removal would only fail as well."""
+        table = self._context.table
+        for failed in list(table.paths(Phase.FAILED)):
+            for above in ancestors(failed):
+                if self._context.is_removing(above):
+                    table.block(above, failed)
 
     def _show(self, hold: Hold | None) -> None:
         before, self.hold = self.hold, hold

@@ -1,0 +1,15 @@
+"""A pair with a bad network between its programs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.programs import Pair
+from tests.support.toxic import Toxic
+
+
+@pytest.fixture
+def line(pair: Pair) -> Iterator[Toxic]:
+    """The network between the pair's programs."""
+    with Toxic(pair.server_address) as line:
+        yield line
