@@ -109,6 +109,12 @@ class Limits:
     """One ignore rule, in bytes."""
     max_ignore_bytes: int = 64 * KIB
     """All ignore rules of one session together, in bytes: the automaton that matches them grows with their text."""
+    log_backlog_characters: int = 1024 * KIB
+    """Log that waits in memory while nobody reads stderr; what comes beyond is dropped, and counted."""
+    log_stall_seconds: float = 1.0
+    """A reader of stderr that takes nothing for so long does not read: nothing waits for it any more."""
+    log_drain_seconds: float = 0.5
+    """How long the end of a process waits for its log to be written."""
 
     # Delta.
     min_block_size: int = 512

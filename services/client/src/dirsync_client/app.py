@@ -15,7 +15,7 @@ from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.limits import LIMITS
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.files.directories import require_readable
+from dirsync.runtime.files.directories import refuse_log_within, require_readable
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, set_context
@@ -170,6 +170,7 @@ class Client:
         from dirsync_client.agent.server import AgentServer, agent_metrics  # noqa: PLC0415
         from dirsync_client.report.page import status_page  # noqa: PLC0415
 
+        refuse_log_within(settings.source, _name("source"))
         self._settings = settings
         self._log = get_logger()
         metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)

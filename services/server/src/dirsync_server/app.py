@@ -27,7 +27,7 @@ from dirsync.rpc.service import generic_handler
 from dirsync.rpc.worker_pool import worker_pool
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
+from dirsync.runtime.files.directories import make_writable, prepare_state_directory, refuse_log_within, unusable
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, Table
@@ -231,6 +231,7 @@ def _registry(settings: ServerSettings) -> TenantRegistry:
 
 def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Observer) -> Replica:
     make_writable(tenant.root, setting)
+    refuse_log_within(tenant.root, setting)
     try:
         return Replica.open(tenant.namespace, tenant.root, state_dir, tenant.policy, observer)
     except OSError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from dirsync.errors import UsageError
 from dirsync.tree.path import escape
 
+_STDERR = 2
 _READ = os.R_OK | os.X_OK
 _WRITE = os.R_OK | os.W_OK | os.X_OK
 
@@ -67,6 +68,26 @@ def prepare_state_directory(path: Path, setting: str, names: Iterable[str] = ())
         if denial := _denial(below, _WRITE if below.is_dir() else os.R_OK | os.W_OK):
             raise _unusable(setting, path, "cannot be used", denial, f"{_chown(path, '-R ')}, or empty it", at=below)
     return path.resolve()
+
+
+def refuse_log_within(path: Path, setting: str) -> None:
+    """Check that our own log is not written into the directory, where each line would be a change of it.
+
+    Raises:
+        UsageError: stderr is a file there.
+    """
+    try:
+        if not stat.S_ISREG(os.fstat(_STDERR).st_mode):
+            return
+        log = Path(os.readlink(f"/proc/self/fd/{_STDERR}"))
+    except OSError:
+        return  # not Linux, or no stderr
+    if lies_within(log, path):
+        msg = (
+            f"{setting}={_shown(path)}: stderr is {_shown(log)}, which lies in it, "
+            "so that each line of the log would be a change there; write the log to a file outside"
+        )
+        raise UsageError(msg)
 
 
 def unusable(setting: str, path: Path, error: OSError) -> UsageError:

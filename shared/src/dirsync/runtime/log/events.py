@@ -10,6 +10,8 @@ class Event(StrEnum):
     SERVER_STOPPING = "server.stopping"
     CLIENT_STARTED = "client.started"
     CLIENT_STOPPING = "client.stopping"
+    LOG_DROPPED = "log.dropped"
+    """Nobody read stderr for so long that lines were dropped here: ``dropped``, their number."""
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
     CONFIG_OVERRIDDEN = "config.overridden"

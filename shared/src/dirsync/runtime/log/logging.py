@@ -9,6 +9,7 @@ an event. Paths are given as bytes and are escaped here. What libraries say beco
 structlog filters by level and passes an event through :data:`_CHAIN`. Logging never raises.
 """
 
+import atexit
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,11 +32,19 @@ def _report(level: str, event: str, fields: Fields) -> None:
     _output.msg(made)
 
 
+def _dropped_line(count: int) -> str:
+    message = f"{count} lines of the log were dropped, because nobody read stderr"
+    fields: Any = {"event": Event.LOG_DROPPED, "dropped": count, "message": message}
+    for processor in _AFTER_LIMIT:
+        fields = processor(None, "warning", fields)
+    return f"{fields}\n"
+
+
 _add_head = AddHead()
 _limit = LimitRepeats(_report)
 _publish = Publish()
 _render = Render()
-_output = Output()
+_output = Output(_dropped_line)
 _AFTER_LIMIT: tuple[structure.Processor, ...] = (_add_head, Escape(_add_head), _publish, _render)
 _CHAIN: tuple[structure.Processor, ...] = (structure.merge_contextvars, _limit, *_AFTER_LIMIT)
 
@@ -93,6 +102,20 @@ def subscribe(tap: Tap) -> Callable[[], None]:
         _publish.taps = tuple(other for other in _publish.taps if other is not tap)
 
     return unsubscribe
+
+
+def write_plain(text: str) -> None:
+    """Write whole lines that are for people, among those of the log."""
+    _output.write(text)
+
+
+def detach() -> None:
+    """Write the log in a thread from now on, so that a reader of stderr that stops reading stops nothing else.
+
+    For a process that lives long. What was logged last is written at the exit, as far as somebody reads.
+    """
+    _output.detach()
+    atexit.register(_output.drain)
 
 
 def info_each(event: Event, rows: Sequence[Mapping[str, object]]) -> None:
