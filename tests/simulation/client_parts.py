@@ -7,7 +7,6 @@ from typing import Any
 from dirsync.delta.blocks import block_size_for
 from dirsync.delta.signature.signature import Signature
 from dirsync.errors import DirsyncError
-from dirsync.tree.guards.approvals import Released
 from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
 from dirsync_client.mailbox import Mailbox
@@ -85,7 +84,7 @@ class WakingMailbox(Mailbox):
         super().complete(session, result)
         self._wake(0.0)
 
-    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+    def approve(self, hold_id: str, answer: Callable[[int], None]) -> None:
         """Somebody approved a hold."""
         super().approve(hold_id, answer)
         self._wake(0.0)
@@ -149,7 +148,8 @@ class SimulatedStream:
         sender: Sender,
         queue: SendQueue,
         post: Callable[[Any], None],
-        _parts: object,
+        _on_wire: object,
+        _bandwidth: object,
     ) -> None:
         self._sender = sender
         self._queue = queue

@@ -164,15 +164,11 @@ class TestProbes:
 
     @with_pods
     def test_sidecars(self, directory: str) -> None:
-        """A sidecar has no say in its pod's readiness, and starts before everything else.
-
-        It has no hook for the end: that would run when the pod begins to end, beside an app that still writes.
-        """
+        """A sidecar has no say in its pod's readiness, and starts before everything else."""
         for pod, service, container in _ours(directory):
             if container.get("restartPolicy") == "Always":
                 assert "client" == service
                 assert "readinessProbe" not in container
-                assert "lifecycle" not in container
                 assert container == pod.containers[0]
 
     def test_hold(self) -> None:

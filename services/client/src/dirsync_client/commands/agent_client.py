@@ -65,8 +65,7 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
         except NotFound as error:
             print(f"dirsync-client: {error}", file=sys.stderr)
             return ExitCode.FAILED
-    answer = decode_approved(raw)
-    print(f"released {answer.paths} paths" + (f"; {answer.message}" if answer.message else ""))
+    print(f"released {decode_approved(raw)} paths")
     return ExitCode.DONE
 
 
@@ -116,7 +115,6 @@ def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) 
 def _print(found: AgentStatus) -> None:
     rows = {
         "in sync": "yes" if found.in_sync else "no",
-        "ready": "yes" if found.ready else found.not_ready_reason,
         "state": found.state,
         "server": f"{found.server}, namespace {found.namespace}",
         "entries": str(found.entries),

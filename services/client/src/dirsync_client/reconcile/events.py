@@ -10,7 +10,6 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import Sent, Transmit
-from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
 
 
 class Connected(NamedTuple):
@@ -25,8 +24,6 @@ class Connected(NamedTuple):
     """The source's root then, if it is known."""
     approvals: frozenset[str]
     """Ids of holds that were approved while no session was open."""
-    agreed_entries: int = 0
-    """How many entries the source had when its root was agreed on, but for a factor of two."""
 
 
 class Disconnected(NamedTuple):
@@ -78,8 +75,7 @@ class FileHashed(NamedTuple):
     path: RelPath
     planned: Record | None
     result: Record | Problem | None
-    """Its record with its digest, or why it could not be read; ``None``: it was seen to differ from the replica's, or
-    to grow, so that no file of its planned size can be equal."""
+    """Its record with its digest, or why it could not be read; ``None``: it was seen to differ from the replica's."""
 
 
 class SimilarityEstimated(NamedTuple):
@@ -95,8 +91,6 @@ class Unsent(NamedTuple):
 
     transmit: Transmit
     problem: Problem
-    cost: Cost = NOTHING
-    """What was spent on it for nothing."""
 
 
 class Settled(NamedTuple):
@@ -108,10 +102,6 @@ class Settled(NamedTuple):
     """Of the replica now."""
     rescanned: bool = False
     """The server scanned its replica before."""
-
-
-class RetryRequested(NamedTuple):
-    """What failed is tried again at once, because its cause may be gone; so is what was to be sent later."""
 
 
 class HoldApproved(NamedTuple):
@@ -137,6 +127,5 @@ Event = (
     | Unsent
     | Settled
     | HoldApproved
-    | RetryRequested
     | Tick
 )

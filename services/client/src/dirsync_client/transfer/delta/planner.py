@@ -53,6 +53,7 @@ class DeltaPlanner:
 
     def estimate(self, command: EstimateSimilarity) -> SimilarityEstimated:
         """Estimate which part of a file is in its basis, and prepare the delta."""
+        self._root.forget_all()
         similarity: float | None = None
         try:
             with StableFile(self._root, command.path) as file:
@@ -61,9 +62,6 @@ class DeltaPlanner:
             # The file cannot be read, which the sender will find as well; or the server cannot tell, and then the
             # whole file is right.
             self._prepared.pop(command.path, None)
-        finally:
-            # What is kept open may be another directory by the next file, and keeps a mount busy.
-            self._root.forget_all()
         return SimilarityEstimated(command.path, similarity)
 
     def compare(self, command: CompareFile) -> FileHashed | None:
@@ -77,12 +75,10 @@ class DeltaPlanner:
             return None
         from dirsync.delta.compare import differs  # noqa: PLC0415  # numpy is for those who need it
 
-        try:
-            with suppress(PathFailure), StableFile(self._root, path) as file:
-                if differs(signature, file.frames(LIMITS.frame_bytes)):
-                    return FileHashed(path, planned, None)
-        finally:
-            self._root.forget_all()
+        self._root.forget_all()
+        with suppress(PathFailure), StableFile(self._root, path) as file:
+            if differs(signature, file.frames(LIMITS.frame_bytes)):
+                return FileHashed(path, planned, None)
         return None
 
     def take(self, path: RelPath) -> Delta | None:

@@ -1,1 +1,0 @@
-"""When a file that never rests is sent again."""

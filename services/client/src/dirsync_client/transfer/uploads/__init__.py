@@ -1,1 +1,0 @@
-"""Large files on their way, and how an interrupted one goes on."""

@@ -1,1 +1,0 @@
-"""Uploads that outlive the stream they came on."""
