@@ -17,6 +17,7 @@ from dirsync_client.session.link import ClientIdentity
 from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
 from tests.simulation.client_parts import (
     Channels,
     Signatures,
@@ -73,7 +74,9 @@ class Client:
             reporter = cast("Reporter", Quiet())
             connector = Connector(Channels(network), identity, uncounted, self.mailbox.complete)
             signatures = cast("RememberedSignatures", Signatures(state.signatures))
-            parts = TransferParts(signatures, TokenBucket(0), uncounted, TransferOptions(block_size=BLOCK_SIZE))
+            parts = TransferParts(
+                signatures, TokenBucket(0), uncounted, UploadMemory(), TransferOptions(block_size=BLOCK_SIZE)
+            )
             kept = cast("StateDirectory", state)
             self.target = Target(self.source, kept, connector, parts, reporter, self.mailbox, Options())
             self.engine = Engine(self.source, schedule, self.mailbox, self.target, reporter)

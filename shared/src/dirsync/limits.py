@@ -93,6 +93,27 @@ class Limits:
     """Staged bytes that a commit may hold before the server commits by itself."""
     max_open_files: int = 4
     """Large files that travel interleaved on one stream."""
+    upload_id_bytes: int = 16
+    """Length of the id of an upload."""
+    interrupted_frame_bytes: int = 128 * KIB
+    """Payload of one data frame of a file whose upload was interrupted, in bytes: a line that is cut every few seconds
+    carries a small frame where it does not carry a large one."""
+    upload_checkpoints: int = 512
+    """Frames of an upload after which a client knows the digest of what it has sent: more than can be under way, so
+    that one of them is where the server stopped."""
+    remembered_uploads: int = 16
+    """Interrupted uploads of which a client remembers that."""
+
+    # Uploads whose stream ended.
+    max_kept_uploads: int = 16
+    """Interrupted uploads that a replica keeps: those of four streams."""
+    kept_upload_share: float = 0.5
+    """Part of the space that would be free without them which they may take together. They count for QUOTA_BYTES, and
+    give way to whatever is to be stored."""
+    kept_upload_seconds: float = 24 * 3600.0
+    """How long an interrupted upload is kept."""
+
+    # Descriptors.
     directory_descriptors: int = 64
     """Directory descriptors that one root keeps open as a cache."""
 

@@ -100,7 +100,10 @@ CODECS = {
     "begin": pushed(begins, lambda said: push.encode_begin(*said)),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
-    "commit": pushed(st.builds(push.Commit, st.booleans()), lambda said: push.encode_commit(rescan=said.rescan)),
+    "commit": pushed(
+        st.builds(push.Commit, st.booleans(), st.booleans()),
+        lambda said: push.encode_commit(rescan=said.rescan, drop_uploads=said.drop_uploads),
+    ),
     "committed": Codec(committed, lambda said: joined(results.encode_committed(said)), results.decode_committed),
     "status_request": Codec(identifiers, replica.encode_status_request, replica.decode_status_request),
     "status": Codec(statuses, replica.encode_status, replica.decode_status),

@@ -40,6 +40,7 @@ from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
 
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
@@ -142,6 +143,7 @@ class Core:
                 RememberedSignatures(self.state.signatures, metrics),
                 TokenBucket(settings.bandwidth_limit),
                 transfer.count_wire,
+                UploadMemory(),
                 TransferOptions(settings.compression.value, settings.block_size),
             ),
             reporter,

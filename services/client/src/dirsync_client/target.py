@@ -18,6 +18,7 @@ from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.tree import Tree
+from dirsync.wire.session import KeptUpload
 from dirsync_client.executor import Executor
 from dirsync_client.mailbox import Completion, Mailbox
 from dirsync_client.reconcile.commands import ListReplica
@@ -63,6 +64,8 @@ class _Session:
         self.opened_at = 0.0
         self.progressed = False
         """The server settled something: a session that opens and dies is no progress."""
+        self.keeps_surplus = False
+        """The server has kept uploads that may not be needed any more."""
 
     def close(self) -> None:
         """End it, as far as it got."""
@@ -102,6 +105,8 @@ class Target:
         self._backoff = Backoff()
         self._retry_at = 0.0
         self._failing_since: float | None = None
+        self._kept: dict[bytes, int] = {}
+        """What the server had kept of each upload when the last session was opened, in bytes."""
         self.view = self._reconciler.view
 
     @property
@@ -148,6 +153,7 @@ class Target:
         session, source, opened = self._session, self._source, link.opened
         session.link = link
         session.stage = _Stage.LISTING
+        self._note_kept(opened.kept_uploads)
         set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
         self._executor.replica_id = opened.replica_id
         self._reporter.opened(opened.generation, opened.replica_id)
@@ -155,6 +161,15 @@ class Target:
         source.reserve(opened.reserved_names)
         moved = dict(source.renames.moved)
         self._connector.fetch(session.number, link, source.tree.copy(), opened.root_digest, moved)
+
+    def _note_kept(self, uploads: Iterable[KeptUpload]) -> None:
+        """A lost session that got more of an upload across was progress, though the server settled nothing."""
+        before, self._kept = self._kept, {upload.id: upload.size for upload in uploads}
+        if any(size > before.get(upload_id, 0) for upload_id, size in self._kept.items()):
+            self._backoff.reset()
+            if self._failing_since is not None:
+                self._failing_since = self._now()
+        self._session.keeps_surplus = bool(self._kept)
 
     def _replica_fetched(self, replica: Tree) -> Event:
         session, source = self._session, self._source
@@ -259,6 +274,10 @@ class Target:
             commands = self._reconciler.handle(events, self._now())
             self._executor.taken_over(events)
             events = self._executor.execute(commands)
+        session = self._session
+        if session.keeps_surplus and session.transfer is not None and self.view.in_sync:
+            session.keeps_surplus = False
+            session.transfer.drop_uploads()
 
     def _list_replica(self, command: ListReplica) -> None:
         session = self._session

@@ -78,6 +78,12 @@ class Server:
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
         self._stopping = threading.Event()
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
+        self.metrics.gauge("dirsync_kept_uploads").set_function(
+            lambda: sum(replica.uploads.count for replica in self._replicas.values())
+        )
+        self.metrics.gauge("dirsync_kept_upload_bytes").set_function(
+            lambda: sum(replica.uploads.size for replica in self._replicas.values())
+        )
         self.metrics.gauge("dirsync_entries").set_function(lambda: sum(len(r.tree) for r in self._replicas.values()))
 
     def start(self, lifetime: Lifetime) -> None:
@@ -184,6 +190,8 @@ class Server:
     def _watch_disks(self) -> None:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
             self._look_at_disks()
+            for replica in self._replicas.values():
+                replica.uploads.sweep()
 
     def _look_at_disks(self) -> None:
         reason = self._not_ready_reason()

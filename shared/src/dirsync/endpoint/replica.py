@@ -11,6 +11,7 @@ from dirsync.endpoint.quota import Quota, Usage
 from dirsync.endpoint.replica_state import ReplicaState, Totals
 from dirsync.endpoint.scan.scanner import Scanner
 from dirsync.endpoint.session_options import SessionOptions
+from dirsync.endpoint.uploads.kept_uploads import KeptUploads
 from dirsync.endpoint.writer_mutex import WriterMutex
 from dirsync.errors import NotFound, StorageError, Unavailable
 from dirsync.fs.index.index import Index
@@ -64,6 +65,7 @@ class Replica:
         self.session_options = SessionOptions(index, staging.reserved_names)
         self.state = ReplicaState(index, self.session_options.options.attributes)
         self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer)
+        self.uploads = KeptUploads(staging, root.free_bytes)
         self.last_commit: float | None = None
         self.id = _load_or_make_id(index)
         self.generation = int(index.get_meta(_GENERATION) or b"0")
@@ -99,6 +101,7 @@ class Replica:
         with self.writer:
             self.state.ready = False
             self._index.close()
+            self.uploads.close()
             self.staging.close()
             self.root.close()
 

@@ -51,6 +51,9 @@ CONTRACT = {
     "dirsync_reconnects_total": [],
     "dirsync_sessions": [],
     "dirsync_rejected_total": ["reason"],
+    "dirsync_resumed_bytes_total": [],
+    "dirsync_kept_uploads": [],
+    "dirsync_kept_upload_bytes": [],
 }
 
 
@@ -69,7 +72,7 @@ ON_ONE_SIDE = {
         "dirsync_guard_holds_total",
         "dirsync_reconnects_total",
     },
-    "server": {"dirsync_sessions"},
+    "server": {"dirsync_sessions", "dirsync_kept_uploads", "dirsync_kept_upload_bytes"},
 }
 SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
 NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}

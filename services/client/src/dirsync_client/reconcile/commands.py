@@ -70,6 +70,8 @@ class Sent(NamedTuple):
     """Bytes of content that were sent, before compression."""
     compressed_bytes: int = 0
     """Bytes of those that compression saved."""
+    continued_bytes: int = 0
+    """Bytes that the server had kept of an interrupted upload, and that were not sent again."""
     content_assumed: bool = False
     """The sender counts its content as known until it is settled."""
     signature: "Signature | None" = None

@@ -26,6 +26,8 @@ from dirsync_client.transfer.hasher import Hasher
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
 from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded
+from dirsync_client.transfer.uploads.memory import UploadMemory
+from dirsync_client.transfer.uploads.resumption import Resumption
 
 TransferCommand = Transmit | HashFile | CompareFile | EstimateSimilarity | DropEstimate | RequestCommit
 TransferResult = FileHashed | SimilarityEstimated | Settled | Unsent | StreamEnded
@@ -81,6 +83,10 @@ class TransferExecutor:
             if sent.signature is not None and sent.record is not None:
                 self._planner.remember(sent.content_digest, sent.signature)
 
+    def drop_uploads(self) -> None:
+        """Nothing that was interrupted is to be continued any more."""
+        self._queue.drop_uploads()
+
     def warm_up(self) -> None:
         """Load what the first delta would have to wait for."""
         self._planner.warm_up()
@@ -98,6 +104,7 @@ class TransferParts(NamedTuple):
     signatures: RememberedSignatures
     bandwidth: TokenBucket
     on_wire: OnWire
+    uploads: UploadMemory
     options: TransferOptions
 
 
@@ -111,7 +118,8 @@ def open_transfer(
     opened, block_size = link.opened, parts.options.block_size
     queue, known = SendQueue(), AssumedContent(has_content)
     compressor = Compressor(parts.options.compression, opened.compressions)
-    sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size), post)
+    resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
+    sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size, resumption), post)
     hasher = Hasher(root, post)
 
     def make_planner(cancelled: Callable[[], bool]) -> DeltaPlanner:

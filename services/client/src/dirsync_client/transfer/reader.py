@@ -6,15 +6,18 @@ record that goes with it describes the file as it was read, which may be newer t
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.clock import wall_ns
-from dirsync.fs.fingerprint import from_stat
+from dirsync.fs.fingerprint import from_stat, is_racy, pack_status
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, Record, file_entry, pack
 from dirsync.tree.path import RelPath
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 class Content(NamedTuple):
@@ -62,12 +65,51 @@ class LargeFile:
         self._hash = hashlib.sha256()
         self._read = 0
 
-    def frames(self) -> Iterator[bytes]:
-        """The content, in frames of ``LIMITS.frame_bytes``; ends early if the file was truncated."""
-        for frame in self._file.frames(LIMITS.frame_bytes):
+    @property
+    def position(self) -> int:
+        """Bytes that were read."""
+        return self._read
+
+    @property
+    def status(self) -> bytes:
+        """The status of the file as it is read; empty if another one would not show each change (it is racy)."""
+        status = self._file.status
+        return b"" if is_racy(status.st_ctime_ns, self._file.looked_at_ns) else pack_status(status)
+
+    def hash(self) -> "_Hash":
+        """SHA-256 of what was read; a copy, to go on from there another time."""
+        return self._hash.copy()
+
+    def digest(self) -> bytes:
+        """SHA-256 of what was read."""
+        return self._hash.digest()
+
+    def go_to(self, offset: int, hashed: "_Hash | None" = None) -> None:
+        """Read on from an offset; ``hashed`` is the SHA-256 of what comes before it."""
+        self._file.go_to(offset)
+        self._read = offset
+        self._hash = hashlib.sha256() if hashed is None else hashed.copy()
+
+    def frames(self, size: int = LIMITS.frame_bytes) -> Iterator[bytes]:
+        """The content from the position on, in frames of ``size`` bytes; ends early if the file was truncated."""
+        for frame in self._file.frames(size, self._read):
             self._read += len(frame)
             self._hash.update(frame)
             yield frame
+
+    def read_to(self, offset: int) -> Iterator[None]:
+        """Read up to an offset, part by part; ends early if the file was truncated."""
+        while self._read < offset:
+            part = self._file.read(min(LIMITS.frame_bytes, offset - self._read))
+            if not part:
+                return
+            self._read += len(part)
+            self._hash.update(part)
+            yield
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Content at an offset; does not change the position."""
+        return self._file.read_at(offset, size)
 
     def finish(self) -> Record | None:
         """The record of what was read, with its digest; ``None`` if the file changed meanwhile."""

@@ -41,11 +41,12 @@ class SendAction(Enum):
 
 
 class Work(NamedTuple):
-    """The next thing to do; ``batch`` are the operations of a batch, ``rescan`` is a commit's."""
+    """The next thing to do; ``batch`` are the operations of a batch, the last two are a commit's."""
 
     action: SendAction
     batch: tuple[Outgoing, ...] = ()
     rescan: bool = False
+    drop_uploads: bool = False
 
 
 class SendQueue:
@@ -60,6 +61,7 @@ class SendQueue:
         self._uncommitted_bytes = 0
         self._commits = 0
         self._rescan = False
+        self._drop_uploads = False
         self._stopped = False
         self._frame_due = False
 
@@ -79,6 +81,12 @@ class SendQueue:
         """Have the server scan its replica before the next commit."""
         with self._changed:
             self._rescan = True
+            self._changed.notify_all()
+
+    def drop_uploads(self) -> None:
+        """Have the server drop what it has kept of interrupted uploads."""
+        with self._changed:
+            self._drop_uploads = True
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -145,15 +153,16 @@ class SendQueue:
         if self._small:
             self._frame_due = True
             return Work(SendAction.BATCH, tuple(self._batch()))
-        if (self._uncommitted or self._rescan) and not self._commits:
+        if (self._uncommitted or self._rescan or self._drop_uploads) and not self._commits:
             return self._commit()
         return None
 
     def _commit(self) -> Work:
         rescan, self._rescan = self._rescan, False
+        drop_uploads, self._drop_uploads = self._drop_uploads, False
         self._uncommitted = self._uncommitted_bytes = 0
         self._commits += 1
-        return Work(SendAction.COMMIT, rescan=rescan)
+        return Work(SendAction.COMMIT, rescan=rescan, drop_uploads=drop_uploads)
 
     def _batch(self) -> list[Outgoing]:
         batch: list[Outgoing] = []

@@ -86,13 +86,19 @@ class StableFile:
         except OSError as error:
             raise reading_failure(self.path, "read", error) from error
 
-    def frames(self, size: int) -> Iterator[bytes]:
+    def go_to(self, offset: int) -> None:
+        """:meth:`read` continues at this offset."""
+        os.lseek(self._fd, offset, os.SEEK_SET)
+
+    def frames(self, size: int, start: int = 0) -> Iterator[bytes]:
         """The content up to the size that the file had when it was opened, in pieces of ``size`` bytes.
+
+        ``start`` is where reading continues.
 
         Each piece but the last is full. A file that shrinks ends early; :meth:`settled` detects that.
         """
-        left = self.size
-        while left:
+        left = self.size - start
+        while left > 0:
             frame = self._full(min(size, left))
             if not frame:
                 return

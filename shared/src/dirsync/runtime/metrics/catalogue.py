@@ -102,6 +102,7 @@ _BOTH: tuple[Metric, ...] = (
     _gauge("dirsync_entries", "Entries in the tree."),
     _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
     _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
+    _counter("dirsync_resumed_bytes_total", "Content of interrupted uploads that did not have to be sent again."),
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
     _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
 )
@@ -127,7 +128,11 @@ _CLIENT: tuple[Metric, ...] = (
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
-_SERVER: tuple[Metric, ...] = (_gauge("dirsync_sessions", "Open sessions."),)
+_SERVER: tuple[Metric, ...] = (
+    _gauge("dirsync_sessions", "Open sessions."),
+    _gauge("dirsync_kept_uploads", "Interrupted uploads that are kept to be continued."),
+    _gauge("dirsync_kept_upload_bytes", "Bytes of those."),
+)
 
 CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)
 """What a client measures."""

@@ -19,6 +19,11 @@ CONTENT_NOT_FOUND = "CONTENT_NOT_FOUND"
 The client sends the file whole."""
 
 
+UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+"""Reason of a MISMATCH: the server has not kept the content that a file continues. The client sends it from the
+beginning."""
+
+
 class Committed(NamedTuple):
     """A commit: every operation up to ``settled_number`` is settled, save files that are still open.
 
