@@ -80,7 +80,7 @@ class Proxy:
                 threading.Thread(target=self._relay, args=(far, near, False), daemon=True).start()
 
     def _relay(self, source: socket.socket, target: socket.socket, to_target: bool) -> None:
-        with suppress(OSError):
+        try:
             while piece := source.recv(_PIECE):
                 self._flows.wait()
                 with self._lock:
@@ -90,3 +90,8 @@ class Proxy:
                         self.received += len(piece)
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
+        except OSError:
+            # One end was reset: the other must not wait for it.
+            for end in (source, target):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
