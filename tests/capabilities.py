@@ -55,7 +55,7 @@ _PROBES = {
     Capability.LOOP: ("sh", "-c", "command -v mkfs.ext4 && command -v mkfs.xfs && losetup --find"),
     Capability.MODES: ("sh", "-c", "test $(id -u) != 0 || setpriv --bounding-set -dac_override,-dac_read_search true"),
     Capability.NETNS: (
-        *("unshare", "--net", "--mount", "sh", "-c"),
+        *("unshare", "--net", "sh", "-c"),
         "ip link set lo up && iptables -A INPUT -p tcp -m statistic --mode random --probability 0.3 -j DROP",
     ),
     Capability.OPENSSL: ("openssl", "version"),

@@ -1,13 +1,27 @@
 """A TCP relay on loopback that counts what really passes, and can hold it up or cut it, as networks do."""
 
 import socket
+import struct
 import threading
 from contextlib import suppress
 from typing import Self
 
 from tests.support.ports import free_port
 
-_PIECE = 1 << 16
+PIECE = 1 << 16
+"""Bytes that are relayed at a time, at most."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends RST."""
+
+
+def end_connection(end: socket.socket, *, reset: bool = False) -> None:
+    """Close one end of a connection; with ``reset`` its peer gets an RST."""
+    with suppress(OSError):
+        if reset:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        # A socket is not closed while another thread waits to read from it.
+        end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
+    end.close()
 
 
 class Proxy:
@@ -58,9 +72,7 @@ class Proxy:
         with self._lock:
             ended, self._open = self._open, set()
         for end in ended:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+            end_connection(end)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -81,12 +93,15 @@ class Proxy:
 
     def _relay(self, source: socket.socket, target: socket.socket, to_target: bool) -> None:
         with suppress(OSError):
-            while piece := source.recv(_PIECE):
+            while piece := source.recv(PIECE):
                 self._flows.wait()
-                with self._lock:
-                    if to_target:
-                        self.sent += len(piece)
-                    else:
-                        self.received += len(piece)
+                self._count(piece, to_target)
                 target.sendall(piece)
             target.shutdown(socket.SHUT_WR)
+
+    def _count(self, piece: bytes, to_target: bool) -> None:
+        with self._lock:
+            if to_target:
+                self.sent += len(piece)
+            else:
+                self.received += len(piece)

@@ -5,18 +5,13 @@ The model is toxiproxy: each fault is a field that may be set and cleared while 
 
 import queue
 import socket
-import struct
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.support.proxy import Proxy
-
-_PIECE = 1 << 16
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing sends RST."""
+from tests.support.proxy import PIECE, Proxy, end_connection
 
 
 @dataclass
@@ -63,35 +58,33 @@ class Toxic(Proxy):
         line: queue.SimpleQueue[_Due | None] = queue.SimpleQueue()
         writer = threading.Thread(target=self._write, args=(line, source, target), daemon=True)
         writer.start()
-        seen = False
+        carried = False
         with suppress(OSError):
-            while piece := source.recv(_PIECE):
+            while piece := source.recv(PIECE):
                 self._flows.wait()
                 if not to_target and self.answers_lost:
                     continue
-                self._count(piece, to_target, first=not seen)
-                seen = True
+                self._count(piece, to_target)
                 if to_target:
+                    self.connections += not carried
+                    carried = True
                     piece = self._flipped(piece)
                 kept, cut = self._cut_piece(piece, to_target)
                 line.put(_Due(time.monotonic() + self.latency, kept))
                 if cut is not None:
                     line.put(None)
                     writer.join()
-                    self._end(source, target, reset=cut.reset)
+                    for end in (source, target):
+                        end_connection(end, reset=cut.reset)
                     return
         line.put(None)
         writer.join()
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
-    def _count(self, piece: bytes, to_target: bool, *, first: bool) -> None:
+    def _count(self, piece: bytes, to_target: bool) -> None:
+        super()._count(piece, to_target)
         with self._lock:
-            if to_target:
-                self.sent += len(piece)
-                self.connections += first
-            else:
-                self.received += len(piece)
             if self._towards_server is not to_target:
                 self._towards_server = to_target
                 self.turns += 1
@@ -136,14 +129,3 @@ class Toxic(Proxy):
             part = piece[start : start + step]
             time.sleep(len(part) / self.bytes_per_second)
             target.sendall(part)
-
-    @staticmethod
-    def _end(*ends: socket.socket, reset: bool) -> None:
-        for end in ends:
-            with suppress(OSError):
-                if reset:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                # A socket is not closed while another thread waits to read from it.
-                end.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)
-            with suppress(OSError):
-                end.close()

@@ -16,11 +16,13 @@ pytestmark = pytest.mark.programs
 
 SIZE = 300 * KIB
 LIVE: dict[str, Any] = {"rescan_interval": "1h", "compression": "none"}
-
-
-@pytest.mark.parametrize(
+RESET_OR_CLOSED = pytest.mark.parametrize(
     "reset", [pytest.param(True, marks=pytest.mark.case("C01")), pytest.param(False, marks=pytest.mark.case("C02"))]
 )
+"""A connection that is reset, and one that is closed."""
+
+
+@RESET_OR_CLOSED
 @pytest.mark.parametrize("to_server", [True, False])
 def test_live(pair: Pair, line: Toxic, reset: bool, to_server: bool) -> None:
     """A change whose transfer is cut after so many bytes arrives, and a reader sees the old content or the new."""
@@ -47,9 +49,7 @@ def _seen(path: Path, versions: set[bytes]) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "reset", [pytest.param(True, marks=pytest.mark.case("C01")), pytest.param(False, marks=pytest.mark.case("C02"))]
-)
+@RESET_OR_CLOSED
 @pytest.mark.parametrize("to_server, after", [(True, 30), (True, 700), (True, 5000), (False, 40), (False, 500)])
 def test_once(pair: Pair, line: Toxic, reset: bool, to_server: bool, after: int) -> None:
     """``once`` goes on by itself when its session is cut: while it is opened, listed or pushed."""
@@ -83,7 +83,7 @@ def test_acknowledgement_lost(pair: Pair, line: Toxic) -> None:
 
 @pytest.mark.case("C14")
 def test_flapping(pair: Pair, line: Toxic) -> None:
-    """A line that comes and goes all the time is used while it is there, and costs neither memory nor a long log."""
+    """A line that comes and goes all the time is used while it is there, and costs neither threads nor a long log."""
     build(pair.source, {"a": "a"})
     server = pair.server()
     client = pair.client(server=line.address, **LIVE)

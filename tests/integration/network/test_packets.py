@@ -1,4 +1,4 @@
-"""Lost packets, packets that are too large for the way, and a server that moves: in a network of our own."""
+"""Lost packets, packets that are too large for the way, in a network of our own; and a server that moves."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,8 @@ from tests.support.programs import Pair
 from tests.support.trees import File, build, differences, equal
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.programs, pytest.mark.needs(Capability.NETNS)]
+pytestmark = pytest.mark.programs
+own_network_only = pytest.mark.needs(Capability.NETNS)
 
 LIVE: dict[str, Any] = {"rescan_interval": "1h", "compression": "none"}
 KEEPALIVE: dict[str, float] = {"keepalive_seconds": 1, "keepalive_timeout_seconds": 1}
@@ -35,6 +36,7 @@ def port_of(pair: Pair) -> int:
     return int(pair.server_address.rpartition(":")[2])
 
 
+@own_network_only
 @pytest.mark.case("C05")
 @pytest.mark.usefixtures("network")
 def test_loss(pair: Pair) -> None:
@@ -50,6 +52,7 @@ def test_loss(pair: Pair) -> None:
         until(lambda: equal(pair.source, pair.replica), "the change", seconds=SLOW)
 
 
+@own_network_only
 @pytest.mark.case("C09")
 @pytest.mark.usefixtures("network")
 def test_black_hole(pair: Pair) -> None:
@@ -64,6 +67,7 @@ def test_black_hole(pair: Pair) -> None:
     until(lambda: equal(pair.source, pair.replica), "the file", seconds=SLOW)
 
 
+@pytest.mark.privileged
 @pytest.mark.case("C10")
 def test_address(pair: Pair) -> None:
     """A server that comes back under another address of its name is found there."""

@@ -100,8 +100,9 @@ def test_late_answers(pair: Pair, line: Toxic) -> None:
     build(pair.source, {"large": File(random_bytes(MIB, 1))})
     server = pair.server(prefix=limited(**SHORT))
     threads = server.threads()
-    client = pair.client(prefix=limited(**SHORT), server=line.address, synced=False, **LIVE)
     line.answers_lost = True
+    client = pair.client(prefix=limited(**SHORT), server=line.address, synced=False, **LIVE)
+    client.wait_for("connection.lost")
     until(lambda: client.get("/readyz").status == HTTPStatus.SERVICE_UNAVAILABLE, "not ready")
     line.answers_lost = False
     line.cut()

@@ -196,6 +196,7 @@ class Deletes:
         paths = sorted(context.removing())
         changes = diff_paths(context.replica, context.source.tree, paths, context.source.problems)
         table = context.table
+        # After the paths are taken: whatever else is in a directory that waits is removed all the same.
         self._block_above_failed()
         plan = Plan(change for change in changes if table.phase(change.path) not in _NOT_NOW)
         overwrites = [step for step in plan.immediate() if context.foreign]
