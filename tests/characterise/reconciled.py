@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.entry import unpack
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, PutFile
 from dirsync.tree.strategy import Strategy
@@ -59,6 +59,8 @@ from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.hasher import hash_file
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
+from dirsync_client.transfer.uploads.memory import UploadMemory
+from dirsync_client.transfer.uploads.resumption import Resumption
 from tests.characterise.histories import BLOCK_SIZE, Shape, Work
 from tests.characterise.play import Clock, NoEnd, choice_name
 from tests.support.fake_server import FakeServer
@@ -102,7 +104,7 @@ class Reconciled:
         source, server = self._source, self._server
         self._queue = SendQueue()
         self._known = AssumedContent(self.reconciler.has_content)
-        sending = SenderOptions(self._offered, Compressor("none", frozenset()), BLOCK_SIZE)
+        sending = SenderOptions(self._offered, Compressor("none", frozenset()), BLOCK_SIZE, Resumption(UploadMemory()))
         self._sender = Sender(source.root, self._queue, self._known, sending, self._events.append, self._clock)
         self._planner = DeltaPlanner(source.root, self._remembered, server.checksums, BLOCK_SIZE, lambda: False)
         replica = fetch(source.tree.copy(), server.tree.digest(), server.list, dict(source.renames.moved))

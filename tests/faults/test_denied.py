@@ -1,20 +1,26 @@
 """What a program may not read or change: that path is a Problem, what the replica has of it stays, the rest goes on."""
 
 import hashlib
+import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.support.content import random_bytes
 from tests.support.privileges import without_override
-from tests.support.programs import Pair, Result
+from tests.support.programs import Pair, Result, Server
 from tests.support.syscalls import fail, prefix
 from tests.support.trees import File, build, differences, look
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.programs
 
 FRAMED = random_bytes(2_500_000)
 """Three frames."""
+ANOTHER = 65532
+"""A user who runs neither program."""
 CLOSED = {"closed": 0o000, "open": 0o644, "d/closed": 0o200}
 
 
@@ -159,3 +165,96 @@ def test_modes_that_deny_the_owner(pair: Pair, fsync: str) -> None:
 
     assert {0} == set(codes)
     assert [] == wrong + differences(pair.source, pair.replica)
+
+
+def privately(path: Path, content: str) -> None:
+    """What an editor of another user leaves: another file, that only they may read."""
+    fresh = path.with_name("fresh")
+    fresh.write_text(content)
+    fresh.chmod(0o600)
+    os.chown(fresh, ANOTHER, ANOTHER)
+    fresh.rename(path)
+
+
+def served(pair: Pair) -> Server:
+    """A server that permission bits apply to."""
+    return pair.server(prefix=without_override())
+
+
+@pytest.mark.privileged
+class TestReplica:
+    """Files of the replica that the server may not read, but may replace and remove."""
+
+    def test_edited_once(self, pair: Pair) -> None:
+        """What another user rewrote is put right, also where the source changed, was renamed or is gone by then."""
+        served(pair)
+        build(pair.source, dict.fromkeys(("same", "changed", "gone", "before"), "old"))
+        codes = [pair.once().code]
+        for name in ("same", "changed", "gone", "before"):
+            privately(pair.replica / name, "edited")
+        build(pair.source, {"changed": "newer"})
+        (pair.source / "gone").unlink()
+        (pair.source / "before").rename(pair.source / "after")
+        verified = pair.command("verify", "--json")
+        codes.append(pair.once().code)
+
+        assert ([0, 0], 5) == (codes, verified.code)
+        assert {"same", "changed", "gone", "before", "after"} == {d["path"] for d in verified.json["differences"]}
+        assert [] == differences(pair.source, pair.replica)
+        assert 0 == pair.command("verify", "--deep").code
+
+    def test_edited_live(self, pair: Pair) -> None:
+        """A live client puts it right at its next scan of both sides."""
+        served(pair)
+        build(pair.source, {"f": "content"})
+        pair.client(rescan_interval="1s")
+        privately(pair.replica / "f", "edited")
+
+        until(lambda: [] == differences(pair.source, pair.replica), "repaired")
+
+    @pytest.mark.parametrize("mode", [0o000, 0o200])
+    def test_lost_state(self, pair: Pair, mode: int) -> None:
+        """A server that lost its state knows nothing of files that deny their owner: they are sent again."""
+        server = served(pair)
+        build(pair.source, {"f": File(b"content", mode), "large": File(FRAMED, mode), "open": "content"})
+        codes = [pair.once().code]
+        server.stop()
+        shutil.rmtree(pair.place / "server-state")
+        served(pair)
+        lost = pair.command("verify", "--json")
+        codes.append(pair.once().code)
+        build(pair.source, {"f": File(b"changed", mode)})
+        codes.append(pair.once().code)
+
+        assert ([0, 0, 0], 5) == (codes, lost.code)
+        assert [("f", "unreadable there"), ("large", "unreadable there")] == [
+            (difference["path"], difference["difference"]) for difference in lost.json["differences"]
+        ]
+        assert [] == differences(pair.source, pair.replica)
+
+    def test_deep_verification(self, pair: Pair) -> None:
+        """What the server cannot read it does not call equal when it is asked to read everything."""
+        served(pair)
+        build(pair.source, {"f": File(b"content", 0o200)})
+        synced = pair.once()
+        plain, deep = pair.command("verify", "--json"), pair.command("verify", "--deep", "--json")
+
+        assert [0, 0, 5] == [synced.code, plain.code, deep.code]
+        assert [{"path": "f", "difference": "unreadable there"}] == deep.json["differences"]
+
+    def test_unreadable_on_both_sides(self, pair: Pair) -> None:
+        """It is never in sync, though name, size and time are the same; the replica keeps its copy."""
+        served(pair)
+        build(pair.source, {"f": "content", "open": "content"})
+        first = pair.once()
+        privately(pair.replica / "f", "another")
+        for side in (pair.source, pair.replica):
+            os.utime(side / "f", (1, 1))
+            (side / "f").chmod(0)
+        denied = pair.once("--json", prefix=without_override())
+        verified = pair.command("verify", "--json", prefix=without_override())
+
+        assert [0, 4, 5] == [first.code, denied.code, verified.code]
+        assert not denied.json["in_sync"]
+        assert {"f": "unreadable"} == problems(denied)
+        assert "another" == (pair.replica / "f").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.privileges import bind_mount, tmpfs, unmount, without_override
+from tests.support.privileges import bind_mount, tmpfs, umount, unmount, without_override
 from tests.support.programs import Client, Pair
 from tests.support.trees import Link, Spec, build, differences, equal, look
 from tests.support.waiting import until
@@ -140,6 +140,18 @@ class TestRoot:
             wait_until_equal(pair)
             client.wait_until_in_sync()
 
+    @pytest.mark.case("F04")
+    def test_made_again(self, pair: Pair) -> None:
+        """A source that is removed and made again, as by a build, is followed: files that differ, go and come later."""
+        client = live(pair, rescan_interval="1h")
+        for turn in ("second", "third"):
+            shutil.rmtree(pair.source)
+            build(pair.source, {path: f"{turn} {path}" for path in FILES} | {f"d1/{turn}": ""})
+            wait_until_equal(pair)
+            client.wait_until_in_sync()
+            build(pair.source, {"d0/later": turn})
+            wait_until_equal(pair)
+
     @pytest.mark.case("G05")
     @pytest.mark.needs("privileged")
     def test_covered(self, pair: Pair) -> None:
@@ -186,6 +198,24 @@ class TestRoot:
 
             assert 3 == held["paths"]
             assert {"disk/inner/a", "disk/b"} <= look(pair.replica).keys()
+
+    @pytest.mark.case("G10")
+    @pytest.mark.needs("privileged")
+    def test_mounted_over(self, pair: Pair) -> None:
+        """What a mount hides is not deleted; it keeps nobody from unmounting, and then all goes on by itself."""
+        client = live(pair, rescan_interval="1h")
+        before = look(pair.replica)
+        with tmpfs(pair.source / "d0"):
+            held = client.wait_for("guard.held", guard="mount_changed")
+
+            assert 6 == held["paths"]
+            assert before.keys() == look(pair.replica).keys()
+            umount(pair.source / "d0")
+            client.wait_for("guard.released")
+            client.wait_until_in_sync()
+        (pair.source / "d0/f0").unlink()
+        client.wait_for("file.deleted", path="d0/f0")
+        wait_until_equal(pair)
 
 
 class TestLimits:

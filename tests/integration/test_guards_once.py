@@ -132,6 +132,26 @@ class TestRoot:
 
     @pytest.mark.case("G10")
     @pytest.mark.needs("privileged")
+    def test_mounted_over(self, pair: Pair) -> None:
+        """What a mount hides is kept from one run to the next; approved, it is what the mount has that counts."""
+        synced(pair)
+        with tmpfs(pair.source / "d0"):
+            build(pair.source, {"d0/new": "in the mount"})
+            held = hold(pair.once("--json"))
+
+            assert "mount_changed" == held["guard"]
+            assert {*FILES, "d0/new"} <= look(pair.replica).keys()
+            assert held["id"] == hold(pair.once("--json"))["id"]
+            assert 0 == pair.once("--approve", str(held["id"])).code
+            assert differences(pair.source, pair.replica) == []
+            (pair.source / "d0/new").unlink()
+            assert 0 == pair.once().code
+            assert differences(pair.source, pair.replica) == []
+        assert 0 == pair.once().code
+        assert differences(pair.source, pair.replica) == []
+
+    @pytest.mark.case("G10")
+    @pytest.mark.needs("privileged")
     def test_mount_inside(self, pair: Pair) -> None:
         """What a file system below the source held is kept when it is unmounted, and only that; approval deletes it."""
         mounted = pair.source / "disk"

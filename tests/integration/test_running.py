@@ -39,6 +39,11 @@ def staged(pair: Pair) -> list[Path]:
     return list(pair.place.glob(".replica.dirsync-staging/*"))
 
 
+def kept_alone(pair: Pair) -> bool:
+    """Whether nothing is staged but the beginning of an upload, kept to be continued."""
+    return all(path.name.startswith("upload-") for path in staged(pair))
+
+
 def wait_until_staged(pair: Pair, size: int) -> None:
     """Return when so many bytes of a file have arrived that is not published yet."""
 
@@ -248,7 +253,7 @@ class TestServerRestart:
 
         assert {"a"} == look(pair.replica).keys()
         pair.server()
-        assert [] == staged(pair)
+        assert kept_alone(pair)
         wait_until_equal(pair)
         client.wait_until_in_sync()
 
@@ -266,11 +271,14 @@ class TestEnd:
         client.signal(signal.SIGTERM)
 
         assert 0 == client.wait()
+        stopped = client.log.wait_for("client.stopped")
+        assert (1, ["large"], True) == (stopped["left"], stopped["paths"], stopped["looked"])
         assert {"a"} == look(pair.replica).keys()
-        until(lambda: staged(pair) == [], "nothing staged")
+        until(lambda: kept_alone(pair), "nothing staged but what can be continued")
         assert [] == client.log.complaints()
         until(lambda: server.metrics().value("dirsync_sessions") == 0, "no session")
 
+    @pytest.mark.case("A10")
     def test_server_in_an_upload(self, pair: Pair) -> None:
         """A server that is asked to end in the middle of a large file does so in time and leaves nothing partial."""
         server = pair.server(shutdown_grace="3s")
@@ -282,7 +290,7 @@ class TestEnd:
 
         assert 0 == server.wait()
         assert {"a"} == look(pair.replica).keys()
-        assert [] == staged(pair)
+        assert kept_alone(pair)
         client.wait_for("connection.lost")
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
@@ -299,9 +307,13 @@ class TestEnd:
     def test_while_the_server_is_away(self, pair: Pair) -> None:
         """A client that never found a server ends as well as any other."""
         build(pair.source, {"a": "1"})
-        client = pair.client(synced=False, shutdown_grace=PATIENT, **QUIET)
+        client = pair.client(synced=False, shutdown_grace="2s", **QUIET)
         client.wait_for("connection.lost")
         client.stop()
+
+        stopped = client.log.wait_for("client.stopped")
+        assert (1, ["a"]) == (stopped["left"], stopped["paths"])
+        assert "connect" in str(stopped["problem"])
 
 
 class TestGrowth:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.once import once
 from dirsync_client.commands.source_readonly import open_source_readonly

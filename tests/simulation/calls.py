@@ -32,6 +32,7 @@ class FileSystemStatus(NamedTuple):
 
     f_bavail: int
     f_frsize: int
+    f_fsid: int = 0x5EED_F11E
 
 
 class Entry(NamedTuple):

@@ -11,12 +11,14 @@ from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT as TOP
 from dirsync.tree.path import RelPath
 from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.context import Options
 from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import ClientIdentity
 from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
 from tests.simulation.client_parts import (
     Channels,
     Signatures,
@@ -73,7 +75,14 @@ class Client:
             reporter = cast("Reporter", Quiet())
             connector = Connector(Channels(network), identity, uncounted, self.mailbox.complete)
             signatures = cast("RememberedSignatures", Signatures(state.signatures))
-            parts = TransferParts(signatures, TokenBucket(0), uncounted, TransferOptions(block_size=BLOCK_SIZE))
+            parts = TransferParts(
+                signatures,
+                TokenBucket(0),
+                uncounted,
+                UploadMemory(),
+                TransferOptions(block_size=BLOCK_SIZE),
+                Activities(),
+            )
             kept = cast("StateDirectory", state)
             self.target = Target(self.source, kept, connector, parts, reporter, self.mailbox, Options())
             self.engine = Engine(self.source, schedule, self.mailbox, self.target, reporter)

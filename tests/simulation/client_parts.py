@@ -7,6 +7,7 @@ from typing import Any
 from dirsync.delta.blocks import block_size_for
 from dirsync.delta.signature.signature import Signature
 from dirsync.errors import DirsyncError
+from dirsync.tree.guards.approvals import Released
 from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
 from dirsync_client.mailbox import Mailbox
@@ -84,7 +85,7 @@ class WakingMailbox(Mailbox):
         super().complete(session, result)
         self._wake(0.0)
 
-    def approve(self, hold_id: str, answer: Callable[[int], None]) -> None:
+    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
         """Somebody approved a hold."""
         super().approve(hold_id, answer)
         self._wake(0.0)
@@ -148,8 +149,7 @@ class SimulatedStream:
         sender: Sender,
         queue: SendQueue,
         post: Callable[[Any], None],
-        _on_wire: object,
-        _bandwidth: object,
+        _parts: object,
     ) -> None:
         self._sender = sender
         self._queue = queue

@@ -30,6 +30,7 @@ class Inode:
     """A file, directory, link or FIFO. ``content`` and ``durable_content`` are of a file; a link's is its target."""
 
     __slots__ = (
+        "born_ns",
         "changed_ns",
         "content",
         "durable_content",
@@ -52,7 +53,7 @@ class Inode:
     def __init__(self, number: int, mode: int, now_ns: int) -> None:
         self.number = number
         self.mode = mode
-        self.modified_ns = self.changed_ns = now_ns
+        self.born_ns = self.modified_ns = self.changed_ns = now_ns
         self.links = 0
         self.opened = 0
         """How many descriptors keep it alive."""

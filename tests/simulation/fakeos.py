@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import struct
 from random import Random
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ _CONSTANTS: Final = re.compile(r"(O|SEEK)_[A-Z]+")
 _PURE: Final = frozenset({"PathLike", "fsdecode", "fsencode", "path", "stat_result", "strerror", "uname", "DirEntry"})
 _DESCRIPTOR: Final = re.compile(rb"/proc/self/fd/(\d+)")
 _UMASK: Final = 0o022
+_STATX: Final = struct.Struct("<I28xQ40xqI")
+"""Of ``struct statx``: the mask, the inode, and the time of birth."""
+_BIRTH: Final = 0x800
 
 Name = str | bytes
 
@@ -81,6 +85,12 @@ class FakeOs(DescriptorCalls):
 
     def lstat(self, path: Name, *, dir_fd: int | None = None) -> Status:
         return self.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+
+    def statx(self, directory: int, name: bytes, _flags: int, _mask: int, answer: Any) -> None:
+        self.enter("stat")
+        inode = self.find(name, directory, follow=False)
+        seconds, nanoseconds = divmod(inode.born_ns, 1_000_000_000)
+        _STATX.pack_into(answer, 0, _BIRTH, inode.number, seconds, nanoseconds)
 
     def readlink(self, path: bytes, *, dir_fd: int | None = None) -> bytes:
         self.enter("readlink")

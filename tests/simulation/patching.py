@@ -148,13 +148,15 @@ def _kernel_function(name: str) -> Callable[..., int] | None:
         try:
             if name == "renameat2":
                 process().exchange(*arguments[:4])
+            elif name == "statx":
+                process().statx(*arguments)
             else:
                 process().syncfs(*arguments)
         except OSError as error:
             return error.errno or 0
         return 0
 
-    return call if name in ("renameat2", "syncfs") else None
+    return call if name in ("renameat2", "statx", "syncfs") else None
 
 
 _STAND_INS: tuple[tuple[object, object], ...] = (

@@ -8,7 +8,7 @@ import pytest
 from dirsync.endpoint.source import Source
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write import durable
-from dirsync.tree import guards
+from dirsync.tree.guards.hold import Verdict
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile import deletes
 from tests.simulation.patching import simulated
@@ -91,9 +91,9 @@ def no_scan(*_arguments: object, **_named: object) -> Iterator[list[RelPath]]:
     return iter(())
 
 
-def release_all(steps: Any, *_arguments: object, **_named: object) -> guards.Verdict:
+def release_all(steps: Any, *_arguments: object, **_named: object) -> Verdict:
     """A guard that holds nothing."""
-    return guards.Verdict(list(steps), None)
+    return Verdict(list(steps), None)
 
 
 BROKEN: dict[str, tuple[object, str, Callable[..., Any]]] = {

@@ -12,6 +12,7 @@ import ctypes.util
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,12 +59,26 @@ class FaultyFs:
 
     path: Path
     _file: Path
+    server: "subprocess.Popen[bytes]"
+
+    def hang(self) -> None:
+        """From now on nothing is answered."""
+        self.server.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer everything that waits, and what comes."""
+        self.server.send_signal(signal.SIGCONT)
 
     def set(self, faults: Faults) -> None:
         """From now on these go wrong."""
-        beside = self._file.with_suffix(".new")
+        self.write(self._file, faults)
+
+    @staticmethod
+    def write(file: Path, faults: Faults) -> None:
+        """Put them into the file that the server reads."""
+        beside = file.with_suffix(".new")
         beside.write_text(json.dumps(asdict(faults)))
-        beside.replace(self._file)
+        beside.replace(file)
 
 
 @contextmanager
@@ -72,15 +87,15 @@ def faulty(place: Path, *, fold: str = "none") -> Iterator[FaultyFs]:
     backing, path, file = place / "backing", place / "faulty", place / "faults.json"
     backing.mkdir(exist_ok=True)
     path.mkdir()
-    made = FaultyFs(path, file)
-    made.set(Faults())
+    FaultyFs.write(file, Faults())
     library = ctypes.util.find_library("fuse3") or ""
     command = [sys.executable, "-m", "tests.support.faultfs", str(backing), str(path), str(file), fold]
     server = subprocess.Popen(command, env={**os.environ, "FUSE_LIBRARY_PATH": library})
     try:
         until(lambda: os.path.ismount(path), "the faulty file system to be mounted")
-        yield made
+        yield FaultyFs(path, file, server)
     finally:
+        server.send_signal(signal.SIGCONT)
         unmount(path)  # then the server ends, once it is no longer used
         with suppress(subprocess.TimeoutExpired):
             server.wait(10)

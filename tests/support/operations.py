@@ -97,3 +97,8 @@ def abort(number: int) -> Request:
 def commit(*, rescan: bool = False) -> Request:
     """Make it durable and answer."""
     return Request(commit=Request.Commit(rescan=rescan))
+
+
+def drop_uploads() -> Request:
+    """Nothing that was interrupted is continued."""
+    return Request(commit=Request.Commit(drop_uploads=True))

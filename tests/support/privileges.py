@@ -43,6 +43,36 @@ def bind_mount(what: Path, path: Path, *, read_only: bool = False) -> Iterator[N
         unmount(path)
 
 
+def image(path: Path, kind: str) -> Path:
+    """A file that holds an empty file system; needs the capability ``loop``."""
+    with path.open("wb") as file:
+        file.truncate(400 << 20)
+    _run(f"mkfs.{kind}", "-q", path)
+    return path
+
+
+@contextmanager
+def mounted_image(file: Path, path: Path) -> Iterator[int]:
+    """The file system in ``file`` at ``path``, by the first free loop device; yields its device number."""
+    found = subprocess.run(
+        ("losetup", "--find", "--show", file), check=True, timeout=30, capture_output=True, text=True
+    )
+    device = found.stdout.strip()
+    try:
+        _run("mount", device, path)
+        try:
+            yield path.stat().st_dev
+        finally:
+            unmount(path)
+    finally:
+        _run("losetup", "--detach", device)
+
+
+def umount(path: Path) -> None:
+    """Unmount what nothing keeps busy; raises CalledProcessError if it is busy."""
+    _run("umount", path)
+
+
 def unmount(path: Path) -> None:
     """Take away what is mounted at ``path``, busy or not; nothing is no fault."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]

@@ -18,7 +18,7 @@ class Snapshot:
     tree: Tree
     problems: dict[RelPath, Problem] = field(default_factory=dict)
     untracked: int = 0
-    mounts_lost: set[RelPath] = field(default_factory=set)
+    mounts_changed: set[RelPath] = field(default_factory=set)
 
 
 def scan_tree(
@@ -29,5 +29,5 @@ def scan_tree(
     for step in scan_steps(root, tree, rules, (start,), now=now):
         snapshot.problems.update((problem.path, problem) for problem in step.problems)
         snapshot.untracked += step.untracked
-        snapshot.mounts_lost.update(step.mounts_lost)
+        snapshot.mounts_changed.update(step.mounts_changed)
     return snapshot

@@ -93,6 +93,27 @@ class Limits:
     """Staged bytes that a commit may hold before the server commits by itself."""
     max_open_files: int = 4
     """Large files that travel interleaved on one stream."""
+    upload_id_bytes: int = 16
+    """Length of the id of an upload."""
+    interrupted_frame_bytes: int = 128 * KIB
+    """Payload of one data frame of a file whose upload was interrupted, in bytes: a line that is cut every few seconds
+    carries a small frame where it does not carry a large one."""
+    upload_checkpoints: int = 512
+    """Frames of an upload after which a client knows the digest of what it has sent: more than can be under way, so
+    that one of them is where the server stopped."""
+    remembered_uploads: int = 16
+    """Interrupted uploads of which a client remembers that."""
+
+    # Uploads whose stream ended.
+    max_kept_uploads: int = 16
+    """Interrupted uploads that a replica keeps: those of four streams."""
+    kept_upload_share: float = 0.5
+    """Part of the space that would be free without them which they may take together. They count for QUOTA_BYTES, and
+    give way to whatever is to be stored."""
+    kept_upload_seconds: float = 24 * 3600.0
+    """How long an interrupted upload is kept."""
+
+    # Descriptors.
     directory_descriptors: int = 64
     """Directory descriptors that one root keeps open as a cache."""
 
@@ -209,6 +230,10 @@ class Limits:
     """If deletes keep arriving, they are judged after this many delete settle times at the latest."""
     max_departed_entries: int = 100_000
     """Entries that left their path and are remembered for some time, so that a rename is recognised."""
+    max_recent_entries: int = 100_000
+    """Entries that came within the guards' window and are remembered, so that a rebuild is told from a loss."""
+    max_shown_paths: int = 1_000_000
+    """Paths of earlier holds that are remembered, so that an approval of one that has changed since is understood."""
     rescan_cost_stretch: float = 50.0
     """The pause between two rescans is at least this many times the cost of the last one: at most two percent of one
     core."""
@@ -216,6 +241,35 @@ class Limits:
     """First pause before a path that had a problem is tried again; it doubles each time."""
     retry_max_seconds: float = 60.0
     """Longest pause before a path that had a problem is tried again."""
+
+    # Standing still.
+    stall_interval_share: float = 0.75
+    """What a thread waits for counts as standing still after this part of a rescan interval, within the two bounds
+    below."""
+    stall_min_seconds: float = 3.0
+    """The least of that: a busy machine may keep a thread waiting as long."""
+    stall_max_seconds: float = 30.0
+    """The most of that. Also: how long the server may take for a commit, and the client for its own work."""
+    stuck_seconds: float = 300.0
+    """A client whose own work takes this long in one step is stuck: only a restart helps."""
+
+    # Files that never rest.
+    pace_stretch: float = 4.0
+    """After a file was sent it is left alone for this many times what that took, so that one that is written all the
+    time takes at most a fifth of a core."""
+    pace_burst_seconds: float = 2.0
+    """Pauses that are saved up: with the smallest cost, about 20 versions of a file are sent one after another."""
+    pace_least_seconds: float = 0.02
+    """The least that sending a file is taken to cost, because commits and answers cost something for small files."""
+    pace_rest_seconds: float = 0.5
+    """A file that was not written for this long, or for as long as it took to send if that is longer, is sent without a
+    pause."""
+    pace_longest_rest_seconds: float = 5.0
+    """But it need not rest for longer than this."""
+    pace_longest_seconds: float = 60.0
+    """A file that keeps growing, and of which much was sent, is sent again after this at the latest."""
+    pace_memory_seconds: float = 10.0
+    """How long at least it is remembered what sending a file took."""
 
     # Files.
     file_read_bytes: int = 1 * MIB

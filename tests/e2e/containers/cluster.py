@@ -125,13 +125,18 @@ class RunningPod:
                 self.wait_for(kind, spec)
 
     def stop(self) -> dict[str, int]:
-        """End it as a kubelet does, the sidecars last; the exit statuses by container."""
+        """End it as a kubelet does; the exit statuses by container.
+
+        All hooks run when the pod begins to end, those of sidecars too. Then the app is told to end, and the sidecars
+        are once it has, the last one first.
+        """
         codes: dict[str, int] = {}
-        for spec in reversed(self.pod.containers):
-            container = self.containers[spec["name"]]
+        for spec in self.pod.containers:
             hook = spec.get("lifecycle", {}).get("preStop")
             if hook:
-                container.execute(*hook["exec"]["command"])
+                self.containers[spec["name"]].execute(*hook["exec"]["command"])
+        for spec in reversed(self.pod.containers):
+            container = self.containers[spec["name"]]
             codes[spec["name"]] = container.stop() if container.state["Running"] else container.state["ExitCode"]
         return codes
 

@@ -370,7 +370,7 @@ class TestIgnored:
         assert before == snapshot(bench.place)
 
     @pytest.mark.parametrize(
-        "path, reason", [("x.o", "IGNORED"), ("lib", "HOLDS_IGNORED"), ("new", "HOLDS_IGNORED"), ("lib/d", "IGNORED")]
+        "path, reason", [("x.o", "IGNORED"), ("lib", "IGNORED"), ("new", "HOLDS_IGNORED"), ("lib/d", "IGNORED")]
     )
     def test_would_be_ignored(self, bench: Bench, path: str, reason: str) -> None:
         """Nor does it move to where it, or something in it, would be ignored."""

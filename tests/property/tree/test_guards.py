@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import Facts, GuardPolicy, History, hold_id, judge
+from dirsync.tree.guards.history import History
+from dirsync.tree.guards.hold import Facts, GuardPolicy, hold_id
+from dirsync.tree.guards.judge import judge
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Operation, Plan
 from dirsync.tree.tree import Tree

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import Piece
 from dirsync.errors import RemoteError
+from dirsync.tree.guards.approvals import Released
 from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.v1 import replica_service_pb2 as rpb
@@ -100,7 +101,10 @@ CODECS = {
     "begin": pushed(begins, lambda said: push.encode_begin(*said)),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
-    "commit": pushed(st.builds(push.Commit, st.booleans()), lambda said: push.encode_commit(rescan=said.rescan)),
+    "commit": pushed(
+        st.builds(push.Commit, st.booleans(), st.booleans()),
+        lambda said: push.encode_commit(rescan=said.rescan, drop_uploads=said.drop_uploads),
+    ),
     "committed": Codec(committed, lambda said: joined(results.encode_committed(said)), results.decode_committed),
     "status_request": Codec(identifiers, replica.encode_status_request, replica.decode_status_request),
     "status": Codec(statuses, replica.encode_status, replica.decode_status),
@@ -129,7 +133,7 @@ CODECS = {
     ),
     "agent_status": Codec(agent_statuses, agent.encode_agent_status, agent.decode_agent_status),
     "approve": Codec(words, agent.encode_approve, agent.decode_approve),
-    "approved": Codec(counts, agent.encode_approved, agent.decode_approved),
+    "approved": Codec(st.builds(Released, counts, st.text(max_size=20)), agent.encode_approved, agent.decode_approved),
     "problems": Codec(
         st.lists(st.tuples(paths, st.sampled_from(ProblemKind), words), min_size=1, max_size=3),
         lambda said: joined(agent.encode_problems([Problem(*each) for each in said])),

@@ -95,6 +95,8 @@ open_requests = st.builds(
     st.text(max_size=128),
     st.just(session.PROTOCOL_VERSION),
 )
+upload_ids = st.binary(min_size=LIMITS.upload_id_bytes, max_size=LIMITS.upload_id_bytes)
+kept_uploads = st.builds(session.KeptUpload, upload_ids, counts, st.just(b"") | digests)
 opened = st.builds(
     session.Opened,
     session_ids,
@@ -110,6 +112,8 @@ opened = st.builds(
     counts,
     words,
     st.just(session.PROTOCOL_VERSION),
+    st.booleans(),
+    st.lists(kept_uploads, max_size=3).map(tuple),
 )
 statuses = st.builds(
     replica.ReplicaStatus,
@@ -159,12 +163,21 @@ compressions = st.sampled_from(Compression)
 block_sizes = st.integers(LIMITS.min_block_size, LIMITS.max_block_size)
 block_numbers = st.integers(0, MAX_SIZE - 1)
 bases = st.just((0, b"")) | st.tuples(block_sizes, digests)
-begins = st.builds(
-    lambda number, put, basis: push.FileBegin(number, put, *basis),
+
+
+@st.composite
+def uploads(draw: st.DrawFn, size: int) -> push.Upload:
+    """Those of a file of this size."""
+    offset = draw(st.integers(0, size))
+    named = bool(offset) or draw(st.booleans())
+    return push.Upload(draw(upload_ids) if named else b"", offset, draw(digests) if offset else b"")
+
+
+begins = st.tuples(
     numbers,
     st.builds(PutFile, paths, expected, files.map(lambda entry: entry._replace(digest=UNKNOWN))),
     bases,
-)
+).flatmap(lambda said: uploads(said[1].entry.size).map(lambda one: push.FileBegin(said[0], said[1], *said[2], one)))
 copies = st.builds(
     lambda first, count: BlockRange(first, min(count, MAX_SIZE - first)), block_numbers, st.integers(1, MAX_SIZE)
 )

@@ -12,8 +12,9 @@ import pytest
 
 from dirsync.errors import DirsyncError, NotFound, Unavailable
 from dirsync.rpc.service import generic_handler
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.process.cli import ExitCode
+from dirsync.tree.guards.approvals import Released
 from dirsync.wire.agent import encode_approved
 from dirsync.wire.descriptors import AGENT_SERVICE
 from dirsync_client.agent.unix_socket import UnixSocket
@@ -61,7 +62,7 @@ def noted(state_dir: Path) -> list[str]:
 
 def test_released(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the agent released is reported."""
-    with agent(tmp_path, lambda: encode_approved(3)):
+    with agent(tmp_path, lambda: encode_approved(Released(3))):
         code = approve(settings(tmp_path), Namespace(hold_id=HOLD))
 
     assert (ExitCode.DONE, "released 3 paths\n", []) == (code, capsys.readouterr().out, noted(tmp_path))

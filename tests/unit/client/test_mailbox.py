@@ -1,8 +1,10 @@
 """The engine's mailbox: what others put in together is taken together, and it does not grow without end."""
 
+from dirsync.clock import monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
+from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.mailbox import Mailbox
 
 A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANGED)
@@ -29,3 +31,17 @@ def test_bound() -> None:
     mailbox.hint(B)
 
     assert [(Hint(ROOT, HintKind.LOST), 1.0)] == mailbox.take().hints
+
+
+def test_end() -> None:
+    """Being told to end wakes the engine once; then it sleeps as before, for what comes until the end."""
+    mailbox = Mailbox()
+    deadlines = Deadlines(1.0, 2.0)
+    mailbox.end(deadlines)
+
+    mailbox.wait(None)  # returns at once
+    mailbox.take()
+    assert deadlines == mailbox.end_by
+    started = monotonic()
+    mailbox.wait(0.05)
+    assert monotonic() - started >= 0.05

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from dirsync.errors import UsageError
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import LogFormat, LogLevel, Tls, effective
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
+from dirsync.runtime.metrics.metrics import NoMetrics
+from dirsync_client.app import Core
 from dirsync_client.settings import ClientSettings, Compression, Delete, Symlinks, Watch
 
 
@@ -208,13 +211,22 @@ def test_client_authority_without_certificate() -> None:
 
 
 @pytest.mark.case("G08")
-@pytest.mark.parametrize("source, state", [(".", ".dirsync/client"), ("a", "a"), ("a", "a/b/c"), ("link", "a/state")])
-def test_state_in_source(tmp_path: Path, source: str, state: str) -> None:
-    """State inside the source would be mirrored, and is refused whatever way it gets there."""
+@pytest.mark.parametrize("source, state", [(".", ".dirsync/client"), ("a", "a"), ("a", "a/b/c"), ("b/../a", "a/b")])
+def test_state_in_source(source: str, state: str) -> None:
+    """State inside the source would be mirrored, and is refused."""
+    assert "set it to a directory outside" in problem(source=source, state_dir=state)
+
+
+@pytest.mark.case("G08")
+def test_state_in_source_by_a_link(tmp_path: Path) -> None:
+    """What a link hides is found before anything is written, but not by commands that need no source."""
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to("a")
+    settings = ClientSettings.load({"source": "link", "state_dir": "a/state"})
 
-    assert "set it to a directory outside" in problem(source=source, state_dir=state)
+    with pytest.raises(UsageError, match="set it to a directory outside"):
+        Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
+    assert [] == list((tmp_path / "a").iterdir())
 
 
 def test_state_beside_source(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dirsync.limits import MIB
-from dirsync.runtime.config.values import parse_size
+from dirsync.runtime.config.values import parse_duration, parse_size
 from tests.support.manifests import REPOSITORY
 from tests.unit.deploy.settings_of import load_settings
 
@@ -101,3 +101,13 @@ def test_prometheus() -> None:
     for service, port in (("server", 9101), ("client", 9102)):
         assert [name for name in OURS if name.startswith(service)] == jobs[f"dirsync-{service}"]["names"]
         assert port == jobs[f"dirsync-{service}"]["port"]
+
+
+def test_time_to_end() -> None:
+    """A client has more time to end than it takes by itself, and ends before its server."""
+    for name, service in OURS.items():
+        if not name.startswith("client"):
+            continue
+        grace = load_settings("client", {"DIRSYNC_CLIENT_INSECURE": "true"}).shutdown_grace
+        assert parse_duration(service["stop_grace_period"]) > grace
+        assert name.replace("client", "server") in service["depends_on"]

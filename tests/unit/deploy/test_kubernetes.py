@@ -164,11 +164,15 @@ class TestProbes:
 
     @with_pods
     def test_sidecars(self, directory: str) -> None:
-        """A sidecar has no say in its pod's readiness, and starts before everything else."""
+        """A sidecar has no say in its pod's readiness, and starts before everything else.
+
+        It has no hook for the end: that would run when the pod begins to end, beside an app that still writes.
+        """
         for pod, service, container in _ours(directory):
             if container.get("restartPolicy") == "Always":
                 assert "client" == service
                 assert "readinessProbe" not in container
+                assert "lifecycle" not in container
                 assert container == pod.containers[0]
 
     def test_hold(self) -> None:

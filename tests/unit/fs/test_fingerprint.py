@@ -19,6 +19,7 @@ from dirsync.fs.fingerprint import (
     symlink_record,
     with_flags,
 )
+from dirsync.fs.volume import volume_of
 from dirsync.tree.entry import MAX_MTIME_NS, fingerprint_of, identity_of, unpack
 
 MS = 1_000_000
@@ -81,7 +82,15 @@ def test_fields(tmp_path: Path) -> None:
     fields = parse(from_stat(status, 0, MOUNT))
 
     assert fields is not None
-    assert (MOUNT, status.st_mode, 3, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev) == fields
+    assert (
+        MOUNT,
+        status.st_mode,
+        3,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_ino,
+        volume_of(status.st_dev),
+    ) == fields
     assert parse(b"") is None
 
 
@@ -94,7 +103,7 @@ def test_flags_of_a_record(tmp_path: Path) -> None:
 
     assert RACY | MOUNT == flags_of(marked)
     assert unpack(record) == unpack(marked)
-    assert (status.st_dev, status.st_ino) == identity_of(fingerprint_of(marked))
+    assert (volume_of(status.st_dev), status.st_ino) == identity_of(fingerprint_of(marked))
     assert len(fingerprint_of(marked)) == FINGERPRINT_SIZE
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from dirsync.errors import UsageError
 from dirsync.fs.write.durable import Fsync
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.config.values import Address
 from dirsync_server.settings import Permissions, ServerSettings
 
 
@@ -113,7 +113,9 @@ def test_state_in_root() -> None:
 
 def test_effective_is_what_one_would_write() -> None:
     """Every effective setting, given back, makes the same settings."""
-    settings = ServerSettings.load({"file_mode": "0600", "quota_bytes": "5MiB", "listen": "[::1]:1"})
+    settings = ServerSettings.load(
+        {"permissions": "fixed", "file_mode": "0600", "quota_bytes": "5MiB", "listen": "[::1]:1"}
+    )
     texts = {name: text for name, text in effective(settings).items() if text is not None}
 
     assert settings == ServerSettings.load(texts)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from dirsync.tree.diff import Change, diff, diff_paths, equal
-from dirsync.tree.entry import directory_entry, pack, unpack
+from dirsync.tree.entry import directory_entry, pack, unpack, unread_digest
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
@@ -51,13 +51,28 @@ def test_unread_file_always_differs() -> None:
     assert ["~a", "~b"] == shown(diff(tree_of("a?3 b=1"), tree_of("a?3 b=2")))
 
 
-def test_same_record_is_equal() -> None:
-    """A record that both trees share is equal, even unread."""
-    replica = tree_of("a?3")
+def test_unread_record_differs_from_itself() -> None:
+    """A record that both trees share is equal only if its content is known."""
+    replica = tree_of("a?3 c=1")
     source = replica.copy()
     put(source, "b=1")
 
-    assert ["+b"] == shown(diff(replica, source))
+    assert ["~a", "+b"] == shown(diff(replica, source))
+
+
+def test_unreadable_replica_files() -> None:
+    """A file that the server cannot read differs from each file of the source, whether that one was read or not."""
+    unread = [entry_of("a?3")[1]._replace(digest=unread_digest(state)) for state in (b"one", b"another")]
+    source, same_name, other_name = tree_of("a?3 b=1"), tree_of("b=1"), tree_of("b=1")
+    same_name.put(path_of("a"), pack(unread[0]))
+    other_name.put(path_of("c"), pack(unread[0]))
+    changed = same_name.copy()
+    changed.put(path_of("a"), pack(unread[1]))
+
+    assert ["~a"] == shown(diff(same_name, source))
+    assert ["~a"] == shown(diff(same_name, tree_of("a=3 b=1")))
+    assert ["+a", "-c"] == shown(diff(other_name, source))
+    assert 4 == len({tree.digest() for tree in (source, same_name, other_name, changed)})
 
 
 def test_attributes_decide_what_differs() -> None:

@@ -16,9 +16,11 @@ from dirsync.tree.entry import (
     directory_entry,
     file_entry,
     fingerprint_of,
+    is_known,
     pack,
     symlink_entry,
     unpack,
+    unread_digest,
 )
 
 F1 = file_entry(mode=0o640, size=3, mtime_ns=-5, digest=hashlib.sha256(b"one").digest())
@@ -69,3 +71,13 @@ def test_only_directories_have_children() -> None:
     assert directory_entry(0).is_directory
     assert not F1.is_directory
     assert not symlink_entry(b"t").is_directory
+
+
+def test_unread_digests() -> None:
+    """What stands in for the digest of an unreadable file tells its states apart, and is no digest of content."""
+    one, other = unread_digest(b"one"), unread_digest(b"other")
+
+    assert (32, 32) == (len(one), len(other))
+    assert one != other
+    assert one == unread_digest(b"one")
+    assert [False, False, False, True] == [is_known(digest) for digest in (UNKNOWN, one, other, F1.digest)]

@@ -3,17 +3,9 @@
 import pytest
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import (
-    DEFAULT_POLICY,
-    Facts,
-    Guard,
-    GuardPolicy,
-    History,
-    Verdict,
-    hold_id,
-    is_foreign,
-    judge,
-)
+from dirsync.tree.guards.history import History
+from dirsync.tree.guards.hold import DEFAULT_POLICY, Facts, Guard, GuardPolicy, Verdict, hold_id
+from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, Operation, Plan
 from dirsync.tree.tree import Tree
@@ -218,7 +210,7 @@ def test_message_says_what_and_how_to_go_on() -> None:
         (Facts(entries=50, root_intact=False), "the source directory is gone"),
         (Facts(entries=0), "the source is empty"),
         (Facts(entries=50, foreign=True), "wrong replica?"),
-        (Facts(entries=50, mounts_lost={path_of("d")}), "mounted any more at d in"),
+        (Facts(entries=50, mounts_changed={path_of("d")}), "mounted at d in the source is not what it was"),
     ],
 )
 def test_every_guard_says_its_reason(facts: Facts, words: str) -> None:
@@ -256,7 +248,7 @@ def test_lost_mount_holds_what_was_below_it() -> None:
     """Deletes below the mount wait, and the directories that cannot go before it; others go."""
     plan = Plan(diff(tree_of("a=1 m/disk/x=1 m/disk/y/z=1 m/o=1 mm=1"), tree_of("keep=1")))
     assert ["PutFile keep"] == shown(plan.immediate())
-    result = verdict(plan.deletes, Facts(entries=1, mounts_lost={path_of("m/disk")}))
+    result = verdict(plan.deletes, Facts(entries=1, mounts_changed={path_of("m/disk")}))
     assert result.hold is not None
 
     assert Guard.MOUNT_CHANGED == result.hold.guard
@@ -269,7 +261,7 @@ def test_lost_mount_holds_what_was_below_it() -> None:
 def test_lost_mount_and_too_many_others_are_one_hold() -> None:
     """When both wait, one hold has everything under the graver name."""
     steps = [*deletes(3, "disk"), *deletes(51)]
-    result = verdict(steps, Facts(entries=50, mounts_lost={path_of("disk")}))
+    result = verdict(steps, Facts(entries=50, mounts_changed={path_of("disk")}))
 
     assert (Guard.MOUNT_CHANGED, []) == (guard_of(result), result.released)
     assert result.hold is not None
@@ -281,7 +273,7 @@ def test_approved_others_go_though_a_mount_is_lost() -> None:
     others = deletes(51)
     result = verdict(
         [*deletes(3, "disk"), *others],
-        Facts(entries=50, mounts_lost={path_of("disk")}),
+        Facts(entries=50, mounts_changed={path_of("disk")}),
         approved=(hold_id(others),),
     )
 
@@ -292,15 +284,15 @@ def test_approved_others_go_though_a_mount_is_lost() -> None:
 
 def test_lost_mount_without_deletes_holds_nothing() -> None:
     """A mount that went away and left the same files behind is no problem."""
-    assert guard_of(verdict(deletes(3), Facts(entries=50, mounts_lost={path_of("disk")}))) is None
+    assert guard_of(verdict(deletes(3), Facts(entries=50, mounts_changed={path_of("disk")}))) is None
 
 
 @pytest.mark.parametrize(
     "facts, expected",
     [
-        (Facts(0, root_intact=False, foreign=True, mounts_lost={path_of("d")}), Guard.ROOT_CHANGED),
-        (Facts(0, foreign=True, mounts_lost={path_of("d")}), Guard.ROOT_EMPTIED),
-        (Facts(9, foreign=True, mounts_lost={path_of("d")}), Guard.FOREIGN),
+        (Facts(0, root_intact=False, foreign=True, mounts_changed={path_of("d")}), Guard.ROOT_CHANGED),
+        (Facts(0, foreign=True, mounts_changed={path_of("d")}), Guard.ROOT_EMPTIED),
+        (Facts(9, foreign=True, mounts_changed={path_of("d")}), Guard.FOREIGN),
     ],
 )
 def test_gravest_reason_gives_the_name(facts: Facts, expected: Guard) -> None:

@@ -2,7 +2,7 @@
 
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import file_entry
-from dirsync.tree.guards import Guard, Hold
+from dirsync.tree.guards.hold import Guard, Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete
 from dirsync.tree.problem import Problem, ProblemKind

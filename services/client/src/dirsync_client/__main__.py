@@ -12,6 +12,7 @@ gc.disable()
 # gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from dirsync.runtime.config.flags import Once  # noqa: E402
 from dirsync.runtime.process.cli import Command, ExitCode, run_program  # noqa: E402
 from dirsync.runtime.process.lifecycle import collect_from_now_on  # noqa: E402
 from dirsync_client.settings import ClientSettings  # noqa: E402
@@ -39,7 +40,9 @@ def _health(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
 
 
 def _once_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--approve", metavar="HOLD_ID", help="release the deletes that a guard held in an earlier run")
+    parser.add_argument(
+        "--approve", action=Once, metavar="HOLD_ID", help="release the deletes that a guard held in an earlier run"
+    )
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:

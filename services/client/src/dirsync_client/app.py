@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Callable
-from threading import Thread
 
+from dirsync.clock import monotonic
 from dirsync.endpoint.source import Source, SourceOptions
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
@@ -12,24 +12,28 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
-from dirsync.limits import LIMITS
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.files.directories import require_readable
+from dirsync.runtime.files.directories import lies_within, require_readable
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, set_context
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
-from dirsync.tree.guards import GuardPolicy
+from dirsync.runtime.process.cli import ExitCode
+from dirsync.runtime.process.lifecycle import Lifetime, end_now, freeze_heap, within
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
 from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.activity import Activities, patience_for
+from dirsync_client.lifecycle.engine_thread import EngineThread
+from dirsync_client.lifecycle.readiness import not_ready_reason
+from dirsync_client.lifecycle.supervisor import Supervisor
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.reconcile.context import Options
 from dirsync_client.report.reporter import Reporter
-from dirsync_client.report.status import Status, StatusBoard
+from dirsync_client.report.status import NOT_SYNCED_YET, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.connector import Connector
@@ -40,13 +44,12 @@ from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
 
 TICK_SECONDS = 0.5
 """How often health and the watcher are looked at."""
-POLL_STRETCH = LIMITS.rescan_cost_stretch
-"""How many times a scan's cost polling waits at least."""
-MAX_READY_LAG_SECONDS = 300.0
-"""A client whose oldest change is older than this is not ready."""
+CLOSE_SECONDS = 0.5
+"""How long the watcher, or the index, may take to end where the grace period is over."""
 
 
 def source_options(settings: ClientSettings) -> SourceOptions:
@@ -57,6 +60,16 @@ def source_options(settings: ClientSettings) -> SourceOptions:
         symlinks=settings.symlinks is Symlinks.PRESERVE,
         attributes=Attributes(mode=True, mtime=settings.preserve_mtime),
     )
+
+
+def require_state_outside(settings: ClientSettings) -> None:
+    """Check that what we remember is not mirrored, whatever links lead to it.
+
+    Raises:
+        UsageError: STATE_DIR lies in SOURCE.
+    """
+    if lies_within(settings.state_dir, settings.source):
+        raise UsageError(settings.state_in_source(_name("state_dir"), _name("source")))
 
 
 def open_source_root(settings: ClientSettings) -> Root:
@@ -81,6 +94,7 @@ def open_source(
     Raises:
         UsageError: it, or its ignore file, cannot be read.
     """
+    require_state_outside(settings)
     root = open_source_root(settings)
     try:
         return Source(root, index, source_options(settings), looked)
@@ -111,6 +125,7 @@ class Core:
             UsageError: a directory or file cannot be used.
             DirsyncError: another client uses the state directory.
         """
+        require_state_outside(settings)
         self.settings = settings
         self.metrics = metrics
         self.state = StateDirectory(settings.state_dir)
@@ -127,6 +142,7 @@ class Core:
             lambda step: metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale),
         )
         self.board = StatusBoard()
+        self.activities = Activities()
         self.connection = ServerConnection(settings)
         transfer = TransferMetrics(metrics)
         reporter = Reporter(self.source, self.board, transfer, metrics)
@@ -136,26 +152,36 @@ class Core:
             self.source,
             self.state,
             Connector(
-                self.connection, ClientIdentity(settings.namespace, client_id), transfer.count_wire, mailbox.complete
+                self.connection,
+                ClientIdentity(settings.namespace, client_id),
+                transfer.count_wire,
+                mailbox.complete,
+                self.activities.add("calling the server"),
             ),
             TransferParts(
                 RememberedSignatures(self.state.signatures, metrics),
                 TokenBucket(settings.bandwidth_limit),
                 transfer.count_wire,
+                UploadMemory(),
                 TransferOptions(settings.compression.value, settings.block_size),
+                self.activities,
             ),
             reporter,
             mailbox,
             reconcile_options(settings, at_once=once),
         )
         schedule = Schedule(settings.settle, settings.rescan_interval)
-        self.engine = Engine(self.source, schedule, mailbox, target, reporter)
+        self.engine = Engine(self.source, schedule, mailbox, target, reporter, self.activities.engine)
 
     def close(self) -> None:
         """Let go of everything; the index is written."""
         self.connection.close()
         self.source.close()
         self.state.close()
+
+    def abandon(self) -> None:
+        """Write what is remembered, and leave the source alone: it does not answer, and the process is to end."""
+        within(CLOSE_SECONDS, self.source.flush)
 
 
 class Client:
@@ -164,17 +190,18 @@ class Client:
     def __init__(self, settings: ClientSettings) -> None:
         """Open the source and bind the ports; raises as :class:`Core`."""
         # Imported late: `once` needs none of it.
-        from dirsync.endpoint.watch.watcher import Watcher, WatchMode  # noqa: PLC0415
+        from dirsync.endpoint.watch.watcher import WatchMode  # noqa: PLC0415
         from dirsync.runtime.http.server import HttpServer  # noqa: PLC0415
         from dirsync.runtime.metrics.registry import PrometheusMetrics  # noqa: PLC0415
         from dirsync_client.agent.server import AgentServer, agent_metrics  # noqa: PLC0415
+        from dirsync_client.lifecycle.watching import Watching  # noqa: PLC0415
         from dirsync_client.report.page import status_page  # noqa: PLC0415
 
         self._settings = settings
         self._log = get_logger()
         metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)
         self._core = Core(settings, metrics, once=False)
-        self._health = HealthState("the first sync is not done")
+        self._health = HealthState(NOT_SYNCED_YET)
         core = self._core
         self._agent = AgentServer(settings, core.engine.mailbox, core.board, self._health, core.metrics)
         self._http = HttpServer(
@@ -184,18 +211,19 @@ class Client:
             self._health,
             lambda: status_page(core.board, str(settings.server), settings.namespace),
         )
-        self._watcher = Watcher(
+        self._watching = Watching(
+            core.source,
             lambda: open_source_root(settings),
-            core.engine.mailbox.hints,
-            wanted=WatchMode(settings.watch.value),
-            poll_interval=settings.poll_interval,
-            ignored=lambda path: core.source.ignore.matches(path, True),
-            degraded=self._degraded,
-            overflowed=self._overflowed,
+            core.engine.mailbox,
+            WatchMode(settings.watch.value),
+            settings.poll_interval,
+            metrics,
+            core.activities.add("watching the source"),
         )
-        self._ignore = core.source.ignore
-        self._unusable: UsageError | None = None
-        core.metrics.gauge("dirsync_watches").set_function(lambda: self._watcher.watches)
+        self._supervisor = Supervisor(
+            core.activities, patience_for(settings.rescan_interval), core.board, core.metrics, self._resumed
+        )
+        core.metrics.gauge("dirsync_ready").set_function(lambda: self._health.now.ready)
 
     def run(self) -> None:
         """Sync until a signal comes or the engine fails.
@@ -211,8 +239,8 @@ class Client:
                 reason = lifetime.wait(TICK_SECONDS)
                 self._tick()
             self._stop(reason)
-        if self._unusable is not None:
-            raise self._unusable
+        if self._engine.error is not None:
+            raise self._engine.error
 
     def _start(self, lifetime: Lifetime) -> None:
         settings = self._settings
@@ -226,71 +254,50 @@ class Client:
             listen=str(settings.listen),
             metrics_listen=str(self._http.address),
         )
-        self._watcher.start()
         freeze_heap()
-        self._engine_thread = Thread(target=self._run_engine, args=(lifetime,), name="dirsync-engine", daemon=True)
-        self._engine_thread.start()
+        # Watched before the first scan, so that it misses nothing. Not in this thread: it would wait for the source.
+        self._engine = EngineThread(self._core.engine, lifetime, before=self._watching.start)
+        self._engine.start()
 
     def _stop(self, reason: str) -> None:
-        self._log.info(Event.CLIENT_STOPPING, reason=reason)
+        """End within the grace period, whatever the source and the server do."""
+        until = monotonic() + self._settings.shutdown_grace
+        error = self._engine.error
+        if error is not None:
+            self._health.failed(f"the engine failed: {error}")
+        self._log.info(Event.CLIENT_STOPPING, reason=reason if error is None else str(error) or reason)
         self._health.not_ready("stopping")
-        self._watcher.stop()
-        self._core.engine.mailbox.stop()
-        self._engine_thread.join(self._settings.shutdown_grace)
+        # Until the engine has ended the watcher tells it what the app writes while it ends.
+        ended = self._engine.end(self._settings.shutdown_grace, sends=True)
+        ended &= within(max(until - monotonic(), CLOSE_SECONDS), self._watching.stop)
         self._agent.stop()
         self._http.stop()
-        self._core.close()
-
-    def _run_engine(self, lifetime: Lifetime) -> None:
-        try:
-            self._core.engine.run()
-        except UsageError as error:
-            self._unusable = error
-            lifetime.end(str(error))
-        except BaseException as error:
-            self._health.failed(f"the engine failed: {error}")
-            lifetime.end("the engine failed")
-            raise
+        if ended:
+            self._core.close()
+            return
+        self._log.warning(
+            Event.CLIENT_STOPPED, looked=False, problem="the source does not answer, so what was left is not known"
+        )
+        self._core.abandon()
+        end_now(ExitCode.DONE)
 
     def _tick(self) -> None:
         board = self._core.board
-        board.update(watch=self._watcher.mode.value)
-        reason = _not_ready_reason(board.status, board.lag())
-        if reason:
+        board.update(watch=self._watching.mode.value)
+        stall = self._supervisor.check()
+        reason = not_ready_reason(board.status, board.now())
+        board.update(not_ready_reason=reason)
+        if stall is not None and stall.fatal:
+            self._health.failed(stall.reason)
+        elif reason:
             self._health.not_ready(reason)
         else:
             self._health.ready()
-        self._watcher.poll_interval = max(self._settings.poll_interval, POLL_STRETCH * self._core.engine.scan_cost)
-        if not self._watcher.alive or self._core.source.ignore is not self._ignore:
-            self._restart_watcher()
+        self._watching.keep(self._core.engine.scan_cost)
 
-    def _restart_watcher(self) -> None:
-        # Directories that were ignored before have no watch yet.
-        self._ignore = self._core.source.ignore
-        try:
-            self._watcher.start()
-        except DirsyncError:
-            return
+    def _resumed(self) -> None:
+        # What happened while nothing was looked at may have been told to nobody.
         self._core.engine.mailbox.hint(Hint(ROOT, HintKind.LOST))
-
-    def _degraded(self, reason: str) -> None:
-        self._log.warning(Event.WATCH_DEGRADED, reason=reason)
-
-    def _overflowed(self) -> None:
-        self._core.metrics.inc("dirsync_watch_overflows_total")
-        self._log.warning(Event.WATCH_OVERFLOW)
-
-
-def _not_ready_reason(status: Status, lag: float) -> str:
-    if status.last_success is None and status.hold is None:
-        return status.last_error or "the first sync is not done"
-    if status.hold is not None:
-        return f"a guard holds deletes: dirsync-client approve {status.hold.id}"
-    if status.last_error:
-        return f"the server is lost: {status.last_error}"
-    if lag > MAX_READY_LAG_SECONDS:
-        return f"the oldest change waits for {lag:.0f} s"
-    return ""
 
 
 def _name(field: str) -> str:

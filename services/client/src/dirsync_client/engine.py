@@ -12,6 +12,8 @@ from dirsync.endpoint.source import Source
 from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.root import RootState
+from dirsync_client.lifecycle.activity import Activity, Part
+from dirsync_client.lifecycle.ending import Ending, Left, Standing
 from dirsync_client.mailbox import Batch, Mailbox
 from dirsync_client.reconcile.events import Event, SourceChanged, SourceScanned
 from dirsync_client.report.reporter import Reporter
@@ -41,9 +43,12 @@ class Engine:
         mailbox: Mailbox,
         target: Target,
         reporter: Reporter,
+        activity: Activity | None = None,
         now: Monotonic = monotonic,
     ) -> None:
+        """``activity`` is told what the engine's thread does."""
         self.mailbox = mailbox
+        self._activity = activity or Activity("the engine", now)
         self.scan_cost = 0.0
         """Seconds that the last scan of the source took."""
         self._source = source
@@ -56,6 +61,9 @@ class Engine:
         """The ignore rules of the scan that was started last."""
         self._may_connect = False
         """The source was scanned with the ignore rules that a session has to agree on."""
+        self._ending: Ending | None = None
+        self._looked = False
+        """A scan of the source that began after the end did is done."""
 
     def measure_plans(self) -> None:
         """Find out at the start of each session how much there is to do; costs one more comparison of the trees."""
@@ -68,36 +76,48 @@ class Engine:
         done = self._reporter.progress
         return Work(done.files, files, done.sent_bytes, size)
 
-    def run(self, *, once: bool = False) -> None:
-        """Sync until stopped, or, with ``once``, until nothing is left to do.
+    def run(self, *, once: bool = False) -> Left | None:
+        """Sync until told to end, or, with ``once``, until nothing is left to do.
+
+        Returns:
+            What is not at the server, if it was told to end.
 
         Raises:
             UsageError: the server says that this source and its replica cannot be.
             DirsyncError: ``once`` cannot go on. Without it everything is tried again.
         """
         self._reporter.state(State.STARTING)
+        self._activity.begin(Part.SOURCE)
         self._start_scan(both_sides=False)
         try:
-            while not self.mailbox.stopping:
-                if self._step():
-                    if once:
-                        return
+            while True:
+                quiet = self._step()
+                if quiet and once and self._ending is None:
+                    return None
+                if self._is_over():
+                    return self._left()
+                if quiet:
                     self._target.rest()
                 if self._scan is None:
                     self._sleep()
         finally:
+            # How the sync stands is not touched: `once` reads it after this.
             self._target.close()
-        self._reporter.state(State.STOPPING)
 
     def _step(self) -> bool:
         """One round of the circle; true at a quiet moment, when nothing is known that is left to do."""
-        target = self._target
+        target, activity = self._target, self._activity
+        activity.begin(Part.CLIENT)
         batch = self.mailbox.take()
         self._take_requests(batch)
+        if self._ending is None and self.mailbox.end_by is not None:
+            self._begin_ending(Ending(self.mailbox.end_by))
         events: list[Event] = []
         # What the source shows comes first: an answer that ends the session does not lose it.
+        activity.begin(Part.SOURCE)
         events += self._look_where_due()
         events += self._advance_scan()
+        activity.begin(Part.CLIENT)
         target.advance(events)
         target.take(batch.completions)
         if self._may_connect:
@@ -114,9 +134,45 @@ class Engine:
         times = [self._schedule.next_wakeup(now)]
         if self._target.wake_at is not None and self._may_connect:
             times.append(self._target.wake_at - now)
+        if self._ending is not None:
+            times.append(self._ending.wake_in(now))
         seconds = min((time for time in times if time is not None), default=None)
         if seconds is None or seconds > 0:
+            self._activity.rest()
+            self._source.root.forget_all()  # what is kept open keeps a mount busy
             self.mailbox.wait(seconds)
+
+    # The end.
+
+    def _begin_ending(self, ending: Ending) -> None:
+        """Look at everything once more: what a watcher has not told yet would be lost otherwise."""
+        self._ending = ending
+        self._reporter.state(State.STOPPING)
+        self._target.hurry()
+        if self.mailbox.end_by is not None and self.mailbox.end_by.send_until > self._now():
+            self._start_scan(both_sides=False)
+
+    def _is_over(self) -> bool:
+        """Whether the engine was told to end, and may."""
+        ending, target = self._ending, self._target
+        if ending is None:
+            return False
+        # Asked before the mailbox: what was committed is posted before it counts as committed.
+        committed = target.is_committed
+        idle = self.mailbox.empty and self._scan is None and not len(self._schedule)
+        working = not idle or not target.is_open or target.view.is_sending
+        standing = Standing(self._looked, working, committed and self.mailbox.empty, target.refused)
+        over = ending.is_over(standing, self._now())
+        if not ending.sends:
+            target.finish()
+        return over
+
+    def _left(self) -> Left:
+        paths, number = self._target.differing()
+        left = Left(paths, number, self._looked)
+        self._reporter.ended(left)
+        self._reporter.state(State.STOPPING)
+        return left
 
     # What came in.
 
@@ -142,7 +198,7 @@ class Engine:
                 self._start_scan(both_sides=False)
             else:
                 events.append(self._look(due))
-        if self._schedule.rescan_due(now):
+        if self._ending is None and self._schedule.rescan_due(now):
             self._start_scan(both_sides=True)
         return events
 
@@ -175,10 +231,13 @@ class Engine:
             self._scan.again = True
             return
         self._schedule.rescan_started()
-        if self._source.root.state() is RootState.REPLACED:
-            self._source.reopen()
+        if self._source.root.state() is RootState.REPLACED and self._source.reopen():
+            # The threads of a session read from the directory that was the source before.
+            self._target.disconnect()
+            self._may_connect = False
         self._scan = SlicedScan(self._source.scan(), both_sides=both_sides, started=self._now())
         self._scanned_rules = self._source.ignore
+        self._scan.is_last = self._ending is not None
 
     def _advance_scan(self) -> list[Event]:
         scan = self._scan
@@ -198,6 +257,7 @@ class Engine:
 
     def _finish_scan(self, scan: SlicedScan) -> None:
         self._scan = None
+        self._looked = scan.is_last
         self._may_connect |= self._scanned_rules is self._source.ignore
         self.scan_cost = scan.cost
         self._schedule.rescan_finished(self._now(), scan.cost)

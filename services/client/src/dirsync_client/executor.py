@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dirsync.endpoint.source import Source
 from dirsync.limits import LIMITS
+from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
     Adopt,
@@ -40,9 +41,14 @@ class Executor:
     """The hands of one target."""
 
     def __init__(
-        self, source: Source, state: StateDirectory, reporter: Reporter, list_replica: Callable[[ListReplica], None]
+        self,
+        source: Source,
+        state: StateDirectory,
+        reporter: Reporter,
+        activity: Activity,
+        list_replica: Callable[[ListReplica], None],
     ) -> None:
-        """``list_replica`` has the replica listed again."""
+        """``activity`` is that of the engine's thread; ``list_replica`` has the replica listed again."""
         self.replica_id = ""
         """Of the present session."""
         self.transfer: TransferExecutor | None = None
@@ -53,6 +59,7 @@ class Executor:
         self._state = state
         self._reporter = reporter
         self._list_replica = list_replica
+        self._activity = activity
         self._source_executor = SourceExecutor(source)
 
     def execute(self, commands: Iterable[Command]) -> list[Event]:
@@ -68,7 +75,9 @@ class Executor:
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
                     to_transfer.append(command)
                 case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                    self._activity.begin(Part.SOURCE)
                     events.append(self._source_executor.execute(command))
+                    self._activity.begin(Part.CLIENT)
                 case WakeAt(time=time):
                     self.wake_at = time
                 case Adopt():
@@ -94,4 +103,4 @@ class Executor:
                 self.transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
 
     def _adopt(self) -> None:
-        self._state.agree(self.replica_id, ReplicaPairing(adopted=True, identity=self._source.identity))
+        self._state.agree(self.replica_id, ReplicaPairing(True, self._source.identity, len(self._source.tree)))

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
+from dirsync.tree.guards.approvals import Released
 from dirsync.tree.path import ROOT
+from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.session.connector import Answer
 from dirsync_client.transfer.stream import StreamEnded
@@ -35,7 +37,7 @@ class Batch:
     completions: list[Completion] = field(default_factory=list)
     hints: list[tuple[Hint, float]] = field(default_factory=list)
     """Each with the time when it came, by the monotonic clock."""
-    approvals: list[tuple[str, Callable[[int], None]]] = field(default_factory=list)
+    approvals: list[tuple[str, Callable[[Released], None]]] = field(default_factory=list)
     """Ids of holds to release, and what is to be told how many operations those were."""
     syncs: list[Callable[[], None]] = field(default_factory=list)
     """Each asks for a scan of both sides now, and is called when that is done."""
@@ -51,12 +53,13 @@ class Mailbox:
         self._now = now
         self._changed = threading.Condition()
         self._batch = Batch()
-        self._stopping = False
+        self._end: Deadlines | None = None
+        self._taken_end = False
 
     @property
-    def stopping(self) -> bool:
-        """Whether the engine is to end."""
-        return self._stopping
+    def end_by(self) -> Deadlines | None:
+        """When the engine is to end; ``None`` while it is not to."""
+        return self._end
 
     @property
     def empty(self) -> bool:
@@ -83,8 +86,8 @@ class Mailbox:
             self._batch.completions.append(Completion(session, result))
             self._changed.notify()
 
-    def approve(self, hold_id: str, answer: Callable[[int], None]) -> None:
-        """Release a hold; ``answer`` is told how many operations that were, 0 if there is no such hold."""
+    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+        """Release a hold; ``answer`` is told what that does."""
         with self._changed:
             self._batch.approvals.append((hold_id, answer))
             self._changed.notify()
@@ -95,20 +98,22 @@ class Mailbox:
             self._batch.syncs.append(answer)
             self._changed.notify()
 
-    def stop(self) -> None:
-        """End the engine soon."""
+    def end(self, deadlines: Deadlines) -> None:
+        """Have the engine end by these times."""
         with self._changed:
-            self._stopping = True
+            self._end = deadlines
+            self._taken_end = False
             self._changed.notify()
 
     def take(self) -> Batch:
         """Everything that has come in."""
         with self._changed:
             batch, self._batch = self._batch, Batch()
+            self._taken_end = self._end is not None
             return batch
 
     def wait(self, seconds: float | None) -> None:
         """Sleep until something comes in, or for so many seconds."""
         with self._changed:
-            if not self._batch and not self._stopping:
+            if not self._batch and (self._end is None or self._taken_end):
                 self._changed.wait(seconds)

@@ -1,5 +1,6 @@
 """What the client can be told (``DIRSYNC_CLIENT_*``); the settings that both services know are in the base."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -9,7 +10,9 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from dirsync.errors import LimitExceeded
 from dirsync.limits import KIB, LIMITS
+from dirsync.runtime.config.addresses import Address, Target
 from dirsync.runtime.config.fields import (
     ByteSize,
     Count,
@@ -22,8 +25,10 @@ from dirsync.runtime.config.fields import (
     prefix,
 )
 from dirsync.runtime.config.settings import ServiceSettings
-from dirsync.runtime.config.values import Address, Target
-from dirsync.runtime.files.directories import lies_within
+from dirsync.runtime.config.values import check_path, refuse_quotes
+from dirsync.runtime.files.directories import is_named_within
+from dirsync.tree.ignore.rules import IgnoreRules, can_match
+from dirsync.tree.path import escape
 
 
 class Compression(StrEnum):
@@ -73,6 +78,7 @@ def _check_optional_name(text: str | None) -> str | None:
 
 
 def _check_file_name(text: str) -> str:
+    check_path(text, is_file=True)
     if (
         text in (".", "..")
         or "/" in text
@@ -87,13 +93,34 @@ def _check_file_name(text: str) -> str:
 def _split_rules(value: str | tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(value, tuple):
         return value
-    return tuple(rule for rule in re.split(r"[,\n]", value) if rule.strip())
+    rules = tuple(rule for item in re.split(r"[,\n]", value) if (rule := _trim_rule(item)))
+    for rule in rules:
+        refuse_quotes(rule)
+        if not can_match(os.fsencode(rule)):
+            msg = f"the rule {escape(os.fsencode(rule))} matches no path; correct or remove it"
+            raise ValueError(msg)
+    try:
+        IgnoreRules(tuple(os.fsencode(rule) for rule in rules))
+    except LimitExceeded as error:
+        raise ValueError(str(error)) from None
+    return rules
+
+
+def _trim_rule(item: str) -> str:
+    """The rule without the white space around it, which a list has between its items; a comment is no rule."""
+    rule = item.strip()
+    backslashes = len(rule) - len(rule.rstrip("\\"))
+    if backslashes % 2 and item.rstrip("\r\t").endswith(" "):
+        rule += " "  # a backslash protects it, as in git
+    return "" if rule.startswith("#") else rule
 
 
 Name = Annotated[str, AfterValidator(_check_name), Kind("NAME")]
 OptionalName = Annotated[str | None, AfterValidator(_check_optional_name), Kind("NAME")]
-FileName = Annotated[str, AfterValidator(_check_file_name), Kind("NAME")]
-Rules = Annotated[tuple[str, ...], BeforeValidator(_split_rules), Kind("RULES", ",".join, may_be_empty=True)]
+FileName = Annotated[str, AfterValidator(_check_file_name), Kind("NAME", is_path=True)]
+Rules = Annotated[
+    tuple[str, ...], BeforeValidator(_split_rules), Kind("RULES", ",".join, may_be_empty=True, is_list=True)
+]
 
 
 class ClientSettings(ServiceSettings):
@@ -136,7 +163,7 @@ class ClientSettings(ServiceSettings):
     ignore_file: FileName = Field(
         ".dirsyncignore", description="file in the source with ignore rules, gitignore syntax"
     )
-    ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends")
+    ignore: Rules = Field((), description="further ignore rules, separated by commas or line ends; may be repeated")
     symlinks: Symlinks = Field(Symlinks.PRESERVE, description="preserve links, never following them; or ignore them")
     preserve_mtime: bool = Field(default=True, description="preserve modification times of regular files")
     guard_max_delete_percent: Count = Field(
@@ -158,8 +185,14 @@ class ClientSettings(ServiceSettings):
                 f"{names['server']}={self.server} is not loopback and would be contacted without TLS; "
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
-        if lies_within(self.state_dir, self.source):
-            yield (
-                f"{names['state_dir']}={self.state_dir} lies in {names['source']}={self.source}, "
-                "which would be mirrored with it; set it to a directory outside"
-            )
+        # By name only: `status` and `health` have to answer while the source does not. What links hide is found by
+        # those commands that open the source.
+        if is_named_within(self.state_dir, self.source):
+            yield self.state_in_source(names["state_dir"], names["source"])
+
+    def state_in_source(self, state_dir: str, source: str) -> str:
+        """A line that says that STATE_DIR lies in SOURCE, for settings that a person knows by these names."""
+        return (
+            f"{state_dir}={self.state_dir} lies in {source}={self.source}, "
+            "which would be mirrored with it; set it to a directory outside"
+        )

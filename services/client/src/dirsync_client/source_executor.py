@@ -42,5 +42,5 @@ class SourceExecutor:
                 source.accept_mounts()
         return None
 
-    def _hash(self, command: HashFile) -> Record | Problem:
+    def _hash(self, command: HashFile) -> Record | Problem | None:
         return hash_file(Digester(self._source.root), command.path)

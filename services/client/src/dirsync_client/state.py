@@ -37,6 +37,8 @@ class ReplicaPairing(NamedTuple):
     """A sync of this source into this replica was completed or approved: it is not foreign."""
     identity: FileIdentity | None
     """The source's root then."""
+    entries: int = 0
+    """How many entries the source had then."""
 
 
 class StateDirectory:
@@ -119,8 +121,13 @@ class StateDirectory:
         replicas = state.setdefault("replicas", {})
         if not isinstance(replicas, dict):
             replicas = state["replicas"] = {}
-        device, inode = pairing.identity or (None, None)
-        replicas[replica_id] = {"adopted": pairing.adopted, "device": device, "inode": inode}
+        volume, inode = pairing.identity or (None, None)
+        replicas[replica_id] = {
+            "adopted": pairing.adopted,
+            "volume": volume,
+            "inode": inode,
+            "entries": pairing.entries,
+        }
         try:
             self._store(state)
         except OSError:
@@ -201,9 +208,10 @@ def _pairing(state: dict[str, Any], replica_id: str) -> ReplicaPairing:
     kept = replicas.get(replica_id) if isinstance(replicas, dict) else None
     if not isinstance(kept, dict):
         return ReplicaPairing(adopted=False, identity=None)
-    device, inode = kept.get("device"), kept.get("inode")
-    identity = FileIdentity(device, inode) if isinstance(device, int) and isinstance(inode, int) else None
-    return ReplicaPairing(kept.get("adopted") is True, identity)
+    volume, inode = kept.get("volume"), kept.get("inode")
+    identity = FileIdentity(volume, inode) if isinstance(volume, int) and isinstance(inode, int) else None
+    entries = kept.get("entries")
+    return ReplicaPairing(kept.get("adopted") is True, identity, entries if isinstance(entries, int) else 0)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ a session; what they lead to comes back through the mailbox.
 import enum
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
@@ -16,13 +17,27 @@ from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
+from dirsync.tree.guards.approvals import Released
 from dirsync.tree.options import TreeOptions
+from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
+from dirsync.wire.session import KeptUpload
 from dirsync_client.executor import Executor
+from dirsync_client.lifecycle.activity import Part
+from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
 from dirsync_client.mailbox import Completion, Mailbox
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
-from dirsync_client.reconcile.events import Connected, Disconnected, Event, HoldApproved, ReplicaListed, Settled, Tick
+from dirsync_client.reconcile.events import (
+    Connected,
+    Disconnected,
+    Event,
+    HoldApproved,
+    ReplicaListed,
+    RetryRequested,
+    Settled,
+    Tick,
+)
 from dirsync_client.reconcile.reconciler import Reconciler
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.session.backoff import Backoff
@@ -63,6 +78,8 @@ class _Session:
         self.opened_at = 0.0
         self.progressed = False
         """The server settled something: a session that opens and dies is no progress."""
+        self.keeps_surplus = False
+        """The server has kept uploads that may not be needed any more."""
 
     def close(self) -> None:
         """End it, as far as it got."""
@@ -97,11 +114,17 @@ class Target:
         self._once = options.at_once
         self._now: Monotonic = monotonic
         self._reconciler = Reconciler(source, options)
-        self._executor = Executor(source, state, reporter, self._list_replica)
+        self._activity = parts.activities.engine
+        self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
         self._session = _Session(0)
         self._backoff = Backoff()
         self._retry_at = 0.0
         self._failing_since: float | None = None
+        self._ending = False
+        self.refused = False
+        """The client is to end, and the server does not want it any more: no new session is opened."""
+        self._kept: dict[bytes, int] = {}
+        """What the server had kept of each upload when the last session was opened, in bytes."""
         self.view = self._reconciler.view
 
     @property
@@ -118,7 +141,7 @@ class Target:
 
     def connect_if_due(self, now: float) -> None:
         """Begin to open a session if there is none, and the pause after the last one is over."""
-        if self._session.stage is not _Stage.CLOSED or now < self._retry_at:
+        if self._session.stage is not _Stage.CLOSED or now < self._retry_at or self.refused:
             return
         session = self._session = _Session(self._session.number + 1)
         session.stage = _Stage.OPENING
@@ -126,6 +149,7 @@ class Target:
         self._reporter.connecting()
         source = self._source
         options = TreeOptions(source.options.attributes, source.ignore.lines)
+        self._activity.begin(Part.SOURCE)
         self._connector.open(session.number, options, locate(source.root))
 
     def disconnect(self) -> None:
@@ -139,6 +163,31 @@ class Target:
             self._reporter.closed()
             set_context(namespace=self._connector.namespace, session=None)
 
+    # The end.
+
+    def hurry(self) -> None:
+        """The client is to end: what waits to be tried again is tried at once, a session too."""
+        self._ending = True
+        self._backoff.reset()
+        self._retry_at = 0.0
+        self._handle((RetryRequested(),))
+
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed."""
+        if self._session.transfer is not None:
+            self._session.transfer.finish()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        return self._session.transfer is None or self._session.transfer.is_committed
+
+    def differing(self) -> tuple[tuple[RelPath, ...], int]:
+        """The first paths that differ from the replica as it is known, and how many there are."""
+        differences = self.view.differences
+        named = tuple(islice(differences, PATHS_NAMED))
+        return named, len(named) + sum(1 for _ in islice(differences, MAX_COUNTED - len(named)))
+
     def close(self) -> None:
         """End the session, and all calls."""
         self.disconnect()
@@ -148,13 +197,25 @@ class Target:
         session, source, opened = self._session, self._source, link.opened
         session.link = link
         session.stage = _Stage.LISTING
+        self._note_kept(opened.kept_uploads)
         set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
         self._executor.replica_id = opened.replica_id
         self._reporter.opened(opened.generation, opened.replica_id)
         source.count(opened.options.attributes)
+        self._activity.begin(Part.SOURCE)
         source.reserve(opened.reserved_names)
+        self._activity.begin(Part.CLIENT)
         moved = dict(source.renames.moved)
         self._connector.fetch(session.number, link, source.tree.copy(), opened.root_digest, moved)
+
+    def _note_kept(self, uploads: Iterable[KeptUpload]) -> None:
+        """A lost session that got more of an upload across was progress, though the server settled nothing."""
+        before, self._kept = self._kept, {upload.id: upload.size for upload in uploads}
+        if any(size > before.get(upload_id, 0) for upload_id, size in self._kept.items()):
+            self._backoff.reset()
+            if self._failing_since is not None:
+                self._failing_since = self._now()
+        self._session.keeps_surplus = bool(self._kept)
 
     def _replica_fetched(self, replica: Tree) -> Event:
         session, source = self._session, self._source
@@ -171,7 +232,7 @@ class Target:
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
         pairing = self._state.pairing(self._executor.replica_id)
         approvals = frozenset(self._state.approvals())
-        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals)
+        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals, pairing.entries)
 
     def _lost(self, error: DirsyncError) -> None:
         """The session is over, or none could be opened.
@@ -192,6 +253,7 @@ class Target:
         out_of_time = now - self._failing_since > ONCE_RETRY_SECONDS
         if self._once and (out_of_time or not isinstance(error, Unavailable)):
             raise error
+        self.refused = self._ending and not isinstance(error, Unavailable)
         superseded = isinstance(error, SessionSuperseded)
         self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else self._backoff.next())
         self._reporter.reconnecting()
@@ -241,13 +303,12 @@ class Target:
         if events:
             self._handle(events)
 
-    def approve(self, hold_id: str) -> int:
-        """Release a hold, with a session or without; returns how many operations those are, 0 if there is none."""
-        hold = self.view.hold
-        if hold is None or hold.id != hold_id:
-            return 0
-        self._handle((HoldApproved(hold_id),))
-        return len(hold.operations)
+    def approve(self, hold_id: str) -> Released:
+        """Release a hold, with a session or without, and say what that does."""
+        answer = self.view.approval(hold_id)
+        if answer.paths:
+            self._handle((HoldApproved(hold_id),))
+        return answer
 
     def rest(self) -> None:
         """Nothing is to be done: do what the next change should not have to wait for."""
@@ -259,6 +320,10 @@ class Target:
             commands = self._reconciler.handle(events, self._now())
             self._executor.taken_over(events)
             events = self._executor.execute(commands)
+        session = self._session
+        if session.keeps_surplus and session.transfer is not None and self.view.in_sync:
+            session.keeps_surplus = False
+            session.transfer.drop_uploads()
 
     def _list_replica(self, command: ListReplica) -> None:
         session = self._session

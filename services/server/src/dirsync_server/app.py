@@ -1,7 +1,6 @@
 """The server's assembly: settings in, a running service out. Settings go no further than here."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -25,6 +24,7 @@ from dirsync.rpc.listen import listen
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
 from dirsync.rpc.service import generic_handler
+from dirsync.rpc.worker_pool import worker_pool
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
@@ -78,6 +78,12 @@ class Server:
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
         self._stopping = threading.Event()
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
+        self.metrics.gauge("dirsync_kept_uploads").set_function(
+            lambda: sum(replica.uploads.count for replica in self._replicas.values())
+        )
+        self.metrics.gauge("dirsync_kept_upload_bytes").set_function(
+            lambda: sum(replica.uploads.size for replica in self._replicas.values())
+        )
         self.metrics.gauge("dirsync_entries").set_function(lambda: sum(len(r.tree) for r in self._replicas.values()))
 
     def start(self, lifetime: Lifetime) -> None:
@@ -123,7 +129,7 @@ class Server:
         calls = LIMITS.max_calls_per_caller
         workers = len(self._replicas) * CALLERS * calls + LIMITS.max_health_calls + LIMITS.reserve_workers
         server = grpc.server(
-            ThreadPoolExecutor(workers, thread_name_prefix="dirsync-rpc"),
+            worker_pool(workers, "dirsync-rpc"),
             interceptors=[
                 CallLimitInterceptor(caller_key, calls, rejected, (PUSH_CHANGES,)),
                 GrpcMetricsInterceptor(self.metrics, SERVED),
@@ -152,7 +158,7 @@ class Server:
             may_ask = admission(authority.admit, rejected, REFLECTION_METHOD)
             add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE), may_ask)
         credentials = _credentials(settings) if settings.serves_tls else None
-        listen(server, str(settings.listen), _name("listen"), credentials)
+        listen(server, settings.listen, _name("listen"), credentials)
         return server
 
     def _take_quotas(self, tenants: Tenants) -> None:
@@ -184,6 +190,8 @@ class Server:
     def _watch_disks(self) -> None:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
             self._look_at_disks()
+            for replica in self._replicas.values():
+                replica.uploads.sweep()
 
     def _look_at_disks(self) -> None:
         reason = self._not_ready_reason()

@@ -10,9 +10,9 @@ from pydantic_settings import SettingsConfigDict
 
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import GIB, MIB
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath, prefix
 from dirsync.runtime.config.settings import ServiceSettings
-from dirsync.runtime.config.values import Address
 from dirsync.runtime.files.directories import lies_within
 
 
@@ -58,6 +58,17 @@ class ServerSettings(ServiceSettings):
         yield from super().relations(names)
         if self.tls_given and not self.tls_cert_file:
             yield f"TLS is enabled, but {names['tls_cert_file']} and {names['tls_key_file']} are not set"
+        if self.tls_cert_file:
+            for name in ("tls_ca_file", "tls_server_name"):
+                if getattr(self, name) is not None:
+                    yield (
+                        f"{names[name]}: a server connects to nobody; "
+                        f"to ask its clients for certificates set {names['tls_client_ca_file']}"
+                    )
+        if self.permissions is Permissions.PRESERVE:
+            for name in ("file_mode", "dir_mode"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    yield f"{names[name]} is for {names['permissions']}=fixed; set that too, or unset this"
         if self.token_file and self.tenants_file:
             yield f"{names['token_file']} and {names['tenants_file']} exclude each other: the tenants file names tokens"
         if lies_within(self.state_dir, self.root):

@@ -10,7 +10,7 @@ each. Two contents that share those bits by accident or by design are two candid
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import files
-from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of, size_of
+from dirsync.tree.entry import Kind, Record, digest_of, is_known, size_of
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 
@@ -104,4 +104,4 @@ def _key_of(record: Record) -> int | None:
     if record[0] != _FILE or not size_of(record):
         return None
     digest = digest_of(record)
-    return None if digest == UNKNOWN else _key(digest)
+    return _key(digest) if is_known(digest) else None

@@ -8,7 +8,7 @@ already was applied before and its acknowledgement was lost, so it counts as don
 import enum
 from typing import NamedTuple
 
-from dirsync.tree.entry import UNKNOWN, Entry, Kind
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known
 from dirsync.tree.options import Attributes
 from dirsync.tree.plan import (
     CopyContent,
@@ -102,7 +102,7 @@ def _is_done(operation: Operation, current: Entry | None, attributes: Attributes
         case Delete():
             return current is None
         case PutFile(entry=wanted) | CopyContent(entry=wanted) | PutSymlink(entry=wanted) | SetMetadata(entry=wanted):
-            if current is None or wanted.digest == UNKNOWN:
+            if current is None or not is_known(wanted.digest):
                 return False
             return attributes.normalize(current) == attributes.normalize(wanted)
         case MakeDirectory() | Move():

@@ -11,8 +11,9 @@ from dirsync.endpoint.quota import Quota, Usage
 from dirsync.endpoint.replica_state import ReplicaState, Totals
 from dirsync.endpoint.scan.scanner import Scanner
 from dirsync.endpoint.session_options import SessionOptions
+from dirsync.endpoint.uploads.kept_uploads import KeptUploads
 from dirsync.endpoint.writer_mutex import WriterMutex
-from dirsync.errors import NotFound, StorageError, Unavailable
+from dirsync.errors import NotFound, StorageError, Unavailable, UsageError
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
 from dirsync.fs.root import Root, RootState
@@ -26,6 +27,8 @@ from dirsync.tree.tree import Tree
 
 _REPLICA_ID = "replica_id"
 _GENERATION = "generation"
+_MOUNTED = "mounted"
+"""Whether a file system was mounted at the replica's directory when the server started last."""
 
 
 class ReplicaPolicy(NamedTuple):
@@ -64,6 +67,7 @@ class Replica:
         self.session_options = SessionOptions(index, staging.reserved_names)
         self.state = ReplicaState(index, self.session_options.options.attributes)
         self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer)
+        self.uploads = KeptUploads(staging, root.free_bytes)
         self.last_commit: float | None = None
         self.id = _load_or_make_id(index)
         self.generation = int(index.get_meta(_GENERATION) or b"0")
@@ -81,6 +85,12 @@ class Replica:
         root = Root.open(path)
         root.lock()
         index = Index.open(state_dir, index_name(namespace))
+        try:
+            _require_volume(root, index, Path(state_dir, index_name(namespace)))
+        except UsageError:
+            index.close()
+            root.close()
+            raise
         return cls(namespace, root, Staging.open(root), index, policy, observer)
 
     def scan(self) -> None:
@@ -99,6 +109,7 @@ class Replica:
         with self.writer:
             self.state.ready = False
             self._index.close()
+            self.uploads.close()
             self.staging.close()
             self.root.close()
 
@@ -225,3 +236,19 @@ def _load_or_make_id(index: Index) -> str:
     made = uuid.uuid4().hex
     index.set_meta(_REPLICA_ID, made.encode())
     return made
+
+
+def _require_volume(root: Root, index: Index, state: Path) -> None:
+    """Refuse an empty directory in place of the file system that was mounted there: it is not the replica, emptied.
+
+    Raises:
+        UsageError: so it is.
+    """
+    mounted = root.is_mounted
+    if mounted is False and index.get_meta(_MOUNTED) == b"1" and root.is_empty:
+        msg = (
+            f"{escape(root.path)} is empty: the file system that was mounted there is not any more: mount it again, "
+            f"or, to begin with an empty replica, remove {state}"
+        )
+        raise UsageError(msg, reason="VOLUME_MISSING")
+    index.set_meta(_MOUNTED, b"1" if mounted else b"0")

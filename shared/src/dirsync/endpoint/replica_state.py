@@ -14,6 +14,10 @@ order of the changes.
 
 The records say what the *source* declared, beside the fingerprint that proves the file untouched since, so a replica
 with fixed modes or coarse timestamps compares equal all the same.
+
+A file that was not read has a digest of no content, but never ``UNKNOWN``: one that tells this state of it from any
+other (:func:`~dirsync.fs.fingerprint.as_unread`). So it equals nothing, the tree digest shows that it is there, and an
+operation that says what its planner saw can still replace or remove it.
 """
 
 import threading
@@ -22,9 +26,10 @@ from typing import NamedTuple
 
 from dirsync.endpoint.content_index import ContentIndex
 from dirsync.endpoint.writer_mutex import WriterMutex
+from dirsync.fs.fingerprint import as_unread
 from dirsync.fs.index.index import Index
 from dirsync.tree.directory import Directory, files
-from dirsync.tree.entry import Entry, Kind, Record, digest_of, size_of, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, digest_of, size_of, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
@@ -134,8 +139,9 @@ class ReplicaState:
     # Changes that we made.
 
     def put(self, path: RelPath, record: Record) -> None:
-        """Something was published at ``path``."""
+        """Something was published at ``path``, or read."""
         self.writer.require_held()
+        record = _stored(record)
         with self.lock:
             before = self.tree.record(path)
             self.layout_version += before is not None and before[0] == Kind.DIRECTORY != record[0]
@@ -190,10 +196,13 @@ class ReplicaState:
     def start_with(self, tree: Tree, changed: Iterable[RelPath]) -> None:
         """A tree was read from the files; it differs at ``changed`` from what the index has."""
         self.writer.require_held()
+        for path in changed:
+            record = tree.record(path)
+            if record is not None and (stored := _stored(record)) is not record:
+                tree.put(path, record := stored)
+            self._store(path, record)
         content = ContentIndex()
         content.fill(tree)
-        for path in changed:
-            self._store(path, tree.record(path))
         with self.lock:
             self.tree, self.content = tree, content
             self._bytes = None
@@ -207,6 +216,7 @@ class ReplicaState:
         self.writer.require_held()
         if not changes:
             return
+        changes = [(path, record and _stored(record)) for path, record in changes]
         with self.lock:
             self._bytes = None
             for path, record in changes:
@@ -265,6 +275,11 @@ class ReplicaState:
             self._index.remove(path)
         else:
             self._index.put(path, record)
+
+
+def _stored(record: Record) -> Record:
+    """The record as the tree and the index hold it."""
+    return as_unread(record) if record[0] == Kind.FILE and digest_of(record) == UNKNOWN else record
 
 
 def has_content(record: Record | None, digest: bytes) -> bool:

@@ -37,13 +37,16 @@ class SessionOptions:
         """Whether there are rules at all."""
         return bool(self.ignore.lines)
 
-    def ignores(self, path: RelPath) -> bool:
-        """Whether ``path``, as whatever it is, or something above it is ignored."""
+    def ignores(self, path: RelPath, *, is_directory: bool) -> bool:
+        """Whether ``path`` or something above it is ignored.
+
+        What it is decides: ``/*`` and ``!/keep/`` leave out a file of that name, and not a directory.
+        """
         if not self.ignores_any:
             return False
         names = components(path)
         upper = (RelPath(b"/".join(names[:depth])) for depth in range(1, len(names)))
-        return any(self.ignore.matches(p, True) for p in upper) or self.ignore.matches(path, False)
+        return any(self.ignore.matches(p, True) for p in upper) or self.ignore.matches(path, is_directory)
 
     def scan_rules(self, *, keep_directories: bool = True) -> ScanRules:
         """As :func:`scan_rules`, under the rules that hold."""
@@ -60,6 +63,7 @@ def scan_rules(ignore: IgnoreRules, reserved: frozenset[bytes], *, keep_director
         ignores=ignore.matches if ignore.lines else None,
         reserved=reserved,
         keep_known_directories=keep_directories,
+        foreign_mounts=True,
     )
 
 

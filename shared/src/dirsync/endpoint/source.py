@@ -7,8 +7,8 @@ stream or the hasher has read it.
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from dirsync.errors import DirsyncError
-from dirsync.fs.failure import PathFailure
+from dirsync.errors import DirsyncError, LimitExceeded
+from dirsync.fs.failure import PathFailure, Unreadable, shown
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
@@ -58,7 +58,7 @@ class Source:
         self.options = options
         self.tree = Tree(options.attributes)
         self.problems: dict[RelPath, Problem] = {}
-        self.mounts_lost: set[RelPath] = set()
+        self.mounts_changed: set[RelPath] = set()
         self.renames = RenameTracker()
         """What left a path of the source, and where it is now."""
         self._untracked: dict[RelPath, int] = {}
@@ -74,7 +74,7 @@ class Source:
 
     @property
     def untracked(self) -> int:
-        """Sockets, FIFOs and devices, which are left alone."""
+        """Sockets, FIFOs and devices, and what the file system keeps for itself: they are left alone."""
         return sum(self._untracked.values())
 
     @property
@@ -106,14 +106,15 @@ class Source:
             # What is remembered was hashed under the other attributes.
             self.renames = RenameTracker()
 
-    def reopen(self) -> None:
-        """Follow the root's name to the directory that has it now; nothing changes if there is none."""
+    def reopen(self) -> bool:
+        """Follow the root's name to the directory that has it now; false, and nothing changes, if there is none."""
         try:
             root = Root.open(self.root.path)
         except DirsyncError:
-            return
+            return False
         self.root.close()
         self.root = root
+        return True
 
     def refresh_ignore_rules(self) -> bool:
         """Read the ignore file again; true if the rules changed. A new session has to agree on them then."""
@@ -162,11 +163,11 @@ class Source:
         self._problem(problem)
 
     def accept_mounts(self) -> None:
-        """Take what used to be mount points as what they are now."""
-        accept_mounts(self.tree, self.mounts_lost)
-        for path in self.mounts_lost:
+        """Take what is mounted now as what belongs there, and what is not any more as gone."""
+        accept_mounts(self.tree, self.mounts_changed)
+        for path in self.mounts_changed:
             self._store(path)
-        self.mounts_lost.clear()
+        self.mounts_changed.clear()
 
     def flush(self) -> None:
         """Have the index written."""
@@ -184,11 +185,11 @@ class Source:
                 del self.problems[path]
         for problem in step.problems:
             self._problem(problem)
-        if step.untracked:
-            self._untracked[step.path] = step.untracked
+        if untracked := step.untracked + step.file_systems_own:
+            self._untracked[step.path] = untracked
         else:
             self._untracked.pop(step.path, None)
-        self.mounts_lost = {p for p in self.mounts_lost if split(p)[0] != step.path} | set(step.mounts_lost)
+        self.mounts_changed = {p for p in self.mounts_changed if split(p)[0] != step.path} | set(step.mounts_changed)
         for path in step.changed:
             self._store(path)
 
@@ -210,4 +211,10 @@ class Source:
         if self.root.lstat(path) is not None:
             text, _ = read_small(self.root, path, MAX_IGNORE_FILE_BYTES)
             lines = parse(text)
-        return IgnoreRules((*lines, *self.options.ignore_rules))
+            if b"\0" in text:
+                # No name holds a NUL, so no rule would match, and what they leave out would be mirrored.
+                raise Unreadable(path, f"{shown(path)} is not plain text (UTF-16?): save it as UTF-8")
+        try:
+            return IgnoreRules((*lines, *self.options.ignore_rules))
+        except LimitExceeded as error:
+            raise Unreadable(path, f"the rules of {shown(path)} cannot be used: {error}") from error

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.session_options import scan_rules
+from dirsync.fs.fingerprint import as_unread
 from dirsync.fs.read.hashing import resolve
 from dirsync.fs.scan.walk import scan_steps
-from dirsync.tree.entry import UNKNOWN, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Kind, digest_of, fingerprint_of, pack, unpack
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
@@ -47,10 +48,12 @@ def verify(
                 _forget_digest(tree, path)
             due = files
         else:
-            due = [path for path in changed if (r := tree.record(path)) and unpack(r).digest == UNKNOWN]
-        problems = resolve(root, tree, due, hashed=count, cancelled=cancelled)
+            due = [path for path in changed if (r := tree.record(path)) and digest_of(r) == UNKNOWN]
+        resolve(root, tree, due, hashed=count, cancelled=cancelled)
     with replica.state.lock:
-        _take_published(replica.tree, tree, [*changed, *(problem.path for problem in problems)])
+        _take_published(replica.tree, tree, changed, deep=deep)
+    for path in due:
+        _note_unread(tree, path)
     return tree, Summary(tree.digest(), len(tree), read, len(changed))
 
 
@@ -60,9 +63,21 @@ def _forget_digest(tree: Tree, path: RelPath) -> None:
     tree.put(path, pack(unpack(record)._replace(digest=UNKNOWN), fingerprint_of(record)))
 
 
-def _take_published(now: Tree, tree: Tree, paths: list[RelPath]) -> None:
-    """What a push published since the tree was copied is as the replica says: it was proved just now."""
+def _note_unread(tree: Tree, path: RelPath) -> None:
+    """A file that could not be read equals nothing."""
+    record = tree.record(path)
+    if record is not None and record[0] == Kind.FILE and digest_of(record) == UNKNOWN:
+        tree.put(path, as_unread(record))
+
+
+def _take_published(now: Tree, tree: Tree, paths: list[RelPath], *, deep: bool) -> None:
+    """What a push published since the tree was copied is as the replica says: it was proved just now.
+
+    Deep, only what was read counts: then the replica says just what the source declared of it.
+    """
     for path in paths:
         found, published = tree.record(path), now.record(path)
-        if found is not None and published is not None and fingerprint_of(found) == fingerprint_of(published):
+        if found is None or published is None or fingerprint_of(found) != fingerprint_of(published):
+            continue
+        if digest_of(found) == digest_of(published) or (digest_of(found) == UNKNOWN and not deep):
             tree.put(path, published)

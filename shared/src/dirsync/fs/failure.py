@@ -54,6 +54,10 @@ class Changing(PathFailure):
     kind = ProblemKind.CHANGING
 
 
+class Growing(Changing):
+    """The file grew while it was read: it has not the size any more for which it was read."""
+
+
 class TooLarge(Changing):
     """The file is larger than the caller can read at once."""
 

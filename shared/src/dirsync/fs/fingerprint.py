@@ -1,6 +1,6 @@
 """Proving that a record still describes a file, without reading the file.
 
-A fingerprint is the result of ``lstat`` when the record was made (type and mode, size, mtime, ctime, inode, device),
+A fingerprint is the result of ``lstat`` when the record was made (type and mode, size, mtime, ctime, inode, volume),
 appended to the record. If ``lstat`` returns the same now, the file was not touched in between. ctime is what matters:
 no call sets it, so a file that is rewritten and given its old mtime is noticed, too (D03).
 
@@ -19,6 +19,7 @@ import stat
 import struct
 from typing import Final, NamedTuple
 
+from dirsync.fs.volume import KNOWN_VOLUMES, volume_of
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import (
     MAX_MTIME_NS,
@@ -26,18 +27,21 @@ from dirsync.tree.entry import (
     FileIdentity,
     Record,
     clamp_mtime,
+    covered,
     directory_entry,
     file_entry,
     fingerprint_of,
     pack,
     symlink_entry,
+    unpack,
+    unread_digest,
 )
 
 _STATUS: Final = struct.Struct("<IQqqQQ")
 FINGERPRINT_SIZE: Final = 1 + _STATUS.size
-"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and device, little-endian; in bytes.
+"""Flags (one byte), then st_mode, size, mtime_ns, ctime_ns, inode and volume, little-endian; in bytes.
 
-:func:`dirsync.tree.entry.identity_of` reads the last two."""
+:func:`dirsync.tree.entry.identity_of` reads the last two, ``changed_at_of`` the ctime before them."""
 
 _SECOND_NS: Final = 1_000_000_000
 _UNSIGNED: Final = (1 << 64) - 1
@@ -50,11 +54,15 @@ class Flag(enum.IntFlag):
     RACY = 1
     """The file may have changed again within the tick, so the fingerprint proves nothing."""
     MOUNT = 2
-    """The directory is on another device than its parent."""
+    """A file system is mounted at the directory."""
+    MOUNT_CHANGED = 4
+    """Something was mounted at the directory, or what was mounted there is gone or is another one, and it has not been
+    accepted that what the tree had below it is gone (:mod:`dirsync.fs.scan.mount_change`)."""
 
 
 RACY: Final = int(Flag.RACY)
 MOUNT: Final = int(Flag.MOUNT)
+MOUNT_CHANGED: Final = int(Flag.MOUNT_CHANGED)
 
 
 class Fingerprint(NamedTuple):
@@ -66,7 +74,7 @@ class Fingerprint(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     inode: int
-    device: int
+    volume: int
 
 
 def pack_status(status: os.stat_result) -> bytes:
@@ -78,16 +86,16 @@ def pack_status(status: os.stat_result) -> bytes:
             status.st_mtime_ns,
             status.st_ctime_ns,
             status.st_ino,
-            status.st_dev,
+            KNOWN_VOLUMES[status.st_dev],
         )
-    except struct.error:
+    except (struct.error, KeyError):
         return _STATUS.pack(
             status.st_mode,
             min(max(status.st_size, 0), MAX_MTIME_NS),
             clamp_mtime(status.st_mtime_ns),
             clamp_mtime(status.st_ctime_ns),
             status.st_ino & _UNSIGNED,
-            status.st_dev & _UNSIGNED,
+            volume_of(status.st_dev) & _UNSIGNED,
         )
 
 
@@ -118,7 +126,7 @@ def parse(fingerprint: bytes) -> Fingerprint | None:
 
 def status_identity(status: os.stat_result) -> FileIdentity:
     """The identity of what has this status; :func:`~dirsync.tree.entry.identity_of` finds it in a fingerprint."""
-    return FileIdentity(status.st_dev, status.st_ino)
+    return FileIdentity(volume_of(status.st_dev), status.st_ino)
 
 
 def flags_of(record: Record) -> int:
@@ -149,9 +157,18 @@ def file_record(status: os.stat_result, looked_at_ns: int, digest: bytes = UNKNO
     return pack(entry, from_stat(status, looked_at_ns))
 
 
-def directory_record(status: os.stat_result, *, mount: bool = False) -> Record:
-    """The record of a directory; ``mount``: it is on another device than its parent."""
-    return pack(directory_entry(status.st_mode), from_stat(status, 0, MOUNT if mount else 0))
+def as_unread(record: Record) -> Record:
+    """The record of a replica's file that could not be read: its digest is one of this state of the file alone."""
+    entry, fingerprint = unpack(record), fingerprint_of(record)
+    return pack(
+        entry._replace(digest=unread_digest(covered(pack(entry._replace(digest=UNKNOWN))) + fingerprint[1:])),
+        fingerprint,
+    )
+
+
+def directory_record(status: os.stat_result, flags: int = 0) -> Record:
+    """The record of a directory; ``flags``: ``MOUNT`` and ``MOUNT_CHANGED``."""
+    return pack(directory_entry(status.st_mode), from_stat(status, 0, flags))
 
 
 def symlink_record(status: os.stat_result, looked_at_ns: int, target: bytes) -> Record:

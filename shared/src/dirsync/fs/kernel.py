@@ -1,12 +1,13 @@
 """Calls of the kernel that Python does not wrap. Each reports if the kernel does not have it.
 
-ctypes is loaded at the first use: a client never needs it, and loading it costs milliseconds.
+ctypes is loaded at the first use, because that costs milliseconds and many programs never need it.
 """
 
 import errno
 import functools
 import os
 import platform
+import struct
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,14 @@ _EXCHANGE: Final = 2
 
 _SYNCFS_REPORTS_ERRORS: Final = (5, 8)
 """From this version of Linux on, syncfs reports a failed write-back; before, only fsync did."""
+
+_NO_FOLLOW: Final = 0x100
+"""``AT_SYMLINK_NOFOLLOW``."""
+_BIRTH: Final = 0x800
+"""``STATX_BTIME``."""
+_STATX_SIZE: Final = 256
+_STATX: Final = struct.Struct("<I28xQ40xqI")
+"""Of ``struct statx``: the mask of what is valid, the inode, and the time of birth in seconds and nanoseconds."""
 
 
 def exchange(first_directory: int, first: bytes, second_directory: int, second: bytes) -> bool:
@@ -49,6 +58,28 @@ def sync_file_system(descriptor: int) -> bool:
     return True
 
 
+def birth_time(directory: int, name: bytes) -> tuple[int, int] | None:
+    """The inode of an entry of an open directory, and when it was made, in nanoseconds since the epoch.
+
+    ``None`` if the entry is gone, or if the kernel, its file system or this system does not know.
+    """
+    call = _function("statx")
+    if call is None:
+        return None
+    answer = bytearray(_STATX_SIZE)
+    if call(directory, name, _NO_FOLLOW, _BIRTH, _buffer(answer)):
+        return None
+    mask, inode, seconds, nanoseconds = _STATX.unpack_from(answer)
+    return (inode, seconds * 1_000_000_000 + nanoseconds) if mask & _BIRTH else None
+
+
+def _buffer(memory: bytearray) -> Any:
+    """Memory that a function of the C library writes to."""
+    import ctypes  # noqa: PLC0415  see the module
+
+    return (ctypes.c_char * len(memory)).from_buffer(memory)
+
+
 @functools.cache
 def _function(name: str) -> Callable[..., int] | None:
     """A function of the C library that answers 0 or an error number."""
@@ -58,7 +89,7 @@ def _function(name: str) -> Callable[..., int] | None:
     if function is None:
         return None
 
-    def call(*arguments: int | bytes) -> int:
+    def call(*arguments: Any) -> int:
         return ctypes.get_errno() if function(*arguments) else 0
 
     return call

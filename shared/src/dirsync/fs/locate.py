@@ -4,7 +4,6 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.location import MAX_DIRECTORIES, Location
 
@@ -13,7 +12,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 def locate(root: Root) -> Location:
     """Where ``root`` is. Directories above it that may not be opened are left out, and all above those."""
-    found = [root.identity]
+    found = [_identity(os.fstat(root.descriptor))]
     descriptor = os.dup(root.descriptor)  # opened again it might be refused: modes change
     try:
         while len(found) < MAX_DIRECTORIES:
@@ -21,7 +20,7 @@ def locate(root: Root) -> Location:
             os.close(descriptor)
             descriptor = above
             status = os.fstat(descriptor)
-            identity = status_identity(status)
+            identity = _identity(status)
             if identity == found[-1]:
                 break
             found.append(identity)
@@ -30,6 +29,11 @@ def locate(root: Root) -> Location:
     finally:
         os.close(descriptor)
     return Location(_host(), tuple(found))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """By device, which all programs under one kernel see alike."""
+    return status.st_dev, status.st_ino
 
 
 def _host() -> str:

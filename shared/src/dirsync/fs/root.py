@@ -24,14 +24,18 @@ import fcntl
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Self
 
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
 from dirsync.fs.fingerprint import status_identity
+from dirsync.fs.kernel import birth_time
+from dirsync.fs.mounts import TABLE, is_mount_root, mounts_below
+from dirsync.fs.volume import learn
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
-from dirsync.tree.path import ROOT, RelPath, escape, is_within, split
+from dirsync.tree.path import ROOT, RelPath, ancestors, escape, is_within, split
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags by which one component of a path is opened as a directory."""
@@ -58,7 +62,11 @@ class Root:
         self._fd = descriptor
         self._kept: OrderedDict[RelPath, int] = OrderedDict()
         status = os.fstat(descriptor)
+        self._mounts: Mapping[RelPath, int] | None = None
+        self._mounts_version = 0
+        self._device_and_inode = status.st_dev, status.st_ino
         self.identity = status_identity(status)
+        """The same after the file system was mounted again, perhaps under another device number."""
 
     @classmethod
     def open(cls, path: str | bytes | os.PathLike[str]) -> Self:
@@ -69,7 +77,9 @@ class Root:
         """
         absolute = os.path.join(os.getcwdb(), os.fsencode(path).removeprefix(b"./")).rstrip(b"/") or b"/"
         try:
-            return cls(absolute, os.open(absolute, OPEN_DIRECTORY))
+            descriptor = os.open(absolute, OPEN_DIRECTORY)
+            learn(descriptor, os.fstat(descriptor).st_dev)
+            return cls(absolute, descriptor)
         except OSError as error:
             raise UsageError(_unusable(absolute, error)) from error
 
@@ -154,6 +164,18 @@ class Root:
         status = self.lstat(path)
         return status is not None and status_identity(status) == identity
 
+    def born(self, path: RelPath, identity: FileIdentity) -> int | None:
+        """When the file or directory of this identity at ``path`` was made, in nanoseconds since the epoch.
+
+        ``None`` if nobody knows, or if something else is there.
+        """
+        try:
+            descriptor, name = self.parent(path)
+        except PathFailure:
+            return None
+        found = birth_time(descriptor, name)
+        return found[1] if found is not None and found[0] == identity.inode else None
+
     def open_file(self, path: RelPath) -> tuple[int, os.stat_result]:
         """Open the regular file at ``path`` for reading; returns a descriptor, which the caller closes, and the status.
 
@@ -197,6 +219,45 @@ class Root:
         while self._kept:
             os.close(self._kept.popitem()[1])
 
+    @property
+    def is_mounted(self) -> bool | None:
+        """Whether a file system, or a directory, is mounted at the root itself; ``None`` if that is unknown."""
+        return is_mount_root(self._fd)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in the root directory."""
+        with os.scandir(self._fd) as entries:
+            return next(entries, None) is None
+
+    @property
+    def mounts(self) -> Mapping[RelPath, int] | None:
+        """The mount points below the root, and what is mounted there, as of the last :meth:`refresh_mounts`.
+
+        ``None`` if nothing tells; then only another device number shows a mount.
+        """
+        return self._mounts
+
+    def refresh_mounts(self) -> list[RelPath]:
+        """Bring :attr:`mounts` up to date; returns the points that changed since the last time, none the first time."""
+        version = TABLE.refresh()
+        if version == self._mounts_version:
+            return []
+        before, first = self._mounts or {}, not self._mounts_version
+        self._mounts, self._mounts_version = mounts_below(self._fd), version
+        now = self._mounts or {}
+        return [] if first else [path for path in {**before, **now} if before.get(path) != now.get(path)]
+
+    def covered_by(self, path: RelPath) -> RelPath | None:
+        """The mount point that ``path`` is, or lies below; ``None`` if it is on the root's own file system."""
+        if not self._mounts:
+            return None
+        return next((point for point in (path, *ancestors(path)) if point in self._mounts), None)
+
+    def is_mount_point(self, path: RelPath, status: os.stat_result, device_above: int) -> bool:
+        """Whether something is mounted at ``path``, which has this status, in a directory on this device."""
+        return status.st_dev != device_above if self._mounts is None else path in self._mounts
+
     def state(self) -> RootState:
         """Whether the root's name still leads to this directory."""
         try:
@@ -205,7 +266,8 @@ class Root:
             return RootState.VANISHED
         if not stat.S_ISDIR(status.st_mode):
             return RootState.CHANGED_KIND
-        same = status_identity(status) == self.identity
+        # The descriptor belongs to the mount that was there: mounted again, the same directory has to be opened again.
+        same = (status.st_dev, status.st_ino) == self._device_and_inode
         return RootState.SAME if same else RootState.REPLACED
 
     def lock(self) -> None:

@@ -24,6 +24,8 @@ def client_options() -> Options:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.enable_retries", 0),
+        # The library would obey http_proxy and grpc_proxy of the environment, which are there for other programs.
+        ("grpc.enable_http_proxy", 0),
         ("grpc.initial_reconnect_backoff_ms", int(LIMITS.backoff_initial_seconds * _MILLISECONDS)),
         ("grpc.max_reconnect_backoff_ms", int(LIMITS.backoff_max_seconds * _MILLISECONDS)),
     ]

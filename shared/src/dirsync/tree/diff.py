@@ -3,8 +3,10 @@
 The trees are compared from the root down, and only where the Merkle digests of two directories differ. So the cost is
 that of the differences, not of the trees. Changes come parents before children and siblings in byte order, lazily.
 
-Two records are equal if their covered parts are, under the attributes that both trees count. A file whose digest is
-:data:`UNKNOWN` equals nothing, not even another such file, unless it is the same record object.
+Two records are equal if their covered parts are, under the attributes that both trees count. A file whose content
+nobody knows (:func:`~dirsync.tree.entry.is_known`) equals nothing, not even itself. The tree of a replica holds such
+files with an :func:`~dirsync.tree.entry.unread_digest`, that of a source with :data:`UNKNOWN`, so no directories with
+such files have equal digests.
 
 Rules:
 
@@ -19,7 +21,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.tree.directory import Directory
-from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, digest_of, is_known, pack, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, ancestors, components, is_within, join, split
 from dirsync.tree.tree import Tree
@@ -67,7 +69,7 @@ def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
     """Whether two entries are equal; of two directories, without what is in them."""
     if old is None or new is None:
         return old is new
-    if UNKNOWN in (old.digest, new.digest) and not (old.is_directory and new.is_directory):
+    if not (old.is_directory or new.is_directory or (is_known(old.digest) and is_known(new.digest))):
         return False
     if old.is_directory:
         old, new = old._replace(digest=UNKNOWN), new._replace(digest=UNKNOWN)
@@ -178,12 +180,9 @@ class _Comparison:
         return not self._same(old, new)
 
     def _same(self, old: _Child, new: _Child) -> bool:
-        if old is new:
-            return True
         if isinstance(old, bytes) and isinstance(new, bytes):
-            ours = covered(old)
-            if ours == covered(new) and not ours.endswith(UNKNOWN):
-                return True
+            if old is new or covered(old) == covered(new):
+                return is_known(digest_of(old))
             if self.plain:
                 return False
         return equal(_entry(old), _entry(new), self.attributes)

@@ -8,8 +8,9 @@ it. The construction protects against accidents; a peer that forges a collision 
     record hash = SHA-256(kind u8 | mode u16 | size u64 | mtime_ns i64 | digest 32 bytes | name), little-endian
     directory digest = SHA-256(child count u64 | sum of record hashes mod 2^256 as 32 bytes), little-endian
 
-Attributes that do not count are hashed as zero. Digests are computed when they are asked for, so a bulk load pays for
-each directory once.
+Attributes that do not count are hashed as zero. A file that was not read adds its record with what stands in for its
+digest; where that is :data:`~dirsync.tree.entry.UNKNOWN`, it adds only to the number of children. Digests are computed
+when they are asked for, so a bulk load pays for each directory once.
 """
 
 import hashlib
@@ -63,7 +64,8 @@ def node_entries(node: Node | None) -> int:
 def record_hash(name: bytes, record: Record, attributes: Attributes | None) -> int:
     """The hash of a child's record; ``attributes``: which metadata count, ``None`` if all do."""
     if record[0] == _FILE and digest_of(record) == UNKNOWN:
-        # Such a tree equals no known one, so its digest need not say more; first scans save the hashing.
+        # Only a source has such files, and no replica's tree equals it, so its digest need not say more: first scans
+        # save the hashing.
         return 0
     if attributes is not None:
         record = pack(attributes.normalize(unpack(record)))
@@ -155,3 +157,26 @@ def files(directory: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath,
         for name, child in current.children.items():
             if not isinstance(child, Directory) and child[0] == _FILE:
                 yield join(at, name), child
+
+
+def differing(theirs: Directory, ours: Directory, path: RelPath = ROOT) -> Iterator[tuple[RelPath, Node | None]]:
+    """What is in one directory, which is at ``path``, and is not the same in another one, with what is there instead.
+
+    ``None``: nothing is. Of files and links the content counts; what only ``ours`` has does not come. Directories whose
+    digests are known and equal are not entered.
+    """
+    stack = [(path, theirs, ours)]
+    while stack:
+        at, one, other = stack.pop()
+        if one.cached is not None and not one.stale and one.cached == other.cached and not other.stale:
+            continue
+        for name, child in one.children.items():
+            found = other.children.get(name)
+            if isinstance(child, Directory) and isinstance(found, Directory):
+                stack.append((join(at, name), child, found))
+            elif isinstance(child, Directory) or isinstance(found, Directory) or not _same_content(child, found):
+                yield join(at, name), found
+
+
+def _same_content(one: Record, other: Record | None) -> bool:
+    return other is not None and one[0] == other[0] and digest_of(one) == digest_of(other) != UNKNOWN

@@ -2,8 +2,9 @@
 
 An :class:`Entry` is a value. A tree holds it packed (:data:`Record`), because a million entries have to fit into
 memory. A record is the entry's fixed part, the link target, and a *fingerprint*, with which ``dirsync.fs`` proves that
-the record still describes a file, without reading it. Only the end of a fingerprint is known here, device and inode in
-the last 16 bytes, because renames are recognised by them. The layout of a record is known in this module only.
+the record still describes a file, without reading it. Only the end of a fingerprint is known here, ctime, inode and
+volume in the last 24 bytes, because renames are recognised by them. The layout of a record is known in this module
+only.
 """
 
 import enum
@@ -17,6 +18,9 @@ DIGEST_SIZE: Final = 32
 UNKNOWN: Final = bytes(DIGEST_SIZE)
 """The digest of content that has not been read yet. No content has it, so it never compares as equal."""
 
+_NO_CONTENT: Final = bytes(16)
+"""How a digest begins that is not one of content: as 128 bits of no SHA-256 do."""
+
 PERMISSION_BITS: Final = 0o777
 """The mode bits that a tree keeps: never setuid, setgid, sticky."""
 
@@ -27,7 +31,9 @@ _COVERED = _FIXED.size - 2
 _DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
 _SIZE_AT: Final = slice(3, 11)
 _IDENTITY: Final = struct.Struct("<QQ")
-"""Inode, then device: the end of a fingerprint."""
+"""Inode, then volume: the end of a fingerprint."""
+_CTIME: Final = struct.Struct("<q")
+"""What is before them."""
 
 MIN_MTIME_NS: Final = -(1 << 63)
 MAX_MTIME_NS: Final = (1 << 63) - 1
@@ -49,9 +55,10 @@ _KINDS = {int(kind): kind for kind in Kind}
 
 
 class FileIdentity(NamedTuple):
-    """The numbers that a file or directory keeps when it is renamed."""
+    """The numbers that a file or directory keeps when it is renamed, and when its file system is mounted again."""
 
-    device: int
+    volume: int
+    """The file system (:mod:`dirsync.fs.volume`)."""
     inode: int
 
 
@@ -94,6 +101,20 @@ def symlink_entry(target: bytes) -> Entry:
 def clamp_mtime(mtime_ns: int) -> int:
     """Limit nanoseconds since the epoch to 64 bits (some file systems reach the year 2446, the protocol 2262)."""
     return min(max(mtime_ns, MIN_MTIME_NS), MAX_MTIME_NS)
+
+
+def unread_digest(state: bytes) -> bytes:
+    """What stands in for the digest of a replica's file that the server could not read.
+
+    It tells this ``state`` of the file from any other, so an operation can say what its planner saw. Like
+    :data:`UNKNOWN` it is the digest of no content: no file is known to have the same.
+    """
+    return _NO_CONTENT + hashlib.sha256(state).digest()[: DIGEST_SIZE - len(_NO_CONTENT)]
+
+
+def is_known(digest: bytes) -> bool:
+    """Whether a digest is one of content. What is not equals nothing, not even itself."""
+    return not digest.startswith(_NO_CONTENT)
 
 
 def pack(entry: Entry, fingerprint: bytes = b"") -> Record:
@@ -140,5 +161,11 @@ def with_digest(record: Record, digest: bytes) -> Record:
 
 def identity_of(record: bytes) -> FileIdentity:
     """The identity in a fingerprint, or in a record that ends with one; meaningless for other bytes."""
-    inode, device = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
-    return FileIdentity(device, inode)
+    inode, volume = _IDENTITY.unpack_from(record, len(record) - _IDENTITY.size)
+    return FileIdentity(volume, inode)
+
+
+def changed_at_of(record: bytes) -> int:
+    """The ctime in such a fingerprint or record, in nanoseconds since the epoch; meaningless for other bytes."""
+    (changed_at,) = _CTIME.unpack_from(record, len(record) - _IDENTITY.size - _CTIME.size)
+    return int(changed_at)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from dirsync.tree.diff import Change
-from dirsync.tree.entry import UNKNOWN, Entry, Kind
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known
 from dirsync.tree.path import RelPath
 
 
@@ -151,8 +151,8 @@ def removes(step: Operation) -> bool:
 def needs_digest(change: Change) -> bool:
     """Whether the source's file has to be read before an operation can be chosen.
 
-    That is so if the replica's file has the same size: the content may be the same. Any other file is read while it is
-    sent.
+    That is so if the replica's file has the same size and can be read there: the content may be the same. Any other
+    file is read while it is sent.
     """
     _, old, new = change
     return (
@@ -162,8 +162,9 @@ def needs_digest(change: Change) -> bool:
         and new.kind is Kind.FILE
         and new.digest == UNKNOWN
         and old.size == new.size
+        and is_known(old.digest)
     )
 
 
 def _same_content(old: Entry, new: Entry) -> bool:
-    return old.kind is new.kind and old.digest == new.digest != UNKNOWN
+    return old.kind is new.kind and old.digest == new.digest and is_known(new.digest)

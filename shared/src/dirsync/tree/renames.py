@@ -4,25 +4,54 @@ A rename leaves a file's inode, size and mtime as they are, and everything that 
 is remembered for some time, and what is new at a path is looked up by its inode. A directory that is recognised brings
 the records of its content along: their fingerprints are still valid, and nothing below has to be read again.
 
-An inode is a hint, not a proof: the kernel reuses a number as soon as it is free, and a rename changes ctime as an edit
-does. So the size and mtime of a file must agree too, and the file is read before its content is relied on.
+An inode is a hint, not a proof: the kernel reuses a number as soon as it is free. What is proved is told apart, and the
+caller makes nothing visible that is not proved here or compared by content:
+
+- What is new at a path and was born after the last change that was seen of what left is another one. It was born before
+  that: then it is the same, because the number was taken all the time.
+- A directory that still has an entry which was not touched since (its status is the same, ctime included) is the same.
+- What neither shows, where the file system keeps no time of birth or a directory was emptied, is not proved. A scan of
+  the whole directory has to end before its content can be compared.
+
+The size and mtime of a file must agree in any case, and the file is read before its content is relied on.
+
+RACE: the times of birth and of change come from the clock of the host that has the file system. If it is set back, what
+is new may seem older than what left. The worst outcome is that of a wrong hint: a file is moved and read afterwards.
 
 RACE: a directory that is moved twice between two scans, or during one, is recognised where it is found last, or not at
 all. The worst outcome is that its files are read again.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import Directory, directories, records
-from dirsync.tree.entry import UNKNOWN, Entry, FileIdentity, Kind, Record, digest_of, identity_of, unpack
+from dirsync.tree.entry import (
+    UNKNOWN,
+    Entry,
+    FileIdentity,
+    Kind,
+    Record,
+    changed_at_of,
+    digest_of,
+    identity_of,
+    unpack,
+)
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.tree import Tree
 
-StillThere = Callable[[RelPath, FileIdentity], bool]
-"""Asks the file system whether a path has the directory of this identity now."""
+
+class Witness(Protocol):
+    """Asks the file system; only where something may have been renamed."""
+
+    def holds(self, path: RelPath, identity: FileIdentity) -> bool:
+        """Whether a path has the file or directory of this identity now."""
+        ...
+
+    def born(self, path: RelPath, identity: FileIdentity) -> int | None:
+        """When what has this identity was made, in nanoseconds since the epoch; ``None``: nobody knows."""
+        ...
 
 
 class _Departed(NamedTuple):
@@ -40,6 +69,12 @@ class RenameTracker:
         self.moved: dict[RelPath, RelPath] = {}
         """Directories found at another path: new path to old path, in the order in which they were found. A caller
         that acts on one removes it."""
+        self.pending: set[RelPath] = set()
+        """Those new paths among them whose directories are not proved yet, and not scanned to the end."""
+        self._proved: set[RelPath] = set()
+        """Those new paths whose directories are proved to be the ones that left."""
+        self._proved_files: set[FileIdentity] = set()
+        self._witness: Witness | None = None
         self._moved_identity: dict[RelPath, FileIdentity] = {}
         """The identity of the directory that was moved to each path that is, or was, in :attr:`moved`."""
         self._limit = limit
@@ -58,17 +93,21 @@ class RenameTracker:
         """Whether anything is remembered at all."""
         return self._limit > 0
 
-    def begin(self, *, search: bool) -> None:
+    def begin(self, witness: Witness, *, search: bool) -> None:
         """Start a scan of the source.
 
         ``search``: a new directory may also be one that the tree still has elsewhere, because the scan has not visited
         its old path yet.
         """
+        if not self.remembers:
+            return
+        self._witness = witness
         self._searching = search and self._limit > 0
         self._places = None
         self._appeared.clear()
         if not self.moved:
             self._moved_identity.clear()
+            self._proved.clear()
 
     def search(self) -> None:
         """For the rest of this scan, look for new directories among those that the tree has elsewhere, too."""
@@ -82,11 +121,13 @@ class RenameTracker:
             for at, directory in directories(node, path):
                 self._remember_directory(_Departed(at, directory, part=directory is not node))
         elif node[0] == Kind.FILE and digest_of(node) != UNKNOWN:
-            self._held += identity_of(node) not in self._files
-            self._files[identity_of(node)] = (path, node)
-            new_path = self._appeared.get(identity_of(node))
+            identity = identity_of(node)
+            self._held += identity not in self._files
+            self._files[identity] = (path, node)
+            self._proved_files.discard(identity)
+            new_path = self._appeared.get(identity)
             if new_path is not None:
-                self._new_paths[path] = new_path
+                self._match(identity, new_path)
         while self._held > self._limit and (self._files or self._directories):
             self._forget_oldest()
 
@@ -105,9 +146,16 @@ class RenameTracker:
             return
         identity = identity_of(record)
         self._appeared[identity] = path
-        found = self._files.get(identity)
-        if found is not None:
-            self._new_paths[found[0]] = path
+        if identity in self._files:
+            self._match(identity, path)
+
+    def is_proved_file(self, record: Record) -> bool:
+        """Whether the file of this record is certainly the one that :meth:`previous_path` takes it for."""
+        return identity_of(record) in self._proved_files
+
+    def is_proved(self, path: RelPath) -> bool:
+        """Whether the directory that was moved to ``path`` is certainly the one that left."""
+        return path in self._proved
 
     def new_path(self, path: RelPath) -> RelPath | None:
         """Where the file that left ``path`` was found, until :meth:`settled` says that the replica has it there."""
@@ -120,23 +168,20 @@ class RenameTracker:
 
     def settled(self, record: Record | None) -> None:
         """Forget the file of this identity: the replica has it at its present path."""
-        found = None if record is None else self._files.pop(identity_of(record), None)
-        if found is not None:
-            self._held -= 1
-            self._new_paths.pop(found[0], None)
+        if record is not None:
+            self._forget_file(identity_of(record))
 
-    def place(self, tree: Tree, path: RelPath, record: Record, still_there: StillThere) -> list[RelPath]:
+    def place(self, tree: Tree, path: RelPath, record: Record) -> list[RelPath]:
         """Put a directory that is new at ``path`` into ``tree``, with its known content if it was recognised.
-
-        ``still_there`` tells a rename from a bind mount, which shows one directory at two paths.
 
         Returns:
             The other paths at which this changed the tree.
         """
-        found = self._take(tree, path, record, still_there)
+        found = self._take(tree, path, record)
         if found is None:
             tree.put(path, record)
             return []
+        proved = self._is_older(path, found.directory.record) is True
         if found.part:
             # The directory that it was in may be found too: each needs records of its own.
             tree.put(path, record)
@@ -145,8 +190,24 @@ class RenameTracker:
         else:
             tree.graft(path, found.directory)
             tree.put(path, record)
-        self._note(found.path, path, identity_of(record))
+        self._note(found.path, path, identity_of(record), proved=proved)
         return [found.path]
+
+    def listed(self, path: RelPath, untouched: int) -> None:
+        """The directory at ``path`` was listed; so many of its entries are what the tree has, by their whole status."""
+        if untouched and path in self.pending:
+            self.pending.discard(path)
+            self._proved.add(path)
+
+    def scanned(self, path: RelPath) -> None:
+        """The directory at ``path`` was scanned with everything in it: the tree has what it holds now."""
+        self.pending.discard(path)
+
+    def abandon(self, path: RelPath) -> None:
+        """A scan of the directory at ``path`` was not finished: what it did not prove was not moved."""
+        for at in [at for at in self.pending if is_within(at, path)]:
+            self.pending.discard(at)
+            self.moved.pop(at, None)
 
     def renamed(self, source: RelPath, path: RelPath, *, exchange: bool = False) -> None:
         """The replica renamed its directory ``source`` to ``path``, too, and with ``exchange`` also the reverse."""
@@ -159,26 +220,57 @@ class RenameTracker:
         self._files = OrderedDict((identity, (rebase(at), record)) for identity, (at, record) in self._files.items())
         self.moved = {new: rebase(old) for new, old in self.moved.items() if new != rebase(old)}
 
-    def _note(self, source: RelPath, path: RelPath, identity: FileIdentity) -> None:
+    def _note(self, source: RelPath, path: RelPath, identity: FileIdentity, *, proved: bool) -> None:
         """Note that a directory was moved from ``source`` to ``path``; two moves in a row become one."""
         if self._moved_identity.get(source) == identity and source in self.moved:
+            proved = proved and source in self._proved
             source = self.moved.pop(source)
         self.moved.pop(path, None)
+        self._proved.discard(path)
         if source != path:
             self.moved[path] = source
             self._moved_identity[path] = identity
+            (self._proved if proved else self.pending).add(path)
 
-    def _take(self, tree: Tree, path: RelPath, record: Record, still_there: StillThere) -> _Departed | None:
+    def _match(self, identity: FileIdentity, path: RelPath) -> None:
+        """The file at ``path`` has the number of one that left: keep that in mind unless it is another one."""
+        before, record = self._files[identity]
+        older = self._is_older(path, record)
+        if older is False:
+            self._forget_file(identity)
+            return
+        self._new_paths[before] = path
+        if older:
+            self._proved_files.add(identity)
+
+    def _is_older(self, path: RelPath, departed: Record) -> bool | None:
+        """Whether what is at ``path`` was born before what left was changed last; ``None``: that cannot be told.
+
+        Times advance in ticks, so within the same one nothing is known.
+        """
+        born = None if self._witness is None else self._witness.born(path, identity_of(departed))
+        changed_at = changed_at_of(departed)
+        return None if born is None or born == changed_at else born < changed_at
+
+    def _take(self, tree: Tree, path: RelPath, record: Record) -> _Departed | None:
         identity = identity_of(record)
         found = self._directories.get(identity)
         if found is not None:
+            if self._is_older(path, found.directory.record) is False:
+                # Its number was given to another one, so it is gone for good. What was in it may be elsewhere.
+                del self._directories[identity]
+                self._held -= _weight(found)
+                return None
             self._forget_directory(found)
             return found
         at = self._place(tree, identity)
         if at is None or is_within(path, at):
             return None
-        if still_there(at, identity):
-            return None  # a bind mount
+        known = tree.record(at)
+        if self._witness is None or known is None or self._is_older(path, known) is False:
+            return None
+        if self._witness.holds(at, identity):
+            return None  # a bind mount shows one directory at two paths
         node = tree.take(at)
         return _Departed(at, node, part=False) if isinstance(node, Directory) else None
 
@@ -207,11 +299,16 @@ class RenameTracker:
             if gone is not None:
                 self._held -= _weight(gone)
 
+    def _forget_file(self, identity: FileIdentity) -> None:
+        found = self._files.pop(identity, None)
+        self._proved_files.discard(identity)
+        if found is not None:
+            self._held -= 1
+            self._new_paths.pop(found[0], None)
+
     def _forget_oldest(self) -> None:
         if self._files:
-            _, (path, _) = self._files.popitem(last=False)
-            self._new_paths.pop(path, None)
-            self._held -= 1
+            self._forget_file(next(iter(self._files)))
         else:
             self._forget_directory(next(iter(self._directories.values())))
 

@@ -88,6 +88,8 @@ class AgentServiceGetStatusResponse(_message.Message):
     SERVER_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    NOT_READY_REASON_FIELD_NUMBER: _builtins.int
     state: Global___State.ValueType
     in_sync: _builtins.bool
     """The root digests of both sides are equal."""
@@ -112,6 +114,12 @@ class AgentServiceGetStatusResponse(_message.Message):
     server: _builtins.str
     namespace: _builtins.str
     client_version: _builtins.str
+    ready: _builtins.bool
+    """The client does its work: everything that can be synced was synced once, and nothing stops it. It may be ready and
+    not in sync, because of paths with problems.
+    """
+    not_ready_reason: _builtins.str
+    """Why it is not ready; empty if it is."""
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]: ...
     def __init__(
@@ -133,10 +141,12 @@ class AgentServiceGetStatusResponse(_message.Message):
         server: _builtins.str = ...,
         namespace: _builtins.str = ...,
         client_version: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        not_ready_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "pending", b"pending", "problems", b"problems", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "untracked", b"untracked", "watch", b"watch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "untracked", b"untracked", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_since_success: _TypeAlias = _typing.Literal["seconds_since_success"]  # noqa: Y015
     _WhichOneofArgType__seconds_since_success: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success"]  # noqa: Y015
@@ -318,16 +328,20 @@ class ApproveHoldResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATHS_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     paths: _builtins.int
     """Number of released paths."""
+    message: _builtins.str
+    """What has changed since the hold had this id, for people. Empty where nothing has."""
     def __init__(
         self,
         *,
         paths: _builtins.int = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["paths", b"paths"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "paths", b"paths"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,7 +65,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Something else is at the path; `current` says what."""
     OUTCOME_MISMATCH: _Outcome.ValueType  # 2
     """The content does not have the digest or the size that was announced. With reason CONTENT_NOT_FOUND: the replica has
-    no content with the digest that a basis or a CopyContent names; send the file whole.
+    no content with the digest that a basis or a CopyContent names; send the file whole. With reason UPLOAD_NOT_FOUND:
+    the server has not kept what the file continues; send it from the beginning.
     """
     OUTCOME_STORAGE: _Outcome.ValueType  # 3
     """The replica's disk failed or is full. Trying again may succeed."""
@@ -84,7 +85,8 @@ OUTCOME_CHANGED: Outcome.ValueType  # 1
 """Something else is at the path; `current` says what."""
 OUTCOME_MISMATCH: Outcome.ValueType  # 2
 """The content does not have the digest or the size that was announced. With reason CONTENT_NOT_FOUND: the replica has
-no content with the digest that a basis or a CopyContent names; send the file whole.
+no content with the digest that a basis or a CopyContent names; send the file whole. With reason UPLOAD_NOT_FOUND:
+the server has not kept what the file continues; send it from the beginning.
 """
 OUTCOME_STORAGE: Outcome.ValueType  # 3
 """The replica's disk failed or is full. Trying again may succeed."""
@@ -206,6 +208,8 @@ class OpenSessionResponse(_message.Message):
     MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_FILE_BYTES_FIELD_NUMBER: _builtins.int
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
+    KEEPS_UPLOADS_FIELD_NUMBER: _builtins.int
+    KEPT_UPLOADS_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     session_id: _builtins.bytes
     generation: _builtins.int
@@ -221,6 +225,8 @@ class OpenSessionResponse(_message.Message):
     max_file_bytes: _builtins.int
     """Largest file that the server accepts, in bytes; 0 means no bound."""
     server_version: _builtins.str
+    keeps_uploads: _builtins.bool
+    """What arrived of a file whose begin had an upload id is kept when the stream ends before the file is applied."""
     @_builtins.property
     def options(self) -> _entry_pb2.TreeOptions:
         """The options that the server agreed to; never more than were requested."""
@@ -233,6 +239,10 @@ class OpenSessionResponse(_message.Message):
     def strategies(self) -> _containers.RepeatedScalarFieldContainer[Global___Strategy.ValueType]: ...
     @_builtins.property
     def compressions(self) -> _containers.RepeatedScalarFieldContainer[_entry_pb2.Compression.ValueType]: ...
+    @_builtins.property
+    def kept_uploads(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptUpload]:
+        """The uploads that are kept now. Each may be continued on the push stream of this session."""
+
     def __init__(
         self,
         *,
@@ -249,14 +259,46 @@ class OpenSessionResponse(_message.Message):
         max_message_bytes: _builtins.int = ...,
         max_file_bytes: _builtins.int = ...,
         server_version: _builtins.str = ...,
+        keeps_uploads: _builtins.bool = ...,
+        kept_uploads: _abc.Iterable[Global___KeptUpload] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compressions", b"compressions", "entries", b"entries", "generation", b"generation", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compressions", b"compressions", "entries", b"entries", "generation", b"generation", "keeps_uploads", b"keeps_uploads", "kept_uploads", b"kept_uploads", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OpenSessionResponse: _TypeAlias = OpenSessionResponse  # noqa: Y015
+
+@_typing.final
+class KeptUpload(_message.Message):
+    """The beginning of a file whose upload was interrupted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.bytes
+    """The id that the client gave it; 16 bytes."""
+    size: _builtins.int
+    """Bytes that are kept: the file's content up to this offset."""
+    digest: _builtins.bytes
+    """SHA-256 of those bytes; empty if the server has not read them since it started."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.bytes = ...,
+        size: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "size", b"size", "upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptUpload: _TypeAlias = KeptUpload  # noqa: Y015
 
 @_typing.final
 class ListDirectoriesRequest(_message.Message):
@@ -506,6 +548,9 @@ class PushChangesRequest(_message.Message):
         ENTRY_FIELD_NUMBER: _builtins.int
         BLOCK_SIZE_FIELD_NUMBER: _builtins.int
         BASIS_FIELD_NUMBER: _builtins.int
+        UPLOAD_ID_FIELD_NUMBER: _builtins.int
+        OFFSET_FIELD_NUMBER: _builtins.int
+        PREFIX_DIGEST_FIELD_NUMBER: _builtins.int
         number: _builtins.int
         path: _builtins.bytes
         block_size: _builtins.int
@@ -513,6 +558,18 @@ class PushChangesRequest(_message.Message):
         basis: _builtins.bytes
         """SHA-256 of the basis: content that the replica has, usually that of the path. Empty if there is no basis; then no
         frame may copy. If the server does not find the basis, the file fails with MISMATCH, CONTENT_NOT_FOUND.
+        """
+        upload_id: _builtins.bytes
+        """Names the upload, so that it can be continued after an interruption: 16 bytes that the client chooses, the same
+        for each try. Empty if nothing is to be kept.
+        """
+        offset: _builtins.int
+        """Continue the kept upload of this id: the frames begin at this offset, which is the kept size. 0 starts from the
+        beginning, and drops what is kept under the id.
+        """
+        prefix_digest: _builtins.bytes
+        """With an offset: SHA-256 of the content before it. If that is not what the server has kept, the file fails with
+        MISMATCH, UPLOAD_NOT_FOUND; send it from the beginning.
         """
         @_builtins.property
         def expected(self) -> Global___Expected: ...
@@ -529,10 +586,13 @@ class PushChangesRequest(_message.Message):
             entry: _entry_pb2.Entry | None = ...,
             block_size: _builtins.int = ...,
             basis: _builtins.bytes = ...,
+            upload_id: _builtins.bytes = ...,
+            offset: _builtins.int = ...,
+            prefix_digest: _builtins.bytes = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "expected", b"expected"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "block_size", b"block_size", "entry", b"entry", "expected", b"expected", "number", b"number", "path", b"path"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "block_size", b"block_size", "entry", b"entry", "expected", b"expected", "number", b"number", "offset", b"offset", "path", b"path", "prefix_digest", b"prefix_digest", "upload_id", b"upload_id"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -702,16 +762,20 @@ class PushChangesRequest(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         RESCAN_FIELD_NUMBER: _builtins.int
+        DROP_UPLOADS_FIELD_NUMBER: _builtins.int
         rescan: _builtins.bool
         """Scan the files of the replica first, and correct what the server knows about them."""
+        drop_uploads: _builtins.bool
+        """Drop the kept uploads: the client continues none of them."""
         def __init__(
             self,
             *,
             rescan: _builtins.bool = ...,
+            drop_uploads: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["rescan", b"rescan"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_uploads", b"drop_uploads", "rescan", b"rescan"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

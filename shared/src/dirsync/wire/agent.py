@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dirsync.limits import LIMITS
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.approvals import Released
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem
 from dirsync.v1 import agent_service_pb2 as pb
@@ -45,6 +46,8 @@ class AgentStatus(NamedTuple):
     server: str
     namespace: str
     client_version: str
+    ready: bool
+    not_ready_reason: str
 
 
 class SyncResult(NamedTuple):
@@ -86,6 +89,8 @@ def encode_agent_status(status: AgentStatus) -> bytes:
         server=status.server,
         namespace=status.namespace,
         client_version=status.client_version,
+        ready=status.ready,
+        not_ready_reason=status.not_ready_reason,
     ).SerializeToString()
 
 
@@ -110,6 +115,8 @@ def decode_agent_status(raw: bytes) -> AgentStatus:
         server=message.server,
         namespace=message.namespace,
         client_version=message.client_version,
+        ready=message.ready,
+        not_ready_reason=message.not_ready_reason,
     )
 
 
@@ -154,14 +161,15 @@ def decode_approve(raw: bytes) -> str:
     return parse(pb.ApproveHoldRequest, raw).hold_id
 
 
-def encode_approved(paths: int) -> bytes:
-    """How many paths were released."""
-    return pb.ApproveHoldResponse(paths=paths).SerializeToString()
+def encode_approved(answer: Released) -> bytes:
+    """How many paths were released, and what has changed."""
+    return pb.ApproveHoldResponse(paths=answer.paths, message=answer.message).SerializeToString()
 
 
-def decode_approved(raw: bytes) -> int:
-    """How many paths were released."""
-    return parse(pb.ApproveHoldResponse, raw).paths
+def decode_approved(raw: bytes) -> Released:
+    """How many paths were released, and what has changed."""
+    response = parse(pb.ApproveHoldResponse, raw)
+    return Released(response.paths, response.message)
 
 
 def encode_event(line: str, missed: int) -> bytes:

@@ -2,7 +2,16 @@
 
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import DIGEST_SIZE, PERMISSION_BITS, UNKNOWN, Entry, Kind, symlink_entry
+from dirsync.tree.entry import (
+    DIGEST_SIZE,
+    PERMISSION_BITS,
+    UNKNOWN,
+    Entry,
+    Kind,
+    is_known,
+    symlink_entry,
+    unread_digest,
+)
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, escape
 from dirsync.v1 import entry_pb2
@@ -66,6 +75,18 @@ def decode_entry(message: entry_pb2.Entry) -> Entry:
     return Entry(kind, message.mode & PERMISSION_BITS, message.size, message.mtime_ns, digest)
 
 
+def decode_current(message: entry_pb2.Entry) -> Entry:
+    """The entry that a replica has at a path. A file that comes without a digest was not read: it equals nothing.
+
+    Raises:
+        InvalidMessage: as :func:`decode_entry`.
+    """
+    entry = decode_entry(message)
+    if entry.kind is Kind.FILE and entry.digest == UNKNOWN:
+        return entry._replace(digest=unread_digest(b""))
+    return entry
+
+
 def decode_target(target: bytes) -> bytes:
     """Validate the target of a symbolic link."""
     if not target or b"\0" in target or len(target) > LIMITS.max_target_bytes:
@@ -80,7 +101,7 @@ def encode_path_entry(path: RelPath, entry: Entry) -> entry_pb2.PathEntry:
         path=path,
         path_text=escape(path),
         entry=encode_entry(entry),
-        digest_hex="" if entry.digest == UNKNOWN else entry.digest.hex(),
+        digest_hex=entry.digest.hex() if is_known(entry.digest) else "",
     )
 
 

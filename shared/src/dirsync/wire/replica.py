@@ -9,7 +9,7 @@ from dirsync.tree.entry import DIGEST_SIZE, Entry
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, parse_path, unescape
 from dirsync.v1 import replica_service_pb2 as pb
-from dirsync.wire.entries import decode_entry, decode_options, encode_options, encode_path_entry
+from dirsync.wire.entries import decode_current, decode_options, encode_options, encode_path_entry
 from dirsync.wire.parse import parse
 
 
@@ -137,7 +137,7 @@ def encode_entries(entries: Iterable[tuple[RelPath, Entry]]) -> Iterator[bytes]:
 def decode_entries(raw: bytes) -> list[tuple[RelPath, Entry]]:
     """One page of entries."""
     message = parse(pb.ListEntriesResponse, raw)
-    return [(parse_path(entry.path), decode_entry(entry.entry)) for entry in message.entries]
+    return [(parse_path(entry.path), decode_current(entry.entry)) for entry in message.entries]
 
 
 def encode_verify(request: VerifyRequest) -> bytes:
@@ -182,7 +182,7 @@ def encode_verified(entries: Iterable[tuple[RelPath, Entry]], summary: Summary) 
 def decode_verified(raw: bytes) -> tuple[list[tuple[RelPath, Entry]], Summary | None]:
     """One message of the answer to a verification."""
     message = parse(pb.VerifyContentResponse, raw)
-    entries = [(parse_path(entry.path), decode_entry(entry.entry)) for entry in message.entries]
+    entries = [(parse_path(entry.path), decode_current(entry.entry)) for entry in message.entries]
     if not message.HasField("summary"):
         return entries, None
     summary = message.summary

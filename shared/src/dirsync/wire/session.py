@@ -6,14 +6,15 @@ from typing import NamedTuple
 from dirsync.errors import InvalidMessage, LimitExceeded, RemoteError
 from dirsync.limits import LIMITS
 from dirsync.location import MAX_DIRECTORIES, Location
-from dirsync.tree.entry import Entry
+from dirsync.tree.entry import DIGEST_SIZE, Entry
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, escape, parse_name, parse_path
 from dirsync.tree.strategy import Strategy
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression
-from dirsync.wire.entries import UnknownKind, decode_entry, decode_options, encode_entry, encode_options
+from dirsync.wire.entries import UnknownKind, decode_current, decode_options, encode_entry, encode_options
 from dirsync.wire.parse import parse
+from dirsync.wire.push.frames import check_upload_id
 
 PROTOCOL_VERSION = 1
 SESSION_ID_SIZE = 16
@@ -46,6 +47,17 @@ class OpenRequest(NamedTuple):
     protocol_version: int = PROTOCOL_VERSION
 
 
+class KeptUpload(NamedTuple):
+    """The beginning of a file whose upload was interrupted."""
+
+    id: bytes
+    """The one that the client gave it."""
+    size: int
+    """Bytes that are kept."""
+    digest: bytes = b""
+    """SHA-256 of them; empty if it is not known at present."""
+
+
 class Opened(NamedTuple):
     """What the server answered: the session, what it agreed to, and what the replica holds."""
 
@@ -62,6 +74,9 @@ class Opened(NamedTuple):
     max_file_bytes: int
     server_version: str
     protocol_version: int = PROTOCOL_VERSION
+    keeps_uploads: bool = False
+    """An upload with an id can be continued after an interruption."""
+    kept_uploads: tuple[KeptUpload, ...] = ()
 
 
 class Page(NamedTuple):
@@ -140,6 +155,10 @@ def encode_opened(opened: Opened) -> bytes:
         max_message_bytes=opened.max_message_bytes,
         max_file_bytes=opened.max_file_bytes,
         server_version=opened.server_version,
+        keeps_uploads=opened.keeps_uploads,
+        kept_uploads=[
+            pb.KeptUpload(upload_id=kept.id, size=kept.size, digest=kept.digest) for kept in opened.kept_uploads
+        ],
     ).SerializeToString()
 
 
@@ -166,7 +185,16 @@ def decode_opened(raw: bytes) -> Opened:
         max_message_bytes=min(message.max_message_bytes, LIMITS.max_message_bytes),
         max_file_bytes=message.max_file_bytes,
         server_version=message.server_version[:MAX_IDENTIFIER_CHARACTERS],
+        keeps_uploads=message.keeps_uploads,
+        kept_uploads=tuple(_decode_kept(kept) for kept in message.kept_uploads[: LIMITS.max_kept_uploads]),
     )
+
+
+def _decode_kept(message: pb.KeptUpload) -> KeptUpload:
+    if len(message.digest) not in (0, DIGEST_SIZE):
+        msg = f"the digest of a kept upload has {DIGEST_SIZE} bytes"
+        raise InvalidMessage(msg, reason="INVALID_DIGEST")
+    return KeptUpload(check_upload_id(message.upload_id), message.size, message.digest)
 
 
 def encode_close(session_id: bytes) -> bytes:
@@ -228,7 +256,7 @@ def decode_page(raw: bytes) -> Page:
     for child in message.children:
         name = parse_name(child.name)
         try:
-            children.append((name, decode_entry(child.entry)))
+            children.append((name, decode_current(child.entry)))
         except UnknownKind:
             unknown.append(name)
     return Page(message.directory, children, message.last, unknown)

@@ -10,6 +10,7 @@ from dirsync.tree.plan import CopyContent, Delete, Move
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import (
+    AcceptMounts,
     CheckSource,
     Command,
     ListReplica,
@@ -131,6 +132,8 @@ class Harness:
                 self.rescans += 1
             case ProbeFile(path=probed):
                 return FileProbed(probed, hashlib.sha256(probed).digest())
+            case AcceptMounts():
+                self.source.mounts_changed.clear()
             case CheckSource():
                 return SourceChecked(self.in_place)
             case _:

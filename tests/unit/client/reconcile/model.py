@@ -17,7 +17,7 @@ class Model:
     tree: Tree = field(default_factory=Tree)
     renames: RenameTracker = field(default_factory=RenameTracker)
     problems: dict[RelPath, Problem] = field(default_factory=dict)
-    mounts_lost: set[RelPath] = field(default_factory=set)
+    mounts_changed: set[RelPath] = field(default_factory=set)
     identity: FileIdentity = field(default_factory=lambda: FileIdentity(1, 1))
 
 

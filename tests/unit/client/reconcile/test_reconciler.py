@@ -3,12 +3,13 @@
 import pytest
 
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import pack
-from dirsync.tree.guards import Guard, GuardPolicy
+from dirsync.tree.entry import FileIdentity, pack
+from dirsync.tree.guards.hold import Guard, GuardPolicy
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.commands import (
+    AcceptMounts,
     Adopt,
     CheckSource,
     HashFile,
@@ -606,6 +607,44 @@ class TestGuards:
 
         assert hold is not None
         assert Guard.ROOT_CHANGED is hold.guard
+
+    @pytest.mark.case("G10")
+    def test_mount_that_changed(self, synced: Harness) -> None:
+        """What a mount hides is held; when it shows again and both sides are equal, the mount is accepted."""
+        d, b = path("d"), path("d/b")
+        known = synced.source.tree.record(b)
+        assert known is not None
+        synced.source.mounts_changed.add(d)
+        synced.source.tree.remove(b)
+        synced.change("d/b")
+        hold = synced.reconciler.view.hold
+        accepted = [command for command in synced.seen if isinstance(command, AcceptMounts)]
+        synced.source.tree.put(b, known)
+        synced.change("d/b")
+
+        assert hold is not None
+        assert (Guard.MOUNT_CHANGED, [b]) == (hold.guard, [step.path for step in hold.operations])
+        assert [] == accepted
+        assert set() == synced.source.mounts_changed
+        assert synced.reconciler.view.in_sync
+
+    @pytest.mark.case("F04", "G05")
+    @pytest.mark.parametrize(
+        "kept, guard",
+        [pytest.param(9, None, id="most"), pytest.param(3, Guard.ROOT_CHANGED, id="few")],
+    )
+    def test_root_made_again(self, held: Harness, kept: int, guard: Guard | None) -> None:
+        """Another root with most of the replica's names is the same source, made again; one with few of them is not."""
+        held.source.identity = FileIdentity(1, 3)
+        for number in range(kept):
+            held.write(f"f{number}", b"another %d" % number)
+        held.change(*(f"f{number}" for number in range(kept)))
+        held.tell(SourceScanned(both_sides=False))
+        held.run()
+        hold = held.reconciler.view.hold
+
+        assert guard == (hold and hold.guard)
+        assert held.reconciler.view.in_sync == (hold is None)
 
     def test_foreign(self, sync: Harness) -> None:
         """A replica that the source does not know keeps what it has, overwrites included, until that is approved."""

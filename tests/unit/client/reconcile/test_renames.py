@@ -1,6 +1,7 @@
 """Which moves a client makes, in which order, and which it leaves: with a real source, and without a server."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.fs.fingerprint import directory_record
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
-from dirsync.tree.entry import Entry, unpack
+from dirsync.tree.entry import Entry, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move
 from dirsync.tree.strategy import Strategy
@@ -173,29 +175,46 @@ class TestDirectories:
         assert bench.is_followed
 
     def test_three_in_a_circle(self, bench: Bench) -> None:
-        """Three that have changed places are two exchanges: no name is ever without a directory."""
+        """Three that have changed places are not moved: on the way, one would show what another one has."""
         bench.start("d/a", "e/b", "f/c")
         exchange(bench.place / "d", bench.place / "e")
         exchange(bench.place / "e", bench.place / "f")
         bench.look()
-        made: list[Move] = []
-        for _ in range(4):
-            for step in bench.directories():
-                made.append(step)
-                bench.apply(step)
 
-        assert [True, True] == [step.exchange for step in made]
-        assert bench.is_followed
+        assert [] == bench.follow()
+        assert not bench.is_moving
+        assert {path("d"), path("e"), path("f")} == bench.dropped()
 
     def test_shifted(self, bench: Bench) -> None:
-        """Where each takes the name of the next one, the last goes first."""
+        """Where each takes the name of the next one, the last goes first, and the others follow at once."""
         bench.start("v1/a", "v2/b", "v3/c")
         for old, new in (("v3", "v4"), ("v2", "v3"), ("v1", "v2")):
             (bench.place / old).rename(bench.place / new)
         bench.look()
-        made = bench.follow()
 
-        assert 3 == len(made)
+        assert [("v3", "v4", False), ("v2", "v3", False), ("v1", "v2", False)] == bench.follow()
+        assert bench.is_followed
+
+    def test_shifted_waits_for_all(self, bench: Bench) -> None:
+        """No name is left that cannot be taken again at once."""
+        bench.start("v1/a", "v2/b")
+        for old, new in (("v2", "v3"), ("v1", "v2")):
+            (bench.place / old).rename(bench.place / new)
+        bench.look()
+
+        assert [] == bench.directories("v1/a")
+        assert bench.moves.waiting
+        assert [("v2", "v3", False), ("v1", "v2", False)] == bench.follow()
+        assert bench.is_followed
+
+    def test_out_of_one_that_moved(self, bench: Bench) -> None:
+        """What leaves a directory that is moved goes first, so that it is never seen in the new one."""
+        bench.start("d/b/c", "d/x")
+        (bench.place / "d").rename(bench.place / "e")
+        (bench.place / "e/b").rename(bench.place / "b")
+        bench.look()
+
+        assert [("d/b", "b", False), ("d", "e", False)] == bench.follow()
         assert bench.is_followed
 
     def test_waits_for_its_parent(self, bench: Bench) -> None:
@@ -258,8 +277,111 @@ class TestDirectories:
         assert {path("d"), path("new/d")} == bench.dropped()
 
 
+class TestSameNumber:
+    """A new directory that has the number of one that is gone, where nothing tells when it was made."""
+
+    @pytest.fixture(autouse=True)
+    def unknown_births(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file system that keeps no time of birth."""
+        monkeypatch.setattr(Root, "born", lambda *_: None)
+
+    def give_number(self, bench: Bench, old: str, new: str) -> None:
+        """Let the source believe that the directory at ``old`` has the number of what is at ``new`` on disk now."""
+        known = bench.source.tree.record(path(old))
+        there = directory_record((bench.place / new).stat())
+        assert known is not None
+        bench.source.tree.put(path(old), pack(unpack(known), fingerprint_of(there)))
+
+    @pytest.mark.parametrize("content", [{"new/x": "new"}, {"new/a": "new", "new/b": "new"}, {"new/": None}], ids=str)
+    def test_other_content(self, bench: Bench, content: dict[str, str | None]) -> None:
+        """Nothing of what the other one had is shown under the new name."""
+        bench.start("old/a", "old/b", "z")
+        build(bench.place, content)
+        self.give_number(bench, "old", "new")
+        shutil.rmtree(bench.place / "old")
+        bench.look()
+
+        assert [] == bench.directories()
+        assert not bench.is_moving
+        assert {path("old"), path("new")} == bench.dropped()
+
+    def test_same_content(self, bench: Bench) -> None:
+        """What it has may be moved there once it is known to be the same, whoever wrote it."""
+        bench.start("old/a", "old/b", "z")
+        shutil.copytree(bench.place / "old", bench.place / "new")
+        self.give_number(bench, "old", "new")
+        shutil.rmtree(bench.place / "old")
+        bench.look()
+        for name in ("new/a", "new/b"):
+            known = bench.source.tree.record(path(name))
+            assert known is not None
+            entry = unpack(known)._replace(digest=hashlib.sha256((bench.place / name).read_bytes()).digest())
+            bench.source.tree.put(path(name), pack(entry, fingerprint_of(known)))
+
+        assert [("old", "new", False)] == bench.follow()
+        assert bench.is_followed
+
+    def test_while_it_is_scanned(self, bench: Bench) -> None:
+        """Nothing is decided, and nothing in it sent, before everything in it was looked at."""
+        bench.start("old/deep/er/a", "z")
+        build(bench.place, {"new/deep/er/b": "new"})
+        self.give_number(bench, "old", "new")
+        shutil.rmtree(bench.place / "old")
+        waited = []
+        for _ in bench.source.scan():
+            sent = bench.directories()
+            bench.moves.give_up()
+            waited.append((bench.moves.covers(path("new/deep/er/b")), bench.moves.waiting))
+            assert [] == sent
+        bench.directories()
+
+        assert (True, True) in waited
+        assert (False, False) == (bench.moves.covers(path("new/deep/er/b")), bench.moves.waiting)
+
+    def test_renamed_all_the_same(self, bench: Bench) -> None:
+        """A rename is known by what is in it, although much of that changed meanwhile."""
+        bench.start("d/a", "d/b", "d/e/c")
+        (bench.place / "d").rename(bench.place / "f")
+        (bench.place / "f/a").write_text("edited")
+        bench.look()
+
+        assert [("d", "f", False)] == ways(bench.directories())
+
+
 class TestFiles:
     """Files, recognised by their inodes."""
+
+    def test_read_before(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where it is not known when a file was made, it is read before it is moved, and moved if it is the same."""
+        monkeypatch.setattr(Root, "born", lambda *_: None)
+        bench.start("a", "b", "x")
+        for old, new in (("a", "a2"), ("b", "b2")):
+            (bench.place / old).rename(bench.place / new)
+        kept = (bench.place / "b2").stat()
+        (bench.place / "b2").write_bytes(bytes(kept.st_size))
+        os.utime(bench.place / "b2", ns=(kept.st_mtime_ns, kept.st_mtime_ns))
+        bench.look()
+        before = [(bench.moves.must_read(path(name)), bench.file(name)) for name in ("a2", "b2", "x")]
+        resolve(bench.source.root, bench.source.tree, list(unknown_files(bench.source.tree)))
+        step, other = bench.file("a2"), bench.file("b2")
+
+        assert [(True, None), (True, None), (False, None)] == before
+        assert isinstance(step, Move)
+        assert other is None
+        assert not bench.moves.must_read(path("a2"))
+
+    def test_made_later(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A file that was made after the other one was changed last is not that one, and nothing is read for it."""
+        monkeypatch.setattr(Root, "born", lambda *_: 1 << 62)
+        bench.start("a", "x")
+        (bench.place / "a").rename(bench.place / "b")
+        bench.look()
+
+        assert (False, None, None) == (
+            bench.moves.must_read(path("b")),
+            bench.file("b"),
+            bench.moves.other_half(path("b")),
+        )
 
     def test_moved(self, bench: Bench) -> None:
         """A file with another name is moved, whatever file was there."""

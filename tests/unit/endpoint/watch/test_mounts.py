@@ -1,10 +1,9 @@
 """Which file systems tell the kernel of every change."""
 
-from pathlib import Path
-
 import pytest
 
-from dirsync.endpoint.watch.mounts import Mount, parse_mount_id, parse_mounts, silent_mount
+from dirsync.endpoint.watch.mounts import silent_mount
+from dirsync.fs.mounts import Mount, parse_mounts
 
 TABLE = rb"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
 24 22 0:21 / /proc rw,nosuid - proc proc rw
@@ -13,27 +12,6 @@ TABLE = rb"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
 42 41 0:42 / /data/cache rw - tmpfs tmpfs rw
 garbage
 """
-
-
-def test_parse() -> None:
-    """Optional fields are skipped, escapes undone, and lines of another form left out."""
-    mounts = parse_mounts(TABLE)
-
-    assert [22, 24, 40, 41, 42] == [mount.id for mount in mounts]
-    assert Mount(40, b"/mnt/my share", b"nfs4") == mounts[2]
-
-
-def test_parse_this_machine() -> None:
-    """The mount that a descriptor says it is on is in this machine's own table."""
-    with Path("/proc/self/status").open("rb") as file:
-        mount_id = parse_mount_id(Path(f"/proc/self/fdinfo/{file.fileno()}").read_bytes())
-
-    assert mount_id in {mount.id for mount in parse_mounts(Path("/proc/self/mountinfo").read_bytes())}
-
-
-def test_no_mount_id() -> None:
-    """A kernel that does not tell the mount of a descriptor is no failure."""
-    assert parse_mount_id(b"pos:\t0\nflags:\t0100000\n") == -1
 
 
 @pytest.mark.case("F08")

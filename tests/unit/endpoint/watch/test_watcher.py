@@ -18,6 +18,7 @@ from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 from dirsync.errors import UsageError
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, join, split
+from tests.support.privileges import bind_mount, tmpfs, umount
 
 CHANGED, WRITING, DIRECTORY, LOST = HintKind.CHANGED, HintKind.WRITING, HintKind.DIRECTORY, HintKind.LOST
 
@@ -416,6 +417,57 @@ class TestRoot:
         assert listener.waits_for((ROOT, DIRECTORY))
 
 
+@pytest.mark.needs("privileged")
+class TestMounts:
+    def test_mounted_over(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """What is mounted over a watched directory is noticed and watched, and so is what shows again after that."""
+        (source / "m/d").mkdir(parents=True)
+        watching()
+        with tmpfs(source / "m"):
+            assert listener.waits_for((b"m", CHANGED))
+            assert listener.waits_for((b"m", DIRECTORY))
+            (source / "m/new").touch()
+            assert listener.waits_for((b"m/new", CHANGED))
+            umount(source / "m")
+        listener.hints.clear()
+        (source / "m/d/old").touch()
+        assert listener.waits_for((b"m/d/old", CHANGED))
+
+    def test_same_file_system(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path) -> None:
+        """A directory of the same file system, which has the same device number, is noticed as well."""
+        (source / "m").mkdir()
+        (tmp_path / "other/d").mkdir(parents=True)
+        watching()
+        with bind_mount(tmp_path / "other", source / "m"):
+            assert listener.waits_for((b"m/d", DIRECTORY))
+            (tmp_path / "other/d/f").touch()
+            assert listener.waits_for((b"m/d/f", CHANGED))
+
+    @pytest.mark.parametrize("when", ["before", "later"])
+    def test_file(self, source: Path, watching: Watching, listener: Listener, tmp_path: Path, when: str) -> None:
+        """A file that is a mount of its own is watched itself: who writes to it elsewhere makes no event here."""
+        other = tmp_path / "other"
+        other.write_text("1")
+        (source / "f").touch()
+        if when == "later":
+            watching()
+        with bind_mount(other, source / "f"):
+            if when == "before":
+                watching()
+            else:
+                assert listener.waits_for((b"f", CHANGED))
+            listener.hints.clear()
+            other.write_text("2")
+            assert listener.waits_for((b"f", CHANGED))
+
+    def test_root_is_covered(self, source: Path, watching: Watching, listener: Listener) -> None:
+        """A mount over the root itself ends the watcher: what it watches is not the source any more."""
+        watcher = watching()
+        with tmpfs(source):
+            assert listener.waits_for((ROOT, LOST))
+            assert becomes(lambda: not watcher.alive)
+
+
 class TestTrouble:
     @pytest.mark.case("F01")
     def test_overflow(self, source: Path, watching: Watching, listener: Listener) -> None:
@@ -442,7 +494,7 @@ class TestTrouble:
 
     @pytest.mark.privileged
     def test_unmount(self, source: Path, watching: Watching, listener: Listener) -> None:
-        """When a file system inside the source goes, everything is in doubt, and what it covered is watched."""
+        """When a file system inside the source goes, what it covered is to be looked at, and is watched."""
         (source / "mount/covered").mkdir(parents=True)
         subprocess.run(["mount", "-t", "tmpfs", "none", source / "mount"], check=True)
         try:
@@ -452,7 +504,7 @@ class TestTrouble:
         finally:
             subprocess.run(["umount", source / "mount"], check=True)
 
-        assert listener.waits_for((ROOT, LOST))
+        assert listener.waits_for((b"mount", CHANGED), (b"mount", DIRECTORY), (b"mount/covered", DIRECTORY))
         assert watcher.watches == 3
         (source / "mount/covered/f").touch()
         assert listener.waits_for((b"mount/covered/f", CHANGED))

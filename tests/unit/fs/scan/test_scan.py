@@ -87,8 +87,11 @@ def test_names_are_bytes(tmp_path: Path) -> None:
         ("d/a.o d/e/", ["d", "d/e"]),
         ("d/", ["d"]),
         ("d/a.o d/p|", ["d"]),
-        (".nfs0001=1 d/.nfs2=1", []),
-        ("lost+found/x=1 d/lost+found/x=1", ["d", "d/lost+found", "d/lost+found/x"]),
+        (".nfs0000000000abcdef00000001=1 d/.nfs0000000000abcdef00000002=1", []),
+        (".nfsrc=1 .nfs0001=1 d/.nfs=1", [".nfs0001", ".nfsrc", "d", "d/.nfs"]),
+        (".nfs0000000000abcdefg=1", [".nfs0000000000abcdefg"]),
+        (".nfs0000000000abcdef00000001/x=1", [".nfs0000000000abcdef00000001", ".nfs0000000000abcdef00000001/x"]),
+        ("lost+found/x=1 d/lost+found/x=1", ["d", "d/lost+found", "d/lost+found/x", "lost+found", "lost+found/x"]),
         ("d/build/x=1", ["d", "d/build", "d/build/x"]),
     ],
 )
@@ -97,6 +100,30 @@ def test_left_out(tmp_path: Path, words: str, expected: list[str]) -> None:
     make(tmp_path, words)
     with Root.open(tmp_path) as root:
         assert expected == names(scanned(root, IGNORING))
+
+
+def test_file_systems_own_is_counted(tmp_path: Path) -> None:
+    """What the file system keeps for itself is left out of the tree and counted; what a rule names is not."""
+    make(tmp_path, "d/.nfs0000000000abcdef00000001=1 d/a=1 d/b.o")
+    with Root.open(tmp_path) as root:
+        tree = scanned(root, IGNORING)
+        found = {step.path: step.file_systems_own for step in scan_steps(root, tree, IGNORING)}
+
+        assert {b"": 0, b"d": 1} == found
+        assert ["d", "d/a"] == names(tree)
+
+
+def test_renamed_to_a_name_of_nfs(tmp_path: Path) -> None:
+    """A look finds a file that left under such a name gone, and counts the name."""
+    name = ".nfs0000000000abcdef00000001"
+    make(tmp_path, "a=1 b=1")
+    with Root.open(tmp_path) as root:
+        tree = scanned(root)
+        (tmp_path / "a").rename(tmp_path / name)
+        steps = list(look_at(root, tree, [path_of("a"), path_of(name)]))
+
+        assert ["b"] == names(tree)
+        assert 1 == sum(step.file_systems_own for step in steps)
 
 
 def test_links_ignored(tmp_path: Path) -> None:
@@ -229,15 +256,15 @@ def test_lost_mount(tmp_path: Path, after: str) -> None:
         tree.put(path_of("m"), with_flags(record, MOUNT))
         (base / "m").rename(tmp_path / "unmounted")
         make(base, after)
-        reports = [rescan(root, tree).mounts_lost for _ in range(2)]
-        reports += [set(step.mounts_lost) for step in scan_steps(root, tree, starts=[path_of("m")], deep=False)]
+        reports = [rescan(root, tree).mounts_changed for _ in range(2)]
+        reports += [set(step.mounts_changed) for step in scan_steps(root, tree, starts=[path_of("m")], deep=False)]
         known = names(tree)
         accept_mounts(tree, [path_of("m")])
         accepted = rescan(root, tree)
 
         assert [{path_of("m")}] * 3 == reports
         assert ["c", "m"] == known
-        assert set() == accepted.mounts_lost
+        assert set() == accepted.mounts_changed
         assert sorted({"c", after.rstrip("/")[:1]} - {""}) == names(tree)
         assert all(not flags_of(record) & MOUNT for _, record in tree.walk())
 

@@ -17,6 +17,7 @@ from dirsync.fs.fingerprint import pack_status, parse
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.walk import scan_steps
+from dirsync.fs.volume import volume_of
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
@@ -69,7 +70,7 @@ def test_move(replica: Replica, kind: Kind, source: str, path: str) -> None:
 
     assert (kind, "a") == told(replica.at / path)
     assert not os.path.lexists(replica.at / source)
-    assert (before.st_dev, before.st_ino) == identity_of(proof)
+    assert (volume_of(before.st_dev), before.st_ino) == identity_of(proof)
     assert_proves(proof, replica.at / path)
 
 

@@ -5,8 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.runtime.config.values import (
-    Address,
-    Target,
     parse_duration,
     parse_mode,
     parse_size,
@@ -74,81 +72,3 @@ def test_mode_refused(text: str) -> None:
     """Set-id bits, the sticky bit and other spellings are refused."""
     with pytest.raises(ValueError, match="three octal digits"):
         parse_mode(text)
-
-
-@pytest.mark.parametrize(
-    "text, host, port, loopback",
-    [
-        ("127.0.0.1:50051", "127.0.0.1", 50051, True),
-        ("127.8.9.1:0", "127.8.9.1", 0, True),
-        ("localhost:1", "localhost", 1, True),
-        ("[::1]:50051", "::1", 50051, True),
-        ("[::ffff:127.0.0.1]:1", "::ffff:7f00:1", 1, True),
-        ("0.0.0.0:65535", "0.0.0.0", 65535, False),
-        ("[::]:1", "::", 1, False),
-        ("10.0.0.1:1", "10.0.0.1", 1, False),
-        ("server.example:1", "server.example", 1, False),
-        ("localhost.example:1", "localhost.example", 1, False),
-    ],
-)
-def test_address(text: str, host: str, port: int, loopback: bool) -> None:
-    """An address is a host and a port, and knows whether it is on this host only."""
-    address = Address.parse(text)
-
-    assert (host, port, loopback) == (*address, address.is_loopback)
-    assert address == Address.parse(str(address))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "server",
-        ":50051",
-        "server:",
-        "server:x",
-        "server:65536",
-        "server:-1",
-        "::1:5",
-        "[::1]",
-        "[x]:1",
-        "a b:1",
-        "a/b:1",
-    ],
-)
-def test_address_refused(text: str) -> None:
-    """What is no host and port is refused."""
-    with pytest.raises(ValueError, match="host:port"):
-        Address.parse(text)
-
-
-@pytest.mark.parametrize(
-    "text, loopback",
-    [
-        ("127.0.0.1:50051", True),
-        ("[::1]:50051", True),
-        ("server:50051", False),
-        ("dns:///localhost:50051", True),
-        ("dns:///server:50051", False),
-        ("dns://8.8.8.8/localhost:50051", True),
-        ("dns:localhost:50051", True),
-        ("ipv4:127.0.0.1:1,127.0.0.2:2", True),
-        ("ipv4:127.0.0.1:1,10.0.0.2:2", False),
-        ("ipv6:[::1]:1", True),
-        ("unix:/run/dirsync.sock", True),
-        ("unix:///run/dirsync.sock", True),
-        ("xds:///server", False),
-    ],
-)
-def test_target(text: str, loopback: bool) -> None:
-    """A target is anything that gRPC resolves; what is not surely loopback is not."""
-    target = Target.parse(text)
-
-    assert (text, loopback) == (str(target), target.is_loopback)
-
-
-@pytest.mark.parametrize("text", ["server", "http:server", "50051", "unix:", "a b:1"])
-def test_target_refused(text: str) -> None:
-    """A bare name is most likely a forgotten port."""
-    with pytest.raises(ValueError, match=r"host:port|socket"):
-        Target.parse(text)

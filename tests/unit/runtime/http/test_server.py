@@ -1,7 +1,9 @@
 """The HTTP server."""
 
+import errno
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,10 +13,12 @@ import pytest
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
+from dirsync.runtime.http import sockets
 from dirsync.runtime.http.health import HealthState, probe
 from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
+from dirsync.runtime.http.sockets import has_ipv6_loopback
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from tests.support.waiting import until
 
@@ -112,6 +116,76 @@ def test_head(server: HttpServer) -> None:
 def test_read_only(server: HttpServer, method: str) -> None:
     """There is nothing to change here."""
     assert 501 == ask(server, "/metrics", method)[0]
+
+
+BOTH = pytest.mark.skipif(not has_ipv6_loopback(), reason="has no IPv6")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost", "LOCALHOST."])
+@pytest.mark.parametrize("from_host", [pytest.param("::1", marks=BOTH), "127.0.0.1"])
+def test_both_families(health: HealthState, host: str, from_host: str) -> None:
+    """A wildcard of either family, and localhost, are reached by both, at one port."""
+    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+    server.start()
+    try:
+        port = server.address.port
+        assert probe(Address(from_host, port), "/livez")
+        assert probe(server.address, "/livez")
+        assert (host, False) == (server.address.host, probe(Address(from_host, port), "/readyz"))
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])
+def test_without_ipv6(monkeypatch: pytest.MonkeyPatch, health: HealthState, host: str) -> None:
+    """On a machine without IPv6 all of them listen on the addresses of IPv4."""
+    bind = sockets._bind
+
+    def bind_ipv4(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return bind(family, host, port)
+
+    monkeypatch.setattr(sockets, "_bind", bind_ipv4)
+    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+    server.start()
+    try:
+        assert probe(Address("127.0.0.1", server.address.port), "/livez")
+    finally:
+        server.stop()
+
+
+@BOTH
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost"])
+@pytest.mark.parametrize("taken", [Address("127.0.0.1", 0), Address("::1", 0)])
+def test_taken_in_one_family(health: HealthState, host: str, taken: Address) -> None:
+    """A port that another process has in one family is taken: half a listener would look like a whole one."""
+    (other,) = sockets.listening_sockets(taken, 1)
+    with other, pytest.raises(UsageError, match="Address already in use"):
+        HttpServer(Address(host, other.getsockname()[1]), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+
+
+def test_no_thread_left(monkeypatch: pytest.MonkeyPatch, health: HealthState) -> None:
+    """Connections that find no thread are closed and count no more: the next one is served."""
+    limits = replace(LIMITS, http_connections=2, http_connections_per_address=2)
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, page, limits)
+    server.start()
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("dirsync.runtime.http.server.Thread", NoThread)
+            assert [False] * 5 == [probe(server.address, "/livez") for _ in range(5)]
+        assert probe(server.address, "/livez")
+    finally:
+        server.stop()
+
+
+class NoThread(threading.Thread):
+    """What the standard library does under a pid limit."""
+
+    def start(self) -> None:
+        """Fail."""
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
 
 
 @pytest.mark.case("L03")

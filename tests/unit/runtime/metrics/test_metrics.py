@@ -21,7 +21,7 @@ from dirsync.runtime.metrics.catalogue import (
 from dirsync.runtime.metrics.exposition import render
 from dirsync.runtime.metrics.metrics import Metrics, NoMetrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync.tree.guards import Guard
+from dirsync.tree.guards.hold import Guard
 from dirsync.tree.path import InvalidPath
 from tests.support.manifests import REPOSITORY
 
@@ -35,10 +35,12 @@ CONTRACT = {
     "dirsync_strategy_choices_total": ["strategy", "reason"],
     "dirsync_changes_applied_total": ["operation", "outcome"],
     "dirsync_in_sync": [],
+    "dirsync_ready": [],
     "dirsync_pending_changes": [],
     "dirsync_entries": [],
     "dirsync_problems": ["kind"],
     "dirsync_holds": [],
+    "dirsync_stalled": ["part"],
     "dirsync_last_success_timestamp_seconds": [],
     "dirsync_change_lag_seconds": [],
     "dirsync_scan_duration_seconds": [],
@@ -51,6 +53,9 @@ CONTRACT = {
     "dirsync_reconnects_total": [],
     "dirsync_sessions": [],
     "dirsync_rejected_total": ["reason"],
+    "dirsync_resumed_bytes_total": [],
+    "dirsync_kept_uploads": [],
+    "dirsync_kept_upload_bytes": [],
 }
 
 
@@ -58,9 +63,11 @@ ON_ONE_SIDE = {
     "client": {
         "dirsync_strategy_choices_total",
         "dirsync_in_sync",
+        "dirsync_ready",
         "dirsync_pending_changes",
         "dirsync_problems",
         "dirsync_holds",
+        "dirsync_stalled",
         "dirsync_last_success_timestamp_seconds",
         "dirsync_change_lag_seconds",
         "dirsync_cycle_duration_seconds",
@@ -69,7 +76,7 @@ ON_ONE_SIDE = {
         "dirsync_guard_holds_total",
         "dirsync_reconnects_total",
     },
-    "server": {"dirsync_sessions"},
+    "server": {"dirsync_sessions", "dirsync_kept_uploads", "dirsync_kept_upload_bytes"},
 }
 SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
 NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}

@@ -94,8 +94,15 @@ def test_flags_keep_odd_names() -> None:
     "argv, line",
     [
         (["bogus"], "argument COMMAND: invalid choice: 'bogus'"),
-        (["run", "--bogus", "1"], "unrecognized arguments: --bogus 1"),
-        (["run", "--block", "1"], "unrecognized arguments: --block 1"),
+        (["run", "--bogus", "1"], "--bogus: no such option (see dirsync-client run --help)"),
+        (["run", "--block-sise=1"], "--block-sise: no such option; did you mean --block-size? (see "),
+        (["run", "--block", "1"], "--block: no such option"),
+        (["run", "a"], "a: no argument is expected here"),
+        (["run", "--block-size", "4KiB", "--block-size", "8KiB"], "--block-size is given more than once, as 4KiB and "),
+        (["run", "--block-size=4KiB", "--json", "--block-size=4KiB"], "--block-size is given more than once, as 4KiB "),
+        (["run", "--insecure", "--insecure"], "--insecure is given more than once, as true and true; give it once"),
+        (["run", "--token-file", "a", "--token-file", "b"], "--token-file is given more than once; give it once"),
+        (["run", "--source", "a", "--source", "b", "--source", "a"], "--source is given more than once, as b and a; "),
         (["approve"], "the following arguments are required: hold_id"),
         (["run", "--block-size", "x"], "--block-size=x: a size is"),
         (["run", "--source", ""], "--source: is set but empty"),
@@ -109,6 +116,38 @@ def test_bad_usage(capsys: pytest.CaptureFixture[str], argv: list[str], line: st
     assert "" == out
     assert err.startswith(f"dirsync-client: {line}")
     assert 1 == err.count("\n")
+
+
+@pytest.mark.case("K09")
+def test_unknown_options_tell_no_value(capsys: pytest.CaptureFixture[str]) -> None:
+    """The value after an option that is none may be a secret, so it is not repeated."""
+    assert ExitCode.USAGE == run("run", "--token", "hunter2")
+
+    err = capsys.readouterr().err
+    assert err.startswith("dirsync-client: --token: no such option; did you mean --token-file?")
+    assert "hunter2" not in err
+
+
+def test_lists_accumulate() -> None:
+    """A list takes the values of all its flags."""
+    assert ExitCode.DONE == run("--ignore", ".env", "--source", "a", "--ignore=node_modules/, *.o")
+
+    ((_, settings, _),) = seen
+    assert isinstance(settings, ClientSettings)
+    assert (".env", "node_modules/", "*.o") == settings.ignore
+
+
+@pytest.mark.parametrize("name", ["source", "state_dir", "server", "listen", "metrics_listen"])
+def test_places_are_overridden_once(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """A flag that says where may be given once more, after that of a wrapper: the later counts, and a line says so."""
+    first, second = ("127.0.0.1:1", "127.0.0.1:2") if name in ("server", "listen", "metrics_listen") else ("a", "b")
+    flag = f"--{name.replace('_', '-')}"
+
+    assert ExitCode.DONE == run("run", flag, first, "--insecure", flag, second)
+
+    ((_, settings, _),) = seen
+    assert second == str(getattr(settings, name))
+    assert f"dirsync-client: {flag}={first} is overridden by {flag}={second}\n" == capsys.readouterr().err
 
 
 def test_failures_are_told(capsys: pytest.CaptureFixture[str]) -> None:

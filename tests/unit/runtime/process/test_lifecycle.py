@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from dirsync.runtime.process.lifecycle import Lifetime, interruptible
+from dirsync.runtime.process.lifecycle import Lifetime, within
 
 SERVICE = """
 import sys, threading, time
@@ -86,7 +86,10 @@ def test_handlers_are_put_back() -> None:
     assert before == signal.getsignal(signal.SIGTERM)
 
 
-def test_interruptible() -> None:
-    """SIGTERM ends a command as Ctrl-C does, so that what it opened is closed."""
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        signal.raise_signal(signal.SIGTERM)
+def test_within() -> None:
+    """Work is waited for as long as it may take, and no longer."""
+    go_on = threading.Event()
+
+    assert within(5, lambda: None)
+    assert not within(0.01, lambda: go_on.wait(5))
+    go_on.set()

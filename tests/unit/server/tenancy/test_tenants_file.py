@@ -224,3 +224,19 @@ def test_one_token(tmp_path: Path, log: Callable[[], list[dict[str, str]]]) -> N
     assert Decision.ALLOW is before
     assert {Decision.UNKNOWN} == after
     assert Decision.ALLOW is open_to_all.current()["default"].decide(caller(), 0)
+
+
+@pytest.mark.parametrize("root", ["~/photos", "${DATA}/photos", "$(DATA)", " photos", "photos ", "file:///photos"])
+def test_unexpanded_root(file: Path, root: str) -> None:
+    """A root that a shell would have expanded is refused, as in the settings; no directory of that name is made."""
+    write(file, f'[namespaces.a]\nroot = "{root}"\ntokens_sha256 = ["{RED}"]')
+
+    with pytest.raises(UsageError, match=r"\[namespaces.a\]: root (starts|holds|is a URL)"):
+        read(file)
+
+
+def test_byte_order_mark(file: Path) -> None:
+    """A file as some editors save it is read."""
+    file.write_bytes(b"\xef\xbb\xbf" + table(file, "a").encode())
+
+    assert ["a"] == list(read(file))

@@ -1,7 +1,6 @@
 """The gRPC server of a running client: agent, health, reflection."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -19,6 +18,7 @@ from dirsync.rpc.listen import listen
 from dirsync.rpc.reflection import METHOD as REFLECTION_METHOD
 from dirsync.rpc.reflection import add_reflection
 from dirsync.rpc.service import generic_handler
+from dirsync.rpc.worker_pool import worker_pool
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.http.health import HealthState
@@ -66,7 +66,7 @@ class AgentServer:
         auth = AgentAuth(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
         agent = AgentServicer(mailbox, board, str(settings.server), settings.namespace, auth)
         self._server = grpc.server(
-            ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="dirsync-rpc"),
+            worker_pool(MAX_WORKERS, "dirsync-rpc"),
             interceptors=[
                 CallLimitInterceptor(caller_key, MAX_CALLS, rejected),
                 GrpcMetricsInterceptor(metrics, SERVED),
@@ -79,7 +79,7 @@ class AgentServer:
         add_health_service(self._server, health, AGENT_SERVICE)
         if settings.reflection:
             add_reflection(self._server, (AGENT_SERVICE,), admission(auth.admit, rejected, REFLECTION_METHOD))
-        listen(self._server, str(settings.listen), variable_name("client", "listen"), _credentials(settings))
+        listen(self._server, settings.listen, variable_name("client", "listen"), _credentials(settings))
         self._socket = _bind_socket(self._server, settings.state_dir)
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ requires it for every method, those that only read too, because statuses contain
 import queue
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -30,6 +30,9 @@ from dirsync.wire.agent import (
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.report.status import Status, StatusBoard
+
+if TYPE_CHECKING:
+    from dirsync.tree.guards.approvals import Released
 
 SYNC_SECONDS = 3600.0
 """How long ``SyncNow`` waits for the sync."""
@@ -60,7 +63,7 @@ class AgentServicer:
                 in_sync=status.in_sync,
                 pending=status.pending,
                 lag_seconds=self._board.lag(),
-                last_error=status.last_error,
+                last_error=status.stalled or status.last_error,
                 seconds_since_success=since,
                 entries=status.entries,
                 source_digest=status.source_digest.hex(),
@@ -72,6 +75,8 @@ class AgentServicer:
                 server=self._server,
                 namespace=self._namespace,
                 client_version=__version__,
+                ready=not status.not_ready_reason,
+                not_ready_reason=status.not_ready_reason,
             )
         )
 
@@ -91,17 +96,17 @@ class AgentServicer:
     def approve_hold(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:
         """Release a hold."""
         hold_id = decode_approve(raw)
-        answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        answers: queue.SimpleQueue[Released] = queue.SimpleQueue()
         self._mailbox.approve(hold_id, answers.put)
         try:
-            paths = answers.get(timeout=APPROVE_SECONDS)
+            answer = answers.get(timeout=APPROVE_SECONDS)
         except queue.Empty:
             msg = "the client is busy or not connected; try again"
             raise Unavailable(msg, reason="AGENT_BUSY") from None
-        if not paths:
-            msg = f"there is no hold {hold_id[:64]!r} (any more); `dirsync-client status` shows the present ones"
+        if not answer.paths:
+            msg = f"hold {hold_id[:64]!r} cannot be approved: {answer.message}"
             raise NotFound(msg, reason="HOLD_NOT_FOUND")
-        return encode_approved(paths)
+        return encode_approved(answer)
 
     def watch_events(self, _raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Stream log events as they happen."""

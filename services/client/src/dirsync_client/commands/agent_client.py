@@ -65,7 +65,8 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
         except NotFound as error:
             print(f"dirsync-client: {error}", file=sys.stderr)
             return ExitCode.FAILED
-    print(f"released {decode_approved(raw)} paths")
+    answer = decode_approved(raw)
+    print(f"released {answer.paths} paths" + (f"; {answer.message}" if answer.message else ""))
     return ExitCode.DONE
 
 
@@ -115,6 +116,7 @@ def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) 
 def _print(found: AgentStatus) -> None:
     rows = {
         "in sync": "yes" if found.in_sync else "no",
+        "ready": "yes" if found.ready else found.not_ready_reason,
         "state": found.state,
         "server": f"{found.server}, namespace {found.namespace}",
         "entries": str(found.entries),

@@ -7,6 +7,7 @@ What only the server can tell is left open: a delta whose basis has no remembere
 disks may refuse.
 """
 
+import hashlib
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -23,8 +24,8 @@ from dirsync.fs.read.stable import StableFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
-from dirsync.tree.entry import UNKNOWN, Kind, pack, size_of
-from dirsync.tree.guards import Hold
+from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, size_of, unpack
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import CopyContent, Delete, Move, Operation, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
@@ -97,7 +98,8 @@ class DryRun:
         self._open: deque[Outgoing] = deque()
         self._sent: list[tuple[Sent, bool]] = []
         pairing = state.pairing(replica_id)
-        self._connected = Connected(replica, OFFERED, pairing.adopted, pairing.identity, frozenset(state.approvals()))
+        approvals = frozenset(state.approvals())
+        self._connected = Connected(replica, OFFERED, pairing.adopted, pairing.identity, approvals, pairing.entries)
 
     @property
     def hold(self) -> Hold | None:
@@ -198,15 +200,27 @@ class DryRun:
         try:
             if delta is not None:
                 literal = self._literal_bytes(transmit, delta)
-            if self._sizes[transmit.size] > 1 and _is_unread(transmit):
-                digest, status, looked_at_ns = self._digester.digest(transmit.path)
-                record = file_record(status, looked_at_ns, digest)
+            if _is_unread(transmit):
+                record = self._read(transmit)
         except PathFailure as failure:
             return _unsent(transmit, failure)
         undecided = transmit.choice.strategy is Strategy.DELTA and delta is None
         sent = Sent(transmit, transmit.operation, transmit.choice, record, literal_bytes=literal)
         self._send(sent, exact=not undecided)
         return None
+
+    def _read(self, transmit: Transmit) -> Record | None:
+        """The record of a large file that is sent. It is read only where another one may be equal.
+
+        Any other gets a digest that no file has: nobody asks for it, but what was sent has to equal its source.
+        """
+        if self._sizes[transmit.size] > 1:
+            digest, status, looked_at_ns = self._digester.digest(transmit.path)
+            return file_record(status, looked_at_ns, digest)
+        planned = transmit.planned
+        assert planned is not None
+        digest = hashlib.sha256(b"content of " + transmit.path).digest()
+        return pack(unpack(planned)._replace(digest=digest), fingerprint_of(planned))
 
     def _literal_bytes(self, transmit: Transmit, delta: Delta) -> int:
         """Bytes of the file that its delta does not copy; runs of zeros count as they do when they are sent."""

@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.runtime.process.lifecycle import collect_rarely, interruptible
-from dirsync.tree.path import escape
+from dirsync.runtime.process.lifecycle import Lifetime, collect_rarely, end_now
+from dirsync.tree.path import RelPath, escape
 from dirsync_client.app import Core
+from dirsync_client.lifecycle.ending import Left
+from dirsync_client.lifecycle.engine_thread import EngineThread
 from dirsync_client.report.progress import showing_progress
 from dirsync_client.report.status import Status
 from dirsync_client.settings import ClientSettings
@@ -21,17 +24,41 @@ PROBLEMS_TOLD = 20
 def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Sync, and say how it ended."""
     collect_rarely()
+    lifetime = Lifetime()
     core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
     try:
         if arguments.approve:
             core.state.approve(arguments.approve)
-        with interruptible(), showing_progress(core.engine, core.board):
-            core.engine.run(once=True)
+        engine = EngineThread(core.engine, lifetime, once=True)
+        with lifetime.signals(), showing_progress(core.engine, core.board):
+            engine.start()
+            lifetime.wait()
+            if engine.is_alive and not engine.end(settings.shutdown_grace, sends=False):
+                _warn("interrupted: the source or a disk does not answer, so what was left is not known")
+                core.abandon()
+                end_now(ExitCode.FAILED)
+        if engine.error is not None:
+            raise engine.error
         status = core.board.status
         _tell(status, as_json=arguments.json)
+        if engine.left is not None:
+            _warn(_interrupted(engine.left))
+            return ExitCode.FAILED
         return outcome(status)
     finally:
         core.close()
+
+
+def _interrupted(left: Left) -> str:
+    if not left.number:
+        return "interrupted before everything was compared; run it again"
+    named = ", ".join(escape(RelPath(path)) for path in left.paths)
+    more = f" and {left.number - len(left.paths)} more" if left.number > len(left.paths) else ""
+    return f"interrupted: {left.number} paths are not at the server yet: {named}{more}; run it again"
+
+
+def _warn(line: str) -> None:
+    print(f"dirsync-client: {line}", file=sys.stderr)
 
 
 def outcome(status: Status) -> ExitCode:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
 from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation

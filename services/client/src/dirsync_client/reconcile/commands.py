@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.tree.entry import Entry, Record, digest_of, size_of
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, Move, Operation, PutFile
@@ -70,8 +70,12 @@ class Sent(NamedTuple):
     """Bytes of content that were sent, before compression."""
     compressed_bytes: int = 0
     """Bytes of those that compression saved."""
+    continued_bytes: int = 0
+    """Bytes that the server had kept of an interrupted upload, and that were not sent again."""
     content_assumed: bool = False
     """The sender counts its content as known until it is settled."""
+    is_older: bool = False
+    """The file grew while it was read: what was sent is its first part, and it has moved on since."""
     signature: "Signature | None" = None
     """Of the content, if it is worth remembering."""
 

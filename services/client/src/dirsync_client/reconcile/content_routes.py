@@ -5,7 +5,7 @@ content may be on its way already waits for that. Small files are decided by the
 """
 
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, unpack
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known, unpack
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, MakeDirectory, Move, PutFile, PutSymlink
@@ -39,7 +39,7 @@ class ContentRoutes:
 
     def only_here(self, old: Entry, new: Entry) -> bool:
         """Whether no large file has the size of ``new`` but the one that it replaces: only that may be equal."""
-        return old.kind is Kind.FILE and old.size == new.size and not self._elsewhere(old, new)
+        return _may_be_equal(old, new) and not self._elsewhere(old, new)
 
     def may_copy(self, old: Entry | None, new: Entry) -> bool:
         """Whether a large file may have content that the replica has elsewhere; told without reading it."""
@@ -140,7 +140,7 @@ class ContentRoutes:
 
     def _elsewhere(self, old: Entry | None, new: Entry) -> bool:
         """Whether a large file of the replica other than ``old`` has the size of ``new``."""
-        itself = old is not None and old.kind is Kind.FILE and old.size == new.size
+        itself = old is not None and _may_be_equal(old, new)
         return self._context.content.of_size(new.size) > itself
 
     def _send_large(self, step: PutFile, changed_at: float, probe: bytes) -> None:
@@ -204,8 +204,15 @@ class ContentRoutes:
         return any(digest in (UNKNOWN, entry.digest) for digest in self._on_their_way.get(probe, {}).values())
 
 
+def _may_be_equal(old: Entry, new: Entry) -> bool:
+    """Whether the replica's file may have the content of ``new``; what the server cannot read counts as different."""
+    return old.kind is Kind.FILE and old.size == new.size and is_known(old.digest)
+
+
 def _basis(expected: Entry | None) -> Basis | None:
     """What the replica has at the path itself, if blocks of it may be worth copying."""
     if expected is None or expected.kind is not Kind.FILE or expected.size < LIMITS.min_block_size:
+        return None
+    if not is_known(expected.digest):
         return None
     return Basis(expected.digest, expected.size)

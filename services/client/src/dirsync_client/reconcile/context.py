@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dirsync.endpoint.watch.deadlines import Deadlines
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import FileIdentity, Record
-from dirsync.tree.guards import GuardPolicy
+from dirsync.tree.entry import FileIdentity, Record, size_of
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Move, Operation
 from dirsync.tree.problem import Problem, ProblemKind
@@ -14,6 +14,8 @@ from dirsync.tree.strategy import Choice, Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, Transmit
 from dirsync_client.reconcile.known_content import KnownContent
+from dirsync_client.reconcile.pacing.pace import SHOWN_TRIES, Cost
+from dirsync_client.reconcile.pacing.pacing import Pacing
 from dirsync_client.reconcile.path_states import REMOVING, PathTable, Phase
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ class SourceModel(Protocol):
         ...
 
     @property
-    def mounts_lost(self) -> set[RelPath]:
-        """Directories that were mount points and are none now."""
+    def mounts_changed(self) -> set[RelPath]:
+        """Directories where a mount came or went, and what they had is not accepted to be gone."""
         ...
 
     @property
@@ -89,9 +91,15 @@ class Context:
         self.now = 0.0
         """Seconds by the monotonic clock."""
         self.retries: Deadlines[RelPath] = Deadlines()
-        """When failed paths are tried again."""
+        """When failed and paced paths are tried again."""
+        self.pacing = Pacing()
         self._commands: list[Command] = []
         self.emit: Callable[[Command], None] = self._commands.append
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both trees are equal as far as they are known."""
+        return self.replica.digest() == self.source.tree.digest()
 
     def take_commands(self) -> list[Command]:
         """The commands since the last call."""
@@ -130,6 +138,37 @@ class Context:
         doublings = min(max(0, state.attempts - 1 - spared), _MAX_DOUBLINGS)
         pause = min(LIMITS.retry_initial_seconds * 2.0**doublings, LIMITS.retry_max_seconds)
         self.retries.set(problem.path, self.now + pause)
+
+    def pace(self, path: RelPath, changed_at: float) -> bool:
+        """Whether the file at ``path`` has to wait because it was sent a short time ago; then it is tried again later.
+
+        ``changed_at``: when the change was first noticed.
+        """
+        record = self.source.tree.record(path)
+        due = None if record is None else self.pacing.wait_until(path, size_of(record), self.now)
+        if due is None:
+            return False
+        state = self.table.to(path, Phase.PACED)
+        if state.paced_since is None:
+            state.paced_since = changed_at
+        self.retries.set(path, due)
+        return True
+
+    def resume(self, path: RelPath) -> None:
+        """Compare a failed or paced path again, if it need not wait longer."""
+        phase = self.table.phase(path)
+        if phase is Phase.FAILED or (phase is Phase.PACED and not self.pace(path, self.now)):
+            self.retries.discard(path)
+            self.table.to(path, Phase.DIRTY)
+
+    def rewritten(self, path: RelPath, changed_at: float, problem: Problem, cost: Cost) -> None:
+        """The file was rewritten while it was read. It is a problem only if that happens again and again."""
+        tries = self.pacing.given_up(path, cost, self.now)
+        if not self.pace(path, changed_at):
+            self.table.to(path, Phase.DIRTY)
+        elif tries >= SHOWN_TRIES:
+            self.table.to(path, Phase.PACED).problem = problem._replace(path=path)
+        self.emit(LookAt((path,), retry=False))
 
     def unreadable(self, path: RelPath, planned: Record | None, problem: Problem) -> None:
         """The file at ``path`` could not be read: have it looked at, and try again later if it is still there.

@@ -4,11 +4,15 @@ Only paths are kept. Each judgement compares them anew, so what has come back me
 when its reason is gone.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
-from dirsync.tree.guards import Facts, History, Hold, hold_id, is_foreign, judge
+from dirsync.tree.guards.approvals import Approvals, Released
+from dirsync.tree.guards.history import History
+from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_id
+from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath, ancestors, is_within
 from dirsync.tree.plan import Delete, Operation, Plan, removes
 from dirsync_client.reconcile.commands import (
@@ -39,8 +43,15 @@ class Deletes:
         self.history = History(0.0, 0, context.options.policy.window_seconds)
         self._context = context
         self._approved: set[str] = set()
+        """Ids that were approved while no client ran: each fits exactly the list that has it."""
+        self._approvals = Approvals()
+        self._held_since: float | None = None
         self._adopted = False
         self._agreed_root: FileIdentity | None = None
+        self._agreed_entries = 0
+        """How many entries the source had then, but for a factor of two."""
+        self._replaced = 0
+        """How many of the removals had something come in their place when they were judged."""
         self._stale = False
         """Something happened that may change the judgement."""
         self._ready = False
@@ -74,6 +85,7 @@ class Deletes:
         context.table.clear(REMOVING)
         self._approved |= connected.approvals
         self._adopted, self._agreed_root = connected.adopted, connected.agreed_root
+        self._agreed_entries = connected.agreed_entries
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
         self._stale = self._checking = self._checking_root = False
         self._timer.reset()
@@ -92,6 +104,7 @@ class Deletes:
         """The removal at ``path`` waits."""
         if not self._context.is_removing(path):
             self._context.table.to(path, Phase.DOOMED)
+            self.history.noticed(self._context.now, path, self._held_since)
             self._stale = True
 
     def forget(self, path: RelPath, *, below: bool) -> None:
@@ -108,9 +121,29 @@ class Deletes:
         self._stale = self._waiting > 0
 
     def approve(self, hold_id: str) -> None:
-        """Release this hold at the next judgement."""
-        if self.hold is not None and self.hold.id == hold_id:
-            self._approved.add(hold_id)
+        """Release the paths of this hold at the next judgement, whatever else is held by then."""
+        if self._approvals.give(hold_id, self.hold):
+            self._stale = True
+
+    def answer(self, hold_id: str) -> Released:
+        """What approving this hold would release now."""
+        return self._approvals.answer(hold_id, self.hold, self._context.is_removing)
+
+    def settled(self, came: Iterable[RelPath], deleted: Iterable[RelPath]) -> None:
+        """The replica has these entries that it did not have, and these no more."""
+        context, history, counted, approved = self._context, self.history, 0, False
+        for path in came:
+            history.came(context.now, path)
+        for path in deleted:
+            history.deleted(path)
+            if self._approvals.done(path):
+                approved = True
+            else:
+                counted += 1
+        if approved:
+            history.restart(context.now, len(context.replica))
+        history.acknowledged(context.now, len(context.replica), counted)
+        if self.hold is not None and self.hold.lacking and history.replaced - self._replaced >= self.hold.lacking:
             self._stale = True
 
     def advance(self, *, ready: bool, going_on: bool) -> None:
@@ -125,8 +158,9 @@ class Deletes:
         self._ready = ready
         if not self._waiting:
             timer.reset()
-            if self.hold is not None and not self._checking and ready and not going_on:
+            if ready and not going_on and not self._checking:
                 self._show(None)
+                self._keep(())
             return
         at_once = context.options.at_once
         if self._checking or not self._stale or not ready or (at_once and going_on):
@@ -142,13 +176,21 @@ class Deletes:
             return
         self._checking = False
         self._stale = False
-        context, identity = self._context, self._context.source.identity
-        intact = in_place and self._agreed_root in (None, identity)
+        context = self._context
         steps = self._steps()
-        entries, mounts_lost = len(context.source.tree), context.source.mounts_lost
-        facts = Facts(entries, intact, mounts_lost, context.foreign, self._under_way())
-        policy, now = context.options.policy, context.now
-        verdict = judge(steps, facts, self.history, now=now, policy=policy, approved=self._approved)
+        intact = in_place and self._is_familiar(steps)
+        entries, mounts_changed = len(context.source.tree), context.source.mounts_changed
+        self._keep(step.path for step in steps)
+        facts = Facts(entries, intact, mounts_changed, context.foreign, self._under_way())
+        verdict = judge(
+            steps,
+            facts,
+            self.history,
+            now=context.now,
+            policy=context.options.policy,
+            approved=self._approved,
+            approvals=tuple(self._approvals.given().values()),
+        )
         held = {step.path for step in verdict.hold.operations} if verdict.hold else set()
         released = {step.path for step in verdict.released}
         for path in context.removing():
@@ -157,23 +199,36 @@ class Deletes:
                 context.table.to(path, Phase.IDLE)
         for path in held:
             context.table.to(path, Phase.HELD)
+        self._replaced = self.history.replaced
         self._show(verdict.hold)
-        if verdict.hold is None and steps and (spent := hold_id(steps)) in self._approved:
-            self._spend(spent)
+        self._spend(steps, verdict)
         for step in verdict.released:
-            context.transmit(step, now)
+            context.transmit(step, context.now)
         self._timer.reset()
 
     @property
-    def may_adopt(self) -> bool:
-        """Whether another root than the present one is remembered for this replica, or none."""
-        known = self._adopted and self._agreed_root == self._context.source.identity
-        return not known and not self._checking_root and not self._root_was_moved
+    def is_unsettled(self) -> bool:
+        """Whether something is to be remembered once both sides are in sync."""
+        return self._may_adopt or bool(self._context.source.mounts_changed)
 
-    def check_root(self) -> None:
-        """Both sides are equal, so this source belongs to this replica: make sure that it is in place."""
-        self._checking_root = True
-        self._context.emit(CheckSource())
+    def settle(self) -> None:
+        """Both sides are in sync, so this source belongs to this replica: make sure that it is in place.
+
+        If they are equal, the replica has nothing any more that a mount hides or took along.
+        """
+        if self._context.source.mounts_changed and self._context.is_equal:
+            self._context.emit(AcceptMounts())
+        if self._may_adopt:
+            self._checking_root = True
+            self._context.emit(CheckSource())
+
+    @property
+    def _may_adopt(self) -> bool:
+        """Whether another root than the present one is remembered for this replica, or none, or one of another size."""
+        entries = len(self._context.source.tree)
+        counted = entries <= self._agreed_entries * 2 and self._agreed_entries <= entries * 2
+        known = self._adopted and self._agreed_root == self._context.source.identity and counted
+        return not known and not self._checking_root and not self._root_was_moved
 
     def adopt(self, *, in_place: bool, in_sync: bool) -> None:
         """The source's root was checked: remember it for this replica, if both sides are still equal."""
@@ -185,10 +240,30 @@ class Deletes:
             self._adopt()
             self._context.foreign = False
 
-    def _under_way(self) -> int:
-        """How many deletes were released and are not settled."""
-        sent = (state.transmit for _, state in self._context.table.states(Phase.SENDING))
-        return sum(transmit is not None and isinstance(transmit.operation, Delete) for transmit in sent)
+    def _is_familiar(self, steps: Iterable[Operation]) -> bool:
+        """Whether the source's root is the one that was agreed on, or has been made again with most of the same names.
+
+        Build tools remove their output directory and make it again: that is another directory, but the same source.
+        What the other directory added since to the replica says nothing, so the entries are those that were agreed on.
+        """
+        if self._agreed_root in (None, self._context.source.identity):
+            return True
+        return sum(isinstance(step, Delete) for step in steps) * 2 <= self._agreed_entries
+
+    def _under_way(self) -> list[RelPath]:
+        """The deletes that were released without approval and are not settled."""
+        return [path for path in self._deletes_under_way() if not self._approvals.covers(path)]
+
+    def _deletes_under_way(self) -> Iterator[RelPath]:
+        for path, state in self._context.table.states(Phase.SENDING):
+            if state.transmit is not None and isinstance(state.transmit.operation, Delete):
+                yield path
+
+    def _keep(self, removals: Iterable[RelPath]) -> None:
+        """Forget what is known of removals, but for these, those under way, and those that failed."""
+        if self.history.pending:
+            self.history.keep([*removals, *self._deletes_under_way()])
+        self._approvals.keep(lambda path: self._context.table.phase(path) is not Phase.IDLE)
 
     def _steps(self) -> list[Operation]:
         """The removals as they are now, in a safe order."""
@@ -212,22 +287,40 @@ class Deletes:
 
     def _show(self, hold: Hold | None) -> None:
         before, self.hold = self.hold, hold
-        if before is not None and (hold is None or before.id != hold.id):
+        is_known = before is not None and hold is not None and (before.id, before.guard) == (hold.id, hold.guard)
+        if before is not None and not is_known:
             self._context.emit(ReportRelease(before))
-        if hold is not None and (before is None or before.id != hold.id):
+        if hold is not None and not is_known:
+            self._approvals.show(hold)
             self._context.emit(ReportHold(hold))
+        if hold is None:
+            self._held_since = None
+        elif self._held_since is None:
+            self._held_since = self._context.now
 
-    def _spend(self, approved: str) -> None:
-        context = self._context
-        self._approved.discard(approved)
-        context.emit(SpendApproval(approved))
-        self.history.restart(context.now, len(context.replica))
-        context.emit(AcceptMounts())
-        context.foreign = False
-        self._adopt()
+    def _spend(self, steps: Sequence[Operation], verdict: Verdict) -> None:
+        """Take note of the approvals that released something."""
+        if verdict.hold is None and steps and (exact := hold_id(steps)) in self._approved:
+            self._approvals.add(exact, Guard.ROOT_CHANGED, (step.path for step in steps))
+        released = {step.path for step in verdict.released}
+        for approved, (guard, paths) in self._approvals.given().items():
+            if released.isdisjoint(paths):
+                continue
+            self._approved.discard(approved)
+            context = self._context
+            context.emit(SpendApproval(approved))
+            self.history.restart(context.now, len(context.replica))
+            # Its reason was approved too: what is still held is judged without it.
+            if verdict.hold is None or GRAVITY[guard] >= GRAVITY[Guard.MOUNT_CHANGED]:
+                context.emit(AcceptMounts())
+            if verdict.hold is None or GRAVITY[guard] >= GRAVITY[Guard.FOREIGN]:
+                context.foreign = False
+                self._adopt()
+            self._stale = verdict.hold is not None
 
     def _adopt(self) -> None:
-        self._adopted, self._agreed_root = True, self._context.source.identity
+        source = self._context.source
+        self._adopted, self._agreed_root, self._agreed_entries = True, source.identity, len(source.tree)
         self._context.emit(Adopt())
 
 

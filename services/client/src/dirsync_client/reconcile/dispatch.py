@@ -21,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import FileHashed, FileProbed
+from dirsync_client.reconcile.pacing.pace import NOTHING
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
 
@@ -75,7 +76,10 @@ class Dispatcher:
         if self._context.table.phase(path) is not Phase.HASHING:
             return
         if isinstance(result, Problem):
-            self._context.unreadable(path, event.planned, result)
+            if result.kind is ProblemKind.CHANGING and not self._context.options.at_once:
+                self._context.rewritten(path, self._context.now, result, NOTHING)
+            else:
+                self._context.unreadable(path, event.planned, result)
             return
         state = self._context.table.to(path, Phase.DIRTY)
         if result is None:
@@ -145,21 +149,40 @@ class Dispatcher:
 
     def _dispatch_file(self, change: Change, new: Entry, changed_at: float) -> None:
         path, table = change.path, self._context.table
+        if self._is_read_for_rename(path):
+            return
         step = self._renames.file_step(path)
         if step is not None and not self._deletes.is_under_held(path):
             strategy = Strategy.RENAME if isinstance(step, Move) else Strategy.DEDUP
             self._context.transmit(step, changed_at, Choice(strategy, Reason.SAME_FILE))
             return
+        if path in self._context.pacing and self._context.pace(path, changed_at):
+            return
         state = table.get(path)
-        if state is not None and state.differs:
-            state.differs = False
-        else:
+        if state is None or not state.differs:
             needs_hash = self._routes.needs_hash(path, change.old, new)
             if needs_hash or (needs_hash is False and needs_digest(change)):
                 self._read(path, change.old, new)
             if needs_hash is None or table.phase(path) is Phase.HASHING:
                 return
         self._dispatch_step(change, changed_at)
+
+    def _is_read_for_rename(self, path: RelPath) -> bool:
+        """Whether the file has to wait until it, or what it changed places with, was read: it may be one that left."""
+        table = self._context.table
+        other = self._renames.other_half(path)
+        for at in (path, other):
+            if at is not None and self._renames.must_read(at) and not table.is_busy(at):
+                planned, new = self._context.source.tree.record(at), self._context.source.tree.get(at)
+                assert new is not None
+                table.to(at, Phase.HASHING)
+                self._context.emit(HashFile(at, planned, new.size))
+        if table.phase(path) is Phase.HASHING:
+            return True
+        if other is None or table.phase(other) is not Phase.HASHING:
+            return False
+        table.block(path, other)
+        return True
 
     def _read(self, path: RelPath, old: Entry | None, new: Entry) -> None:
         """Have the digest of a file found that may be known."""

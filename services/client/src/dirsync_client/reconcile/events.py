@@ -10,6 +10,7 @@ from dirsync.tree.problem import Problem
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import Sent, Transmit
+from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
 
 
 class Connected(NamedTuple):
@@ -24,6 +25,8 @@ class Connected(NamedTuple):
     """The source's root then, if it is known."""
     approvals: frozenset[str]
     """Ids of holds that were approved while no session was open."""
+    agreed_entries: int = 0
+    """How many entries the source had when its root was agreed on, but for a factor of two."""
 
 
 class Disconnected(NamedTuple):
@@ -75,7 +78,8 @@ class FileHashed(NamedTuple):
     path: RelPath
     planned: Record | None
     result: Record | Problem | None
-    """Its record with its digest, or why it could not be read; ``None``: it was seen to differ from the replica's."""
+    """Its record with its digest, or why it could not be read; ``None``: it was seen to differ from the replica's, or
+    to grow, so that no file of its planned size can be equal."""
 
 
 class SimilarityEstimated(NamedTuple):
@@ -91,6 +95,8 @@ class Unsent(NamedTuple):
 
     transmit: Transmit
     problem: Problem
+    cost: Cost = NOTHING
+    """What was spent on it for nothing."""
 
 
 class Settled(NamedTuple):
@@ -102,6 +108,10 @@ class Settled(NamedTuple):
     """Of the replica now."""
     rescanned: bool = False
     """The server scanned its replica before."""
+
+
+class RetryRequested(NamedTuple):
+    """What failed is tried again at once, because its cause may be gone; so is what was to be sent later."""
 
 
 class HoldApproved(NamedTuple):
@@ -127,5 +137,6 @@ Event = (
     | Unsent
     | Settled
     | HoldApproved
+    | RetryRequested
     | Tick
 )

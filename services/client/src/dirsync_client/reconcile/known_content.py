@@ -9,7 +9,7 @@ interpreter does as a whole; an answer that is a moment old is an error of the c
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import Directory
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, digest_of, size_of
+from dirsync.tree.entry import Entry, Kind, digest_of, is_known, size_of
 from dirsync.tree.tree import Tree
 
 
@@ -72,7 +72,9 @@ class KnownContent:
         self._digests.pop(_key(digest), None)
 
     def _count(self, digest: bytes, size: int, change: int) -> None:
-        if digest != UNKNOWN and size:
+        if not is_known(digest):
+            return  # the server cannot read it, so it can make nothing of it
+        if size:
             _add(self._digests, _key(digest), change)
         if size > LIMITS.inline_file_bytes:
             _add(self._sizes, size, change)

@@ -49,6 +49,8 @@ class Phase(enum.IntEnum):
     """It has a problem, and is tried again later."""
     COMPARING = 11
     """It is being compared, in the present call."""
+    PACED = 12
+    """A file that never rests was sent a short time ago, and is sent again later."""
 
 
 BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
@@ -56,6 +58,8 @@ BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.S
 IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
 """An operation is decided and not settled."""
 REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
+LATER: Final = frozenset({Phase.FAILED, Phase.PACED})
+"""It is tried again at a time that is set."""
 
 _START: Final = frozenset(
     {
@@ -68,6 +72,7 @@ _START: Final = frozenset(
         Phase.DOOMED,
         Phase.HELD,
         Phase.FAILED,
+        Phase.PACED,
     }
 )
 """Where a comparison can lead."""
@@ -78,14 +83,15 @@ TRANSITIONS: Final[Mapping[Phase, Collection[Phase]]] = MappingProxyType(
         Phase.DIRTY: _START | {Phase.IDLE, Phase.COMPARING},
         Phase.COMPARING: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.PROBING: frozenset({Phase.DIRTY, Phase.IDLE}),
-        Phase.HASHING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED}),
+        Phase.HASHING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED, Phase.PACED}),
         Phase.ESTIMATING: frozenset({Phase.SENDING, Phase.IDLE}),
-        Phase.SENDING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED}),
+        Phase.SENDING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED, Phase.PACED}),
         Phase.MOVING: frozenset({Phase.DIRTY, Phase.IDLE}),
         Phase.BLOCKED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.DOOMED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.HELD: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.FAILED: _START | {Phase.DIRTY, Phase.IDLE},
+        Phase.PACED: _START | {Phase.DIRTY, Phase.IDLE},
     }
 )
 """Phase to the phases that may follow it. A phase that stays what it is is no transition."""
@@ -98,7 +104,18 @@ class InvalidTransition(Exception):
 class PathState:
     """What is known of one path that is not idle."""
 
-    __slots__ = ("attempts", "differs", "force_whole", "phase", "probe", "problem", "transmit", "waits_for", "wanted")
+    __slots__ = (
+        "attempts",
+        "differs",
+        "force_whole",
+        "paced_since",
+        "phase",
+        "probe",
+        "problem",
+        "transmit",
+        "waits_for",
+        "wanted",
+    )
 
     def __init__(self) -> None:
         self.phase = Phase.IDLE
@@ -118,7 +135,9 @@ class PathState:
         self.force_whole = False
         """The server could not make it from what it has."""
         self.problem: Problem | None = None
-        """Of a failed path: why."""
+        """Of a failed path: why. Of a paced one, if it was rewritten each time that it was read."""
+        self.paced_since: float | None = None
+        """Of a paced path: since when the replica has not what it has."""
 
 
 class PathTable:
@@ -185,7 +204,7 @@ class PathTable:
             del self._in_phase[before][path]
             if before is Phase.BLOCKED:
                 self._stop_waiting(path, state)
-            elif before is Phase.FAILED:
+            elif before in LATER:
                 state.problem = None
         state.phase = phase
         if phase is Phase.IDLE:
@@ -195,7 +214,7 @@ class PathTable:
         if before in BUSY and phase not in BUSY:
             state.transmit = None
             state.wanted = None
-        if before is Phase.FAILED or (before in BUSY and phase not in BUSY):
+        if before in LATER or (before in BUSY and phase not in BUSY):
             self.release(path)
         return state
 

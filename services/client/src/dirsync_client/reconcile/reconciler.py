@@ -29,6 +29,7 @@ from dirsync_client.reconcile.events import (
     FileProbed,
     HoldApproved,
     ReplicaListed,
+    RetryRequested,
     Settled,
     SimilarityEstimated,
     SourceChanged,
@@ -37,7 +38,7 @@ from dirsync_client.reconcile.events import (
     Tick,
     Unsent,
 )
-from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, Phase
+from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, LATER, Phase
 from dirsync_client.reconcile.renames import Renames
 from dirsync_client.reconcile.results import Results
 from dirsync_client.reconcile.view import View
@@ -121,6 +122,8 @@ class Reconciler:
                 self._take_session(event)
             case HoldApproved(hold_id=hold_id):
                 self._deletes.approve(hold_id)
+            case RetryRequested():
+                self._retry_all()
             case Tick():
                 pass
             case _:
@@ -162,21 +165,22 @@ class Reconciler:
         self._routes.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
-        for path in list(context.table.paths(Phase.FAILED)):
-            context.retries.discard(path)
-            context.table.to(path, Phase.DIRTY)
+        for phase in sorted(LATER):
+            for path in list(context.table.paths(phase)):
+                context.retries.discard(path)
+                context.table.to(path, Phase.DIRTY)
         self._compare_all()
 
     def _source_changed(self, event: SourceChanged) -> None:
         table = self._context.table
         for path in event.paths:
+            self._context.pacing.changed(path, self._context.now)
             state = table.get(path)
             if state is not None and state.phase not in IN_FLIGHT:
                 state.probe = None
+                state.differs = False
         for path in event.retried:
-            if table.phase(path) is Phase.FAILED:
-                self._context.retries.discard(path)
-                table.to(path, Phase.DIRTY)
+            self._context.resume(path)
         # Where the replica is listed again, everything is compared after that.
         if self._connected and not self._listing and not self._context.refetch:
             changed_at = self._context.now if event.changed_at is None else event.changed_at
@@ -215,14 +219,23 @@ class Reconciler:
             self._renames.give_up()
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
-        if self._deletes.may_adopt and not self._is_working and self.view.in_sync:
-            self._deletes.check_root()
+        if not self._is_working and self._deletes.is_unsettled and self.view.in_sync:
+            self._deletes.settle()
+
+    def _retry_all(self) -> None:
+        context = self._context
+        for path, state in context.table.states(Phase.FAILED):
+            state.attempts = 0
+            context.retries.set(path, context.now)
+        context.pacing.clear()
+        for path in context.table.paths(Phase.PACED):
+            context.retries.set(path, context.now)
 
     def _retry(self) -> None:
         due = tuple(self._context.retries.take(self._context.now))
-        failed = tuple(path for path in due if self._context.table.phase(path) is Phase.FAILED)
-        if failed:
-            self._context.emit(LookAt(failed, retry=True))
+        later = tuple(path for path in due if self._context.table.phase(path) in LATER)
+        if later:
+            self._context.emit(LookAt(later, retry=True))
 
     def _compare_dirty(self) -> None:
         dirty = self._context.table.take_dirty()

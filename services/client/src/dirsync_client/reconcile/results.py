@@ -8,6 +8,7 @@ changed the replica (or there is a bug), and the tree is listed again.
 
 from collections.abc import Iterator
 
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
@@ -20,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import Settled, Unsent
+from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
 
@@ -51,7 +53,9 @@ class Results:
 
     def settled(self, settled: Settled) -> None:
         """Take over what the server settled."""
-        context, deletes = self._context, 0
+        context = self._context
+        came: list[RelPath] = []
+        deleted: list[RelPath] = []
         reported: list[Sent] = []
         for sent in settled.applied:
             if isinstance(sent.operation, Move):
@@ -59,20 +63,27 @@ class Results:
             else:
                 self._applied(sent)
                 reported.append(sent)
-                deletes += isinstance(sent.operation, Delete)
+                if isinstance(sent.operation, Delete):
+                    deleted.append(sent.path)
+                elif sent.operation.expected is None:
+                    came.append(sent.path)
         if reported:
             context.emit(ReportApplied(reported))
         for sent, failure in settled.failed:
             self._failed(sent, failure)
-        self._deletes.history.acknowledged(context.now, len(context.replica), deletes)
+        self._deletes.settled(came, deleted)
         self.root_digest = settled.root_digest
         if context.replica.digest() != settled.root_digest:
             context.refetch = True
 
     def unsent(self, unsent: Unsent) -> None:
         """A file could not be read as planned."""
-        self._routes.settled(unsent.transmit.path)
-        self._context.unreadable(unsent.transmit.path, unsent.transmit.planned, unsent.problem)
+        context, transmit, problem = self._context, unsent.transmit, unsent.problem
+        self._routes.settled(transmit.path)
+        if problem.kind is ProblemKind.CHANGING and not context.options.at_once:
+            context.rewritten(transmit.path, transmit.changed_at, problem, unsent.cost)
+        else:
+            context.unreadable(transmit.path, transmit.planned, problem)
 
     def _applied(self, sent: Sent) -> None:
         context, path, step = self._context, sent.path, sent.operation
@@ -88,8 +99,24 @@ class Results:
             except KeyError:
                 # The server says that it made something in a directory that it does not have.
                 context.refetch = True
+            self._note_cost(sent)
         same = context.replica.record(path) is context.source.tree.record(path)
-        context.table.to(path, Phase.IDLE if same else Phase.DIRTY).attempts = 0
+        state = context.table.to(path, Phase.IDLE if same else Phase.DIRTY)
+        state.attempts = 0
+        # A file that has moved on need not be read to see that. What was noticed before it was read is acknowledged.
+        state.differs = sent.is_older
+        state.paced_since = sent.started if sent.is_older else None
+
+    def _note_cost(self, sent: Sent) -> None:
+        """Remember what sending took of a file that may never rest: a new small one is none yet."""
+        context, step = self._context, sent.operation
+        if not isinstance(step, PutFile) or context.options.at_once:
+            return
+        large = sent.size > LIMITS.inline_file_bytes
+        if large or step.expected is not None:
+            seconds = max(0.0, context.now - sent.started) if large else 0.0
+            cost = Cost(seconds, max(0, sent.literal_bytes - sent.continued_bytes))
+            context.pacing.published(sent.path, sent.size, cost, context.now)
 
     def _record_of(self, sent: Sent) -> Record:
         """The record of what the server made; the source learns what was read of it."""
@@ -101,6 +128,8 @@ class Results:
             self._note_unread(step.path)
             context.source.renames.settled(context.source.tree.record(step.path))
             return pack(step.entry, fingerprint_of(record))
+        if sent.is_older and not context.options.at_once:
+            return record  # the source's file is known to be another by now
         if isinstance(step, PutFile | CopyContent) and context.learn(step.path, sent.transmit.planned, record):
             context.emit(RememberRecord(step.path, record))
         return record
@@ -117,7 +146,7 @@ class Results:
             self._note_unread(source)
             if step.expected is not None and not step.exchange:
                 context.content.remove(step.expected)
-        for at in (path, source):
+        for at in self._own_paths(sent, step):
             context.table.to(at, Phase.DIRTY).attempts = 0
         sizes: list[int] = []
         try:
@@ -137,13 +166,14 @@ class Results:
         context.emit(ReportFailed(sent, failure))
         self._take_current(path, failure.current)
         if isinstance(sent.operation, Move):
-            self._not_moved(sent.operation)
+            self._not_moved(sent, sent.operation)
             return
         if sent.choice.reason is Reason.SAME_FILE:
             self._renames.refuse(path)
         self._routes.failed(sent, failure.outcome)
         state = context.table.get(path)
         assert state is not None
+        state.differs = False
         prompt = failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH)
         if prompt and state.attempts < PROMPT_ATTEMPTS:
             state.attempts += 1
@@ -152,10 +182,15 @@ class Results:
         kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
         context.fail(Problem(path, kind, failure.message), spared=PROMPT_ATTEMPTS if prompt else 0)
 
-    def _not_moved(self, step: Move) -> None:
+    def _own_paths(self, sent: Sent, step: Move) -> list[RelPath]:
+        """The paths of a move at which nothing else is under way: another move may follow to where it came from."""
+        states = ((at, self._context.table.get(at)) for at in (step.path, step.source))
+        return [at for at, state in states if state is None or state.transmit in (None, sent.transmit)]
+
+    def _not_moved(self, sent: Sent, step: Move) -> None:
         """The server did not move it, for whatever reason: it gets there in another way."""
         self._renames.refuse(step.path)
-        for at in (step.path, step.source):
+        for at in self._own_paths(sent, step):
             self._context.table.to(at, Phase.DIRTY)
         # What it has at the source is not what we took it for, and only its answer for the path is known.
         self._context.refetch = True

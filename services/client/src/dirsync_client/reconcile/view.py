@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from dirsync.tree.diff import diff
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.approvals import Released
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath
-from dirsync.tree.problem import Problem
+from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
-from dirsync_client.reconcile.path_states import Phase
+from dirsync_client.reconcile.path_states import LATER, Phase
 
 
 class View:
@@ -39,12 +40,29 @@ class View:
         return self._working()
 
     @property
+    def is_sending(self) -> bool:
+        """Whether anything is compared, read, sent or about to be judged, or will be read again soon."""
+        paced = self._context.table.count((Phase.PACED,)) > 0
+        return self._changing() or self._deletes.pending or paced or self._has_changing_files()
+
+    @property
+    def differences(self) -> Iterator[RelPath]:
+        """The paths at which the replica, as it is known, is not what the source is, but for what DELETE=never keeps.
+
+        Costs a comparison of the trees, with a session or without.
+        """
+        context = self._context
+        for change in diff(context.replica, context.source.tree, context.source.problems):
+            if change.new is not None or context.options.deletes:
+                yield change.path
+
+    @property
     def in_sync(self) -> bool:
         """Whether both trees are known to be equal, but for what DELETE=never keeps."""
         context = self._context
-        if not self._connected() or self._working() or context.table.count((Phase.FAILED,)) or context.source.problems:
+        if not self._connected() or self._working() or context.table.count(LATER) or context.source.problems:
             return False
-        if context.replica.digest() == context.source.tree.digest():
+        if context.is_equal:
             return True
         return not context.options.deletes and self._differs_only_by_kept()
 
@@ -67,10 +85,26 @@ class View:
         """The removals that a guard holds."""
         return self._deletes.hold
 
+    def approval(self, hold_id: str) -> Released:
+        """What approving this hold would release now."""
+        return self._deletes.answer(hold_id)
+
     @property
     def problems(self) -> Mapping[RelPath, Problem]:
         """The paths that could not be synced, and why."""
         return dict(self._problems())
+
+    @property
+    def only_paced(self) -> bool:
+        """Whether nothing differs but files that never rest, and are sent again later."""
+        table = self._context.table
+        return len(table) == table.count((Phase.PACED,)) > 0 and not self._context.source.problems
+
+    @property
+    def paced_since(self) -> float | None:
+        """Since when the replica has not the present version of a file that never rests; of the oldest such change."""
+        times = (state.paced_since for _, state in self._context.table.states(Phase.PACED))
+        return min((time for time in times if time is not None), default=None)
 
     @property
     def replica_digest(self) -> bytes:
@@ -78,8 +112,13 @@ class View:
         return self._context.replica.digest()
 
     def _problems(self) -> Iterator[tuple[RelPath, Problem]]:
-        yield from ((path, state.problem) for path, state in self._context.table.states(Phase.FAILED) if state.problem)
+        for phase in sorted(LATER):
+            yield from ((path, state.problem) for path, state in self._context.table.states(phase) if state.problem)
         yield from self._context.source.problems.items()
+
+    def _has_changing_files(self) -> bool:
+        states = self._context.table.states(Phase.FAILED)
+        return any(state.problem and state.problem.kind is ProblemKind.CHANGING for _, state in states)
 
     def _differs_only_by_kept(self) -> bool:
         source = self._context.source

@@ -10,6 +10,7 @@ def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
     status = board.status
     facts = {
         "in sync": "yes" if status.in_sync else "no",
+        "ready": status.not_ready_reason or "yes",
         "state": status.state.value,
         "server": f"{server}, namespace {namespace}",
         "entries": str(status.entries),
@@ -18,6 +19,8 @@ def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
         "watching": status.watch,
         "untracked": str(status.untracked),
     }
+    if status.stalled:
+        facts["standing still"] = status.stalled
     if status.last_error:
         facts["last error"] = status.last_error
     tables = []

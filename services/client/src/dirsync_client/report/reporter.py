@@ -15,9 +15,11 @@ from dirsync.errors import DirsyncError
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.guards import Hold
-from dirsync.tree.path import RelPath
+from dirsync.tree.guards.hold import Hold
+from dirsync.tree.path import RelPath, escape
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.lifecycle.ending import Left
+from dirsync_client.lifecycle.readiness import outage
 from dirsync_client.reconcile.commands import (
     Report,
     ReportApplied,
@@ -71,6 +73,21 @@ class Reporter:
     def state(self, state: State) -> None:
         """The client is somewhere else now."""
         self._board.update(state=state, in_sync=False)
+
+    def ended(self, left: Left) -> None:
+        """The client ends: say what is not at the server."""
+        status = self._board.status
+        self._board.update(in_sync=False)
+        log = self._log.warning if left else self._log.info
+        log(
+            Event.CLIENT_STOPPED,
+            left=left.number,
+            paths=[escape(RelPath(path)) for path in left.paths],
+            looked=left.looked,
+            held=len(status.hold.operations) if status.hold else 0,
+            problems=len(status.problems),
+            problem=status.last_error,
+        )
 
     def lost(self, error: DirsyncError) -> None:
         """There is no session any more."""
@@ -143,18 +160,23 @@ class Reporter:
         self._published = now
         source = self._source
         equal = quiet and view.in_sync
-        problems = view.problems
+        problems, hold = view.problems, view.hold
+        done = quiet and hold is None  # what is left has a problem
         status = self._board.status
         self._board.update(
             state=State.LIVE if quiet else State.SYNCING,
             in_sync=equal,
             pending=view.pending,
-            oldest_change=None if equal else self._active_since or status.oldest_change,
+            oldest_change=None if equal else self._oldest_change(view, quiet=quiet),
+            waiting_since=None if done else self._active_since or status.waiting_since,
+            first_sync_done=status.first_sync_done or done,
+            # While it is tried again a path has no problem: that is no reason to call the outage over.
+            outage=outage(problems.values()) or ("" if quiet else status.outage),
             last_success=now if equal else status.last_success,
             entries=len(source.tree),
             source_digest=source.tree.digest(),
             replica_digest=view.replica_digest,
-            hold=view.hold,
+            hold=hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
             untracked=source.untracked,
             cycles=status.cycles + ended,
@@ -185,6 +207,14 @@ class Reporter:
             duration_ms=round(elapsed * 1000, 1),
             cost_ms=round(cost * 1000, 1),
         )
+
+    def _oldest_change(self, view: View, *, quiet: bool) -> float | None:
+        """When the oldest change was noticed that is not acknowledged."""
+        if quiet and view.only_paced:
+            # All that was noticed before the last version of such a file was read is acknowledged.
+            return view.paced_since
+        before = self._board.status.oldest_change
+        return min((time for time in (before, self._active_since) if time is not None), default=None)
 
     def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:
         assert self._active_since is not None

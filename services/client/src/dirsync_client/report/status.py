@@ -6,8 +6,10 @@ from enum import Enum
 from typing import Any
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.tree.guards import Hold
+from dirsync.tree.guards.hold import Hold
 from dirsync.tree.problem import Problem
+
+NOT_SYNCED_YET = "the first sync is not done"
 
 
 class State(Enum):
@@ -29,7 +31,17 @@ class Status:
     pending: int = 0
     oldest_change: float | None = None
     """When the oldest change that is not acknowledged was noticed."""
+    waiting_since: float | None = None
+    """As ``oldest_change``, but of changes that can be synced: those with a problem do not count."""
+    first_sync_done: bool = False
+    """Everything that could be synced was synced once, since the start."""
+    outage: str = ""
+    """The problem because of which nothing can be synced."""
+    not_ready_reason: str = NOT_SYNCED_YET
+    """Empty while the client is ready."""
     last_error: str = ""
+    stalled: str = ""
+    """What stands still, in words for people; then nothing is known to be in sync."""
     last_success: float | None = None
     entries: int = 0
     source_digest: bytes = b""
@@ -49,6 +61,9 @@ class StatusBoard:
     now: Monotonic = monotonic
     _status: Status = field(default_factory=Status)
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _in_sync: bool = False
+    """By what the engine knows."""
+    _stalled_since: float | None = None
 
     @property
     def status(self) -> Status:
@@ -58,12 +73,26 @@ class StatusBoard:
     def update(self, **changes: Any) -> None:
         """Replace some fields."""
         with self._changed:
+            self._in_sync = changes.get("in_sync", self._in_sync)
+            stalled = changes.get("stalled", self._status.stalled)
+            changes["in_sync"] = self._in_sync and not stalled
             status = replace(self._status, **changes)
             if status != self._status:
                 self._status = status
                 self._changed.notify_all()
 
+    def stall(self, reason: str, since: float | None) -> None:
+        """Something stands still since then, or, with an empty reason, nothing does."""
+        self._stalled_since = since
+        if reason and not self._status.stalled:
+            # The engine says it anew when it has looked again.
+            self.update(in_sync=False)
+        self.update(stalled=reason)
+
     def lag(self) -> float:
-        """Seconds since the oldest change that is not acknowledged; 0 when none is."""
-        oldest = self._status.oldest_change
-        return 0.0 if oldest is None else max(0.0, self.now() - oldest)
+        """Seconds since the oldest change that is not acknowledged; 0 when none is.
+
+        While something stands still, what happened since then is not known: that counts as a change.
+        """
+        times = [time for time in (self._status.oldest_change, self._stalled_since) if time is not None]
+        return max(0.0, self.now() - min(times)) if times else 0.0

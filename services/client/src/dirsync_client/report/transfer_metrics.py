@@ -69,6 +69,7 @@ class TransferMetrics:
         self._saved = metrics.family("dirsync_saved_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
+        self._resumed = metrics.counter("dirsync_resumed_bytes_total")
         self._hashed = metrics.counter("dirsync_hashed_bytes_total")
         self._lag = metrics.histogram("dirsync_change_lag_seconds")
 
@@ -162,6 +163,7 @@ class TransferMetrics:
         had = max(0, size - literal)
         self._logical.inc(literal + had)
         self._literal.inc(literal)
+        self._resumed.inc(sent.continued_bytes)
         if had:
             self._saved[(choice.strategy.value,)].inc(had)
         if choice.reason is not Reason.SAME_FILE:

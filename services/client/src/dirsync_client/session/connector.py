@@ -13,6 +13,7 @@ from dirsync.rpc.service import Metadata, OnWire
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
+from dirsync_client.lifecycle.activity import Activity
 from dirsync_client.session.link import ClientIdentity, Link
 from dirsync_client.session.listing import fetch
 
@@ -61,13 +62,19 @@ class Connector:
     """One thread with a queue of calls. What they lead to is posted with the number of the session that asked."""
 
     def __init__(
-        self, server: ServerChannels, identity: ClientIdentity, on_wire: OnWire, post: Callable[[int, Answer], None]
+        self,
+        server: ServerChannels,
+        identity: ClientIdentity,
+        on_wire: OnWire,
+        post: Callable[[int, Answer], None],
+        activity: Activity | None = None,
     ) -> None:
         """Start. ``on_wire`` is told the bytes of each message; ``post`` takes the answers."""
         self._server = server
         self._identity = identity
         self._on_wire = on_wire
         self._post = post
+        self._activity = activity
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="dirsync-connect", daemon=True)
         self._thread.start()
@@ -117,5 +124,7 @@ class Connector:
         self._jobs.put(job)
 
     def _run(self) -> None:
+        if self._activity is not None:
+            self._activity.follow()
         while (job := self._jobs.get()) is not None:
             job()

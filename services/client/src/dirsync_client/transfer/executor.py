@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dirsync.fs.root import Root
 from dirsync.tree.strategy import Strategy
+from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.commands import (
     CompareFile,
     DropEstimate,
@@ -25,7 +26,9 @@ from dirsync_client.transfer.delta.thread import DeltaThread
 from dirsync_client.transfer.hasher import Hasher
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
-from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded
+from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded, StreamParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
+from dirsync_client.transfer.uploads.resumption import Resumption
 
 TransferCommand = Transmit | HashFile | CompareFile | EstimateSimilarity | DropEstimate | RequestCommit
 TransferResult = FileHashed | SimilarityEstimated | Settled | Unsent | StreamEnded
@@ -81,6 +84,19 @@ class TransferExecutor:
             if sent.signature is not None and sent.record is not None:
                 self._planner.remember(sent.content_digest, sent.signature)
 
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed."""
+        self._queue.finish()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        return self._queue.is_committed
+
+    def drop_uploads(self) -> None:
+        """Nothing that was interrupted is to be continued any more."""
+        self._queue.drop_uploads()
+
     def warm_up(self) -> None:
         """Load what the first delta would have to wait for."""
         self._planner.warm_up()
@@ -98,7 +114,9 @@ class TransferParts(NamedTuple):
     signatures: RememberedSignatures
     bandwidth: TokenBucket
     on_wire: OnWire
+    uploads: UploadMemory
     options: TransferOptions
+    activities: Activities
 
 
 def open_transfer(
@@ -111,12 +129,14 @@ def open_transfer(
     opened, block_size = link.opened, parts.options.block_size
     queue, known = SendQueue(), AssumedContent(has_content)
     compressor = Compressor(parts.options.compression, opened.compressions)
-    sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size), post)
-    hasher = Hasher(root, post)
+    resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
+    sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size, resumption), post)
+    hasher = Hasher(root, post, parts.activities)
 
     def make_planner(cancelled: Callable[[], bool]) -> DeltaPlanner:
         return DeltaPlanner(root, parts.signatures, link.checksums, block_size, cancelled)
 
-    planner = DeltaThread(make_planner, hasher, post)
-    stream = PushStream(link.caller, opened.session_id, sender, queue, post, parts.on_wire, parts.bandwidth)
+    shared = StreamParts(parts.on_wire, parts.bandwidth, parts.activities)
+    planner = DeltaThread(make_planner, hasher, post, parts.activities)
+    stream = PushStream(link.caller, opened.session_id, sender, queue, post, shared)
     return TransferExecutor(queue, planner, hasher, known, stream.close)

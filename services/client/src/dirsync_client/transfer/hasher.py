@@ -5,24 +5,27 @@ import threading
 from collections.abc import Callable
 
 from dirsync.errors import PathError, Unavailable
-from dirsync.fs.failure import PathFailure
+from dirsync.fs.failure import Growing, PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import Root
 from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync_client.lifecycle.activity import Activities, Part
 from dirsync_client.reconcile.events import FileHashed
 
 
-def hash_file(digester: Digester, path: RelPath) -> Record | Problem:
-    """The record of a file, with its digest, or why it could not be read.
+def hash_file(digester: Digester, path: RelPath) -> Record | Problem | None:
+    """The record of a file, with its digest, or why it could not be read; ``None``: it grows.
 
     Raises:
         Unavailable: the digester was told to stop.
     """
     try:
         digest, status, looked_at_ns = digester.digest(path)
+    except Growing:
+        return None
     except PathFailure as failure:
         return failure.problem()
     except PathError as error:
@@ -33,12 +36,14 @@ def hash_file(digester: Digester, path: RelPath) -> Record | Problem:
 class Hasher:
     """One thread with a queue; results are posted in the order in which files were given."""
 
-    def __init__(self, root: Root, post: Callable[[FileHashed], None]) -> None:
+    def __init__(self, root: Root, post: Callable[[FileHashed], None], activities: Activities) -> None:
+        self._activities = activities
+        self._activity = activities.add("reading files that the replica may have")
         self._root = root.clone()
         self._post = post
         self._queue: queue.SimpleQueue[tuple[RelPath, Record | None] | None] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._digester = Digester(self._root, cancelled=self._stopped.is_set)
+        self._digester = Digester(self._root, cancelled=self._goes_on)
         self._thread = threading.Thread(target=self._run, name="dirsync-hash", daemon=True)
         self._thread.start()
 
@@ -48,18 +53,30 @@ class Hasher:
 
     def close(self) -> None:
         """Stop after the file at hand."""
+        self._activity.thread = None  # it may end now
         self._stopped.set()
         self._queue.put(None)
         self._thread.join()
+        self._activities.remove(self._activity)
         self._root.close()
 
+    def _goes_on(self) -> bool:
+        """Asked between two pieces of a file; whether to stop."""
+        self._activity.begin(Part.SOURCE)
+        return self._stopped.is_set()
+
     def _run(self) -> None:
+        self._activity.follow()
         while (job := self._queue.get()) is not None:
             path, planned = job
             if self._stopped.is_set():
                 return
-            self._root.forget_all()
+            self._activity.begin(Part.SOURCE)
             try:
-                self._post(FileHashed(path, planned, hash_file(self._digester, path)))
+                found = hash_file(self._digester, path)
             except Unavailable:
                 return
+            # What is kept open may be another directory by the next file, and keeps a mount busy.
+            self._root.forget_all()
+            self._activity.rest()
+            self._post(FileHashed(path, planned, found))

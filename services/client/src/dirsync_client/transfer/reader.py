@@ -1,16 +1,16 @@
 """Reading the source's content for the push stream: small files whole, large ones frame by frame.
 
-What is sent is what was read in one stable piece: a file that changed meanwhile is given up, never sent torn. The
-record that goes with it describes the file as it was read, which may be newer than what was planned.
+What is sent of a small file is what was read in one stable piece: one that changed meanwhile is given up, never sent
+torn. Large files are read by :mod:`dirsync.fs.read.growing`. The record that goes with it describes the file as it was
+read, which may be newer than what was planned.
 """
 
 import hashlib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from dirsync.clock import wall_ns
 from dirsync.fs.fingerprint import from_stat
-from dirsync.fs.read.stable import StableFile, read_small
+from dirsync.fs.read.stable import read_small
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, Record, file_entry, pack
@@ -45,38 +45,3 @@ _GLANCE = 64
 def is_zeros(frame: bytes) -> bool:
     """Whether a frame of at most ``LIMITS.frame_bytes`` has no byte but zero; costs nothing where it has."""
     return frame[:_GLANCE].count(0) == len(frame[:_GLANCE]) and frame == _ZEROS[: len(frame)]
-
-
-class LargeFile:
-    """A file on its way in frames."""
-
-    def __init__(self, root: Root, path: RelPath) -> None:
-        """Open it.
-
-        Raises:
-            PathFailure: it is gone, no file, or unreadable.
-        """
-        self._file = StableFile(root, path)
-        status = self._file.status
-        self.entry = file_entry(mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns)
-        self._hash = hashlib.sha256()
-        self._read = 0
-
-    def frames(self) -> Iterator[bytes]:
-        """The content, in frames of ``LIMITS.frame_bytes``; ends early if the file was truncated."""
-        for frame in self._file.frames(LIMITS.frame_bytes):
-            self._read += len(frame)
-            self._hash.update(frame)
-            yield frame
-
-    def finish(self) -> Record | None:
-        """The record of what was read, with its digest; ``None`` if the file changed meanwhile."""
-        status = self._file.settled()
-        if status is None or self._read != self.entry.size:
-            return None
-        self.entry = self.entry._replace(digest=self._hash.digest())
-        return pack(self.entry, from_stat(status, self._file.looked_at_ns))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()

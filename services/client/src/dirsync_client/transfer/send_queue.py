@@ -41,11 +41,12 @@ class SendAction(Enum):
 
 
 class Work(NamedTuple):
-    """The next thing to do; ``batch`` are the operations of a batch, ``rescan`` is a commit's."""
+    """The next thing to do; ``batch`` are the operations of a batch, the last two are a commit's."""
 
     action: SendAction
     batch: tuple[Outgoing, ...] = ()
     rescan: bool = False
+    drop_uploads: bool = False
 
 
 class SendQueue:
@@ -60,7 +61,10 @@ class SendQueue:
         self._uncommitted_bytes = 0
         self._commits = 0
         self._rescan = False
+        self._drop_uploads = False
         self._stopped = False
+        self._finishing = False
+        self._taking = False
         self._frame_due = False
 
     def add(self, outgoing: Iterable[Outgoing]) -> None:
@@ -81,6 +85,24 @@ class SendQueue:
             self._rescan = True
             self._changed.notify_all()
 
+    def finish(self) -> None:
+        """Begin nothing more: have what was sent committed, and leave the rest."""
+        with self._changed:
+            self._finishing = True
+            self._changed.notify_all()
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether nothing that was sent waits for its commit."""
+        with self._changed:
+            return not (self._taking or self._uncommitted or self._commits)
+
+    def drop_uploads(self) -> None:
+        """Have the server drop what it has kept of interrupted uploads."""
+        with self._changed:
+            self._drop_uploads = True
+            self._changed.notify_all()
+
     def stop(self) -> None:
         """Send nothing more."""
         with self._changed:
@@ -90,8 +112,10 @@ class SendQueue:
     def take(self) -> Work:
         """Wait for the next thing to do."""
         with self._changed:
+            self._taking = False
             while (work := self._next()) is None:
                 self._changed.wait()
+            self._taking = work.action in (SendAction.BATCH, SendAction.FRAME)
             return work
 
     def poll(self) -> Work | None:
@@ -133,6 +157,8 @@ class SendQueue:
         return Work(SendAction.STOP) if self._stopped else self._next_operation()
 
     def _next_operation(self) -> Work | None:
+        if self._finishing:
+            return self._commit() if self._uncommitted and not self._commits else None
         full = self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES
         if full and not self._commits:
             return self._commit()
@@ -145,15 +171,16 @@ class SendQueue:
         if self._small:
             self._frame_due = True
             return Work(SendAction.BATCH, tuple(self._batch()))
-        if (self._uncommitted or self._rescan) and not self._commits:
+        if (self._uncommitted or self._rescan or self._drop_uploads) and not self._commits:
             return self._commit()
         return None
 
     def _commit(self) -> Work:
         rescan, self._rescan = self._rescan, False
+        drop_uploads, self._drop_uploads = self._drop_uploads, False
         self._uncommitted = self._uncommitted_bytes = 0
         self._commits += 1
-        return Work(SendAction.COMMIT, rescan=rescan)
+        return Work(SendAction.COMMIT, rescan=rescan, drop_uploads=drop_uploads)
 
     def _batch(self) -> list[Outgoing]:
         batch: list[Outgoing] = []

@@ -1,47 +1,49 @@
 """Turns operations into messages of the push stream. One thread; it waits for nothing but the disk.
 
-Small files are read when their batch is made, large ones frame by frame. A file that changed while it was read is given
-up, never sent torn.
+Small files are read when their batch is made, large ones frame by frame. A file that was rewritten while it was read is
+given up, never sent torn. Of one that grew, the part is sent that was there when it was opened, once a second reading
+has proved it.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.delta.blocks import BlockRange
-from dirsync.delta.pieces import Piece, Zeros
 from dirsync.errors import DirsyncError
-from dirsync.fs.failure import TooLarge
+from dirsync.fs.failure import TooLarge, shown
+from dirsync.fs.read.growing import GrowingFile
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Strategy
-from dirsync.wire.compression import Compression, shares
+from dirsync.wire.compression import shares
 from dirsync.wire.push.messages import (
     Item,
+    Upload,
     encode_abort,
     encode_batch,
     encode_begin,
     encode_commit,
-    encode_data,
-    encode_delta,
     encode_end,
 )
 from dirsync.wire.push.pieces import delta_frames
 from dirsync_client.reconcile.commands import Sent, Transmit
 from dirsync_client.reconcile.events import Unsent
+from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
+from dirsync_client.transfer.delta.encoder import Delta
 from dirsync_client.transfer.delta.signature_store import builder_for
 from dirsync_client.transfer.in_flight import InFlight
-from dirsync_client.transfer.reader import LargeFile, is_zeros, read_content
+from dirsync_client.transfer.reader import read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
 from dirsync_client.transfer.small_files import decide_small_file
-
-if TYPE_CHECKING:
-    from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync_client.transfer.uploads.frame_encoder import FrameEncoder
+from dirsync_client.transfer.uploads.resumption import Beginning, Resumption
+from dirsync_client.transfer.uploads.skip import Skip
+from dirsync_client.transfer.uploads.transfer import Transfer
 
 
 class SenderOptions(NamedTuple):
@@ -52,25 +54,8 @@ class SenderOptions(NamedTuple):
     compressor: Compressor
     block_size: int
     """Of the signatures of files that are sent whole, in bytes."""
-
-
-class _Transfer:
-    """A large file that is open on the stream."""
-
-    def __init__(self, number: int, transmit: Transmit, file: LargeFile, started: float) -> None:
-        self.number = number
-        self.transmit = transmit
-        self.file = file
-        self.started = started
-        self.messages: Iterator[bytes] = iter(())
-        self.builder: SignatureBuilder | None = None
-        self.compression: Compression | None = None
-        self.literal_bytes = 0
-        self.compressed_bytes = 0
-
-    def draft(self) -> Sent:
-        """What is known of the file before it was read to its end."""
-        return Sent(self.transmit, self.transmit.operation, self.transmit.choice, None, self.started)
+    resumption: Resumption
+    """What is continued of interrupted uploads."""
 
 
 class Sender:
@@ -97,7 +82,9 @@ class Sender:
         self._post_unsent = unsent
         self._now = now
         self._number = 0
-        self._transfers: deque[_Transfer] = deque()
+        self._encoder = FrameEncoder(options.compressor, zeros=self._deltas)
+        self._resumption = options.resumption
+        self._transfers: deque[Transfer] = deque()
 
     def close(self) -> None:
         """Let go of the files."""
@@ -114,7 +101,7 @@ class Sender:
                 yield from self._frame()
             case SendAction.COMMIT:
                 self.in_flight.commit_asked(rescan=work.rescan)
-                yield encode_commit(rescan=work.rescan)
+                yield encode_commit(rescan=work.rescan, drop_uploads=work.drop_uploads)
             case SendAction.STOP:
                 return
 
@@ -139,6 +126,7 @@ class Sender:
                 sent.append(as_sent)
                 sample = sample if len(sample) > len(item.content) else item.content
                 size += len(item.content)
+        self._root.forget_all()  # what is kept open keeps a mount busy
         if not items:
             return
         message, saved = encode_batch(items, self._compressor.choose(sample))
@@ -173,111 +161,129 @@ class Sender:
         if len(self._transfers) < LIMITS.max_open_files:
             outgoing = self._queue.take_large()
             if outgoing is not None:
-                yield from self._begin(outgoing)
+                self._begin(outgoing)
         if not self._transfers:
             return
         transfer = self._transfers.popleft()
         try:
             message = next(transfer.messages, None)
+            ended = message is None and transfer.file.prove()
         except DirsyncError as error:
-            yield self._give_up(transfer, error)
+            yield from self._give_up(transfer, error)
             return
-        if message is None:
-            yield self._end(transfer)
+        if ended:
+            yield from self._end(transfer)
             return
         self._transfers.append(transfer)
-        yield message
+        if message:
+            yield message
 
-    def _begin(self, outgoing: Outgoing) -> Iterator[bytes]:
-        transmit, delta = outgoing
-        operation = transmit.operation
-        assert isinstance(operation, PutFile)
+    def _begin(self, outgoing: Outgoing) -> None:
+        transmit = outgoing.transmit
         self._root.forget_all()
         started = self._now()
         try:
-            file = LargeFile(self._root, operation.path)
+            file = GrowingFile(self._root, transmit.path)
         except DirsyncError as error:
             self._queue.closed_file()
             self._unsent(transmit, error)
             return
-        number = self._next_number()
-        transfer = _Transfer(number, transmit, file, started)
-        self.in_flight.file_begun(number, transfer.draft())
+        finally:
+            self._root.forget_all()
+        transfer = Transfer(transmit, file, started)
+        transfer.messages = self._upload(transfer, outgoing.delta)
         self._transfers.append(transfer)
+
+    def _upload(self, transfer: Transfer, delta: Delta | None) -> Iterator[bytes]:
+        """The messages of a file, an empty one for each part that is only read."""
+        path, file = transfer.path, transfer.file
+        # Asked before the file begins: from then on it counts as interrupted.
+        frame_bytes = self._resumption.frame_bytes(path)
+        beginning = Beginning(Upload())
+        for found in self._resumption.begin(path, file):
+            if found is None:
+                yield b""
+            else:
+                beginning = found
+        transfer.begin(beginning, is_delta=delta is not None)
+        number = transfer.number = self._next_number()
+        self.in_flight.file_begun(number, transfer.draft())
+        operation = transfer.transmit.operation
+        assert isinstance(operation, PutFile)
         operation = operation._replace(entry=file.entry)
         if delta is None:
-            transfer.builder = builder_for(file.entry.size, self._block_size) if self._deltas else None
-            transfer.messages = self._whole(transfer)
-            yield encode_begin(number, operation)
+            yield encode_begin(number, operation, upload=beginning.upload)
+            # The signature of a file needs all of it.
+            signs = self._deltas and not beginning.upload.offset
+            transfer.builder = builder_for(file.entry.size, self._block_size) if signs else None
+            yield from self._whole(transfer, frame_bytes)
         else:
+            yield encode_begin(number, operation, delta.block_size, delta.basis.digest, beginning.upload)
             transfer.builder = delta.builder
-            transfer.messages = self._delta(transfer, outgoing)
-            yield encode_begin(number, operation, delta.block_size, delta.basis.digest)
+            yield from self._delta(transfer, delta, beginning.upload.offset)
 
-    def _whole(self, transfer: _Transfer) -> Iterator[bytes]:
+    def _whole(self, transfer: Transfer, frame_bytes: int) -> Iterator[bytes]:
         builder = transfer.builder
-        for frame in transfer.file.frames():
+        for frame in transfer.file.frames(frame_bytes):
             if builder is not None:
                 builder.feed(frame)
-            if self._deltas and is_zeros(frame):
-                yield self._pieces(transfer, [Zeros(len(frame))])
-                continue
-            if transfer.compression is None:
-                transfer.compression = self._compressor.choose(frame)
-            message, saved = encode_data(transfer.number, frame, transfer.compression)
-            transfer.literal_bytes += len(frame)
-            transfer.compressed_bytes += saved
+            message = self._encoder.frame(transfer, frame)
+            # Before it goes: the stream may end with it, and then this is where the next one goes on.
+            self._note(transfer)
             yield message
 
-    def _delta(self, transfer: _Transfer, outgoing: Outgoing) -> Iterator[bytes]:
-        assert outgoing.delta is not None
-        encoder = outgoing.delta.encoder
-        for frame in transfer.file.frames():
-            for pieces in delta_frames(encoder.feed(frame)):
-                yield self._pieces(transfer, pieces)
-        for pieces in delta_frames(encoder.finish()):
-            yield self._pieces(transfer, pieces)
+    def _delta(self, transfer: Transfer, delta: Delta, offset: int) -> Iterator[bytes]:
+        encoder, file = delta.encoder, transfer.file
+        # What is made of the content before the offset is left out, so that the encoder sees all of the file.
+        file.go_to(0)
+        skip = Skip(offset, delta.block_size, delta.basis.size, file.read_at)
+        for frame in file.frames():
+            for pieces in delta_frames(skip.pieces(encoder.feed(frame))):
+                message = self._encoder.pieces(transfer, pieces)
+                self._note(transfer)
+                yield message
+        for pieces in delta_frames(skip.pieces(encoder.finish())):
+            yield self._encoder.pieces(transfer, pieces)
 
-    def _pieces(self, transfer: _Transfer, pieces: list[Piece]) -> bytes:
-        """A message with pieces of a file; zeros count as content that compression saved."""
-        zeros = sum(piece.length for piece in pieces if isinstance(piece, Zeros))
-        literals = [piece for piece in pieces if not isinstance(piece, Zeros | BlockRange)]
-        if literals and transfer.compression is None:
-            transfer.compression = self._compressor.choose(bytes(max(literals, key=len)))
-        compression = (transfer.compression if literals else None) or Compression.NONE
-        message, saved = encode_delta(transfer.number, pieces, compression)
-        transfer.literal_bytes += zeros + sum(len(piece) for piece in literals)
-        # Compression may save on the copies too, which are no content: that counts for nothing.
-        transfer.compressed_bytes = min(transfer.compressed_bytes + zeros + saved, transfer.literal_bytes)
-        return message
+    def _note(self, transfer: Transfer) -> None:
+        self._resumption.note(transfer.path, transfer.file, transfer.literal_bytes, transfer.compressed_bytes)
 
-    def _end(self, transfer: _Transfer) -> bytes:
+    def _end(self, transfer: Transfer) -> Iterator[bytes]:
         record = transfer.file.finish()
         if record is None:
-            msg = "the file changed while it was read; it is tried again"
-            return self._give_up(transfer, DirsyncError(msg))
+            msg = f"{shown(transfer.path)} was rewritten while it was read; it is tried again"
+            yield from self._give_up(transfer, DirsyncError(msg))
+            return
         entry = transfer.file.entry
         transfer.file.close()
         sent = transfer.draft()._replace(
             record=record,
             literal_bytes=transfer.literal_bytes,
             compressed_bytes=transfer.compressed_bytes,
+            continued_bytes=transfer.continued_bytes,
             content_assumed=True,
+            is_older=transfer.file.is_older,
             signature=transfer.builder.finish() if transfer.builder is not None else None,
         )
+        self._resumption.ended(transfer.path)
         if self.in_flight.file_ended(transfer.number, sent):
             self._known.assume(entry)
         self._queue.closed_file()
         self._queue.sent(1, entry.size)
-        return encode_end(transfer.number, entry.digest)
+        yield encode_end(transfer.number, entry.digest)
 
-    def _give_up(self, transfer: _Transfer, error: DirsyncError) -> bytes:
+    def _give_up(self, transfer: Transfer, error: DirsyncError) -> Iterator[bytes]:
         transfer.file.close()
         self._queue.closed_file()
+        self._resumption.given_up(transfer.path)
+        cost = transfer.cost(self._now())
+        if not transfer.number:
+            self._unsent(transfer.transmit, error, cost)
+            return
         if self.in_flight.file_given_up(transfer.number):
-            self._unsent(transfer.transmit, error)
-        return encode_abort(transfer.number)
+            self._unsent(transfer.transmit, error, cost)
+        yield encode_abort(transfer.number)
 
-    def _unsent(self, transmit: Transmit, error: DirsyncError) -> None:
+    def _unsent(self, transmit: Transmit, error: DirsyncError, cost: Cost = NOTHING) -> None:
         kind = getattr(error, "kind", ProblemKind.CHANGING)
-        self._post_unsent(Unsent(transmit, Problem(transmit.path, kind, str(error))))
+        self._post_unsent(Unsent(transmit, Problem(transmit.path, kind, str(error)), cost))

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.errors import DirsyncError
 from dirsync.rpc.service import Caller
 from dirsync.rpc.status import from_rpc_error
 from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
+from dirsync_client.lifecycle.activity import Activities, Part
 from dirsync_client.reconcile.events import Settled, Unsent
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.send_queue import SendAction, SendQueue
@@ -27,6 +27,14 @@ class StreamEnded(NamedTuple):
     error: Exception | None
 
 
+class StreamParts(NamedTuple):
+    """What a stream shares with those before and after it."""
+
+    on_wire: OnWire
+    bandwidth: TokenBucket
+    activities: Activities
+
+
 Post = Callable[[Settled | Unsent | StreamEnded], None]
 
 
@@ -40,16 +48,18 @@ class PushStream:
         sender: Sender,
         queue: SendQueue,
         post: Post,
-        on_wire: OnWire,
-        bandwidth: TokenBucket,
+        parts: StreamParts,
     ) -> None:
         """Open the stream. It owns ``sender``; ``post`` takes what happens, from any thread."""
         self._sender = sender
         self._queue = queue
         self._post = post
-        self._on_wire = on_wire
-        self._bandwidth = bandwidth
+        self._on_wire = parts.on_wire
+        self._bandwidth = parts.bandwidth
         self._pause = threading.Event()
+        self._activities = parts.activities
+        self._reading = parts.activities.add("reading files to send")
+        self._waiting = parts.activities.add("waiting for a commit")
         self._call: Any = caller.open("PushChanges", self._messages(session_id))
         self._call.add_callback(self._stop)
         self._receiver = threading.Thread(target=self._receive, name="dirsync-receive", daemon=True)
@@ -60,6 +70,8 @@ class PushStream:
         self._stop()
         self._call.cancel()
         self._receiver.join()
+        self._activities.remove(self._reading)
+        self._activities.remove(self._waiting)
 
     def _stop(self) -> None:
         self._pause.set()
@@ -70,13 +82,24 @@ class PushStream:
         try:
             yield self._account(encode_stream_open(session_id))
             while (work := self._queue.take()).action is not SendAction.STOP:
-                for message in self._sender.messages(work):
+                messages = self._sender.messages(work)
+                while (message := self._next(messages)) is not None:
+                    if work.action is SendAction.COMMIT:
+                        self._waiting.begin(Part.SERVER)
                     yield self._account(message)
         except Exception as error:  # noqa: BLE001  # a bug here must end the stream, not hang it
             self._post(StreamEnded(error))
             self._call.cancel()
         finally:
             self._sender.close()
+
+    def _next(self, messages: Iterator[bytes]) -> bytes | None:
+        """Make the next message, which may have to wait for the source."""
+        self._reading.begin(Part.SOURCE)
+        try:
+            return next(messages, None)
+        finally:
+            self._reading.rest()
 
     def _account(self, message: bytes) -> bytes:
         pause = self._bandwidth.take(len(message), monotonic())
@@ -92,13 +115,15 @@ class PushStream:
                 self._on_wire("received", len(raw))
                 committed = decode_committed(raw)
                 settled = self._sender.in_flight.settle(committed)
-                if committed.requested:
-                    self._queue.committed()
+                # Posted first: where nothing waits for a commit any more, all results are in the mailbox.
                 self._post(settled)
+                if committed.requested:
+                    self._waiting.rest()
+                    self._queue.committed()
         except grpc.RpcError as rpc_error:
             error = from_rpc_error(rpc_error)
-        except DirsyncError as remote_error:
-            error = remote_error
+        except Exception as other:  # noqa: BLE001  # a message that is refused, or a bug: either ends the stream
+            error = other
             self._call.cancel()
         self._stop()
         self._post(StreamEnded(error))

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from dirsync.endpoint.quota import Usage, check_file
 from dirsync.endpoint.replica import Replica
+from dirsync.errors import DirsyncError
 from dirsync.tree.path import RelPath
 
 USAGE_REFRESH_BYTES = 16 * 1024 * 1024
@@ -34,8 +35,13 @@ class SpaceBudget:
         """Bytes that arrived whole and are not committed."""
         self.refresh()
 
-    def admit(self, path: RelPath, size: int) -> None:
-        """Refuse what would not fit.
+    def admit(self, path: RelPath, size: int, staged: int = 0) -> None:
+        """Refuse what would not fit; interrupted uploads give way to it.
+
+        Args:
+            path: where it will be.
+            size: what it will have, in bytes.
+            staged: what of it is on the disk already.
 
         Raises:
             LimitExceeded: it is larger than a file or the replica may be.
@@ -46,7 +52,24 @@ class SpaceBudget:
             self.refresh()
         announced = sum(content.announced for content in self._incoming.values())
         missing = sum(content.announced - content.arrived for content in self._incoming.values())
-        usage = Usage(self._usage.bytes + self.staged + announced, self._usage.free_bytes - missing)
+        usage = Usage(self._usage.bytes + self.staged + announced, self._usage.free_bytes - missing + staged)
+        uploads = self._replica.uploads
+        kept = uploads.size if uploads.count else 0
+        if kept:
+            usage = self._with_kept(usage, kept, path, size)
+        self._check(usage, path, size)
+
+    def _with_kept(self, usage: Usage, kept: int, path: RelPath, size: int) -> Usage:
+        """The usage with what is kept of interrupted uploads, which is dropped if only that is in the way."""
+        self._check(Usage(usage.bytes, usage.free_bytes + kept), path, size)
+        try:
+            self._check(Usage(usage.bytes + kept, usage.free_bytes), path, size)
+        except DirsyncError:
+            self._replica.uploads.drop_all()
+            return Usage(usage.bytes, usage.free_bytes + kept)
+        return Usage(usage.bytes + kept, usage.free_bytes)
+
+    def _check(self, usage: Usage, path: RelPath, size: int) -> None:
         check_file(self._replica.policy.quota, usage, path, size, self._replica.state.size_of(path))
 
     def take(self, size: int) -> None:

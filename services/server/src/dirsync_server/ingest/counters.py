@@ -26,6 +26,7 @@ class IngestCounters:
         self._files = metrics.family("dirsync_files_transferred_total")
         self._saved = metrics.family("dirsync_saved_bytes_total")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
+        self._resumed = metrics.counter("dirsync_resumed_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
 
     def settled(self, step: Step, failure: Failure | None, moved: MoveTotals | None) -> None:
@@ -51,6 +52,7 @@ class IngestCounters:
         self._files["delta" if step.is_delta else "whole",].inc()
         self._logical.inc(size)
         self._literal.inc(step.literal)
+        self._resumed.inc(step.continued)
         if step.saved:
             self._saved["compression",].inc(step.saved)
         if size > step.literal:

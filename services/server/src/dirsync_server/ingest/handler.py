@@ -44,7 +44,7 @@ class _Stream:
             sessions.detach(session, self._number)
             raise
         try:
-            self.store = UploadStore(replica, self._committer, metrics, call.cancelled)
+            self.store = UploadStore(replica, self._committer, metrics, session.generation, call.cancelled)
         except BaseException:
             self._committer.close()
             sessions.detach(session, self._number)
@@ -52,6 +52,9 @@ class _Stream:
 
     def rescan(self) -> None:
         self._replica.scanner.rescan()
+
+    def drop_uploads(self) -> None:
+        self._replica.uploads.drop_all()
 
     def close(self) -> None:
         try:
@@ -115,6 +118,8 @@ class IngestHandler:
         assert self._stream is not None
         store = self._stream.store
         if isinstance(message, Commit):
+            if message.drop_uploads:
+                self._stream.drop_uploads()
             if message.rescan:
                 self._stream.rescan()
         else:

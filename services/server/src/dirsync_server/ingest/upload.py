@@ -4,13 +4,16 @@ A file that cannot be taken (over a limit, disk full, no such basis) is noted as
 read and dropped. What no correct client sends ends the stream.
 """
 
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Callable
+from typing import assert_never
 
 from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.pieces import Piece, Zeros, copy_span
-from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
+from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch, UploadNotFound
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.finder import ContentFinder
+from dirsync.endpoint.uploads.kept_uploads import KeptUploads
+from dirsync.endpoint.uploads.open_upload import OpenUpload
 from dirsync.errors import DirsyncError, InvalidMessage, Unavailable
 from dirsync.fs.failure import BasisLost
 from dirsync.fs.read.hashing import Cancelled
@@ -22,26 +25,26 @@ from dirsync.tree.path import escape
 from dirsync.wire.push.messages import FileBegin, FileData, FileDelta
 from dirsync_server.ingest.budget import SpaceBudget
 
-if TYPE_CHECKING:
-    from dirsync.fs.write.staged import StagedFile
-
 
 class Upload:
     """A file between its begin and its end. One thread."""
 
-    def __init__(self, begin: FileBegin) -> None:
+    def __init__(self, begin: FileBegin, uploads: KeptUploads) -> None:
+        """``uploads`` are those of the replica."""
         self.number = begin.number
         self.operation = begin.operation
         self.error: DirsyncError | None = None
         """Why it cannot be taken, if it cannot."""
+        self.ended: OpenUpload | None = None
+        """Its content, once it has ended and is whole."""
+        self._begin = begin.upload
+        self._uploads = uploads
+        self._content: OpenUpload | None = None
         self._digest_of_basis = begin.basis
         self._block_size = begin.block_size
         self._finder: ContentFinder | None = None
         self._basis: StableFile | None = None
-        self._staged: StagedFile | None = None
         self._rebuild: Rebuild | None = None
-        self._literal = 0
-        self._saved = 0
 
     @property
     def announced(self) -> int:
@@ -53,24 +56,46 @@ class Upload:
         """Bytes that are staged."""
         return 0 if self._rebuild is None else self._rebuild.size
 
-    def open(self, space: SpaceBudget, finder: ContentFinder, staging: Staging, cancelled: Cancelled) -> None:
-        """Make ready for its frames.
+    def open(
+        self, space: SpaceBudget, finder: ContentFinder, staging: Staging, generation: int, cancelled: Cancelled
+    ) -> None:
+        """Make ready for its frames; ``generation`` is that of the session.
 
         Raises:
             InvalidMessage: no file may have so many blocks.
+            Unavailable: cancelled.
         """
         path = self.operation.path
         try:
-            space.admit(path, self.operation.entry.size)
+            if not self._begin.offset:
+                space.admit(path, self.operation.entry.size)
             if self._digest_of_basis:
                 self._finder = finder
                 self._basis = self._open_basis(finder)
-            self._staged = staging.create(path)
-            self._rebuild = Rebuild(self._staged, self._basis, cancelled=cancelled)
-        except InvalidMessage:
+            content = self._content = self._uploads.begin(self._begin, path, staging, generation)
+            if self._begin.offset:
+                self._continue(content, space, cancelled)
+            self._rebuild = Rebuild(content.staged, self._basis, cancelled=cancelled, hashed=content.hash)
+        except (InvalidMessage, Unavailable):
             raise
         except DirsyncError as error:
             self._fail(error)
+
+    def _continue(self, content: OpenUpload, space: SpaceBudget, cancelled: Cancelled) -> None:
+        """Check that what is kept is what the client has, and that the rest has room.
+
+        Raises:
+            UploadNotFound: it is not.
+            LimitExceeded, StorageError: it has not; what is kept stays kept.
+        """
+        path = self.operation.path
+        if content.read(cancelled) != self._begin.prefix_digest:
+            raise UploadNotFound(path)
+        try:
+            space.admit(path, self.operation.entry.size, content.staged.size)
+        except DirsyncError:
+            self._uploads.keep(content)
+            raise
 
     def add(self, frame: FileData | FileDelta) -> None:
         """Append what a frame has.
@@ -79,14 +104,12 @@ class Upload:
             InvalidMessage: it copies what the basis has not got.
             Unavailable: cancelled.
         """
-        if self._rebuild is None:
+        content = self._content
+        if self._rebuild is None or content is None:
             return
         try:
-            if isinstance(frame, FileData):
-                self._write(self._rebuild, frame.literal)
-            else:
-                for piece in frame.pieces:
-                    self._apply(self._rebuild, piece)
+            with content.lock:
+                self._add(frame, content, self._rebuild)
         except (InvalidMessage, Unavailable):
             raise
         except BasisLost:
@@ -94,32 +117,54 @@ class Upload:
             self._fail(ContentNotFound(self.operation.path))
         except DirsyncError as error:
             self._fail(error)
+
+    def _add(self, frame: FileData | FileDelta, content: OpenUpload, rebuild: Rebuild) -> None:
+        if content.is_over:
+            raise UploadNotFound(self.operation.path)
+        if isinstance(frame, FileData):
+            self._write(rebuild, frame.literal, content)
+        else:
+            for piece in frame.pieces:
+                self._apply(rebuild, piece, content)
         # Of a delta compression may save more than its literals are: what it saved on the copies counts for nothing.
-        self._saved = min(self._saved + frame.saved, self._literal)
+        content.saved = min(content.saved + frame.saved, content.literal)
 
     def end(self, digest: bytes) -> Step:
         """The step that publishes it; with :attr:`error` set, one without content."""
         operation = self.operation._replace(entry=self.operation.entry._replace(digest=digest))
         step = Step(self.number, operation)
-        if self._rebuild is None:
+        content = self._content
+        if self._rebuild is None or content is None:
             return step
         if self._rebuild.size != operation.entry.size or self._rebuild.digest() != digest:
             if self._basis is not None and self._basis.settled() is None:
                 self._report_stale_basis()
             self._fail(Mismatch(operation.path))
             return step
-        staged, self._staged = self._staged, None
+        self._content = None
         self.discard()
+        self.ended = content
         return step._replace(
-            staged=staged, literal=self._literal, saved=self._saved, is_delta=bool(self._digest_of_basis)
+            staged=content.staged,
+            literal=content.literal,
+            saved=content.saved,
+            continued=self._begin.offset,
+            is_delta=bool(self._digest_of_basis),
         )
 
     def discard(self) -> None:
         """Drop what is staged, and let go of the basis."""
+        self._let_go(self._uploads.drop)
+
+    def interrupt(self) -> None:
+        """The stream is over: what is staged may be continued on another. Let go of the basis."""
+        self._let_go(self._uploads.keep)
+
+    def _let_go(self, release: Callable[[OpenUpload], None]) -> None:
         self._rebuild = None
-        if self._staged is not None:
-            self._staged.discard()
-            self._staged = None
+        if self._content is not None:
+            release(self._content)
+            self._content = None
         if self._basis is not None:
             self._basis.close()
             self._basis = None
@@ -145,7 +190,7 @@ class Upload:
             raise InvalidMessage(msg, reason="INVALID_BLOCK_SIZE")
         return basis
 
-    def _apply(self, rebuild: Rebuild, piece: Piece) -> None:
+    def _apply(self, rebuild: Rebuild, piece: Piece, content: OpenUpload) -> None:
         match piece:
             case BlockRange():
                 if self._basis is None:
@@ -157,17 +202,17 @@ class Upload:
             case Zeros(length=length):
                 self._require_announced(rebuild, length)
                 rebuild.zeros(length)
-                self._literal += length
-                self._saved += length
+                content.literal += length
+                content.saved += length
             case bytes() | memoryview():
-                self._write(rebuild, piece)
+                self._write(rebuild, piece, content)
             case _:
                 assert_never(piece)
 
-    def _write(self, rebuild: Rebuild, literal: bytes | memoryview) -> None:
+    def _write(self, rebuild: Rebuild, literal: bytes | memoryview, content: OpenUpload) -> None:
         self._require_announced(rebuild, len(literal))
         rebuild.write(literal)
-        self._literal += len(literal)
+        content.literal += len(literal)
 
     def _require_announced(self, rebuild: Rebuild, length: int) -> None:
         """More than was announced is neither written nor hashed (I09, I11)."""

@@ -5,11 +5,12 @@ visible in the replica before a commit.
 """
 
 import hashlib
+from contextlib import nullcontext
 from itertools import repeat
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from dirsync.endpoint.apply.commit import Committer
-from dirsync.endpoint.apply.outcomes import Mismatch, failed
+from dirsync.endpoint.apply.outcomes import Mismatch, UploadNotFound, failed
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.finder import ContentFinder
 from dirsync.endpoint.replica import Replica
@@ -35,18 +36,26 @@ from dirsync_server.ingest.copy import ContentCopier
 from dirsync_server.ingest.counters import IngestCounters
 from dirsync_server.ingest.upload import Upload
 
+if TYPE_CHECKING:
+    from dirsync.endpoint.uploads.open_upload import OpenUpload
+
 
 class UploadStore:
     """The content and operations of one push stream between their arrival and their commit. One thread."""
 
-    def __init__(self, replica: Replica, committer: Committer, metrics: Metrics, cancelled: Cancelled) -> None:
-        """``cancelled`` is asked now and then while content is copied."""
+    def __init__(
+        self, replica: Replica, committer: Committer, metrics: Metrics, generation: int, cancelled: Cancelled
+    ) -> None:
+        """``generation`` is that of the session; ``cancelled`` is asked now and then while content is read."""
         self._replica = replica
         self._committer = committer
+        self._generation = generation
         self._cancelled = cancelled
         self._steps: list[Step] = []
         self._files: list[int] = []
         self._uploads: dict[int, Upload] = {}
+        self._ended: dict[int, OpenUpload] = {}
+        """The content of steps that were uploads, until they are committed."""
         self._space = SpaceBudget(replica, self._uploads)
         self._finder = ContentFinder(replica)
         self._copier = ContentCopier(self._finder, committer.staging, cancelled)
@@ -71,8 +80,8 @@ class UploadStore:
                 for item, share in zip(items, spread, strict=False):
                     self._take(item, share)
             case FileBegin(number=number):
-                upload = self._uploads[number] = Upload(message)
-                upload.open(self._space, self._finder, self._committer.staging, self._cancelled)
+                upload = self._uploads[number] = Upload(message, self._replica.uploads)
+                upload.open(self._space, self._finder, self._committer.staging, self._generation, self._cancelled)
             case FileData(number=number) | FileDelta(number=number):
                 self._uploads[number].add(message)
             case FileEnd(number=number, digest=digest):
@@ -98,12 +107,11 @@ class UploadStore:
         try:
             results = self._committer.commit(steps)
         except BaseException:
-            self._discard(steps)
+            self._interrupt(steps)
             raise
         for step in steps:
             failure = results.failures.get(step.number)
-            if failure is not None and step.staged is not None:
-                step.staged.discard()
+            self._settle(step, applied=failure is None)
             self._counters.settled(step, failure, results.moved.get(step.number))
         totals = self._replica.totals()
         self._space.committed()
@@ -115,10 +123,10 @@ class UploadStore:
         return Committed(settled_number, failures, totals.root_digest, totals.entries, requested, applied)
 
     def close(self) -> None:
-        """Drop what was not committed, and let go of everything."""
-        self._discard(self._steps)
+        """Drop what was not committed, but keep what can be continued, and let go of everything."""
+        self._interrupt(self._steps)
         for upload in self._uploads.values():
-            upload.discard()
+            upload.interrupt()
         self._steps.clear()
         self._uploads.clear()
         self._copier.forget()
@@ -162,6 +170,8 @@ class UploadStore:
             self._fail(step, upload.error)
             return
         assert isinstance(step.operation, PutFile)
+        if upload.ended is not None:
+            self._ended[step.number] = upload.ended
         try:
             self._seal(step, step.operation)
         except DirsyncError as error:
@@ -171,7 +181,11 @@ class UploadStore:
         """The step's content is whole: complete its file."""
         assert step.staged is not None
         self._hashed(operation.entry.size)
-        self._committer.publisher.seal(step.staged, operation.entry)
+        upload = self._ended.get(step.number)
+        with nullcontext() if upload is None else upload.lock:
+            if upload is not None and upload.is_over:
+                raise UploadNotFound(operation.path)
+            self._committer.publisher.seal(step.staged, operation.entry)
         failure = self._committer.file_is_durable(step)
         self._space.take(operation.entry.size)
         self._steps.append(step._replace(failure=failure))
@@ -179,13 +193,24 @@ class UploadStore:
             self._copier.remember(operation.entry.digest, step.staged)
 
     def _fail(self, step: Step, error: DirsyncError) -> None:
-        if step.staged is not None:
-            step.staged.discard()
+        self._settle(step, applied=False)
         current = self._replica.state.entry(step.operation.path)
         self._steps.append(step._replace(staged=None, failure=failed(step.number, error, current)))
 
-    @staticmethod
-    def _discard(steps: list[Step]) -> None:
+    def _settle(self, step: Step, *, applied: bool) -> None:
+        """A step was applied, or its content is not needed any more."""
+        upload = self._ended.pop(step.number, None)
+        if upload is not None:
+            settle = self._replica.uploads.published if applied else self._replica.uploads.drop
+            settle(upload)
+        elif step.staged is not None and not applied:
+            step.staged.discard()
+
+    def _interrupt(self, steps: list[Step]) -> None:
+        """These are not committed on this stream."""
         for step in steps:
-            if step.staged is not None:
+            upload = self._ended.pop(step.number, None)
+            if upload is not None:
+                self._replica.uploads.keep(upload)
+            elif step.staged is not None:
                 step.staged.discard()

@@ -72,6 +72,9 @@ class WriteApi:
         with replica.writer:
             session = self._sessions.open(request, replica.next_generation())
             opened = self._opened(session, replica, request)
+        # Nothing that older sessions have staged can be committed any more. What they have is continued here.
+        replica.uploads.take_over(session.generation)
+        opened = opened._replace(kept_uploads=replica.uploads.listing())
         self._log.info(
             Event.SESSION_OPENED,
             namespace=request.namespace,
@@ -124,4 +127,5 @@ class WriteApi:
             max_message_bytes=LIMITS.max_message_bytes,
             max_file_bytes=replica.policy.quota.max_file_size,
             server_version=__version__,
+            keeps_uploads=True,
         )

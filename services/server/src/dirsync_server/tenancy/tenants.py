@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from dirsync.endpoint.replica import ReplicaPolicy
 from dirsync.errors import UsageError
 from dirsync.rpc.auth.bearer import Caller
+from dirsync.runtime.config.values import check_path
 from dirsync.runtime.files.reloading_file import read_file
+from dirsync.tree.path import escape
 from dirsync_server.tenancy.policies import POLICY_KEYS, Defaults, parse_policy
 from dirsync_server.tenancy.tokens import Token, is_valid, parse_tokens
 
@@ -77,7 +79,7 @@ def read_tenants(file: Path, defaults: Defaults, *, certificates: bool) -> dict[
     """
     raw = read_file(file, SETTING)
     try:
-        parsed = tomllib.loads(raw.decode())
+        parsed = tomllib.loads(raw.decode("utf-8-sig"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise _usage(file, str(error)) from None
     namespaces = parsed.get("namespaces")
@@ -88,7 +90,7 @@ def read_tenants(file: Path, defaults: Defaults, *, certificates: bool) -> dict[
         try:
             tenants[name] = _tenant(name, table, defaults, certificates=certificates)
         except ValueError as error:
-            raise _usage(file, f"[namespaces.{name}]: {error}") from None
+            raise _usage(file, f"[namespaces.{escape(name.encode())}]: {error}") from None
     _refuse_overlap(file, tenants)
     return tenants
 
@@ -100,6 +102,11 @@ def _tenant(name: str, table: Any, defaults: Defaults, *, certificates: bool) ->
     if not isinstance(table, Mapping) or not isinstance(table.get("root"), str) or not table["root"]:
         msg = "needs root, the directory of its replica"
         raise ValueError(msg)
+    try:
+        check_path(table["root"], is_file=False)
+    except ValueError as error:
+        msg = f"root {error}"
+        raise ValueError(msg) from None
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         msg = f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}"

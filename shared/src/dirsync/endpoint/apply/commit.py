@@ -69,6 +69,7 @@ class Committer:
             self._replica.require_root()
             if self._replica.scanner.needs_rescan:
                 self._replica.scanner.rescan()
+            self._root.refresh_mounts()
             self._root.forget_all()
             for step in steps:
                 failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)
@@ -77,6 +78,7 @@ class Committer:
                 else:
                     results.failures[step.number] = failure
         self._make_entries_durable(touched)
+        self._root.forget_all()  # what is kept open keeps a mount busy
         self._replica.commit_done()
         return results
 

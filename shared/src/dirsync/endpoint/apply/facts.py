@@ -12,7 +12,7 @@ import stat
 from dirsync.endpoint.judge import Facts, Obstacle
 from dirsync.endpoint.replica import Replica
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import is_untouched
+from dirsync.fs.fingerprint import is_untouched, status_identity
 from dirsync.fs.root import Root
 from dirsync.tree.entry import Kind, Record, identity_of, unpack
 from dirsync.tree.path import RelPath, split
@@ -74,5 +74,5 @@ def _is_as_known(known: Record, status: os.stat_result) -> bool:
     A directory's fingerprint changes with every change in it; that it still is the same one is enough.
     """
     if known[0] == Kind.DIRECTORY:
-        return stat.S_ISDIR(status.st_mode) and identity_of(known) == (status.st_dev, status.st_ino)
+        return stat.S_ISDIR(status.st_mode) and identity_of(known) == status_identity(status)
     return is_untouched(known, status)

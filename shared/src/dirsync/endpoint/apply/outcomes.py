@@ -8,7 +8,7 @@ from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Move, Operation
 from dirsync.tree.problem import ProblemKind
-from dirsync.wire.push.results import CONTENT_NOT_FOUND
+from dirsync.wire.push.results import CONTENT_NOT_FOUND, UPLOAD_NOT_FOUND
 
 _BY_KIND = {
     ProblemKind.STORAGE: Outcome.STORAGE,
@@ -41,6 +41,15 @@ class ContentNotFound(DirsyncError):
         super().__init__(f"the replica has no content of the digest that is named for {escape(path)!r}; send the file")
 
 
+class UploadNotFound(DirsyncError):
+    """What a file continues is not kept (any more)."""
+
+    default_reason = UPLOAD_NOT_FOUND
+
+    def __init__(self, path: RelPath) -> None:
+        super().__init__(f"what was to be continued of {escape(path)!r} is not kept here; send it from the beginning")
+
+
 class UnknownOperation(DirsyncError):
     """A newer client sent an operation that this version does not know."""
 
@@ -49,7 +58,7 @@ class UnknownOperation(DirsyncError):
 
 _BY_ERROR: tuple[tuple[type[DirsyncError] | tuple[type[DirsyncError], ...], Outcome], ...] = (
     (Changed, Outcome.CHANGED),
-    ((Mismatch, ContentNotFound), Outcome.MISMATCH),
+    ((Mismatch, ContentNotFound, UploadNotFound), Outcome.MISMATCH),
     (UnknownOperation, Outcome.UNSUPPORTED),
     (LimitExceeded, Outcome.LIMIT),
     (StorageError, Outcome.STORAGE),

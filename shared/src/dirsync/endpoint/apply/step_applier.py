@@ -14,6 +14,7 @@ from dirsync.errors import DirsyncError
 from dirsync.fs.failure import NotEmpty, Refused
 from dirsync.fs.fingerprint import RACY
 from dirsync.fs.root import Root
+from dirsync.fs.scan.rules import LOST_AND_FOUND, has_lost_and_found
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.entry import Entry, directory_entry, pack
 from dirsync.tree.path import RelPath, components, escape
@@ -29,6 +30,7 @@ class StepApplier:
     def __init__(self, replica: Replica, root: Root, publisher: Publisher) -> None:
         self._replica = replica
         self._state = replica.state
+        self._root = root
         self._publisher = publisher
         # A session that agrees on others fences the stream that this one works for.
         self._attributes = replica.options.attributes
@@ -45,20 +47,28 @@ class StepApplier:
         if isinstance(operation, Unsupported):
             msg = f"this server does not know the operation for {escape(operation.path)!r}"
             raise UnknownOperation(msg)
-        self._permit(operation.path)
+        for path, is_directory in _results(operation):
+            self._permit(path, is_directory=is_directory)
         if isinstance(operation, Move):
-            self._permit(operation.source)
             return self._move(operation)
         self._apply(step, operation)
         return None
 
-    def _permit(self, path: RelPath) -> None:
+    def _permit(self, path: RelPath, *, is_directory: bool) -> None:
         """Refuse what no session may touch, and what this one ignores."""
-        if self._replica.session_options.ignores(path):
+        if self._replica.session_options.ignores(path, is_directory=is_directory):
             msg = f"{escape(path)!r} is ignored in this session"
             raise DirsyncError(msg, reason="IGNORED")
-        if components(path)[0] in self._replica.staging.reserved_names:
+        point = self._root.covered_by(path)
+        if point is not None:
+            msg = f"something is mounted at {escape(point)!r} in the replica and hides what is there: unmount it"
+            raise Refused(path, msg)
+        top = components(path)[0]
+        if top in self._replica.staging.reserved_names:
             msg = f"{escape(path)!r} is the server's own"
+            raise DirsyncError(msg, reason="RESERVED")
+        if top == LOST_AND_FOUND and has_lost_and_found(self._root):
+            msg = f"{escape(path)!r} belongs to the file system of the replica: rename it, or choose another directory"
             raise DirsyncError(msg, reason="RESERVED")
 
     def _move(self, move: Move) -> MoveTotals:
@@ -129,3 +139,24 @@ class StepApplier:
         # every published file again at the next rescan would be the price of closing it.
         proof = bytes((proof[0] & ~RACY,)) + proof[1:]
         self._state.put(path, pack(entry, proof))
+
+
+def _results(operation: Operation) -> list[tuple[RelPath, bool]]:
+    """The paths that an operation changes, and whether a directory is there before or after it."""
+    path = operation.path
+    match operation:
+        case PutFile() | CopyContent() | PutSymlink():
+            return [(path, False)]
+        case MakeDirectory():
+            return [(path, True)]
+        case SetMetadata(entry=entry):
+            return [(path, entry.is_directory)]
+        case Delete(expected=expected):
+            return [(path, expected is not None and expected.is_directory)]
+        case Move(source=source, source_expected=moved, exchange=exchange, expected=replaced):
+            found = [(path, moved.is_directory), (source, moved.is_directory)]
+            if exchange and replaced is not None:
+                found += [(path, replaced.is_directory), (source, replaced.is_directory)]
+            return found
+        case _:
+            assert_never(operation)

@@ -20,5 +20,7 @@ class Step(NamedTuple):
     """Bytes of its content that came with it, runs of zeros included."""
     saved: int = 0
     """Bytes of those that compression saved on the way here."""
+    continued: int = 0
+    """Bytes of its content that had come on a stream before, and were kept."""
     is_delta: bool = False
     """Its content was rebuilt from a basis."""

@@ -21,7 +21,7 @@ from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of, fingerprint_of, is_known, pack, unpack
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
 
@@ -70,7 +70,7 @@ class Scanner:
                 if self._stopping.is_set():
                     return
             unknown = list(unknown_files(tree))
-            # A file that cannot be read keeps the digest UNKNOWN, which equals nothing.
+            # A file that cannot be read keeps a digest that equals nothing.
             resolve(root, tree, unknown, hashed=self._observer.bytes_hashed, cancelled=self._stopping.is_set)
         with self._state.writer:
             self._state.start_with(tree, dict.fromkeys((*changed, *unknown)))
@@ -166,7 +166,7 @@ class Scanner:
             try:
                 digest, status, looked_at_ns = digester.digest(path)
             except PathFailure:
-                continue  # its digest stays UNKNOWN, which equals nothing
+                continue  # its digest equals nothing
             with self._state.writer:
                 if self._state.record(path) is known:
                     self._state.put(path, renew(known, file_record(status, looked_at_ns, digest)))
@@ -175,4 +175,4 @@ class Scanner:
 
 
 def _is_unread(record: Record) -> bool:
-    return record[0] == Kind.FILE and unpack(record).digest == UNKNOWN
+    return record[0] == Kind.FILE and not is_known(digest_of(record))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dirsync.clock import Monotonic
+from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 
@@ -16,8 +17,10 @@ class SlicedScan:
         self.started = started
         self.again = False
         """Events were lost meanwhile: what was looked at already has to be looked at again."""
+        self.is_last = False
+        """It began after the client was told to end."""
         self.cost = 0.0
-        """Seconds spent in it."""
+        """Seconds spent in it, but for those in which the source did not answer."""
         self.found = 0
         """Paths that turned out to be different."""
 
@@ -30,11 +33,12 @@ class SlicedScan:
             if now() - start >= seconds:
                 break
         else:
-            self._account(now() - start, len(changed))
+            self._account(now() - start, seconds, len(changed))
             return changed, True
-        self._account(now() - start, len(changed))
+        self._account(now() - start, seconds, len(changed))
         return changed, False
 
-    def _account(self, cost: float, found: int) -> None:
-        self.cost += cost
+    def _account(self, cost: float, slice_seconds: float, found: int) -> None:
+        # A source that did not answer for a while is no reason to look less often when it answers again.
+        self.cost += cost if cost < LIMITS.stall_min_seconds else slice_seconds
         self.found += found

@@ -57,6 +57,8 @@ class InotifyHints:
         for event in events:
             if event.mask & inotify.OVERFLOW:
                 overflowed = self._unsure = True
+            elif event.mask & inotify.REMOUNTED:
+                self._on_mounts()
             else:
                 self._handle(event)
             if self._ended:
@@ -68,7 +70,11 @@ class InotifyHints:
 
     def _handle(self, event: InotifyEvent) -> None:
         directory = self._watches.find(event.wd)
-        if directory is None:
+        mounted_files = self._watches.mounted_files(event.wd)
+        if mounted_files:
+            for path in mounted_files:
+                self._on_file(path, event.mask)
+        elif directory is None:
             self._unsure |= self._watches.is_own_name(event.wd, event.name)
         elif not event.name:
             self._on_itself(directory, event.mask)
@@ -106,6 +112,17 @@ class InotifyHints:
             self._unsure = True
         elif mask & inotify.IGNORED:
             self._watches.removed(directory)
+
+    def _on_mounts(self) -> None:
+        """Something was mounted or unmounted: what a mount hides makes no more events, and what it shows makes none."""
+        if self._root.state() is not RootState.SAME:
+            self._end()
+            return
+        for point in self._root.refresh_mounts():
+            self._hint(point, HintKind.CHANGED)
+            for path in self._watches.arm_again(point):
+                self._hint(path, HintKind.DIRECTORY)
+        self._watches.watch_mounted_files()
 
     def _on_root(self, mask: int) -> None:
         if mask & _ROOT_LEFT:

@@ -4,12 +4,16 @@ The standard library has no binding for inotify(7), so three functions of the C 
 module knows nothing of trees and paths below a root; see :mod:`dirsync.endpoint.watch.watches` for those.
 """
 
+import contextlib
 import ctypes
+import io
 import os
 import select
 import struct
 import threading
 from typing import NamedTuple
+
+from dirsync.fs.mounts import MOUNTINFO
 
 MODIFY = 0x0000_0002
 ATTRIB = 0x0000_0004
@@ -28,6 +32,8 @@ IGNORED = 0x0000_8000
 ONLY_DIRECTORY = 0x0100_0000
 EXCLUDE_UNLINKED = 0x0400_0000
 IS_DIRECTORY = 0x4000_0000
+REMOUNTED = 0x8000_0000
+"""Not of the kernel's queue: something was mounted or unmounted somewhere; comes without a watch."""
 
 _HEAD = struct.Struct("iIII")
 """``struct inotify_event`` without its name: watch, mask, cookie, length of the name."""
@@ -66,6 +72,10 @@ class InotifyQueue:
         self._poll = select.poll()
         self._poll.register(self._inotify, select.POLLIN)
         self._poll.register(self._wake, select.POLLIN)
+        self._mounts: io.FileIO | None = None
+        with contextlib.suppress(OSError):
+            self._mounts = io.FileIO(MOUNTINFO)
+            self._poll.register(self._mounts, select.POLLPRI)
 
     def add(self, descriptor: int, mask: int) -> int:
         """Watch the open directory ``descriptor``.
@@ -87,12 +97,14 @@ class InotifyQueue:
         """Wait for events.
 
         Returns:
-            Those that are there, oldest first; an empty list after :meth:`wake`.
+            Those that are there, oldest first, after one about mounts; an empty list after :meth:`wake`.
         """
-        ready = self._poll.poll()
-        if any(descriptor == self._wake for descriptor, _ in ready):
+        ready = {descriptor for descriptor, _ in self._poll.poll()}
+        if self._wake in ready:
             return []
-        return parse_events(os.read(self._inotify, _BUFFER_BYTES))
+        remounted = [InotifyEvent(-1, REMOUNTED, b"")] if ready - {self._inotify} else []
+        events = parse_events(os.read(self._inotify, _BUFFER_BYTES)) if self._inotify in ready else []
+        return remounted + events
 
     def wake(self) -> None:
         """End the waiting of :meth:`read`, now and from now on."""
@@ -107,6 +119,8 @@ class InotifyQueue:
                 self._closed = True
                 os.close(self._inotify)
                 os.close(self._wake)
+                if self._mounts is not None:
+                    self._mounts.close()
 
 
 def parse_events(data: bytes) -> list[InotifyEvent]:

@@ -1,12 +1,10 @@
 """Whether the kernel hears of every change below a directory, as far as its mounts tell.
 
 inotify reports what went through this kernel. What another host or the other side of a virtual machine writes into a
-network or shared file system causes no event; such a file system has to be polled. Pure: the text of
-``/proc/self/mountinfo`` (proc_pid_mountinfo(5)) comes in, as bytes, because mount points are paths.
+network or shared file system causes no event; such a file system has to be polled. Pure: the mounts come in.
 """
 
-import re
-from typing import NamedTuple
+from dirsync.fs.mounts import Mount
 
 _SILENT = frozenset(
     {
@@ -37,34 +35,6 @@ _SILENT = frozenset(
 _LOCAL = frozenset({b"fuse.fuse-overlayfs"})
 """Subtypes of a silent file system that only this host writes to: the root of a rootless container."""
 
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
-
-
-class Mount(NamedTuple):
-    """One line of mountinfo."""
-
-    id: int
-    point: bytes
-    """Absolute path of the mount point as this process sees it."""
-    type: bytes
-
-
-def parse_mounts(mountinfo: bytes) -> list[Mount]:
-    """The mounts, in the order of the file; lines of another form are left out."""
-    mounts = []
-    for line in mountinfo.splitlines():
-        fields = line.split(b" ")
-        end = fields.index(b"-") if b"-" in fields else len(fields)
-        if len(fields) > end + 1 and end >= 6 and fields[0].isdigit():
-            mounts.append(Mount(int(fields[0]), _unescape(fields[4]), fields[end + 1]))
-    return mounts
-
-
-def parse_mount_id(fdinfo: bytes) -> int:
-    """The mount that a descriptor is on, from the text of its ``/proc/self/fdinfo/N``; -1 if it does not say."""
-    found = re.search(rb"^mnt_id:\s*(\d+)$", fdinfo, re.MULTILINE)
-    return int(found[1]) if found else -1
-
 
 def silent_mount(mounts: list[Mount], mount_id: int, root: bytes) -> Mount | None:
     """The first mount that holds a part of ``root`` and delivers no events of what others write; None if all do.
@@ -80,7 +50,3 @@ def silent_mount(mounts: list[Mount], mount_id: int, root: bytes) -> Mount | Non
 
 def _is_silent(filesystem: bytes) -> bool:
     return filesystem not in _LOCAL and filesystem.partition(b".")[0] in _SILENT
-
-
-def _unescape(field: bytes) -> bytes:
-    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)

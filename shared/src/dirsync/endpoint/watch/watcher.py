@@ -21,8 +21,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dirsync.endpoint.watch.hint import Hint, HintKind, WatchRefused
-from dirsync.endpoint.watch.mounts import parse_mount_id, parse_mounts, silent_mount
+from dirsync.endpoint.watch.mounts import silent_mount
 from dirsync.endpoint.watch.poll import Poller
+from dirsync.fs.mounts import parse_mount_id, parse_mounts
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, escape
 

@@ -23,6 +23,7 @@ Not thread-safe: the thread that reads the events owns it.
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 
 from dirsync.endpoint.watch import inotify_queue as inotify
@@ -30,7 +31,7 @@ from dirsync.endpoint.watch.hint import WatchRefused
 from dirsync.endpoint.watch.inotify_queue import InotifyQueue
 from dirsync.fs.failure import PathFailure, shown
 from dirsync.fs.root import OPEN_DIRECTORY, Root
-from dirsync.tree.path import ROOT, RelPath, join
+from dirsync.tree.path import ROOT, RelPath, components, join, split
 
 Ignored = Callable[[RelPath], bool]
 """Whether a directory, none of whose ancestors is ignored, is ignored."""
@@ -45,6 +46,7 @@ _EVENTS = (
     | inotify.DELETE
 )
 _DIRECTORY = _EVENTS | inotify.ONLY_DIRECTORY | inotify.EXCLUDE_UNLINKED
+_FILE = inotify.MODIFY | inotify.CLOSE_WRITE | inotify.ATTRIB
 _NAME = inotify.DELETE | inotify.MOVED_FROM | inotify.ONLY_DIRECTORY
 _TOP = _DIRECTORY | inotify.DELETE_SELF | inotify.MOVE_SELF
 
@@ -83,6 +85,8 @@ class Watches:
         self._root = root
         self._ignored = ignored
         self._by_wd: dict[int, WatchedDirectory] = {}
+        self._mounted_files: dict[int, list[RelPath]] = {}
+        """Files that are mounts of their own, by watch. Who writes to one by its other name makes no event here."""
         self._above = -1
         self._name = b""
 
@@ -134,6 +138,36 @@ class Watches:
                 yield path
                 found.extend((directory, child) for child in self._subdirectories(path))
 
+    def arm_again(self, path: RelPath) -> Iterator[RelPath]:
+        """Watch the directory at ``path``, where something was mounted or unmounted, and all below it anew.
+
+        Raises:
+            WatchRefused: as :meth:`arm`.
+        """
+        holder, name = split(path)
+        parent = self._at(holder)
+        if parent is None:
+            return
+        known = parent.children.get(name)
+        if known is not None:
+            self.drop(known)
+        yield from self.arm(parent, name)
+
+    def watch_mounted_files(self) -> None:
+        """Watch the files that are mounts of their own, and no others."""
+        found: dict[int, list[RelPath]] = {}
+        for path in self._root.mounts or ():
+            wd = self._watch_file(path)
+            if wd is not None:
+                found.setdefault(wd, []).append(path)
+        for wd in self._mounted_files.keys() - found.keys():
+            self._queue.remove(wd)
+        self._mounted_files = found
+
+    def mounted_files(self, wd: int) -> list[RelPath]:
+        """The files of such a watch; none for any other."""
+        return self._mounted_files.get(wd, [])
+
     def drop(self, directory: WatchedDirectory) -> None:
         """Stop watching a directory that left its place, and all below it."""
         _detach(directory)
@@ -161,10 +195,33 @@ class Watches:
         before = self._by_wd
         self._by_wd = {}
         self._root.forget_all()
+        self._root.refresh_mounts()
         for _ in self.arm(None, b""):
             pass
         for wd in before.keys() - self._by_wd.keys():
             self._queue.remove(wd)
+        self.watch_mounted_files()
+
+    def _at(self, path: RelPath) -> WatchedDirectory | None:
+        """The watched directory at ``path``."""
+        found = next((directory for directory in self._by_wd.values() if directory.parent is None), None)
+        for name in components(path):
+            found = found.children.get(name) if found is not None else None
+        return found
+
+    def _watch_file(self, path: RelPath) -> int | None:
+        """Watch a file; ``None`` if it is none, or may not be watched: then the next rescan has to notice."""
+        try:
+            parent, name = self._root.parent(path)
+            opened = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        except (OSError, PathFailure):
+            return None
+        try:
+            return self._queue.add(opened, _FILE) if stat.S_ISREG(os.fstat(opened).st_mode) else None
+        except OSError:
+            return None
+        finally:
+            os.close(opened)
 
     def _watch(self, parent: WatchedDirectory | None, name: bytes, path: RelPath) -> WatchedDirectory | None:
         try:

@@ -13,13 +13,13 @@ from queue import SimpleQueue
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.errors import Unavailable
-from dirsync.fs.failure import PathFailure
+from dirsync.fs.failure import Growing, PathFailure, shown
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.stable import StableFile, changing
 from dirsync.fs.root import Root
 from dirsync.fs.scan.observe import renew
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of
+from dirsync.tree.entry import Kind, Record, digest_of, is_known
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync.tree.tree import Tree
@@ -52,15 +52,20 @@ class Digester:
         """SHA-256 of a file, the status that belongs to it, and the time before its status was read (ns).
 
         Raises:
-            PathFailure: Vanished, Unreadable, or Changing if it changed each time.
+            PathFailure: Vanished, Unreadable, Changing if it changed each time, or Growing if it was longer each time.
             Unavailable: cancelled.
         """
+        first: int | None = None
+        size = 0
         for _ in range(LIMITS.stable_read_attempts):
             with StableFile(self._root, path, self._now) as file:
                 digest, size = self._read(file)
                 status = file.settled()
                 if status is not None and size == status.st_size:
                     return digest, status, file.looked_at_ns
+                first = file.size if first is None else first
+        if first is not None and size > first:
+            raise Growing(path, f"{shown(path)} grew each time while it was read; it is tried again later")
         raise changing(path)
 
     def _read(self, file: StableFile) -> tuple[bytes, int]:
@@ -114,7 +119,7 @@ def resolve(
 
 def unknown_files(tree: Tree) -> Iterator[RelPath]:
     """Every file of the tree that has not been read yet."""
-    return (path for path, record in tree.files() if digest_of(record) == UNKNOWN)
+    return (path for path, record in tree.files() if not is_known(digest_of(record)))
 
 
 _Outcome = tuple[RelPath, Record] | Problem | BaseException | None

@@ -37,6 +37,7 @@ class StableFile:
 
     def __init__(self, root: Root, path: RelPath, now: WallNanoseconds = wall_ns) -> None:
         self.path = path
+        self._now = now
         self.looked_at_ns = now()
         """The time for the fingerprint of what is read."""
         self._fd, self.status = root.open_file(path)
@@ -86,28 +87,63 @@ class StableFile:
         except OSError as error:
             raise reading_failure(self.path, "read", error) from error
 
-    def frames(self, size: int) -> Iterator[bytes]:
+    def go_to(self, offset: int) -> None:
+        """:meth:`read` continues at this offset."""
+        os.lseek(self._fd, offset, os.SEEK_SET)
+
+    def frames(self, size: int, start: int = 0) -> Iterator[bytes]:
         """The content up to the size that the file had when it was opened, in pieces of ``size`` bytes.
+
+        ``start`` is where reading continues.
 
         Each piece but the last is full. A file that shrinks ends early; :meth:`settled` detects that.
         """
-        left = self.size
-        while left:
+        left = self.size - start
+        while left > 0:
             frame = self._full(min(size, left))
             if not frame:
                 return
             left -= len(frame)
             yield frame
 
+    def frames_at(self, size: int) -> Iterator[bytes]:
+        """The same content again, from the beginning; does not change where :meth:`read` continues."""
+        offset = 0
+        while offset < self.size:
+            piece = self.read_at(offset, min(size, self.size - offset))
+            if not piece:
+                return
+            offset += len(piece)
+            yield piece
+
+    def look(self) -> os.stat_result:
+        """The status now."""
+        return os.fstat(self._fd)
+
     def settled(self) -> os.stat_result | None:
         """The status now, or ``None`` if the file changed since it was opened: then what was read is unusable."""
-        after, before = os.fstat(self._fd), self.status
-        same = (
-            after.st_size == before.st_size
-            and after.st_mtime_ns == before.st_mtime_ns
-            and after.st_ctime_ns == before.st_ctime_ns
-        )
-        return after if same else None
+        after = self.look()
+        return after if is_same(after, self.status) else None
+
+    def wait_for_writers(self) -> None:
+        """Return when no call of write that was under way can still be; reading continues where it was."""
+        offset = os.lseek(self._fd, 0, os.SEEK_CUR)
+        _wait_for_writers(self._fd)
+        os.lseek(self._fd, offset, os.SEEK_SET)
+
+    def become_steady(self, attempts: int) -> bool:
+        """Make the status one that no call of write was in the middle of; before anything is read.
+
+        A file that is the same before and after a wait for its writers was not being written. False if it was another
+        each time: its size may be that of half a write.
+        """
+        for _ in range(attempts):
+            looked_at_ns, status = self._now(), self.look()
+            if is_same(status, self.status):
+                return True
+            self.looked_at_ns, self.status = looked_at_ns, status
+            _wait_for_writers(self._fd)
+        return False
 
     def _full(self, size: int) -> bytes:
         frame = self.read(size)
@@ -141,6 +177,13 @@ def read_small(
 def changing(path: RelPath) -> Changing:
     """The failure of a file that changed each time that it was read."""
     return Changing(path, f"{shown(path)} changed each time while it was read; it is tried again later")
+
+
+def is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether two statuses of one file show no change of its content."""
+    return (
+        one.st_size == other.st_size and one.st_mtime_ns == other.st_mtime_ns and one.st_ctime_ns == other.st_ctime_ns
+    )
 
 
 def _wait_for_writers(descriptor: int) -> None:

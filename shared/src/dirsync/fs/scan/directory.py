@@ -9,8 +9,9 @@ Rules:
 - Unreadable is never absent. A directory that cannot be listed, or an entry whose status cannot be read, is a Problem,
   and what the tree has there stays. An entry that vanished after it was listed is absent.
 - FIFOs, sockets and devices are counted as untracked and never opened (D12).
-- A lost mount is reported by each scan until :func:`accept_mounts`: the directory keeps its mark, and stays in the tree
-  even if it is gone itself. Whether to delete what was below it is for a person to decide (G10).
+- A mount that came, went or became another one is reported by each scan until :func:`accept_mounts`: the directory
+  keeps its mark, and stays in the tree even if it is gone itself. Whether to delete what was below it is for a person
+  to decide (G10).
 
 The order of directories, and which are left out as a whole, is :mod:`dirsync.fs.scan.walk`.
 """
@@ -26,18 +27,23 @@ from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure
 from dirsync.fs.fingerprint import (
     FINGERPRINT_SIZE,
     MOUNT,
+    MOUNT_CHANGED,
     RACY,
     directory_record,
     file_record,
     flags_of,
+    matches,
     pack_status,
+    status_identity,
     symlink_record,
     with_flags,
 )
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
-from dirsync.fs.scan.observe import observe, renew
-from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, too_long
+from dirsync.fs.scan.mount_change import mount_flags
+from dirsync.fs.scan.observe import hidden, observe, renew
+from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
+from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import RelPath, escape, join
@@ -64,11 +70,11 @@ def scan_directory(
 
 
 def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
-    """Accept that these directories are no mount points any more."""
+    """Accept what is mounted at these directories now, and what is not any more."""
     for path in paths:
         record = tree.record(path)
-        if record is not None and flags_of(record) & MOUNT:
-            tree.put(path, with_flags(record, flags_of(record) & ~MOUNT))
+        if record is not None and flags_of(record) & MOUNT_CHANGED:
+            tree.put(path, with_flags(record, flags_of(record) & ~MOUNT_CHANGED))
 
 
 class _Listing:
@@ -95,6 +101,8 @@ class _Listing:
         self._fd = -1
         self._device = 0
         self._seen: set[bytes] = set()
+        self._touched = 0
+        """Names among them whose status is not that of the tree's record."""
         self._found = DirectoryScan(path)
 
     def run(self) -> DirectoryScan:
@@ -109,8 +117,9 @@ class _Listing:
                 join(self._path, name) for name, child in self._known.items() if isinstance(child, Directory)
             ]
             return self._found
-        self._device = os.fstat(self._fd).st_dev
-        self._check_mount()
+        status = os.fstat(self._fd)
+        self._device = status.st_dev
+        self._check_mount(status)
         try:
             with os.scandir(self._fd) as listing:
                 self._compare(listing)
@@ -119,6 +128,7 @@ class _Listing:
         else:
             if not self._seen.issuperset(self._known):
                 self._remove_unseen()
+        self._found.untouched = max(0, len(self._seen) - self._touched)
         return self._found
 
     def _compare(self, listing: "Iterable[os.DirEntry[str]]") -> None:
@@ -160,16 +170,24 @@ class _Listing:
             is_link = entry.is_symlink()
         except OSError:
             return False
-        left_out = rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link)
-        self._found.left_out += left_out
-        return left_out
+        if is_file_systems_own(self._root, path, name, is_directory=is_directory):
+            self._found.file_systems_own += 1
+        elif not rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
+            return False
+        self._found.left_out += 1
+        return True
 
     def _differs(self, name: bytes, child: Record | Directory | None, status: os.stat_result, looked: int) -> None:
         """Handle an entry that is not what the tree has."""
+        if self._rules.foreign_mounts and self._root.mounts and join(self._path, name) in self._root.mounts:
+            self._hidden(name, child)
+            return
+        if status.st_dev != self._device and self._was_unlearned(name, child, status):
+            return
         mode, path = status.st_mode, join(self._path, name)
         record = child.record if isinstance(child, Directory) else child
-        if record is not None and flags_of(record) & MOUNT and not self._is_mount(status):
-            self._mount_lost(name, record, status)
+        if not stat.S_ISDIR(mode) and isinstance(child, Directory) and _outlasts(child):
+            self._mount_gone(name, child.record)
         elif (problem := too_long(path, name)) is not None:
             self._found.problems.append(problem)
         elif stat.S_ISDIR(mode):
@@ -181,33 +199,59 @@ class _Listing:
         else:
             self._found.untracked += 1
 
-    def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
-        mount = self._is_mount(status)
-        if not isinstance(child, Directory):
-            self._found.new_directories[join(self._path, name)] = directory_record(status, mount=mount)
+    def _was_unlearned(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> bool:
+        """Learn the volume of an entry that is on another one; whether only its number differed until then."""
+        if stat.S_ISDIR(status.st_mode) or not is_known(status.st_dev):
+            learn_at(self._fd, name, status.st_dev)
+        same = isinstance(child, bytes) and matches(child, status)
+        if same:
+            self._seen.add(name)
+        return same
+
+    def _hidden(self, name: bytes, child: Record | Directory | None) -> None:
+        """Something is mounted over an entry, and is not ours: what the tree has there stays, and is seen to differ."""
+        if child is None:
+            self._found.left_out += 1
             return
+        record = child.record if isinstance(child, Directory) else child
+        self._put(name, record, hidden(record))
+
+    def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
         path = join(self._path, name)
+        mounted = self._root.is_mount_point(path, status, self._device)
+        if not isinstance(child, Directory):
+            self._found.new_directories[path] = directory_record(status, MOUNT if mounted else 0)
+            return
         self._found.directories.append(path)
-        if identity_of(child.record) != (status.st_dev, status.st_ino):
+        known = flags_of(child.record)
+        same = identity_of(child.record) == status_identity(status)
+        has_content = bool(child.children) and not self._rules.foreign_mounts
+        flags = mount_flags(known, mounted=mounted, same=same, has_content=has_content)
+        if flags & MOUNT_CHANGED:
+            self._found.mounts_changed.append(path)
+        if not same or mounted != bool(known & MOUNT):
             self._found.replaced.append(path)
-            if self._renames.remembers and not flags_of(child.record) & MOUNT:
-                self._another(name, path, directory_record(status, mount=mount))
+            self._root.forget(path)
+            if self._renames.remembers and not (known | flags) & (MOUNT | MOUNT_CHANGED):
+                self._another(name, path, directory_record(status))
                 return
-        if child.record.endswith(pack_status(status)) and bool(flags_of(child.record) & MOUNT) == mount:
+        if child.record.endswith(pack_status(status)) and known == flags:
             self._seen.add(name)
         else:
-            self._put(name, child.record, renew(child.record, directory_record(status, mount=mount)))
+            self._put(name, child.record, renew(child.record, directory_record(status, flags)))
 
     def _another(self, name: bytes, path: RelPath, record: Record) -> None:
         """Another directory has the name now; what was in the old one left with it."""
+        self._touched += 1
         self._renames.left(path, self._tree.take(path))
-        elsewhere = self._renames.place(self._tree, path, record, self._root.holds)
+        elsewhere = self._renames.place(self._tree, path, record)
         self._seen.add(name)
         self._root.forget(path)
         self._found.changed += [path, *elsewhere]
 
     def _put(self, name: bytes, before: Record | None, record: Record) -> None:
         self._seen.add(name)
+        self._touched += before is None or not before.endswith(record[1 - FINGERPRINT_SIZE :])
         if record != before:
             if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
                 path = join(self._path, name)
@@ -231,19 +275,13 @@ class _Listing:
             return
         self._put(name, record, renew(record, symlink_record(status, looked, target)))
 
-    def _is_mount(self, status: os.stat_result) -> bool:
-        return stat.S_ISDIR(status.st_mode) and status.st_dev != self._device
-
-    def _mount_lost(self, name: bytes, record: Record, status: os.stat_result | None) -> None:
+    def _mount_gone(self, name: bytes, record: Record) -> None:
         """Keep the directory and its mark, whatever took its place; the caller protects what was below it."""
         path = join(self._path, name)
-        self._found.mounts_lost.append(path)
-        self._seen.add(name)
-        if status is not None and stat.S_ISDIR(status.st_mode):
-            self._found.directories.append(path)
-            self._put(name, record, renew(record, directory_record(status, mount=True)))
-        else:
-            self._empty(path)
+        self._touched += 1
+        self._found.mounts_changed.append(path)
+        self._put(name, record, with_flags(record, MOUNT_CHANGED))
+        self._empty(path)
 
     def _empty(self, path: RelPath) -> None:
         """Remove everything below a directory that stays."""
@@ -251,13 +289,25 @@ class _Listing:
             self._tree.remove(below)
             self._found.changed.append(below)
 
-    def _check_mount(self) -> None:
-        """Report the directory itself if it was a mount point and is none now."""
-        record = self._tree.record(self._path)
-        if self._path and record is not None and flags_of(record) & MOUNT:
-            above = os.stat("..", dir_fd=self._fd, follow_symlinks=False)
-            if above.st_dev == self._device:
-                self._found.mounts_lost.append(self._path)
+    def _check_mount(self, status: os.stat_result) -> None:
+        """As :meth:`_directory`, of the directory itself: a scan that starts here did not list its parent."""
+        record, mounts = self._tree.record(self._path), self._root.mounts
+        if (
+            not self._path
+            or record is None
+            or self._rules.foreign_mounts
+            or not (flags_of(record) or (mounts and self._path in mounts))
+        ):
+            return
+        above = os.stat("..", dir_fd=self._fd, follow_symlinks=False).st_dev
+        mounted = self._root.is_mount_point(self._path, status, above)
+        same = identity_of(record) == status_identity(status)
+        flags = mount_flags(flags_of(record), mounted=mounted, same=same, has_content=bool(self._known))
+        if flags & MOUNT_CHANGED:
+            self._found.mounts_changed.append(self._path)
+        if flags != flags_of(record):
+            self._tree.put(self._path, renew(record, directory_record(status, flags)))
+            self._found.changed.append(self._path)
 
     def _unreadable(self, name: bytes, failure: PathFailure) -> None:
         """The status of an entry cannot be read: what the tree has there stays."""
@@ -265,14 +315,15 @@ class _Listing:
         child = self._known.get(name)
         if child is not None:
             self._seen.add(name)
+            self._touched += 1
             if isinstance(child, Directory):
                 self._found.directories.append(failure.path)
 
     def _remove_unseen(self) -> None:
         for name in [name for name in self._known if name not in self._seen]:
             child = self._known[name]
-            if isinstance(child, Directory) and flags_of(child.record) & MOUNT:
-                self._mount_lost(name, child.record, None)
+            if isinstance(child, Directory) and _outlasts(child):
+                self._mount_gone(name, child.record)
             else:
                 path = join(self._path, name)
                 self._renames.left(path, self._tree.take(path))
@@ -281,9 +332,11 @@ class _Listing:
 
     def _became_something_else(self) -> None:
         """The directory was there when its parent was listed, and is not there now."""
-        record = self._tree.record(self._path)
-        if record is not None and flags_of(record) & MOUNT:
-            self._found.mounts_lost.append(self._path)
+        directory = self._tree.directory(self._path)
+        if self._path and directory is not None and _outlasts(directory):
+            self._found.mounts_changed.append(self._path)
+            self._tree.put(self._path, with_flags(directory.record, MOUNT_CHANGED))
+            self._found.changed.append(self._path)
             self._empty(self._path)
             return
         found = observe(self._root, self._path, None, self._now)
@@ -296,3 +349,9 @@ class _Listing:
         elif self._path:
             self._renames.left(self._path, self._tree.take(self._path))
             self._found.changed.append(self._path)
+
+
+def _outlasts(directory: Directory) -> bool:
+    """Whether a directory that is gone stays in the tree: it was a mount point, or that is not accepted yet."""
+    flags = flags_of(directory.record)
+    return bool(flags & MOUNT_CHANGED or (flags & MOUNT and directory.children))

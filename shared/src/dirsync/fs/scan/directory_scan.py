@@ -26,11 +26,16 @@ class DirectoryScan:
     """Problems of the directory itself (it could not be listed) and of what is directly in it."""
     untracked: int = 0
     left_out: int = 0
-    mounts_lost: list[RelPath] = field(default_factory=list)
+    file_systems_own: int = 0
+    """Those among what is left out that the file system keeps for itself: no rule of a person names them."""
+    mounts_changed: list[RelPath] = field(default_factory=list)
     unknown: int = 0
     """Files and links that the tree had no record of."""
     stale: int = 0
     """Files and links whose record no longer described them."""
+
+    untouched: int = 0
+    """Names whose status, ctime included, is that of the tree's record."""
 
     @property
     def proved(self) -> int:

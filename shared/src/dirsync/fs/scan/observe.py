@@ -17,15 +17,18 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import (
     MOUNT,
+    RACY,
     directory_record,
     file_record,
     flags_of,
     matches,
     parse,
     symlink_record,
+    with_flags,
 )
 from dirsync.fs.root import Root
-from dirsync.tree.entry import Record, fingerprint_of, pack, unpack
+from dirsync.fs.volume import is_known, learn_at
+from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 
@@ -50,12 +53,14 @@ def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNan
         status = root.lstat(path)
         if status is None:
             return None
+        if path and not is_known(status.st_dev):
+            learn_at(*root.parent(path), status.st_dev)
         if known is not None and matches(known, status):
             return known
         if stat.S_ISLNK(status.st_mode):
             found = symlink_record(status, looked_at_ns, root.readlink(path))
         elif stat.S_ISDIR(status.st_mode):
-            found = directory_record(status, mount=_is_mount(root, path, status, known))
+            found = directory_record(status, _flags(root, path, status, known))
         elif stat.S_ISREG(status.st_mode):
             found = file_record(status, looked_at_ns)
         else:
@@ -80,6 +85,17 @@ def renew(known: Record | None, fresh: Record) -> Record:
     return pack(entry, fingerprint_of(fresh))
 
 
+def hidden(known: Record) -> Record:
+    """The record of what a mount hides: unlike any that a source can have, so that it is never taken for equal.
+
+    A directory seems to have no permissions, a file has an unknown digest, a link no target. The rest stays, so that
+    nothing has to be read again when the mount is gone.
+    """
+    entry, fingerprint = unpack(known), fingerprint_of(known)
+    entry = entry._replace(mode=0) if entry.is_directory else entry._replace(digest=UNKNOWN, target=b"")
+    return with_flags(pack(entry, fingerprint), RACY)
+
+
 def untracked(mode: int) -> Untracked:
     """The kind of what is not mirrored; ``mode`` as in ``st_mode``."""
     if stat.S_ISFIFO(mode):
@@ -91,11 +107,11 @@ def untracked(mode: int) -> Untracked:
     return Untracked.OTHER
 
 
-def _is_mount(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> bool:
-    """Whether it is a mount point, or was one, and its disappearance has not been accepted yet."""
-    if known is not None and flags_of(known) & MOUNT:
-        return True
+def _flags(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> int:
+    """The flags of a directory. Whether a mount came or went is found where its parent is listed."""
+    if known is not None and known[0] == Kind.DIRECTORY:
+        return flags_of(known)
     if not path:
-        return False
+        return 0
     descriptor, _ = root.parent(path)
-    return os.fstat(descriptor).st_dev != status.st_dev
+    return MOUNT if root.is_mount_point(path, status, os.fstat(descriptor).st_dev) else 0

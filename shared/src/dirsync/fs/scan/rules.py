@@ -1,20 +1,30 @@
 """What a scan lists and what it leaves out.
 
-What is left out is treated as absent on both sides: it is neither mirrored nor deleted. These are ignored paths,
-``.nfs*`` (open files that were removed on NFS), the ``lost+found`` of a mounted root, and links if links are not
-mirrored.
+What is left out is treated as absent on both sides: it is neither mirrored nor deleted. These are ignored paths, links
+if links are not mirrored, and what a file system keeps for itself, which the source counts as untracked:
+
+- files that were removed while they were open, under the name that the NFS client gives them: ``.nfs``, the file's
+  number in 16 hexadecimal digits and a counter in 8 (``nfs_sillyrename`` in the kernel's ``fs/nfs/dir.c``);
+- the ``lost+found`` of a root that is the top of a file system, if root owns it as ``mkfs`` and ``fsck`` make it.
+
+Any other file or directory with such a name is somebody's own, and is mirrored.
 """
 
+import os
+import re
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, abbreviate
 from dirsync.tree.problem import Problem, ProblemKind
 
 NFS_PREFIX: Final = b".nfs"
 LOST_AND_FOUND: Final = b"lost+found"
+_REMOVED_ON_NFS: Final = re.compile(rb"\.nfs[0-9a-f]{16,}")
 
 Ignores = Callable[[RelPath, bool], bool]
 """Whether a path (whose ancestors are not ignored) is ignored; the flag says that it is a directory."""
@@ -36,21 +46,37 @@ class ScanRules:
     """A directory that the tree has already stays in it though it now lives only through what is left out: the replica
     has it because the source does."""
 
+    foreign_mounts: bool = False
+    """What is mounted below the root is not ours (in a replica): it is neither listed nor taken for what it hides."""
+
     def is_reserved(self, path: RelPath) -> bool:
         """Whether the path belongs to the server's staging."""
         return path in self.reserved
 
-    def leaves_out(self, path: RelPath, name: bytes, *, is_directory: bool, is_link: bool) -> bool:
-        """Whether the entry called ``name`` at ``path``, none of whose ancestors is, is left out."""
-        return (
-            (name.startswith(NFS_PREFIX) and not is_directory)
-            or (is_directory and path == LOST_AND_FOUND)
-            or (is_link and not self.symlinks)
-            or (self.ignores is not None and self.ignores(path, is_directory))
-        )
+    def leaves_out(self, path: RelPath, *, is_directory: bool, is_link: bool) -> bool:
+        """Whether the entry at ``path``, none of whose ancestors is, is left out by the rules of the session."""
+        return (is_link and not self.symlinks) or (self.ignores is not None and self.ignores(path, is_directory))
 
 
 DEFAULT_RULES: Final = ScanRules()
+
+
+def is_file_systems_own(root: Root, path: RelPath, name: bytes, *, is_directory: bool) -> bool:
+    """Whether the file system keeps the entry called ``name`` at ``path`` for itself."""
+    if is_directory:
+        return path == LOST_AND_FOUND and has_lost_and_found(root)
+    return name.startswith(NFS_PREFIX) and _REMOVED_ON_NFS.fullmatch(name) is not None
+
+
+def has_lost_and_found(root: Root) -> bool:
+    """Whether the root is the top of a file system, and has the directory for what ``fsck`` finds."""
+    try:
+        found = os.stat(LOST_AND_FOUND, dir_fd=root.descriptor, follow_symlinks=False)
+        here, above = os.fstat(root.descriptor), os.stat("..", dir_fd=root.descriptor)
+    except OSError:
+        return False
+    is_top = here.st_dev != above.st_dev or here.st_ino == above.st_ino
+    return is_top and stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and found.st_dev == here.st_dev
 
 
 def too_long(path: RelPath, name: bytes) -> Problem | None:

@@ -13,12 +13,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import MOUNT, flags_of
+from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import scan_directory
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import observe
-from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
+from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules, is_file_systems_own
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import ROOT, RelPath, split
@@ -54,12 +54,22 @@ def scan_steps(
     ``renames`` recognises directories that were moved.
     """
     root.forget_all()
+    remounted = root.refresh_mounts()
     places = list(dict.fromkeys(starts))
+    if rules.foreign_mounts:
+        remounted = []
+        places = [place for place in places if root.covered_by(place) is None]
     # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
-    renames.begin(search=deep or len(places) > 1)
+    renames.begin(root, search=deep or len(places) > 1)
     walk = _Walk(root, tree, rules, now, renames)
-    for start in places:
-        yield from walk.below(_nearest(tree, start), deep=deep)
+    try:
+        if not (deep and ROOT in places):
+            yield from walk.remounted(remounted)
+        for start in places:
+            yield from walk.below(_nearest(tree, start), deep=deep)
+    finally:
+        walk.abandon()
+        root.forget_all()  # what is kept open keeps a mount busy
 
 
 def look_at(
@@ -77,20 +87,25 @@ def look_at(
     holds the path. The step of a file or link has that path as its own.
     """
     root.forget_all()
-    renames.begin(search=False)
+    remounted = root.refresh_mounts()
+    renames.begin(root, search=False)
     walk = _Walk(root, tree, rules, now, renames)
-    known = [path for path in dict.fromkeys(paths) if path in tree]
-    # Known paths come before new ones, so that what was moved is recognised.
-    for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
-        listings: dict[RelPath, None] = {}
-        for path in group:
-            found = walk.look(path)
-            if found is None:
-                listings[_nearest(tree, split(path)[0])] = None
-            else:
-                yield from found
-        if listings:
-            yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
+    try:
+        yield from walk.remounted(remounted)
+        known = [path for path in dict.fromkeys(paths) if path in tree]
+        # Known paths come before new ones, so that what was moved is recognised.
+        for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
+            listings: dict[RelPath, None] = {}
+            for path in group:
+                found = walk.look(path)
+                if found is None:
+                    listings[_nearest(tree, split(path)[0])] = None
+                else:
+                    yield from found
+            if listings:
+                yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
+    finally:
+        root.forget_all()  # what is kept open keeps a mount busy
 
 
 class _Walk:
@@ -122,12 +137,22 @@ class _Walk:
                 return
             at, deep, changed = _nearest(self._tree, at), False, False
 
+    def remounted(self, points: Iterable[RelPath]) -> Iterator[DirectoryScan]:
+        """The steps from where a mount came or went; before all others, which would take what it hides for deleted."""
+        for parent in dict.fromkeys(_nearest(self._tree, split(point)[0]) for point in points):
+            yield from self.below(_nearest(self._tree, parent), deep=False)
+
     def appeared(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         """The steps from a directory that is new to the tree; its parent is one of the tree."""
         yield from self._enter_new(path, record)
         while self._stack:
             yield from self._advance()
         yield from self._yield_elsewhere()
+
+    def abandon(self) -> None:
+        """The scan ends, perhaps before everything was visited: what was not is not known to have been moved."""
+        if self._stack:
+            self._renames.abandon(self._stack[0].found.path)
 
     def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
         """The steps from one path; ``None`` if only the listing of its directory can tell."""
@@ -140,9 +165,15 @@ class _Walk:
         found = observe(self._root, path, known, self._now)
         if found is None:
             return self._gone(path, known, holder)
-        if not isinstance(found, bytes) or (known is not None and flags_of(known) & MOUNT):
+        if not isinstance(found, bytes) or self._concerns_mount(path, known):
             return None
         return self._found(path, known, found, holder)
+
+    def _concerns_mount(self, path: RelPath, known: Record | None) -> bool:
+        """Whether a mount came, went, or may have gone, at ``path``."""
+        mounts = self._root.mounts
+        flags = flags_of(known) if known is not None and known[0] == Kind.DIRECTORY else 0
+        return bool(flags & (MOUNT | MOUNT_CHANGED)) or (mounts is not None and path in mounts)
 
     def _found(
         self, path: RelPath, known: Record | None, found: Record, holder: Directory
@@ -150,7 +181,9 @@ class _Walk:
         """The steps from a path where a file, a link or a directory is found."""
         _, name = split(path)
         is_directory, is_link = found[0] == Kind.DIRECTORY, found[0] == Kind.SYMLINK
-        if self._rules.leaves_out(path, name, is_directory=is_directory, is_link=is_link):
+        if is_file_systems_own(self._root, path, name, is_directory=is_directory):
+            return None
+        if self._rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
             return () if known is None and holder.children else None
         if found == known:
             return ()
@@ -171,7 +204,7 @@ class _Walk:
             self._left(path)
         # Two names may have been exchanged: this directory may come from a path that was not scanned yet.
         self._renames.search()
-        self._elsewhere += self._renames.place(self._tree, path, found, self._root.holds)
+        self._elsewhere += self._renames.place(self._tree, path, found)
         return self.below(path, changed=True)
 
     def _file_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
@@ -198,12 +231,13 @@ class _Walk:
         start = len(_nearest(self._tree, path))
         top = RelPath(path[: path.index(b"/", start + 1)])
         _, name = split(top)
-        return self._rules.leaves_out(top, name, is_directory=True, is_link=False)
+        own = is_file_systems_own(self._root, top, name, is_directory=True)
+        return own or self._rules.leaves_out(top, is_directory=True, is_link=False)
 
     def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
         if known is None:
             return () if holder.children else None
-        if len(holder.children) == 1 or flags_of(known) & MOUNT:
+        if len(holder.children) == 1 or self._concerns_mount(path, known):
             return None
         self._left(path)
         return _changed(path)
@@ -221,7 +255,7 @@ class _Walk:
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         if path in self._tree:
             self._left(path)
-        self._elsewhere += self._renames.place(self._tree, path, record, self._root.holds)
+        self._elsewhere += self._renames.place(self._tree, path, record)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
         self._waiting.append(frame.found)
@@ -232,6 +266,7 @@ class _Walk:
         found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._renames)
         visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
         visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
+        self._renames.listed(path, found.untouched)
         frame = _Frame(found, iter(visits), is_new, found.left_out)
         self._stack.append(frame)
         return frame
@@ -240,6 +275,7 @@ class _Walk:
         """The last subdirectory was visited: the directory stays, or is left out."""
         frame = self._stack.pop()
         path = frame.found.path
+        self._renames.scanned(path)
         if not self._is_left_out(frame):
             yield from self._stay()
             return
@@ -261,7 +297,7 @@ class _Walk:
         directory = self._tree.directory(found.path)
         if not found.path or directory is None or directory.children or not frame.left_out:
             return False
-        if found.problems or found.untracked or found.mounts_lost:
+        if found.problems or found.untracked or found.mounts_changed:
             return False
         return frame.is_new or not self._rules.keep_known_directories
 

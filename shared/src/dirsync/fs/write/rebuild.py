@@ -12,7 +12,7 @@ has nothing else to do, and the same processor time. Usually it has: the client'
 
 import hashlib
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
@@ -20,6 +20,9 @@ from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _ZEROS: Final = memoryview(bytes(LIMITS.inline_file_bytes))
 
@@ -32,12 +35,18 @@ class Rebuild:
     """
 
     def __init__(
-        self, staged: StagedFile, basis: StableFile | None = None, *, cancelled: Cancelled | None = None
+        self,
+        staged: StagedFile,
+        basis: StableFile | None = None,
+        *,
+        cancelled: Cancelled | None = None,
+        hashed: "_Hash | None" = None,
     ) -> None:
+        """``hashed`` has the digest of what is staged already, and follows."""
         self._staged = staged
         self._basis = basis
         self._cancelled = cancelled
-        self._hash = hashlib.sha256()
+        self._hash = hashed if hashed is not None else hashlib.sha256()
         self._buffer = memoryview(b"")
 
     @property

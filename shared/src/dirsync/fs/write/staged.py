@@ -34,7 +34,7 @@ class StagingDirectory(Protocol):
 class StagedFile:
     """A file in the staging directory. The caller that creates it publishes or discards it."""
 
-    __slots__ = ("failed", "fd", "identity", "name", "path", "size", "staging")
+    __slots__ = ("failed", "fd", "identity", "name", "path", "released", "size", "staging")
 
     def __init__(self, staging: StagingDirectory, name: bytes, path: RelPath, descriptor: int) -> None:
         self.staging = staging
@@ -49,6 +49,8 @@ class StagedFile:
         """Known once the file is sealed."""
         self.failed = False
         """The file could not be made durable: it must not be published, but written again from the start."""
+        self.released = False
+        """It belongs to somebody else now."""
 
     def write(self, buffer: bytes | memoryview) -> None:
         """Append, in as many calls as the kernel needs.
@@ -175,7 +177,13 @@ class StagedFile:
     def discard(self) -> None:
         """Remove the file; nothing happens if it was published or discarded before."""
         self._close()
-        self.staging.remove(self.name)
+        if not self.released:
+            self.staging.remove(self.name)
+
+    def release(self) -> None:
+        """Close the file and leave it where it is: discarding it does nothing any more."""
+        self._close()
+        self.released = True
 
     def _close(self) -> None:
         if self.fd >= 0:

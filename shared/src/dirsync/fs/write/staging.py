@@ -6,7 +6,8 @@ across bind mounts), else ``<root>/.dirsync-staging``. That name is then reserve
 peer. Either directory is created when something is staged, with mode 0700, and removed when empty.
 
 Names in it are random and of one short length, whatever they will be published as (E10). What a crash left there under
-such a name is removed at the next start (A14). Anything else in it belongs to others and is never touched. If a
+such a name is removed at the next start (A14); interrupted uploads have names of their own, see
+:mod:`dirsync.fs.write.kept`. Anything else in it belongs to others and is never touched. If a
 name for the directory is taken by something that is not our own directory, the next name is used (E07).
 
 A staging directory belongs to the process that locked the root; like a root, each thread has its own clone.
@@ -128,13 +129,13 @@ class Staging:
             self._make()
         return self._fd
 
-    def create(self, path: RelPath) -> StagedFile:
-        """A new empty file that will be published at ``path``.
+    def create(self, path: RelPath, name: bytes = b"") -> StagedFile:
+        """A new empty file that will be published at ``path``; without a ``name`` it gets a random one.
 
         Raises:
             PathFailure: StorageFailed or Refused.
         """
-        name = self.new_name()
+        name = name or self.new_name()
         return StagedFile(self, name, path, self._make_in(path, lambda at: os.open(name, _CREATE, 0o600, dir_fd=at)))
 
     def create_directory(self, path: RelPath) -> bytes:
@@ -205,6 +206,21 @@ class Staging:
             with contextlib.suppress(OSError):
                 os.rmdir(self._name, dir_fd=self._holder)
 
+    def names(self) -> list[bytes]:
+        """What is in the directory; nothing if there is none."""
+        return [os.fsencode(name) for name in os.listdir(self._fd)] if self._is_open() else []
+
+    def holds(self, name: bytes) -> bool:
+        """Whether the directory has an entry of this name."""
+        try:
+            return self._is_open() and bool(os.stat(name, dir_fd=self._fd, follow_symlinks=False))
+        except OSError:
+            return False
+
+    def look_again(self) -> None:
+        """A clone may have removed the directory, and another one made it again: use the one that is there now."""
+        self._forget()
+
     def _is_open(self) -> bool:
         """Whether the directory is there and ours; opens it, but does not create it."""
         if self._fd < 0:
@@ -230,10 +246,9 @@ class Staging:
 
     def sweep(self) -> None:
         """Remove what a crash left under our names."""
-        for name in os.listdir(self._fd) if self._is_open() else ():
-            raw = os.fsencode(name)
-            if _STAGED_NAME.fullmatch(raw):
-                self.remove(raw)
+        for name in self.names():
+            if _STAGED_NAME.fullmatch(name):
+                self.remove(name)
 
     def probe(self, root: Root) -> None:
         """Rename a file from here into the root and back.

@@ -8,9 +8,10 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic.fields import FieldInfo
 
+from dirsync.runtime.config.addresses import Address, Target, parse_server_name
 from dirsync.runtime.config.values import (
-    Address,
-    Target,
+    check_path,
+    parse_count,
     parse_duration,
     parse_mode,
     parse_size,
@@ -28,6 +29,20 @@ class Kind(NamedTuple):
     secret: bool = False
     """Names a file with a secret. Only whether it is set is shown: a person may put the secret itself there."""
     may_be_empty: bool = False
+    is_path: bool = False
+    """A path: white space around it is part of a name, so it is refused, not removed."""
+    is_list: bool = False
+    """Several values, separated by line ends; a flag that is repeated adds to them."""
+    is_place: bool = False
+    """Says where a program works. Wrappers set such flags, so one may be given once more: the later one counts."""
+
+
+def _unless_unset(parse: Callable[[str], Any]) -> Callable[[Any], Any]:
+    return lambda value: parse(value) if isinstance(value, str) else value
+
+
+def _path(*, is_file: bool) -> Callable[[Any], Any]:
+    return _unless_unset(lambda text: check_path(text, is_file=is_file))
 
 
 MAX_SIZE = 1 << 60
@@ -37,13 +52,16 @@ MAX_SECONDS = 30 * 24 * 3600.0
 
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(le=MAX_SIZE), Kind("SIZE", show_size)]
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(le=MAX_SECONDS), Kind("DURATION", show_duration)]
+MAX_COUNT = 10**15
+"""Largest number that a setting takes: more than there are entries or bytes of memory anywhere."""
 Mode = Annotated[int, BeforeValidator(parse_mode), Kind("MODE", show_mode)]
-Count = Annotated[int, Kind("NUMBER")]
-Listen = Annotated[Address, PlainValidator(Address.parse), Kind("HOST:PORT")]
-Server = Annotated[Target, PlainValidator(Target.parse), Kind("TARGET")]
-Directory = Annotated[Path, Kind("DIRECTORY")]
-OptionalFile = Annotated[Path | None, Kind("FILE")]
-SecretFilePath = Annotated[Path | None, Kind("FILE", secret=True)]
+Count = Annotated[int, BeforeValidator(parse_count), Field(le=MAX_COUNT), Kind("NUMBER")]
+Listen = Annotated[Address, PlainValidator(Address.parse), Kind("HOST:PORT", is_place=True)]
+Server = Annotated[Target, PlainValidator(Target.parse), Kind("TARGET", is_place=True)]
+OptionalHost = Annotated[str | None, BeforeValidator(_unless_unset(parse_server_name)), Kind("NAME")]
+Directory = Annotated[Path, BeforeValidator(_path(is_file=False)), Kind("DIRECTORY", is_path=True, is_place=True)]
+OptionalFile = Annotated[Path | None, BeforeValidator(_path(is_file=True)), Kind("FILE", is_path=True)]
+SecretFilePath = Annotated[Path | None, BeforeValidator(_path(is_file=True)), Kind("FILE", secret=True, is_path=True)]
 
 
 def kind_of(field: FieldInfo) -> Kind:

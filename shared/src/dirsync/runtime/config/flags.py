@@ -1,12 +1,54 @@
-"""Every setting as a command-line flag, with help made from the setting itself."""
+"""Every setting as a command-line flag, with help made from the setting itself.
+
+A flag that is given twice is refused: argparse would drop the first value without a word. A list takes all values. A
+flag that says *where* (a directory, an address) may be given once more, because images and unit files begin a command
+line that a person continues; the later value counts, and :func:`overridden` says so.
+"""
 
 import argparse
-from collections.abc import Sequence
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from dirsync.runtime.config.fields import flag_name, is_switch, kind_of, show, variable_name
+from dirsync.errors import UsageError
+from dirsync.runtime.config.fields import Kind, flag_name, is_switch, kind_of, show, variable_name
 from dirsync.runtime.config.settings import ServiceSettings
+from dirsync.tree.path import abbreviate
 
 _BOOLEANS = ("true", "false")
+_OVERRIDDEN = "overridden_flags"
+
+
+class Once(argparse.Action):
+    """Stores a value that may be given once."""
+
+    kind = Kind("TEXT")
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the value, add it to a list, or refuse it."""
+        text, kind = str(values), self.kind
+        before: str | None = getattr(namespace, self.dest, None)
+        if before is not None and kind.is_list:
+            text = f"{before}\n{text}"
+        elif before is not None:
+            flag = option_string or self.dest
+            told: dict[str, str] = vars(namespace).setdefault(_OVERRIDDEN, {})
+            if not kind.is_place or flag in told:
+                raise UsageError(_repeated(flag, () if kind.secret else (before, text)))
+            told[flag] = f"{_shown(before)} is overridden by {flag}={_shown(text)}"
+        setattr(namespace, self.dest, text)
+
+
+def overridden(arguments: argparse.Namespace) -> list[str]:
+    """A line for each flag that was given once more."""
+    return [f"{flag}={line}" for flag, line in vars(arguments).get(_OVERRIDDEN, {}).items()]
 
 
 def add_flags(parser: argparse.ArgumentParser, settings_class: type[ServiceSettings]) -> None:
@@ -17,6 +59,7 @@ def add_flags(parser: argparse.ArgumentParser, settings_class: type[ServiceSetti
         group.add_argument(
             flag_name(name),
             dest=name,
+            action=type("Setting", (Once,), {"kind": kind_of(field)}),
             metavar=kind_of(field).placeholder,
             default=argparse.SUPPRESS,
             help=_help(
@@ -38,6 +81,26 @@ def complete_switches(argv: Sequence[str], settings_class: type[ServiceSettings]
         f"{argument}=true" if argument in switches and after not in _BOOLEANS else argument
         for argument, after in zip(argv, following, strict=True)
     ]
+
+
+def unknown_options(rest: Sequence[str], settings_class: type[ServiceSettings]) -> Iterator[str]:
+    """A line for each option that no command has; their values are not repeated, one may be a secret."""
+    flags = [flag_name(name) for name in settings_class.model_fields]
+    options = [argument.partition("=")[0] for argument in rest if argument.startswith("-")]
+    for option in options:
+        near = difflib.get_close_matches(option, flags, n=1, cutoff=0.6)
+        yield f"{_shown(option)}: no such option" + (f"; did you mean {near[0]}?" if near else "")
+    if not options:
+        yield f"{_shown(rest[0])}: no argument is expected here"
+
+
+def _repeated(flag: str, values: tuple[str, ...]) -> str:
+    given = f", as {' and '.join(map(_shown, values))}" if values else ""
+    return f"{flag} is given more than once{given}; give it once"
+
+
+def _shown(text: str) -> str:
+    return abbreviate(os.fsencode(text))
 
 
 def _help(text: str) -> str:

@@ -1,9 +1,12 @@
 """Settings: one class per service on this base, read from environment and flags, checked before anything starts.
 
 A setting is a field: its variable is the prefix and the field's name in capitals, its flag is the name with dashes. A
-flag wins over a variable. All problems are reported together, one line each, with the name that the person used
-(:class:`dirsync.errors.UsageError`). A value that is not understood is never replaced by a default. A variable that is
-set but empty is an error too: a path that expanded to nothing must not switch a check off.
+flag wins over a variable; a flag that is given twice is refused (:mod:`dirsync.runtime.config.flags`). All problems are
+reported together, one line each, with the name that the person used (:class:`dirsync.errors.UsageError`). A value that
+is not understood is never replaced by a default. A variable that is set but empty is an error too: a path that expanded
+to nothing must not switch a check off. Line ends and blanks around a value are removed, because files and
+here-documents leave them; those around a path may be part of its name, so they are refused, as are quotes that no shell
+has removed.
 
 Settings hold parsed values (bytes, seconds, paths). They stop at a service's ``app.py``; the code below gets plain
 arguments. pydantic-settings reads them; this module adds the check for unknown variables, one spelling for each kind of
@@ -22,6 +25,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dirsync.errors import UsageError
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.environment import unknown_variables
 from dirsync.runtime.config.fields import (
     Directory,
@@ -29,6 +33,7 @@ from dirsync.runtime.config.fields import (
     Kind,
     Listen,
     OptionalFile,
+    OptionalHost,
     SecretFilePath,
     flag_name,
     kind_of,
@@ -36,7 +41,7 @@ from dirsync.runtime.config.fields import (
     show,
     variable_name,
 )
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.values import refuse_quotes
 from dirsync.tree.path import escape
 
 _SHOWN_BYTES = 100
@@ -99,7 +104,7 @@ class ServiceSettings(BaseSettings):
     tls_ca_file: OptionalFile = Field(
         None, description="authorities to trust when connecting, PEM; by default the system's"
     )
-    tls_server_name: str | None = Field(None, description="name that the server's certificate must have")
+    tls_server_name: OptionalHost = Field(None, description="name that the server's certificate must have")
     tls_client_ca_file: OptionalFile = Field(None, description="require client certificates of this authority, PEM")
     insecure: bool = Field(default=False, description="allow to listen or connect off loopback without TLS")
     shutdown_grace: Duration = Field(8.0, description="time to finish work in flight at shutdown")
@@ -139,12 +144,16 @@ class ServiceSettings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _refuse_empty(cls, value: object, info: ValidationInfo) -> object:
-        field = cls.model_fields[str(info.field_name)]
-        if value == "" and not kind_of(field).may_be_empty:
+    def _trim(cls, value: object, info: ValidationInfo) -> object:
+        """The text without what surrounds it: line ends always, blanks where they are not part of a name."""
+        if not isinstance(value, str):
+            return value
+        kind = kind_of(cls.model_fields[str(info.field_name)])
+        text = value.strip("\r\n") if kind.is_path or kind.is_list else value.strip()
+        if not text.strip() and not kind.may_be_empty:
             msg = "is set but empty; unset it or set a value"
             raise ValueError(msg)
-        return value
+        return refuse_quotes(text)
 
     @property
     def tls_given(self) -> bool:
@@ -169,6 +178,8 @@ class ServiceSettings(BaseSettings):
             yield f"{names['tls_cert_file']} and {names['tls_key_file']} belong together; set both or neither"
         if self.tls_client_ca_file and not self.tls_cert_file:
             yield f"{names['tls_client_ca_file']} requires client certificates, but {names['tls_cert_file']} is not set"
+        if self.tls_client_ca_file and self.tls is Tls.OFF:
+            yield f"{names['tls_client_ca_file']} requires client certificates, but {names['tls']}=off; unset one"
         if not (self.listen.is_loopback or self.serves_tls or self.insecure):
             yield (
                 f"{names['listen']}={self.listen} is not loopback and has no TLS; set {names['tls_cert_file']} and "

@@ -1,26 +1,23 @@
-"""How settings are written: sizes, durations, octal modes, addresses.
+"""How settings are written: sizes, durations, octal modes, numbers, paths.
 
 Each kind of value has one spelling that is parsed and shown by the functions here. Any other spelling is an error: a
 size that is misunderstood is worse than one that is refused. Nothing here knows pydantic or the names of settings: a
 ``ValueError`` says what is allowed, and the caller adds the name.
 """
 
-import ipaddress
 import re
-from typing import NamedTuple, Self
 
 from dirsync.limits import GIB, KIB, MIB
 
 _SIZE = re.compile(r"([0-9]{1,19})(KiB|MiB|GiB)?", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h)", re.ASCII)
 _MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?", re.ASCII)
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-_SCHEME = re.compile(r"[a-z][a-z0-9-]*:", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,19}", re.ASCII)
+_UNEXPANDED = re.compile(r"\$[({A-Za-z_]|%[A-Za-z_]+%")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 
 _SIZE_UNITS = {"GiB": GIB, "MiB": MIB, "KiB": KIB}
 _MILLISECONDS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_MAX_PORT = 65_535
 
 
 def parse_size(text: str | int) -> int:
@@ -75,86 +72,39 @@ def show_mode(mode: int) -> str:
     return f"{mode:04o}"
 
 
-class Address(NamedTuple):
-    """Where to listen or connect: a host name or IP address, and a port (0 to listen on any free one)."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: "str | Address") -> Self:
-        """From ``host:port``; an IPv6 address stands in brackets."""
-        if isinstance(text, Address):
-            return cls(*text)
-        host, colon, port = text.rpartition(":")
-        if not colon or not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
-            raise ValueError(_ADDRESS_FORM)
-        return cls(_parse_host(host), int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this host can be at the other end."""
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
-            return self.host.lower().rstrip(".") == "localhost"
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return (mapped or address).is_loopback
-
-    @property
-    def from_here(self) -> "Address":
-        """The address by which this machine reaches a listener here: loopback where it listens on all addresses."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return Address(host, self.port)
+def parse_count(text: str | int) -> int:
+    """A whole number without a sign."""
+    if isinstance(text, int):
+        return text
+    if not _COUNT.fullmatch(text):
+        msg = "must be a whole number, such as 64"
+        raise ValueError(msg)
+    return int(text)
 
 
-class Target(NamedTuple):
-    """A server to connect to, in any form that gRPC resolves."""
+def check_path(text: str, *, is_file: bool) -> str:
+    """A path as it is to be opened; refused is what a shell, a unit file or an URL would have made another path of.
 
-    text: str
-    is_loopback: bool
-
-    @classmethod
-    def parse(cls, text: "str | Target") -> Self:
-        """From ``host:port``, or a gRPC target with a scheme, such as ``dns:///server:50051``."""
-        if isinstance(text, Target):
-            return cls(*text)
-        scheme, _, rest = text.partition(":")
-        if scheme in ("unix", "unix-abstract") and rest:
-            return cls(text, is_loopback=True)
-        if scheme in ("dns", "ipv4", "ipv6"):
-            return cls(text, is_loopback=all(_is_loopback(one) for one in rest.rpartition("/")[2].split(",")))
-        if _SCHEME.match(text) and "/" in rest:
-            return cls(text, is_loopback=False)
-        try:
-            return cls(text, is_loopback=Address.parse(text).is_loopback)
-        except ValueError as error:
-            msg = f"{error}, or a gRPC target with a scheme, such as dns:///server:50051"
-            raise ValueError(msg) from None
-
-    def __str__(self) -> str:
-        return self.text
+    A name that really looks like that is written with ``./`` before it or, where it ends in a blank, ``/`` after it.
+    """
+    if text != text.strip():
+        msg = "starts or ends with a blank; remove it, or write ./ before or / after a name that has one"
+    elif text.startswith("~"):
+        msg = "starts with ~, which only a shell expands; write the whole path"
+    elif _UNEXPANDED.match(text) or "${" in text or "$(" in text:
+        msg = "holds a variable that nothing has expanded; write the whole path"
+    elif _URL.match(text):
+        msg = "is a URL; write a path"
+    elif is_file and text.endswith("/"):
+        msg = "ends in a slash, as a directory does; write the path of a file"
+    else:
+        return text
+    raise ValueError(msg)
 
 
-_ADDRESS_FORM = "an address is host:port with a port up to 65535, such as 127.0.0.1:50051 or [::1]:50051"
-
-
-def _parse_host(host: str) -> str:
-    if host.startswith("[") and host.endswith("]"):
-        try:
-            return str(ipaddress.IPv6Address(host[1:-1]))
-        except ValueError:
-            raise ValueError(_ADDRESS_FORM) from None
-    if not _HOST.fullmatch(host):
-        raise ValueError(_ADDRESS_FORM)
-    return host
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return Address.parse(address).is_loopback
-    except ValueError:
-        return False
+def refuse_quotes(text: str) -> str:
+    """Text without quotes around it: ``--env-file`` and unit files keep those that a shell would have removed."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        msg = "is in quotes, which nothing has removed; write it without"
+        raise ValueError(msg)
+    return text

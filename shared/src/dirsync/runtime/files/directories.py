@@ -20,6 +20,11 @@ _READ = os.R_OK | os.X_OK
 _WRITE = os.R_OK | os.W_OK | os.X_OK
 
 
+def is_named_within(inner: Path, outer: Path) -> bool:
+    """Whether ``inner`` is ``outer`` or below it by their names alone: no file system is asked, so this never waits."""
+    return Path(os.path.abspath(inner)).is_relative_to(os.path.abspath(outer))
+
+
 def lies_within(inner: Path, outer: Path) -> bool:
     """Whether ``inner`` is ``outer`` or below it, links resolved as far as they exist."""
     return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))

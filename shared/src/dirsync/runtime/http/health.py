@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import NamedTuple
 
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 
 PROBE_SECONDS = 3.0
 """How long a probe waits for an answer: less than the timeout of container engines for a health check."""

@@ -18,14 +18,17 @@ from typing import Any, NamedTuple
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS, Limits
-from dirsync.runtime.config.values import Address
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, render_page
+from dirsync.runtime.http.sockets import listening_sockets
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.exposition import CONTENT_TYPE, render
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 
+BACKLOG = 64
+"""Connections that may wait to be accepted."""
 STOP_SECONDS = 0.1
 """How often the server checks whether it is to stop."""
 
@@ -65,29 +68,32 @@ class HttpServer:
             "/": lambda: Answer(HTTPStatus.OK, _HTML, render_page(page()).encode()),
         }
         try:
-            self._server = _Server(address, self._answer, limits)
+            sockets = listening_sockets(address, BACKLOG)
         except OSError as error:
             advice = "; stop the other process or set another address" if error.errno == errno.EADDRINUSE else ""
             msg = f"{setting}={address}: cannot listen there: {error.strerror or error}{advice}"
             raise UsageError(msg) from error
-        self._thread = Thread(target=self._server.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True)
-
-    @property
-    def address(self) -> Address:
+        self.address = address._replace(port=int(sockets[0].getsockname()[1]))
         """Where it listens; the port is a real one also where 0 was asked for."""
-        host, port = self._server.server_address[:2]
-        return Address(str(host), int(port))
+        served = _Served(limits)
+        self._servers = [_Server(listener, self._answer, served) for listener in sockets]
+        self._threads = [
+            Thread(target=server.serve_forever, args=(STOP_SECONDS,), name="http", daemon=True)
+            for server in self._servers
+        ]
 
     def start(self) -> None:
         """Answer from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Answer no more and free the port."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            if thread.is_alive():
+                server.shutdown()
+                thread.join()
+            server.server_close()
 
     def _answer(self, path: str) -> Answer:
         route = self._routes.get(path)
@@ -107,25 +113,51 @@ def _health(*, live_only: bool, state: HealthState) -> Answer:
     return Answer(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{line}\n".encode())
 
 
-class _Server(TCPServer):
-    allow_reuse_address = True
-    request_queue_size = 64
+class _Served:
+    """How many connections are served, in all and for each address."""
 
-    def __init__(self, address: Address, answer: Callable[[str], Answer], limits: Limits) -> None:
-        self.answer = answer
+    def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._lock = Lock()
         self._served = Counter[str]()
-        family, _, _, _, resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        self.address_family = family
-        super().__init__((str(resolved[0]), address.port), _Handler)
+
+    def enter(self, address: str) -> bool:
+        """Whether one more may be served; it is counted then."""
+        with self._lock:
+            full = self._served.total() >= self.limits.http_connections
+            if full or self._served[address] >= self.limits.http_connections_per_address:
+                return False
+            self._served[address] += 1
+            return True
+
+    def leave(self, address: str) -> None:
+        """One that was counted has ended."""
+        with self._lock:
+            self._served[address] -= 1
+            if not self._served[address]:
+                del self._served[address]
+
+
+class _Server(TCPServer):
+    def __init__(self, listener: socket.socket, answer: Callable[[str], Answer], served: _Served) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.answer = answer
+        self.limits = served.limits
+        self._served = served
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve in a thread of its own, or not at all while too many are served."""
-        if not self._enter(client_address[0]):
+        if not self._served.enter(client_address[0]):
             self.shutdown_request(request)
             return
-        Thread(target=self._serve, args=(request, client_address), name="http-request", daemon=True).start()
+        try:
+            Thread(target=self._serve, args=(request, client_address), name="http-request", daemon=True).start()
+        except RuntimeError:
+            # The system has no thread left for us (a pid limit); it will have, and this connection counts no more.
+            self._served.leave(client_address[0])
+            self.shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away or was too slow is no event."""
@@ -137,21 +169,7 @@ class _Server(TCPServer):
             self.handle_error(request, client_address)
         finally:
             self.shutdown_request(request)
-            self._leave(client_address[0])
-
-    def _enter(self, address: str) -> bool:
-        with self._lock:
-            full = self._served.total() >= self.limits.http_connections
-            if full or self._served[address] >= self.limits.http_connections_per_address:
-                return False
-            self._served[address] += 1
-            return True
-
-    def _leave(self, address: str) -> None:
-        with self._lock:
-            self._served[address] -= 1
-            if not self._served[address]:
-                del self._served[address]
+            self._served.leave(client_address[0])
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,8 +10,14 @@ class Event(StrEnum):
     SERVER_STOPPING = "server.stopping"
     CLIENT_STARTED = "client.started"
     CLIENT_STOPPING = "client.stopping"
+    CLIENT_STOPPED = "client.stopped"
+    """What was not at the server when the client ended: ``left`` (how many paths), ``paths`` (the first of them),
+    ``looked`` (whether the source was looked at to its end), ``held`` and ``problems`` (how many of each),
+    ``problem`` (why the server is lost, if it is)."""
     CONFIG_EFFECTIVE = "config.effective"
     """``settings``: every setting as it would be written, secrets only as set or not."""
+    CONFIG_OVERRIDDEN = "config.overridden"
+    """A flag that says where was given once more on the command line, and the later value counts: ``problem``."""
     CONFIG_RELOADED = "config.reloaded"
     """A file that we read again (certificate, token, tenants) has changed and is in force: ``setting``."""
     CONFIG_REJECTED = "config.rejected"
@@ -27,6 +33,9 @@ class Event(StrEnum):
     REQUEST_REJECTED = "request.rejected"
 
     SYNC_STARTED = "sync.started"
+    SYNC_STALLED = "sync.stalled"
+    """Something stands still: ``part`` (``source``, ``server``, ``client``), ``problem``."""
+    SYNC_RESUMED = "sync.resumed"
     SYNC_COMPLETED = "sync.completed"
     """``files``, ``deletes``, ``logical_bytes``, ``literal_bytes``, ``saved_bytes``, ``wire_bytes``, ``duration_ms``,
     ``root_digest``; also when nothing changed."""

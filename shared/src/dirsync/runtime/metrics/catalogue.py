@@ -102,6 +102,7 @@ _BOTH: tuple[Metric, ...] = (
     _gauge("dirsync_entries", "Entries in the tree."),
     _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
     _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
+    _counter("dirsync_resumed_bytes_total", "Content of interrupted uploads that did not have to be sent again."),
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
     _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
 )
@@ -114,8 +115,14 @@ _CLIENT: tuple[Metric, ...] = (
         tuple((choice.strategy.value, choice.reason.value) for choice in CHOICES),
     ),
     _gauge("dirsync_in_sync", "1 while the root digests of source and replica are known to be equal, else 0."),
+    _gauge("dirsync_ready", "1 while the client is ready, as at /readyz, else 0."),
     _gauge("dirsync_pending_changes", "Paths known to differ."),
     _gauge("dirsync_problems", "Paths that cannot be synced at present, by reason.", kind=tuple(ProblemKind)),
+    _gauge(
+        "dirsync_stalled",
+        "1 while the source or the server does not answer, or the client makes no progress.",
+        part=("source", "server", "client"),
+    ),
     _gauge("dirsync_holds", "Guards that hold operations until they are approved."),
     _gauge(
         "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
@@ -127,7 +134,11 @@ _CLIENT: tuple[Metric, ...] = (
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
-_SERVER: tuple[Metric, ...] = (_gauge("dirsync_sessions", "Open sessions."),)
+_SERVER: tuple[Metric, ...] = (
+    _gauge("dirsync_sessions", "Open sessions."),
+    _gauge("dirsync_kept_uploads", "Interrupted uploads that are kept to be continued."),
+    _gauge("dirsync_kept_upload_bytes", "Bytes of those."),
+)
 
 CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)
 """What a client measures."""

@@ -15,7 +15,13 @@ from typing import Generic, NoReturn, TypeVar
 
 from dirsync import __version__
 from dirsync.errors import DirsyncError, UsageError
-from dirsync.runtime.config.flags import add_flags, complete_switches, given_flags
+from dirsync.runtime.config.flags import (
+    add_flags,
+    complete_switches,
+    given_flags,
+    overridden,
+    unknown_options,
+)
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.process.lifecycle import skip_exit_gc
 
@@ -67,7 +73,9 @@ def run_program(
         command = next(command for command in commands if command.name == arguments.command)
         settings = settings_class.load(given_flags(arguments, settings_class))
         if command.logs:
-            _set_up_log(settings)
+            _set_up_log(settings, overridden(arguments))
+        else:
+            tell(program, "\n".join(overridden(arguments)))
         code = command.run(settings, arguments)
         print(end="", flush=True)
     except UsageError as error:
@@ -93,11 +101,13 @@ def tell(program: str, message: str) -> None:
         sys.stderr.write(f"{program}: {line}\n")
 
 
-def _set_up_log(settings: ServiceSettings) -> None:
-    from dirsync.runtime.log import libraries, logging  # noqa: PLC0415 - commands without a log start faster
+def _set_up_log(settings: ServiceSettings, notices: Sequence[str]) -> None:
+    from dirsync.runtime.log import events, libraries, logging  # noqa: PLC0415 - commands without a log start faster
 
     logging.configure(settings.service, settings.log_level, settings.log_format)
     libraries.capture_libraries(settings.log_level)
+    for notice in notices:
+        logging.get_logger().warning(events.Event.CONFIG_OVERRIDDEN, problem=notice)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -123,4 +133,8 @@ def _parse(
         add_flags(sub, settings_class)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = [commands[0].name, *argv]
-    return parser.parse_args(complete_switches(argv, settings_class))
+    arguments, rest = parser.parse_known_args(complete_switches(argv, settings_class))
+    if rest:
+        lines = unknown_options(rest, settings_class)
+        raise UsageError("\n".join(f"{line} (see {program} {arguments.command} --help)" for line in lines))
+    return arguments

@@ -7,10 +7,13 @@ word into a queue that may be used from them; the main thread, which waits for i
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
+from threading import Thread
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_NOW = 1
@@ -66,18 +69,20 @@ def run_until_stopped(start: Callable[[Lifetime], None], stop: Callable[[str], N
         stop(reason or "")
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Inside, SIGTERM ends the work as SIGINT does, by KeyboardInterrupt, so that what was opened is closed."""
+def within(seconds: float, work: Callable[[], object]) -> bool:
+    """Do ``work`` in a thread, for at most ``seconds``; False if it goes on after that."""
+    thread = Thread(target=work, name="dirsync-end", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def end_now(code: int) -> NoReturn:
+    """End the process at once, whatever its other threads wait for."""
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def skip_exit_gc() -> None:

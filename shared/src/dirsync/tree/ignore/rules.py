@@ -30,6 +30,11 @@ def parse(text: bytes) -> list[bytes]:
     return [rule for rule in rules if rule]
 
 
+def can_match(rule: bytes) -> bool:
+    """Whether there is a path that this rule matches; git accepts any text, and a malformed pattern matches none."""
+    return _rule(rule) is not None and b"\0" not in rule
+
+
 class IgnoreRules:
     """A list of rules; equal lists are equal.
 

@@ -11,7 +11,7 @@ from dirsync.delta.pieces import Piece
 from dirsync.errors import InvalidMessage
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import DIGEST_SIZE, UNKNOWN
-from dirsync.tree.path import escape, parse_entry_path
+from dirsync.tree.path import RelPath, escape, parse_entry_path
 from dirsync.tree.plan import PutFile
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.compression import Compression, compress, decompress
@@ -19,6 +19,21 @@ from dirsync.wire.entries import decode_entry, fill_entry
 from dirsync.wire.parse import parse
 from dirsync.wire.push.operations import check_file, decode_expected, fill_expected
 from dirsync.wire.push.pieces import decode_pieces, fill_delta
+
+
+class Upload(NamedTuple):
+    """How an upload can be continued after an interruption, and what it continues itself."""
+
+    id: bytes = b""
+    """Chosen by the client; empty if nothing is to be kept."""
+    offset: int = 0
+    """Bytes that the server has kept and that do not come again; 0 from the beginning."""
+    prefix_digest: bytes = b""
+    """SHA-256 of the content before the offset; empty without one."""
+
+
+UNNAMED = Upload()
+"""Nothing of it is kept."""
 
 
 class FileBegin(NamedTuple):
@@ -32,6 +47,7 @@ class FileBegin(NamedTuple):
     operation: PutFile
     block_size: int = 0
     basis: bytes = b""
+    upload: Upload = UNNAMED
 
 
 class FileData(NamedTuple):
@@ -72,7 +88,9 @@ _NUMBER_TAG = 0x08  # field 1 of FileData, varint
 _LITERAL_TAG = 0x12  # field 2 of FileData, length-delimited
 
 
-def encode_begin(number: int, operation: PutFile, block_size: int = 0, basis: bytes = b"") -> bytes:
+def encode_begin(
+    number: int, operation: PutFile, block_size: int = 0, basis: bytes = b"", upload: Upload = UNNAMED
+) -> bytes:
     """The beginning of a large file; with a basis copies may follow."""
     request = pb.PushChangesRequest()
     begin = request.begin
@@ -80,6 +98,7 @@ def encode_begin(number: int, operation: PutFile, block_size: int = 0, basis: by
     fill_expected(begin.expected, operation.expected)
     fill_entry(begin.entry, operation.entry._replace(digest=UNKNOWN))
     begin.block_size, begin.basis = block_size, basis
+    begin.upload_id, begin.offset, begin.prefix_digest = upload
     return request.SerializeToString()
 
 
@@ -139,7 +158,32 @@ def decode_begin(begin: pb.PushChangesRequest.FileBegin) -> FileBegin:
     elif begin.block_size:
         msg = f"{escape(path)!r} is announced with a block size but without the basis that it counts in"
         raise InvalidMessage(msg, reason="INVALID_BLOCK_SIZE")
-    return FileBegin(begin.number, operation, begin.block_size, begin.basis)
+    upload = Upload(begin.upload_id, begin.offset, begin.prefix_digest)
+    _check_upload(upload, entry.size, path)
+    return FileBegin(begin.number, operation, begin.block_size, begin.basis, upload)
+
+
+def check_upload_id(upload_id: bytes) -> bytes:
+    """The id of an upload, if it is one."""
+    if len(upload_id) != LIMITS.upload_id_bytes:
+        msg = f"the id of an upload has {LIMITS.upload_id_bytes} bytes"
+        raise InvalidMessage(msg, reason="INVALID_UPLOAD")
+    return upload_id
+
+
+def _check_upload(upload: Upload, size: int, path: RelPath) -> None:
+    if upload.id:
+        check_upload_id(upload.id)
+    continues = bool(upload.offset)
+    if continues and not upload.id:
+        msg = f"{escape(path)!r} continues an upload without its id"
+        raise InvalidMessage(msg, reason="INVALID_UPLOAD")
+    if len(upload.prefix_digest) != (DIGEST_SIZE if continues else 0):
+        msg = f"{escape(path)!r} needs the digest of what it continues, and no other"
+        raise InvalidMessage(msg, reason="INVALID_UPLOAD")
+    if upload.offset > size:
+        msg = f"{escape(path)!r} continues at {upload.offset} but has {size} bytes"
+        raise InvalidMessage(msg, reason="INVALID_UPLOAD")
 
 
 def check_content_digest(digest: bytes) -> bytes:

@@ -17,6 +17,7 @@ from dirsync.wire.push.frames import (
     FileData,
     FileDelta,
     FileEnd,
+    Upload,
     decode_begin,
     decode_data,
     decode_end,
@@ -43,6 +44,7 @@ __all__ = [
     "Open",
     "PushMessage",
     "Unsupported",
+    "Upload",
     "decode_push",
     "delta_frames",
     "encode_abort",
@@ -74,6 +76,8 @@ class Commit(NamedTuple):
     """Make everything so far durable and answer; before that, with ``rescan``, look at the replica's files again."""
 
     rescan: bool = False
+    drop_uploads: bool = False
+    """The uploads that are kept are not continued."""
 
 
 PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit
@@ -105,9 +109,10 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
     return pb.PushChangesRequest(compressed_batch=compressed).SerializeToString(), len(raw) - len(packed)
 
 
-def encode_commit(*, rescan: bool = False) -> bytes:
+def encode_commit(*, rescan: bool = False, drop_uploads: bool = False) -> bytes:
     """A request to commit."""
-    return pb.PushChangesRequest(commit=pb.PushChangesRequest.Commit(rescan=rescan)).SerializeToString()
+    commit = pb.PushChangesRequest.Commit(rescan=rescan, drop_uploads=drop_uploads)
+    return pb.PushChangesRequest(commit=commit).SerializeToString()
 
 
 def decode_push(raw: bytes) -> PushMessage:
@@ -138,7 +143,7 @@ def decode_push(raw: bytes) -> PushMessage:
         case "abort":
             return FileAbort(message.abort.number)
         case "commit":
-            return Commit(message.commit.rescan)
+            return Commit(message.commit.rescan, message.commit.drop_uploads)
         case "open":
             return Open(check_session_id(message.open.session_id))
         case _:

@@ -8,7 +8,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import DIGEST_SIZE
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.entries import UnknownKind, decode_entry, encode_entry
+from dirsync.wire.entries import UnknownKind, decode_current, encode_entry
 from dirsync.wire.parse import parse
 
 MAX_MESSAGE_CHARACTERS = 1000
@@ -17,6 +17,11 @@ MAX_MESSAGE_CHARACTERS = 1000
 CONTENT_NOT_FOUND = "CONTENT_NOT_FOUND"
 """Reason of a MISMATCH, and of the status of ``GetSignature``: the replica has no content of the digest that was named.
 The client sends the file whole."""
+
+
+UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+"""Reason of a MISMATCH: the server has not kept the content that a file continues. The client sends it from the
+beginning."""
 
 
 class Committed(NamedTuple):
@@ -82,7 +87,7 @@ def decode_committed(raw: bytes) -> Committed:
 def _decode_failure(failure: pb.Failure) -> Failure:
     known = failure.outcome in (o.value for o in Outcome)
     try:
-        current = decode_entry(failure.current) if failure.HasField("current") else None
+        current = decode_current(failure.current) if failure.HasField("current") else None
     except UnknownKind:
         current = None
     return Failure(

@@ -53,7 +53,6 @@ class DeltaPlanner:
 
     def estimate(self, command: EstimateSimilarity) -> SimilarityEstimated:
         """Estimate which part of a file is in its basis, and prepare the delta."""
-        self._root.forget_all()
         similarity: float | None = None
         try:
             with StableFile(self._root, command.path) as file:
@@ -62,6 +61,9 @@ class DeltaPlanner:
             # The file cannot be read, which the sender will find as well; or the server cannot tell, and then the
             # whole file is right.
             self._prepared.pop(command.path, None)
+        finally:
+            # What is kept open may be another directory by the next file, and keeps a mount busy.
+            self._root.forget_all()
         return SimilarityEstimated(command.path, similarity)
 
     def compare(self, command: CompareFile) -> FileHashed | None:
@@ -75,10 +77,12 @@ class DeltaPlanner:
             return None
         from dirsync.delta.compare import differs  # noqa: PLC0415  # numpy is for those who need it
 
-        self._root.forget_all()
-        with suppress(PathFailure), StableFile(self._root, path) as file:
-            if differs(signature, file.frames(LIMITS.frame_bytes)):
-                return FileHashed(path, planned, None)
+        try:
+            with suppress(PathFailure), StableFile(self._root, path) as file:
+                if differs(signature, file.frames(LIMITS.frame_bytes)):
+                    return FileHashed(path, planned, None)
+        finally:
+            self._root.forget_all()
         return None
 
     def take(self, path: RelPath) -> Delta | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dirsync.tree.path import RelPath
+from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.commands import CompareFile, EstimateSimilarity
 from dirsync_client.reconcile.events import FileHashed, SimilarityEstimated
 from dirsync_client.transfer.delta.encoder import Delta
@@ -26,9 +27,12 @@ class DeltaThread:
         make_planner: Callable[[Callable[[], bool]], DeltaPlanner],
         hasher: Hasher,
         post: Callable[[FileHashed | SimilarityEstimated], None],
+        activities: Activities,
     ) -> None:
         """Start. ``make_planner`` is given what tells that it has to stop; ``hasher`` reads what may be equal."""
         self._stopped = threading.Event()
+        self._activities = activities
+        self._activity = activities.add("preparing deltas")
         self._planner = make_planner(self._stopped.is_set)
         self._hasher = hasher
         self._post = post
@@ -61,12 +65,15 @@ class DeltaThread:
 
     def close(self) -> None:
         """Remember what is to be remembered, and stop; files that were not answered are dropped."""
+        self._activity.thread = None  # it may end now
         self._stopped.set()
         self._queue.put(None)
         self._thread.join()
+        self._activities.remove(self._activity)
         self._planner.close()
 
     def _run(self) -> None:
+        self._activity.follow()
         while (job := self._queue.get()) is not None:
             job()
 

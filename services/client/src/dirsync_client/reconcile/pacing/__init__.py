@@ -1,0 +1,1 @@
+"""When a file that never rests is sent again."""

@@ -1,0 +1,1 @@
+"""Large files on their way, and how an interrupted one goes on."""

@@ -1,0 +1,1 @@
+"""Uploads that outlive the stream they came on."""

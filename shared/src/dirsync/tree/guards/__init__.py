@@ -1,0 +1,1 @@
+"""Deciding when deletes are probably a mistake and need a person's approval."""
