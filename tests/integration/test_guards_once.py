@@ -178,16 +178,16 @@ class TestLimits:
     def test_held(self, pair: Pair, setting: dict[str, Any], guard: str) -> None:
         """Too large a share or number of deletes waits as a whole, while everything else is synced."""
         synced(pair)
-        remove(pair, 12)
-        build(pair.source, {"d0/new": "added", "d2/f16": "changed"})
+        remove(pair, 14)
+        build(pair.source, {"d0/new": "added", "d2/f8": "changed"})
         result = pair.once("--json", **setting)
 
         assert guard == hold(result)["guard"]
-        assert 12 == result.event("guard.held")["paths"]
+        assert 14 == result.event("guard.held")["paths"]
         assert guard == result.event("guard.held")["guard"]
         assert {*FILES} <= look(pair.replica).keys()
         assert "added" == (pair.replica / "d0/new").read_text()
-        assert "changed" == (pair.replica / "d2/f16").read_text()
+        assert "changed" == (pair.replica / "d2/f8").read_text()
 
     @pytest.mark.case("G06")
     @pytest.mark.parametrize(

@@ -82,6 +82,10 @@ class ReplicaInvariants:
         self._outside = self._seen_outside()
         self._sizes: list[tuple[float, int]] = []
         self._deletes: list[tuple[float, int]] = []
+        self._born: dict[bytes, float] = {}
+        """When the replica got each path that it has."""
+        self._gone: list[tuple[float, float]] = []
+        """Of each path that it lost within the window: when, and when it had got it."""
         self._allowed_until = 0.0
         self._source_entries = 0
         self._grown_at = 0.0
@@ -101,6 +105,7 @@ class ReplicaInvariants:
         self.check_content()
         if self._judged != self.disk.version:
             self._judged = self.disk.version
+            self._note_paths(now)
             self._check_deletes(now, self._count)
 
     def check_content(self) -> None:
@@ -127,6 +132,22 @@ class ReplicaInvariants:
             if not (b"/" + path + b"/").startswith(self._root + b"/") and STAGING not in path
         ]
 
+    def _note_paths(self, now: float) -> None:
+        present = {path for path, _ in below(self.root)}
+        self._gone = [(when, born) for when, born in self._gone if now - when < WINDOW_SECONDS]
+        self._gone += [(now, born) for path, born in self._born.items() if path not in present]
+        self._born = {path: self._born.get(path, now) for path in present}
+
+    def _replaced(self, now: float) -> int:
+        """How many of the paths that went have another in their place: each one that came later, within the window."""
+        came = sorted(born for born in self._born.values() if now - born < WINDOW_SECONDS)
+        gone = sorted(born for _, born in self._gone)
+        count = 0
+        for born in came:
+            if count < len(gone) and gone[count] < born:
+                count += 1
+        return count
+
     def _check_deletes(self, now: float, count: int) -> None:
         if now < self._allowed_until:
             return
@@ -134,7 +155,7 @@ class ReplicaInvariants:
         largest = max((size for _, size in self._sizes), default=0)
         self._sizes.append((now, count))
         self._deletes = [(when, size) for when, size in self._deletes if now - when < WINDOW_SECONDS]
-        lost = min(largest - count, sum(size for _, size in self._deletes))
+        lost = min(largest - count, sum(size for _, size in self._deletes) - self._replaced(now))
         growing = self._source_entries > 0 or now - self._grown_at < GROWING_SECONDS
         emptied = count == 0 and largest > 1 and not growing
         if emptied or (lost >= MIN_DELETES and lost > largest * MAX_SHARE):
@@ -149,6 +170,7 @@ class ReplicaInvariants:
         """Somebody approved, or deleted by hand: what was before does not count, nor what is deleted until then."""
         self._sizes.clear()
         self._deletes.clear()
+        self._gone.clear()
         self._allowed_until = max(self._allowed_until, until)
 
     # Durability.
