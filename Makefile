@@ -106,6 +106,13 @@ SEEDS ?= 2000
 simulate: $(DEV_STAMP) ## simulate client and server in one process; SEEDS=5000 the first 5,000 worlds, SEEDS=17-20 these four
 	$(BIN)/python -m tests.simulation $(SEEDS)
 
+CASES ?=
+ROUNDS ?= 1
+
+.PHONY: field
+field: $(DEV_STAMP) ## run the case scripts of a folder: CASES=DIRECTORY, ROUNDS=10 all of them ten times; needs root
+	@$(BIN)/python scripts/field.py --rounds $(ROUNDS) $(or $(CASES),$(error CASES=DIRECTORY names the folder of scripts))
+
 MINUTES ?= 2
 
 .PHONY: soak

@@ -264,7 +264,7 @@ class TestLimits:
 
     @pytest.mark.case("G06")
     def test_approve_exactly(self, pair: Pair) -> None:
-        """An id stands for its paths: when another delete joins, the old id releases its own, and says what it lacks."""
+        """An id stands for its paths: after another delete the old id still releases its own."""
         client = live(pair)
         remove(pair, 12)
         first = client.wait_for("guard.held")

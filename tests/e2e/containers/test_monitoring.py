@@ -60,4 +60,5 @@ def test_targets(running: Project, stand_in: str) -> None:
         seconds=40,
     )
 
-    assert expected == health()
+    # It looks up the names again every few seconds, and then a target is "unknown" until it is scraped.
+    until(lambda: health() == expected, "both are scraped, and nothing else", seconds=40)
