@@ -4,6 +4,7 @@ Nothing here asks the programs under test. What is on the disks is compared with
 """
 
 import hashlib
+import math
 from collections.abc import Container, Iterator
 from typing import Final
 
@@ -31,20 +32,26 @@ class Versions:
 
     def __init__(self) -> None:
         self._known = {_EMPTY}
+        self._contents: list[bytes] = []
 
     def record(self, content: bytes) -> None:
         """Somebody left this."""
-        self._known.add(hashlib.blake2b(content).digest())
+        digest = hashlib.blake2b(content).digest()
+        if digest not in self._known:
+            self._known.add(digest)
+            self._contents.append(content)
 
     def has(self, inode: Inode) -> bool:
-        """Whether this is what somebody left."""
+        """Whether this is what somebody left, or the first part of it: a file that grows is published so (ADR 16)."""
         if not inode.is_known:
             inode.is_known = self._knows(inode)
         return inode.is_known
 
     def _knows(self, inode: Inode) -> bool:
         content = bytes(inode.content)
-        return hashlib.blake2b(b"-> " + content if inode.is_link else content).digest() in self._known
+        if hashlib.blake2b(b"-> " + content if inode.is_link else content).digest() in self._known:
+            return True
+        return inode.is_file and any(known.startswith(content) for known in self._contents)
 
 
 def below(directory: Inode, path: bytes = b"") -> Iterator[tuple[bytes, Inode]]:
@@ -80,7 +87,8 @@ class ReplicaInvariants:
         """Versions of the disk that were looked at."""
         self._count = 0
         self._outside = self._seen_outside()
-        self._sizes: list[tuple[float, int]] = []
+        self._sizes: list[tuple[float, int, list[float]]] = []
+        """When the replica changed within the window, how many paths it had then, and when it had got the latest."""
         self._deletes: list[tuple[float, int]] = []
         self._born: dict[bytes, float] = {}
         """When the replica got each path that it has."""
@@ -138,29 +146,29 @@ class ReplicaInvariants:
         self._gone += [(now, born) for path, born in self._born.items() if path not in present]
         self._born = {path: self._born.get(path, now) for path in present}
 
-    def _replaced(self, now: float) -> int:
-        """How many of the paths that went have another in their place: each one that came later, within the window."""
-        came = sorted(born for born in self._born.values() if now - born < WINDOW_SECONDS)
-        gone = sorted(born for _, born in self._gone)
-        count = 0
-        for born in came:
-            if count < len(gone) and gone[count] < born:
-                count += 1
-        return count
-
     def _check_deletes(self, now: float, count: int) -> None:
         if now < self._allowed_until:
             return
-        self._sizes = [(when, size) for when, size in self._sizes if now - when < WINDOW_SECONDS]
-        largest = max((size for _, size in self._sizes), default=0)
-        self._sizes.append((now, count))
+        self._sizes = [sample for sample in self._sizes if now - sample[0] < WINDOW_SECONDS]
+        largest = max((size - self._replaced(came, when) for when, size, came in self._sizes), default=0)
+        came = [born for born in self._born.values() if now - born < WINDOW_SECONDS]
+        self._sizes.append((now, count, came))
         self._deletes = [(when, size) for when, size in self._deletes if now - when < WINDOW_SECONDS]
-        lost = min(largest - count, sum(size for _, size in self._deletes) - self._replaced(now))
+        lost = min(largest - count, sum(size for _, size in self._deletes) - self._replaced(came))
         growing = self._source_entries > 0 or now - self._grown_at < GROWING_SECONDS
         emptied = count == 0 and largest > 1 and not growing
         if emptied or (lost >= MIN_DELETES and lost > largest * MAX_SHARE):
             msg = f"P8: the replica went from {largest} entries to {count} and nobody approved that"
             raise Violation(msg)
+
+    def _replaced(self, came: list[float], since: float = -math.inf) -> int:
+        """How many of the paths that went since then have another in their place: each of ``came`` that is younger."""
+        gone = sorted(born for when, born in self._gone if when > since)
+        count = 0
+        for born in sorted(came):
+            if count < len(gone) and gone[count] < born:
+                count += 1
+        return count
 
     def deleted(self, now: float, count: int) -> None:
         """The server applied so many deletes."""

@@ -282,6 +282,8 @@ class Limits:
     (measured on ext4: from two on), but it also waits for data that other programs wrote."""
     staging_names: int = 9
     """Names that are tried for the staging directory, in case other programs use the first ones."""
+    staging_retries: int = 1000
+    """Staged files that a failing disk keeps, whose removal is tried again; the next start removes the others."""
     index_batch_rows: int = 5_000
     """Rows of one transaction of the index."""
     index_batch_seconds: float = 0.2

@@ -114,6 +114,18 @@ def test_leftovers(base: Path, root: Root) -> None:
     assert not (at / f"{LEFTOVER[:-1]}3").exists()
 
 
+@pytest.mark.case("A14")
+def test_leftovers_of_uploads(base: Path, root: Root) -> None:
+    """An interrupted upload stays. What a file was exchanged with, and has its name after a crash, goes."""
+    names = [f"upload-{number:032x}" for number in range(3)]
+    at = make(base, ".r.dirsync-staging/") / ".r.dirsync-staging"
+    at.chmod(0o700)
+    make(at, f"{names[0]}=kept {names[1]}/ {names[2]}->x")
+    Staging.open(root).close()
+
+    assert [names[0]] == os.listdir(at)
+
+
 @pytest.mark.case("E10")
 def test_name_is_independent(root: Root) -> None:
     """The staged name has one short length, whatever the target's."""
@@ -148,7 +160,7 @@ def test_directory_replaced_under_us(base: Path, root: Root) -> None:
 
 
 def test_disk_that_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A staged file that cannot be removed is left to the next start: whoever discards it does not fail of that."""
+    """A staged file that cannot be removed is removed later, or by the next start; who discards it does not fail."""
 
     def fail(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -158,9 +170,11 @@ def test_disk_that_removes_nothing(root: Root, monkeypatch: pytest.MonkeyPatch) 
         with monkeypatch.context() as patch:
             patch.setattr(os, "unlink", fail)
             staged.discard()
-        staging.sweep()
+            staging.create(F).discard()
+            assert 2 == len(staging.names())
+        staging.tidy()
 
-        assert [] == os.listdir(staging.descriptor)
+        assert [] == staging.names()
 
 
 @pytest.mark.parametrize("words", ["x=1", "x/in=1", "x->r"], ids=["file", "directory", "link"])

@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
 from dirsync.fs.write.access import set_mode_at
 from dirsync.fs.write.staged import StagedFile
-from dirsync.fs.write.staging import Staging
+from dirsync.fs.write.staging import KEPT_PREFIX, Staging
 from dirsync.tree.path import RelPath
 
-_NAME: Final = re.compile(rb"upload-([0-9a-f]{32})")
+_NAME: Final = re.compile(KEPT_PREFIX + rb"([0-9a-f]{32})")
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE: Final = 0o600
 
@@ -33,7 +33,7 @@ class KeptFile(NamedTuple):
 
 def kept_name(upload_id: bytes) -> bytes:
     """The name of an upload's file in the staging directory."""
-    return b"upload-" + upload_id.hex().encode()
+    return KEPT_PREFIX + upload_id.hex().encode()
 
 
 def kept_files(staging: Staging) -> list[KeptFile]:

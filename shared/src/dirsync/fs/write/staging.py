@@ -25,14 +25,16 @@ from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.fs.write.staged import StagedFile
+from dirsync.fs.write.staging_place import PRIVATE, free_name, is_ours
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, escape
 
 STAGING_NAME: Final = b".dirsync-staging"
 """The name below a root; the next names end in ``-2``, ``-3``, ..."""
 
+KEPT_PREFIX: Final = b"upload-"
+"""How the names of interrupted uploads begin."""
 _STAGED_NAME: Final = re.compile(rb"staged-[0-9a-f]{8}-[0-9a-f]{8}")
-_PRIVATE: Final = 0o700
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTEMPTS: Final = 10
 """How often another process may remove the directory during one operation before that is an error."""
@@ -49,6 +51,8 @@ class Staging:
         self._fd = -1
         self._prefix = b"staged-%s-" % os.urandom(4).hex().encode()
         self._count = 0
+        self._kept_by_disk: set[bytes] = set()
+        """Names that could not be removed; :meth:`tidy` tries again."""
         self.reserved_names = reserved
         """Names directly below the root that belong to staging."""
 
@@ -63,7 +67,7 @@ class Staging:
         if sibling is not None:
             return sibling
         holder = os.open(".", OPEN_DIRECTORY, dir_fd=root.descriptor)
-        name = _free_name(holder, STAGING_NAME)
+        name = free_name(holder, STAGING_NAME)
         if name is None:
             os.close(holder)
             msg = f"every name for staging below {escape(root.path)} is taken: remove {escape(STAGING_NAME)}-*"
@@ -93,7 +97,7 @@ class Staging:
         try:
             status = os.stat(rootname, dir_fd=holder, follow_symlinks=False)
             if status_identity(status) == root.identity:
-                name = _free_name(holder, b"." + rootname + STAGING_NAME)
+                name = free_name(holder, b"." + rootname + STAGING_NAME)
                 staging = cls(holder, name, frozenset()) if name else None
             if staging is not None:
                 staging.sweep()
@@ -141,7 +145,7 @@ class Staging:
     def create_directory(self, path: RelPath) -> bytes:
         """A new empty directory that will be published at ``path``; its name. Errors as :meth:`create`."""
         name = self.new_name()
-        self._make_in(path, lambda at: os.mkdir(name, _PRIVATE, dir_fd=at))
+        self._make_in(path, lambda at: os.mkdir(name, PRIVATE, dir_fd=at))
         return name
 
     def create_symlink(self, path: RelPath, target: bytes) -> bytes:
@@ -189,18 +193,27 @@ class Staging:
     def remove(self, name: bytes) -> None:
         """Remove a staged file, link or empty directory; nothing happens if it is absent.
 
-        What a failing disk keeps is removed at the next start. The caller has an error of its own to tell, or none.
+        What a failing disk keeps is tried again by :meth:`tidy`, and at the next start. The caller has an error of its
+        own to tell, or none.
         """
         if not self._is_open():
             return
-        with contextlib.suppress(OSError):
+        try:
             try:
                 os.unlink(name, dir_fd=self._fd)
             except (IsADirectoryError, PermissionError):
                 os.rmdir(name, dir_fd=self._fd)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            if len(self._kept_by_disk) < LIMITS.staging_retries:
+                self._kept_by_disk.add(name)
 
     def tidy(self) -> None:
         """Remove the directory if it is empty; it is created again when needed."""
+        kept, self._kept_by_disk = self._kept_by_disk, set()
+        for name in kept:
+            self.remove(name)
         if self._is_open():
             self._forget()
             with contextlib.suppress(OSError):
@@ -226,7 +239,7 @@ class Staging:
         if self._fd < 0:
             with contextlib.suppress(OSError):
                 self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
-                if not _is_ours(os.fstat(self._fd)):
+                if not is_ours(os.fstat(self._fd)):
                     self._forget()
         return self._fd >= 0
 
@@ -237,18 +250,27 @@ class Staging:
 
     def _make(self) -> None:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(self._name, _PRIVATE, dir_fd=self._holder)
+            os.mkdir(self._name, PRIVATE, dir_fd=self._holder)
         self._fd = os.open(self._name, OPEN_DIRECTORY, dir_fd=self._holder)
-        if not _is_ours(os.fstat(self._fd)):
+        if not is_ours(os.fstat(self._fd)):
             self._forget()
             msg = f"{escape(self._name)} is not our own directory any more"
             raise PermissionError(msg)
 
     def sweep(self) -> None:
-        """Remove what a crash left under our names."""
+        """Remove what a crash left under our names; of interrupted uploads only what is no file.
+
+        A file that takes the place of a directory is exchanged with it: a crash leaves the directory under its name.
+        """
         for name in self.names():
-            if _STAGED_NAME.fullmatch(name):
+            if _STAGED_NAME.fullmatch(name) or (name.startswith(KEPT_PREFIX) and not self._is_file(name)):
                 self.remove(name)
+
+    def _is_file(self, name: bytes) -> bool:
+        try:
+            return stat.S_ISREG(os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
+        except OSError:
+            return True
 
     def probe(self, root: Root) -> None:
         """Rename a file from here into the root and back.
@@ -265,22 +287,3 @@ class Staging:
         finally:
             self.remove(name)
             self.tidy()
-
-
-def _free_name(holder: int, name: bytes) -> bytes | None:
-    """The first name for a staging directory that is free or already ours."""
-    for number in range(1, LIMITS.staging_names + 1):
-        candidate = name if number == 1 else name + b"-%d" % number
-        try:
-            status = os.stat(candidate, dir_fd=holder, follow_symlinks=False)
-        except FileNotFoundError:
-            return candidate
-        if _is_ours(status):
-            return candidate
-    return None
-
-
-def _is_ours(status: os.stat_result) -> bool:
-    """Whether it can be our staging directory: no other user may read or write it."""
-    private = stat.S_IMODE(status.st_mode) & 0o777 == _PRIVATE
-    return stat.S_ISDIR(status.st_mode) and private and status.st_uid == os.geteuid()
