@@ -11,13 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _OVERRIDES = "-dac_override,-dac_read_search"
+_OWNERSHIP = f"{_OVERRIDES},-fowner"
 
 
 def without_override() -> list[str]:
     """A prefix for commands that makes permission bits count; nothing is needed where we are not root."""
+    return _without(_OVERRIDES)
+
+
+def without_ownership() -> list[str]:
+    """As :func:`without_override`; the modes of what belongs to another user cannot be changed either."""
+    return _without(_OWNERSHIP)
+
+
+def _without(capabilities: str) -> list[str]:
     if os.geteuid() != 0:
         return []
-    return ["setpriv", "--bounding-set", _OVERRIDES, "--inh-caps", _OVERRIDES]
+    return ["setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities]
 
 
 @contextmanager

@@ -117,8 +117,10 @@ def is_expected(expected: Entry | None, current: Entry | None) -> bool:
 
 
 def is_exactly(expected: Entry, current: Entry | None) -> bool:
-    """As :func:`is_expected`, a directory's digest included."""
-    return current is not None and expected.kind is current.kind and _same_digest(expected, current)
+    """As :func:`is_expected`, a directory's digest included. One that could not be listed is none that was expected."""
+    if current is None or expected.kind is not current.kind or (current.is_directory and not is_known(current.digest)):
+        return False
+    return _same_digest(expected, current)
 
 
 def _same_digest(expected: Entry, current: Entry) -> bool:

@@ -20,6 +20,7 @@ other (:func:`~dirsync.fs.fingerprint.as_unread`). So it equals nothing, the tre
 operation that says what its planner saw can still replace or remove it.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -28,6 +29,8 @@ from dirsync.endpoint.content_index import ContentIndex
 from dirsync.endpoint.writer_mutex import WriterMutex
 from dirsync.fs.fingerprint import as_unread
 from dirsync.fs.index.index import Index
+from dirsync.fs.root import Root
+from dirsync.fs.write.access import owner_access_down_to
 from dirsync.tree.directory import Directory, files
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, digest_of, size_of, unpack
 from dirsync.tree.options import Attributes
@@ -76,6 +79,12 @@ class ReplicaState:
         self._index = index
         self._bytes: int | None = 0
         """Sum of the sizes of all files; ``None`` after a scan that found changes: counted when it is asked for."""
+
+    @contextlib.contextmanager
+    def owner_access(self, root: Root, path: RelPath) -> Iterator[None]:
+        """Open our own directories down to ``path``, for the time of a ``with`` block; no commit comes between."""
+        with self.writer, owner_access_down_to(root, path):
+            yield
 
     # Reading, from any thread.
 

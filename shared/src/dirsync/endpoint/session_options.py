@@ -8,7 +8,7 @@ import json
 
 from dirsync.errors import DirsyncError
 from dirsync.fs.index.index import Index
-from dirsync.fs.scan.rules import ScanRules
+from dirsync.fs.scan.rules import OwnerAccess, ScanRules
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, components
@@ -48,12 +48,14 @@ class SessionOptions:
         upper = (RelPath(b"/".join(names[:depth])) for depth in range(1, len(names)))
         return any(self.ignore.matches(p, True) for p in upper) or self.ignore.matches(path, is_directory)
 
-    def scan_rules(self, *, keep_directories: bool = True) -> ScanRules:
+    def scan_rules(self, access: OwnerAccess, *, keep_directories: bool = True) -> ScanRules:
         """As :func:`scan_rules`, under the rules that hold."""
-        return scan_rules(self.ignore, self.reserved, keep_directories=keep_directories)
+        return scan_rules(self.ignore, self.reserved, access, keep_directories=keep_directories)
 
 
-def scan_rules(ignore: IgnoreRules, reserved: frozenset[bytes], *, keep_directories: bool) -> ScanRules:
+def scan_rules(
+    ignore: IgnoreRules, reserved: frozenset[bytes], access: OwnerAccess, *, keep_directories: bool
+) -> ScanRules:
     """What a scan of a replica's files lists under these ignore rules.
 
     Directories that the tree has stay in it without content that counts (``keep_directories``): the source has them.
@@ -64,6 +66,7 @@ def scan_rules(ignore: IgnoreRules, reserved: frozenset[bytes], *, keep_director
         reserved=reserved,
         keep_known_directories=keep_directories,
         foreign_mounts=True,
+        owner_access=access,
     )
 
 

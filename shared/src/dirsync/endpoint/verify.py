@@ -30,7 +30,8 @@ def verify(
     with replica.state.lock:
         tree = replica.tree.copy(options.attributes)
         agreed = options.ignore_rules == replica.options.ignore_rules
-        rules = scan_rules(IgnoreRules(options.ignore_rules), replica.staging.reserved_names, keep_directories=agreed)
+        ignore, reserved = IgnoreRules(options.ignore_rules), replica.staging.reserved_names
+        rules = scan_rules(ignore, reserved, replica.state.owner_access, keep_directories=agreed)
     read = 0
 
     def count(size: int) -> None:

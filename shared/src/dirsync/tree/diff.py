@@ -6,7 +6,8 @@ that of the differences, not of the trees. Changes come parents before children 
 Two records are equal if their covered parts are, under the attributes that both trees count. A file whose content
 nobody knows (:func:`~dirsync.tree.entry.is_known`) equals nothing, not even itself. The tree of a replica holds such
 files with an :func:`~dirsync.tree.entry.unread_digest`, that of a source with :data:`UNKNOWN`, so no directories with
-such files have equal digests.
+such files have equal digests. Nor does a directory that could not be listed (:data:`~dirsync.tree.entry.UNLISTED`)
+equal any: it is a change of that directory, whatever is known of what is in it.
 
 Rules:
 
@@ -21,7 +22,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.tree.directory import Directory
-from dirsync.tree.entry import UNKNOWN, Entry, Record, covered, digest_of, is_known, pack, unpack
+from dirsync.tree.entry import UNKNOWN, UNLISTED, Entry, Record, covered, digest_of, is_known, pack, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, ancestors, components, is_within, join, split
 from dirsync.tree.tree import Tree
@@ -30,7 +31,10 @@ _Child = Record | Directory | None
 
 
 class Change(NamedTuple):
-    """What has to change at one path; ``None`` is absence. A directory's digest is left out (:data:`UNKNOWN`)."""
+    """What has to change at one path; ``None`` is absence.
+
+    A directory's digest is left out (:data:`UNKNOWN`), but for the mark of one that could not be listed.
+    """
 
     path: RelPath
     old: Entry | None
@@ -70,6 +74,8 @@ def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
     if old is None or new is None:
         return old is new
     if not (old.is_directory or new.is_directory or (is_known(old.digest) and is_known(new.digest))):
+        return False
+    if UNLISTED in (old.digest, new.digest):
         return False
     if old.is_directory:
         old, new = old._replace(digest=UNKNOWN), new._replace(digest=UNKNOWN)
@@ -196,5 +202,6 @@ def _entry(child: _Child) -> Entry | None:
     if child is None:
         return None
     if isinstance(child, Directory):
-        return unpack(child.record)._replace(digest=UNKNOWN)
+        entry = unpack(child.record)
+        return entry._replace(digest=UNLISTED if entry.digest == UNLISTED else UNKNOWN)
     return unpack(child)

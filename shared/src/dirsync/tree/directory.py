@@ -11,12 +11,27 @@ it. The construction protects against accidents; a peer that forges a collision 
 Attributes that do not count are hashed as zero. A file that was not read adds its record with what stands in for its
 digest; where that is :data:`~dirsync.tree.entry.UNKNOWN`, it adds only to the number of children. Digests are computed
 when they are asked for, so a bulk load pays for each directory once.
+
+The digest of a directory that could not be listed is made from the one that it would have, and is the digest of no
+content (:func:`~dirsync.tree.entry.unread_digest`).
 """
 
 import hashlib
 from collections.abc import Iterator
 
-from dirsync.tree.entry import DIGEST_SIZE, UNKNOWN, Kind, Record, covered, digest_of, pack, unpack, with_digest
+from dirsync.tree.entry import (
+    DIGEST_SIZE,
+    UNKNOWN,
+    UNLISTED,
+    Kind,
+    Record,
+    covered,
+    digest_of,
+    pack,
+    unpack,
+    unread_digest,
+    with_digest,
+)
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, join
 
@@ -95,7 +110,8 @@ def merkle_digest(directory: Directory, attributes: Attributes | None) -> bytes:
         current.stale = None
         current.total &= _MODULUS_MASK
         count = len(current.children).to_bytes(8, "little")
-        current.cached = hashlib.sha256(count + current.total.to_bytes(DIGEST_SIZE, "little")).digest()
+        digest = hashlib.sha256(count + current.total.to_bytes(DIGEST_SIZE, "little")).digest()
+        current.cached = unread_digest(digest) if digest_of(current.record) == UNLISTED else digest
     assert directory.cached is not None
     return directory.cached
 

@@ -117,6 +117,19 @@ def is_known(digest: bytes) -> bool:
     return not digest.startswith(_NO_CONTENT)
 
 
+UNLISTED: Final = unread_digest(b"a directory that could not be listed")
+"""The digest in the record of a replica's directory that the server could not list: what is in it is unknown.
+
+It marks the record. The Merkle digest of such a directory is then an :func:`unread_digest` too, so it equals nothing.
+"""
+
+
+def directory_as_listed(entry: Entry) -> Entry:
+    """The entry of a replica's directory as a tree holds it: marked if its digest says that it was not listed."""
+    unlisted = entry.digest != UNKNOWN and not is_known(entry.digest)
+    return directory_entry(entry.mode)._replace(digest=UNLISTED if unlisted else UNKNOWN)
+
+
 def pack(entry: Entry, fingerprint: bytes = b"") -> Record:
     """Pack an entry into a record that carries ``fingerprint``."""
     kind, mode, size, mtime_ns, digest, target = entry

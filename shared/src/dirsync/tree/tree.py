@@ -16,7 +16,7 @@ from dirsync.tree.directory import (
     record_hash,
     rehash_directory,
 )
-from dirsync.tree.entry import Entry, Kind, Record, directory_entry, pack, unpack
+from dirsync.tree.entry import Entry, Kind, Record, digest_of, directory_entry, pack, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, components, escape, join, require_apart, split
 
@@ -140,6 +140,8 @@ class Tree:
         if record[:1] != _DIRECTORY_BYTE:
             self._set(chain, name, old, record)
         elif isinstance(old, Directory):
+            if digest_of(old.record) != digest_of(record):
+                old.cached = None
             old.record = record
             chain.directories[-1].mark_stale(name)
             self._changed(chain, 0)

@@ -5,7 +5,7 @@ import json
 
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.diff import Change, diff
-from dirsync.tree.entry import is_known
+from dirsync.tree.entry import UNLISTED, is_known
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import escape
 from dirsync_client.commands.source_readonly import open_source_readonly, read_all
@@ -60,7 +60,7 @@ def _difference(change: Change) -> str:
         return "only in the replica"
     if old.kind is not new.kind:
         return f"{new.kind.name.lower()}, not {old.kind.name.lower()}"
-    if not (new.is_directory or is_known(old.digest)):
+    if old.digest == UNLISTED or not (new.is_directory or is_known(old.digest)):
         return "unreadable there"
     if not new.is_directory and old.digest != new.digest:
         return "content differs"

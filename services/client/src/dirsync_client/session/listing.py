@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from dirsync.errors import RemoteError
-from dirsync.tree.entry import Entry, Record, covered, directory_entry, pack
+from dirsync.tree.entry import Entry, Record, covered, directory_as_listed, pack
 from dirsync.tree.path import ROOT, RelPath, join, split
 from dirsync.tree.tree import Tree
 from dirsync.wire.session import Page
@@ -83,7 +83,7 @@ def _take_listing(
 
 def _take_directory(tree: Tree, path: RelPath, entry: Entry) -> bool:
     known = tree.directory(path)
-    tree.put(path, _similar(known.record if known else None, directory_entry(entry.mode)))
+    tree.put(path, _similar(known.record if known else None, directory_as_listed(entry)))
     return tree.digest(path) != entry.digest
 
 

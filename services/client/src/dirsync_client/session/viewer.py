@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dirsync.errors import RemoteError, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.rpc.service import Caller
-from dirsync.tree.entry import Entry, pack
+from dirsync.tree.entry import Entry, directory_as_listed, pack
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import ROOT, RelPath, abbreviate, components, is_within, split
@@ -100,7 +100,7 @@ def build_tree(entries: Iterator[tuple[RelPath, Entry]], attributes: Attributes,
         if tree.directory(split(path)[0]) is None:
             msg = f"the server listed {abbreviate(path)}, but no directory that it is in"
             raise RemoteError(msg, reason="LISTING_INCONSISTENT")
-        tree.put(path, pack(entry))
+        tree.put(path, pack(directory_as_listed(entry) if entry.is_directory else entry))
     for holder in holders:
         while holder and (directory := tree.directory(holder)) is not None and not directory.children:
             tree.remove(holder)

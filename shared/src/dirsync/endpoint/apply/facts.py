@@ -14,6 +14,7 @@ from dirsync.endpoint.replica import Replica
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import is_untouched, status_identity
 from dirsync.fs.root import Root
+from dirsync.fs.write.access import is_denied, owner_access
 from dirsync.tree.entry import Kind, Record, identity_of, unpack
 from dirsync.tree.path import RelPath, split
 
@@ -31,7 +32,7 @@ class FactReader:
     def read(self, path: RelPath) -> Facts:
         """What is at ``path``. What is not as the tree says is scanned, and the tree repaired."""
         known = self._state.record(path)
-        status = self._root.lstat(path)
+        status = self._lstat(path)
         if status is None and known is None:
             return _ABSENT if self._has_parent(path) else _WITHOUT_PARENT
         if status is not None and known is not None and _is_as_known(known, status):
@@ -54,12 +55,22 @@ class FactReader:
         self._replica.scanner.rescan((split(path)[0],), deep=False)
         return self._state.get(path) is not None
 
+    def _lstat(self, path: RelPath) -> os.stat_result | None:
+        """The status of what is at ``path``, also in a directory of ours that denies its owner."""
+        try:
+            return self._root.lstat(path)
+        except PathFailure as failure:
+            if not is_denied(failure):
+                raise
+        with owner_access(self._root, path):
+            return self._root.lstat(path)
+
     def _has_parent(self, path: RelPath) -> bool:
         return self._state.directory(split(path)[0]) is not None
 
     def _obstacle(self, path: RelPath, status: os.stat_result | None) -> Obstacle:
         """What is there that is not mirrored; ``status`` is what was there before the scan."""
-        if status is None or self._root.lstat(path) is None:
+        if status is None or self._lstat(path) is None:
             return Obstacle.NONE
         try:
             self._root.directory(path)

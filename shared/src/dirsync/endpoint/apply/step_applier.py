@@ -16,7 +16,7 @@ from dirsync.fs.fingerprint import RACY
 from dirsync.fs.root import Root
 from dirsync.fs.scan.rules import LOST_AND_FOUND, has_lost_and_found
 from dirsync.fs.write.publish import Publisher
-from dirsync.tree.entry import Entry, directory_entry, pack
+from dirsync.tree.entry import UNLISTED, Entry, directory_entry, pack
 from dirsync.tree.path import RelPath, components, escape
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, Operation, PutFile, PutSymlink, SetMetadata
 from dirsync.wire.push.messages import Unsupported
@@ -103,6 +103,7 @@ class StepApplier:
                 raise Changed(msg) from None
             if not isinstance(operation, Delete):
                 raise
+            self._require_listed(path)
             # What is left is not ours to delete, so the directory stays on disk. It leaves the tree where a scan leaves
             # it out too, because only ignored content is left.
             self._state.remove(path)
@@ -124,6 +125,8 @@ class StepApplier:
                 assert current is not None
                 entry = entry._replace(size=current.size, digest=current.digest)
                 self._published(path, entry, self._publisher.set_metadata(path, entry))
+                if current.digest == UNLISTED:
+                    self._require_listed(path)
             case Delete():
                 assert current is not None
                 self._publisher.remove(path, current.kind)
@@ -132,6 +135,16 @@ class StepApplier:
                 raise AssertionError(operation)
             case _:
                 assert_never(operation)
+
+    def _require_listed(self, path: RelPath) -> None:
+        """Refuse what needs to know the content of a directory that cannot be listed."""
+        problem = self._replica.scanner.listing_problem(path)
+        if problem is not None:
+            msg = (
+                f"{escape(path)!r} in the replica cannot be listed by the server, so nobody knows what is in it: "
+                f"{problem.message}; let the server's user list it, or remove it there"
+            )
+            raise Refused(path, msg)
 
     def _published(self, path: RelPath, entry: Entry, proof: bytes) -> None:
         # RACE: what was just published counts as proved though it may be changed within the same clock tick. The

@@ -13,6 +13,7 @@ from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.replica_state import ReplicaState
 from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.endpoint.session_options import SessionOptions
+from dirsync.errors import StorageError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester, resolve, unknown_files
@@ -21,8 +22,9 @@ from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, Kind, Record, digest_of, fingerprint_of, is_known, pack, unpack
+from dirsync.tree.entry import UNKNOWN, UNLISTED, Kind, Record, digest_of, fingerprint_of, is_known, pack, unpack
 from dirsync.tree.path import ROOT, RelPath, split
+from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
 
 QUICK_SCAN_SECONDS = 5.0
@@ -64,7 +66,7 @@ class Scanner:
         started = self._now()
         changed: list[RelPath] = []
         with self._root.clone() as root:
-            for step in scan_steps(root, tree, self._options.scan_rules()):
+            for step in scan_steps(root, tree, self._options.scan_rules(self._state.owner_access)):
                 self._observer.directory_scanned(step)
                 changed += step.changed
                 if self._stopping.is_set():
@@ -76,20 +78,27 @@ class Scanner:
             self._state.start_with(tree, dict.fromkeys((*changed, *unknown)))
         self._have_scanned(started)
 
-    def rescan(self, starts: Sequence[RelPath] = (ROOT,), *, deep: bool = True, keep_directories: bool = True) -> int:
+    def rescan(
+        self,
+        starts: Sequence[RelPath] = (ROOT,),
+        *,
+        deep: bool = True,
+        keep_directories: bool = True,
+        problems: list[Problem] | None = None,
+    ) -> int:
         """Scan again and repair what the tree said wrongly; returns how many entries that were.
 
         ``deep`` as in :func:`~dirsync.fs.scan.walk.scan_steps`, ``keep_directories`` as in
-        :func:`~dirsync.endpoint.session_options.scan_rules`.
+        :func:`~dirsync.endpoint.session_options.scan_rules`; ``problems`` gets what could not be looked at.
 
         Raises:
-            StorageError: the replica's directory is gone or was replaced.
+            StorageError: the replica's directory is gone, was replaced or cannot be listed.
         """
         self._require_root()
         started = self._now()
         changed: list[RelPath] = []
         with self._root.clone() as root:
-            rules = self._options.scan_rules(keep_directories=keep_directories)
+            rules = self._options.scan_rules(self._state.owner_access, keep_directories=keep_directories)
             view = ScanView(lambda: self._state.tree)
             steps = scan_steps(root, view, rules, starts, deep=deep)
             layout = self._state.layout_version
@@ -105,12 +114,24 @@ class Scanner:
                 for step in published:
                     self._observer.directory_scanned(step)
                     changed += step.changed
+                    _require_listed_root(step)
+                    if problems is not None:
+                        problems += step.problems
             self._read_unknown(root, changed)
         self._observer.differences_found(len(changed))
         if deep and ROOT in starts:
             self.needs_rescan = False
             self._have_scanned(started)
         return len(changed)
+
+    def listing_problem(self, path: RelPath) -> Problem | None:
+        """List the directory at ``path`` again; why that is not possible, if so."""
+        problems: list[Problem] = []
+        self.rescan((path,), problems=problems)
+        record = self._state.record(path)
+        if record is None or digest_of(record) != UNLISTED:
+            return None
+        return next((problem for problem in problems if problem.kind is ProblemKind.UNREADABLE), None)
 
     def rescan_if_due(self) -> None:
         """Before a session compares: scan again, unless that was just done or would take long.
@@ -172,6 +193,14 @@ class Scanner:
                     self._state.put(path, renew(known, file_record(status, looked_at_ns, digest)))
             read += 1
         return read
+
+
+def _require_listed_root(step: DirectoryScan) -> None:
+    """Raise StorageError where the root was not listed: it has no record that could say so."""
+    for problem in step.problems:
+        if not step.path and problem.kind is ProblemKind.UNREADABLE:
+            msg = f"the replica's directory cannot be read: {problem.message}"
+            raise StorageError(msg, reason="ROOT_UNREADABLE")
 
 
 def _is_unread(record: Record) -> bool:

@@ -39,6 +39,7 @@ from dirsync.fs.fingerprint import (
     with_flags,
 )
 from dirsync.fs.root import Root
+from dirsync.fs.scan.closed import note_unlisted, opened
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.mount_change import mount_flags
 from dirsync.fs.scan.observe import hidden, observe, renew
@@ -66,7 +67,11 @@ def scan_directory(
 
     ``renames`` remembers what leaves the tree.
     """
-    return _Listing(root, tree, path, rules, now, renames).run()
+    with opened(root, path, rules):
+        found = _Listing(root, tree, path, rules, now, renames).run()
+    if rules.owner_access is not None:
+        note_unlisted(tree, found)
+    return found
 
 
 def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:

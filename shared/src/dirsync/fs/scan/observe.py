@@ -28,7 +28,7 @@ from dirsync.fs.fingerprint import (
 )
 from dirsync.fs.root import Root
 from dirsync.fs.volume import is_known, learn_at
-from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, UNLISTED, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 
@@ -82,6 +82,8 @@ def renew(known: Record | None, fresh: Record) -> Record:
         entry = entry._replace(mode=declared.mode)
     if before.mtime_ns == after.mtime_ns:
         entry = entry._replace(mtime_ns=declared.mtime_ns)
+    if declared.digest == UNLISTED:
+        entry = entry._replace(digest=UNLISTED)  # until it is listed
     return pack(entry, fingerprint_of(fresh))
 
 

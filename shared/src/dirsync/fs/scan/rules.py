@@ -14,6 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,10 @@ _REMOVED_ON_NFS: Final = re.compile(rb"\.nfs[0-9a-f]{16,}")
 
 Ignores = Callable[[RelPath, bool], bool]
 """Whether a path (whose ancestors are not ignored) is ignored; the flag says that it is a directory."""
+
+
+OwnerAccess = Callable[[Root, RelPath], AbstractContextManager[None]]
+"""Adds the owner's permission bits to our own directories from the root to a path, that one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,12 @@ class ScanRules:
 
     foreign_mounts: bool = False
     """What is mounted below the root is not ours (in a replica): it is neither listed nor taken for what it hides."""
+
+    owner_access: OwnerAccess | None = None
+    """Opens our own directories, down to a path, for the time of a listing (in a replica).
+
+    Where there is one, a directory that cannot be listed all the same is marked (:mod:`dirsync.fs.scan.closed`).
+    """
 
     def is_reserved(self, path: RelPath) -> bool:
         """Whether the path belongs to the server's staging."""

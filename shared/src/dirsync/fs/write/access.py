@@ -34,9 +34,26 @@ def owner_access(root: Root, path: RelPath) -> Iterator[None]:
     Raises:
         PathFailure: the mode of one of them cannot be changed.
     """
+    with _owner_access(root, [above for above in ancestors(path) if above != ROOT]):
+        yield
+
+
+@contextlib.contextmanager
+def owner_access_down_to(root: Root, path: RelPath) -> Iterator[None]:
+    """As :func:`owner_access`, the directory at ``path`` included.
+
+    Raises:
+        PathFailure: as :func:`owner_access`.
+    """
+    with _owner_access(root, [above for above in (path, *ancestors(path)) if above != ROOT]):
+        yield
+
+
+@contextlib.contextmanager
+def _owner_access(root: Root, upwards: list[RelPath]) -> Iterator[None]:
     changed: list[tuple[RelPath, int]] = []
     try:
-        for above in reversed([above for above in ancestors(path) if above != ROOT]):
+        for above in reversed(upwards):
             status = root.lstat(above)
             if status is None or not stat.S_ISDIR(status.st_mode):
                 break
