@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Thread
 
 from dirsync.clock import monotonic
-from dirsync.runtime.process.lifecycle import Lifetime
+from dirsync.runtime.process.lifecycle import Lifetime, join
 from dirsync_client.engine import Engine
 from dirsync_client.lifecycle.ending import Deadlines, Left
 
@@ -50,8 +50,7 @@ class EngineThread:
         With ``sends`` everything is looked at once more and sent; otherwise only what was sent is committed.
         """
         self._engine.mailbox.end(Deadlines.within(monotonic(), grace, sends=sends))
-        self._thread.join(grace)
-        return not self._thread.is_alive()
+        return join(self._thread, grace)
 
     def _run(self) -> None:
         reason = DONE

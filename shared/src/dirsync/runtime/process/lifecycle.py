@@ -15,6 +15,8 @@ from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
+from dirsync.clock import monotonic
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_NOW = 1
 """Exit code of a process that was told to stop twice."""
@@ -73,7 +75,14 @@ def within(seconds: float, work: Callable[[], object]) -> bool:
     """Do ``work`` in a thread, for at most ``seconds``; False if it goes on after that."""
     thread = Thread(target=work, name="dirsync-end", daemon=True)
     thread.start()
-    thread.join(seconds)
+    return join(thread, seconds)
+
+
+def join(thread: Thread, seconds: float) -> bool:
+    """Wait for the end of a thread in the main thread, which takes signals all the while; False if it goes on."""
+    until = monotonic() + seconds
+    while thread.is_alive() and (left := until - monotonic()) > 0:
+        thread.join(min(WAKE_SECONDS, left))
     return not thread.is_alive()
 
 
