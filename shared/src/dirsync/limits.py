@@ -209,8 +209,11 @@ class Limits:
     """A connection without calls is closed after this, so that others can connect. gRPC opens another when needed."""
     backoff_initial_seconds: float = 0.2
     """Upper bound of the first pause before reconnecting. It doubles each time; the pause is random below it."""
+    reconnect_max_seconds: float = 4.0
+    """Largest upper bound of a pause before reconnecting: a server that is back is found within five seconds."""
     backoff_max_seconds: float = 30.0
-    """Largest upper bound of a pause before reconnecting."""
+    """The same where the server refuses the client's credentials, because each attempt counts as a guess; and the pause
+    after another session has taken over."""
 
     # Reading files that others write.
     stable_read_attempts: int = 3

@@ -18,6 +18,7 @@ from dirsync_client.mailbox import Batch, Mailbox
 from dirsync_client.reconcile.events import Event, SourceChanged, SourceScanned
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.report.status import State
+from dirsync_client.sync_requests import SyncRequests
 from dirsync_client.target import Target
 
 SCAN_SLICE_SECONDS = 0.02
@@ -61,6 +62,7 @@ class Engine:
         """The ignore rules of the scan that was started last."""
         self._may_connect = False
         """The source was scanned with the ignore rules that a session has to agree on."""
+        self._sync_requests = SyncRequests()
         self._ending: Ending | None = None
         self._looked = False
         """A scan of the source that began after the end did is done."""
@@ -125,9 +127,17 @@ class Engine:
         if target.is_open and target.view.is_changing:
             self._reporter.mark_dirty(self._now())
         quiet = self.mailbox.empty and self._scan is None and target.is_open and not target.view.is_working
+        oldest = self._oldest_change()
         if target.is_open:
-            self._reporter.publish(target.view, quiet=quiet)
+            self._reporter.publish(target.view, oldest, quiet=quiet)
+            self._sync_requests.advance(target.view, self._now())
+        else:
+            self._reporter.behind(oldest)
         return quiet
+
+    def _oldest_change(self) -> float | None:
+        times = (self._schedule.oldest, self._target.view.oldest_change)
+        return min((time for time in times if time is not None), default=None)
 
     def _sleep(self) -> None:
         now = self._now()
@@ -160,7 +170,9 @@ class Engine:
         # Asked before the mailbox: what was committed is posted before it counts as committed.
         committed = target.is_committed
         idle = self.mailbox.empty and self._scan is None and not len(self._schedule)
-        working = not idle or not target.is_open or target.view.is_sending
+        # Without a session there is something to wait for only where the replica, as it was last known, differs.
+        sending = target.view.is_sending if target.is_open else any(True for _ in target.view.differences)
+        working = not idle or sending
         standing = Standing(self._looked, working, committed and self.mailbox.empty, target.refused)
         over = ending.is_over(standing, self._now())
         if not ending.sends:
@@ -183,7 +195,7 @@ class Engine:
             answer(self._target.approve(hold_id))
         for done in batch.syncs:
             self._reporter.mark_dirty(self._now())
-            self._reporter.on_idle(done)
+            self._sync_requests.add(done)
             self._start_scan(both_sides=True)
 
     # Looking at the source.
@@ -231,6 +243,7 @@ class Engine:
             self._scan.again = True
             return
         self._schedule.rescan_started()
+        self._sync_requests.scan_started()
         if self._source.root.state() is RootState.REPLACED and self._source.reopen():
             # The threads of a session read from the directory that was the source before.
             self._target.disconnect()
@@ -257,6 +270,7 @@ class Engine:
 
     def _finish_scan(self, scan: SlicedScan) -> None:
         self._scan = None
+        self._sync_requests.scan_finished()
         self._looked = scan.is_last
         self._may_connect |= self._scanned_rules is self._source.ignore
         self.scan_cost = scan.cost

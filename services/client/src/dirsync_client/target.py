@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.source import Source
-from dirsync.errors import DirsyncError, SessionSuperseded, Unavailable, UsageError
+from dirsync.errors import AccessError, DirsyncError, SessionSuperseded, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import set_context
@@ -117,7 +117,8 @@ class Target:
         self._activity = parts.activities.engine
         self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
         self._session = _Session(0)
-        self._backoff = Backoff()
+        self._backoff = Backoff(maximum=LIMITS.reconnect_max_seconds)
+        self._refused_backoff = Backoff()
         self._retry_at = 0.0
         self._failing_since: float | None = None
         self._ending = False
@@ -248,6 +249,7 @@ class Target:
         self._reporter.lost(error)
         if session.progressed or now - session.opened_at > LIMITS.backoff_max_seconds:
             self._backoff.reset()
+            self._refused_backoff.reset()
         if session.progressed or self._failing_since is None:
             self._failing_since = now
         out_of_time = now - self._failing_since > ONCE_RETRY_SECONDS
@@ -255,7 +257,8 @@ class Target:
             raise error
         self.refused = self._ending and not isinstance(error, Unavailable)
         superseded = isinstance(error, SessionSuperseded)
-        self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else self._backoff.next())
+        backoff = self._refused_backoff if isinstance(error, AccessError) else self._backoff
+        self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else backoff.next())
         self._reporter.reconnecting()
 
     # Events and commands.

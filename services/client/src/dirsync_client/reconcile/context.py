@@ -88,6 +88,8 @@ class Context:
         """Files that the replica moved or copied by what an inode says, and that have not been read since."""
         self.refetch = False
         """The replica is not what it was taken for: it has to be listed again."""
+        self.behind_since: float | None = None
+        """When the oldest change was noticed that no path's state knows of yet: everything has to be compared."""
         self.now = 0.0
         """Seconds by the monotonic clock."""
         self.retries: Deadlines[RelPath] = Deadlines()
@@ -100,6 +102,11 @@ class Context:
     def is_equal(self) -> bool:
         """Whether both trees are equal as far as they are known."""
         return self.replica.digest() == self.source.tree.digest()
+
+    def note_behind(self, since: float | None) -> None:
+        """What has changed since then is found by comparing everything."""
+        if since is not None and (self.behind_since is None or since < self.behind_since):
+            self.behind_since = since
 
     def take_commands(self) -> list[Command]:
         """The commands since the last call."""

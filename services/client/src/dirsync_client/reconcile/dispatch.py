@@ -62,8 +62,11 @@ class Dispatcher:
                 later.append(change)
                 if change.new is not None and change.new.is_directory:
                     replaced.add(change.path)
+        table = self._context.table
+        table.changed_at = changed_at
         for change in (*leaving, *first, *later):
             self._dispatch(change, changed_at)
+        table.changed_at = self._context.now
 
     def probed(self, event: FileProbed) -> None:
         """A probe has come: the path is compared again."""

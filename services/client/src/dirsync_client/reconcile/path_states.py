@@ -12,6 +12,7 @@ Rules:
 
 import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -57,6 +58,8 @@ BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.S
 """Something is under way that will be answered. A busy path is not planned again until then."""
 IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
 """An operation is decided and not settled."""
+UNBOUNDED: Final = frozenset({Phase.BLOCKED, Phase.DOOMED, Phase.PACED})
+"""Any number of paths may be in these; of what is under way there is a limited number."""
 REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
 LATER: Final = frozenset({Phase.FAILED, Phase.PACED})
 """It is tried again at a time that is set."""
@@ -105,6 +108,7 @@ class PathState:
     """What is known of one path that is not idle."""
 
     __slots__ = (
+        "again_since",
         "attempts",
         "differs",
         "force_whole",
@@ -112,13 +116,18 @@ class PathState:
         "phase",
         "probe",
         "problem",
+        "since",
         "transmit",
         "waits_for",
         "wanted",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, since: float = 0.0) -> None:
         self.phase = Phase.IDLE
+        self.since = since
+        """When the oldest change here was noticed that is not acknowledged."""
+        self.again_since: float | None = None
+        """Of a busy path: when the oldest change was noticed that came after what is under way."""
         self.attempts = 0
         """How often an operation at this path failed since the last success."""
         self.waits_for: bytes | None = None
@@ -140,10 +149,16 @@ class PathState:
         """Of a paced path: since when the replica has not what it has."""
 
 
+MANY_SEEN: Final = 64
+"""Paths of a phase without a bound that are looked at for the oldest change: those that came to it first."""
+
+
 class PathTable:
     """The states of all paths that are not idle."""
 
     def __init__(self) -> None:
+        self.changed_at = 0.0
+        """When what leaves IDLE from now on was noticed, in seconds."""
         self._states: dict[RelPath, PathState] = {}
         self._in_phase: list[dict[RelPath, None]] = [{} for _ in Phase]
         self._waiting: dict[bytes, set[RelPath]] = {}
@@ -185,6 +200,24 @@ class PathTable:
         for path in self._in_phase[phase]:
             yield path, self._states[path]
 
+    @property
+    def oldest_change(self) -> float | None:
+        """When the oldest change was noticed that is still to be settled; what has a problem or is held is not."""
+        times = (
+            self._states[path].since
+            for phase in Phase
+            if phase not in (Phase.IDLE, Phase.FAILED, Phase.HELD)
+            for path in islice(self._in_phase[phase], MANY_SEEN if phase in UNBOUNDED else None)
+        )
+        return min(times, default=None)
+
+    def acknowledged(self, path: RelPath, phase: Phase, now: float) -> PathState:
+        """What was under way at ``path`` is at the replica; ``phase`` follows, for what came after it."""
+        state = self.to(path, phase)
+        state.since = now if state.again_since is None else state.again_since
+        state.again_since = None
+        return state
+
     def to(self, path: RelPath, phase: Phase) -> PathState:
         """Take ``path`` to ``phase``; it may be there already.
 
@@ -199,7 +232,7 @@ class PathTable:
             msg = f"{path!r} cannot go from {before.name} to {phase.name}"
             raise InvalidTransition(msg)
         if state is None:
-            state = self._states[path] = PathState()
+            state = self._states[path] = PathState(self.changed_at)
         else:
             del self._in_phase[before][path]
             if before is Phase.BLOCKED:

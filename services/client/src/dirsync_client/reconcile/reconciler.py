@@ -66,7 +66,6 @@ class Reconciler:
         self._listing = False
         self._bulk: Iterator[Change] | None = None
         """A comparison of the whole trees that is under way."""
-        self._bulk_changed_at = 0.0
         self._rescans = 0
         """Scans of the replica that the server was asked for: one under way, and perhaps another one after it."""
         self.view = View(
@@ -75,6 +74,7 @@ class Reconciler:
             lambda: self._connected,
             lambda: self._going_on or self._renames.waiting,
             lambda: self._is_working,
+            lambda: self._rescans > 0,
         )
 
     def handle(self, events: Iterable[Event], now: float) -> list[Command]:
@@ -84,12 +84,14 @@ class Reconciler:
             events: what happened, in order.
             now: seconds by the monotonic clock.
         """
-        self._context.now = now
+        self._context.now = self._context.table.changed_at = now
         for event in events:
             self._take(event)
         if self._connected:
             self._advance()
             self._schedule_wake()
+        if self._connected and self._bulk is None and not (self._listing or self._context.refetch):
+            self._context.behind_since = None
         return self._context.take_commands()
 
     @property
@@ -147,7 +149,8 @@ class Reconciler:
             case Connected():
                 self._connect(event)
             case Disconnected():
-                self._connected = False
+                self._connected, self._bulk = False, None
+                self._context.note_behind(self._context.table.oldest_change)
                 self._context.table.clear((*BUSY, Phase.BLOCKED, Phase.DIRTY))
             case ReplicaListed(replica=replica):
                 self._listing = False
@@ -173,19 +176,23 @@ class Reconciler:
 
     def _source_changed(self, event: SourceChanged) -> None:
         table = self._context.table
+        changed_at = self._context.now if event.changed_at is None else event.changed_at
         for path in event.paths:
             self._context.pacing.changed(path, self._context.now)
             state = table.get(path)
             if state is not None and state.phase not in IN_FLIGHT:
                 state.probe = None
                 state.differs = False
+            if state is not None and state.phase in BUSY and state.again_since is None:
+                state.again_since = changed_at
         for path in event.retried:
             self._context.resume(path)
         # Where the replica is listed again, everything is compared after that.
         if self._connected and not self._listing and not self._context.refetch:
-            changed_at = self._context.now if event.changed_at is None else event.changed_at
             dirty = [path for path in event.retried if table.phase(path) in (Phase.DIRTY, Phase.IDLE)]
             self._dispatcher.compare([*event.paths, *dirty], changed_at)
+        elif event.paths:
+            self._context.note_behind(changed_at)
 
     def _settled(self, event: Settled) -> None:
         if event.rescanned and self._rescans:
@@ -203,6 +210,8 @@ class Reconciler:
 
     def _advance(self) -> None:
         context = self._context
+        if context.refetch:
+            context.note_behind(context.now)
         if context.refetch and not self._listing and not context.table.count(BUSY):
             context.refetch = False
             self._listing = True
@@ -246,7 +255,7 @@ class Reconciler:
     def _compare_all(self) -> None:
         context = self._context
         self._bulk = diff(context.replica, context.source.tree, context.source.problems)
-        self._bulk_changed_at = context.now
+        context.note_behind(context.now)
         self._results.directory_moved = False
 
     def _advance_bulk(self) -> None:
@@ -258,7 +267,8 @@ class Reconciler:
         changes = list(islice(self._bulk, count))
         if len(changes) < count:
             self._bulk = None
-        self._dispatcher.dispatch(changes, self._bulk_changed_at)
+        since = self._context.behind_since
+        self._dispatcher.dispatch(changes, self._context.now if since is None else since)
 
     @property
     def _bulk_room(self) -> int:

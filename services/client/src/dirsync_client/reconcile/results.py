@@ -101,10 +101,12 @@ class Results:
                 context.refetch = True
             self._note_cost(sent)
         same = context.replica.record(path) is context.source.tree.record(path)
-        state = context.table.to(path, Phase.IDLE if same else Phase.DIRTY)
+        state = context.table.acknowledged(path, Phase.IDLE if same else Phase.DIRTY, context.now)
         state.attempts = 0
         # A file that has moved on need not be read to see that. What was noticed before it was read is acknowledged.
         state.differs = sent.is_older
+        if sent.is_older:
+            state.since = sent.started
         state.paced_since = sent.started if sent.is_older else None
 
     def _note_cost(self, sent: Sent) -> None:
@@ -147,7 +149,7 @@ class Results:
             if step.expected is not None and not step.exchange:
                 context.content.remove(step.expected)
         for at in self._own_paths(sent, step):
-            context.table.to(at, Phase.DIRTY).attempts = 0
+            context.table.acknowledged(at, Phase.DIRTY, context.now).attempts = 0
         sizes: list[int] = []
         try:
             if step.exchange:

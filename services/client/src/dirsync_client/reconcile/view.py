@@ -22,12 +22,14 @@ class View:
         connected: Callable[[], bool],
         changing: Callable[[], bool],
         working: Callable[[], bool],
+        rescanning: Callable[[], bool],
     ) -> None:
         self._context = context
         self._deletes = deletes
         self._connected = connected
         self._changing = changing
         self._working = working
+        self._rescanning = rescanning
 
     @property
     def is_changing(self) -> bool:
@@ -38,6 +40,20 @@ class View:
     def is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
         return self._working()
+
+    @property
+    def is_rescanning(self) -> bool:
+        """Whether the server was asked to look at its replica, and has not answered."""
+        return self._rescanning()
+
+    @property
+    def oldest_change(self) -> float | None:
+        """When the oldest change was noticed that is still to be settled, by the clock of the events.
+
+        What has a problem or is held is not: it is named there.
+        """
+        times = (self._context.behind_since, self._context.table.oldest_change)
+        return min((time for time in times if time is not None), default=None)
 
     @property
     def is_sending(self) -> bool:

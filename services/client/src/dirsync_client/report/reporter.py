@@ -5,7 +5,7 @@ differ was settled, held, or found to be a problem.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -68,7 +68,6 @@ class Reporter:
         """Since when something differs or is under way; ``None`` while all is quiet."""
         self._published = 0.0
         self._logged: dict[RelPath, ProblemKind] = {}
-        self._waiting: list[Callable[[], None]] = []
 
     def state(self, state: State) -> None:
         """The client is somewhere else now."""
@@ -113,10 +112,6 @@ class Reporter:
             self._active_since = since
             self._log.info(Event.SYNC_STARTED)
 
-    def on_idle(self, answer: Callable[[], None]) -> None:
-        """Call ``answer`` at the end of the cycle."""
-        self._waiting.append(answer)
-
     def connecting(self) -> None:
         """A session is being opened."""
         self.state(State.CONNECTING)
@@ -151,8 +146,16 @@ class Reporter:
                     self._log.info(Event.GUARD_RELEASED, hold=hold.id, guard=hold.guard.value)
         self._transfer.flush()
 
-    def publish(self, view: View, *, quiet: bool) -> None:
-        """Bring the status up to date; a quiet moment ends the cycle."""
+    def behind(self, oldest_change: float | None) -> None:
+        """There is no session; the oldest change that waits for one was noticed then."""
+        if oldest_change != self._board.status.oldest_change:
+            self._board.update(oldest_change=oldest_change)
+
+    def publish(self, view: View, oldest_change: float | None, *, quiet: bool) -> None:
+        """Bring the status up to date; a quiet moment ends the cycle.
+
+        ``oldest_change``: when the oldest one was noticed that is still to be settled.
+        """
         now = self._now()
         ended = quiet and self._active_since is not None
         if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
@@ -167,8 +170,8 @@ class Reporter:
             state=State.LIVE if quiet else State.SYNCING,
             in_sync=equal,
             pending=view.pending,
-            oldest_change=None if equal else self._oldest_change(view, quiet=quiet),
-            waiting_since=None if done else self._active_since or status.waiting_since,
+            oldest_change=None if equal else (view.paced_since if quiet and view.only_paced else oldest_change),
+            waiting_since=None if done else oldest_change,
             first_sync_done=status.first_sync_done or done,
             # While it is tried again a path has no problem: that is no reason to call the outage over.
             outage=outage(problems.values()) or ("" if quiet else status.outage),
@@ -208,14 +211,6 @@ class Reporter:
             cost_ms=round(cost * 1000, 1),
         )
 
-    def _oldest_change(self, view: View, *, quiet: bool) -> float | None:
-        """When the oldest change was noticed that is not acknowledged."""
-        if quiet and view.only_paced:
-            # All that was noticed before the last version of such a file was read is acknowledged.
-            return view.paced_since
-        before = self._board.status.oldest_change
-        return min((time for time in (before, self._active_since) if time is not None), default=None)
-
     def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:
         assert self._active_since is not None
         self._transfer.completed(root_digest, now - self._active_since)
@@ -224,9 +219,6 @@ class Reporter:
             if self._logged.get(path) is not problem.kind:
                 self._log.warning(Event.FILE_PROBLEM, path=path, kind=problem.kind, problem=problem.message)
         self._logged = {path: problem.kind for path, problem in problems.items()}
-        waiting, self._waiting = self._waiting, []
-        for answer in waiting:
-            answer()
 
     def _measure(self, problems: Iterable[Problem]) -> None:
         status, metrics = self._board.status, self._metrics

@@ -86,6 +86,12 @@ class Schedule:
             self._lost = _Lost()
         return Due(paths, directories, everything, since)
 
+    @property
+    def oldest(self) -> float | None:
+        """When the earliest of the hints came that were not taken; None where there is none."""
+        times = (*self._ready.values(), *self._writing.values(), *self._directories.values(), *self._lost.noted)
+        return min(times, default=None)
+
     def rescan_due(self, now: float) -> bool:
         """Whether it is time to look at everything whatever events said; so from the start, until the first rescan."""
         return self._rescan.is_due(now)
@@ -142,6 +148,11 @@ class _Lost:
 
     def is_due(self, now: float) -> bool:
         return self.due is not None and self.due <= now
+
+    @property
+    def noted(self) -> list[float]:
+        """Since when, whether it is time or not."""
+        return [] if self.due is None else [self._since]
 
     def since(self, now: float) -> list[float]:
         return [self._since] if self.is_due(now) else []
