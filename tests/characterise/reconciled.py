@@ -102,7 +102,7 @@ class Reconciled:
     def _open(self) -> None:
         """Begin a session."""
         source, server = self._source, self._server
-        self._queue = SendQueue()
+        self._queue = SendQueue(lambda: 0.0)
         self._known = AssumedContent(self.reconciler.has_content)
         sending = SenderOptions(self._offered, Compressor("none", frozenset()), BLOCK_SIZE, Resumption(UploadMemory()))
         self._sender = Sender(source.root, self._queue, self._known, sending, self._events.append, self._clock)

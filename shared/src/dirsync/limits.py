@@ -33,6 +33,9 @@ class Limits:
     file, which waits for one frame at most, is not delayed much."""
     batch_bytes: int = 256 * KIB
     """Target size of a batch of small operations, in bytes."""
+    commit_seconds: float = 0.5
+    """Small operations that were sent are committed after this at the latest, although more are waiting: on a slow line
+    they would be acknowledged late, and a client that has to end would have published nothing."""
     inline_file_bytes: int = 64 * KIB
     """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
     max_listed_entries: int = 20_000_000
@@ -271,6 +274,9 @@ class Limits:
     """But it need not rest for longer than this."""
     pace_longest_seconds: float = 60.0
     """A file that keeps growing, and of which much was sent, is sent again after this at the latest."""
+    pace_small_bytes_per_second: float = 32 * KIB
+    """How much is sent of a file that keeps growing and is small enough for a batch. The largest such file takes two
+    seconds."""
     pace_memory_seconds: float = 10.0
     """How long at least it is remembered what sending a file took."""
 

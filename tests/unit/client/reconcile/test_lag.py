@@ -40,6 +40,20 @@ def test_written_all_the_time() -> None:
             assert now - 0.5 == oldest(sync)
 
 
+def test_what_was_read_is_acknowledged() -> None:
+    """A change that was noticed before the content was read that is acknowledged is no older than that reading."""
+    table = PathTable()
+    table.changed_at = 1.0
+    table.to(A, Phase.SENDING).again_since = 2.0
+    table.to(B, Phase.SENDING).again_since = 6.0
+    table.acknowledged(A, Phase.DIRTY, 7.0, read_at=5.0)
+    table.acknowledged(B, Phase.SENDING, 7.0, read_at=5.0)
+
+    assert 5.0 == table.oldest_change
+    table.to(A, Phase.IDLE)
+    assert 6.0 == table.oldest_change
+
+
 def test_without_a_session() -> None:
     """What changes while there is no session is as old as it was noticed, then too when it is compared later."""
     sync = Harness()

@@ -88,7 +88,7 @@ class DryRun:
         """What the replica holds after what counts as done."""
         self._reconciler = Reconciler(source, options)
         self._source_executor = SourceExecutor(source)
-        self._queue = SendQueue()
+        self._queue = SendQueue(lambda: 0.0)
         self._known = AssumedContent(self._reconciler.has_content)
         metrics = NoMetrics(catalogue=CLIENT_CATALOGUE)
         remembered = RememberedSignatures(state.signatures, metrics, read_only=True)

@@ -211,10 +211,13 @@ class PathTable:
         )
         return min(times, default=None)
 
-    def acknowledged(self, path: RelPath, phase: Phase, now: float) -> PathState:
-        """What was under way at ``path`` is at the replica; ``phase`` follows, for what came after it."""
+    def acknowledged(self, path: RelPath, phase: Phase, now: float, read_at: float = 0.0) -> PathState:
+        """What was under way at ``path`` is at the replica; ``phase`` follows, for what came after it.
+
+        ``read_at``: when its content was read. What was noticed before that is in it.
+        """
         state = self.to(path, phase)
-        state.since = now if state.again_since is None else state.again_since
+        state.since = now if state.again_since is None else max(state.again_since, read_at)
         state.again_since = None
         return state
 

@@ -101,7 +101,8 @@ class Results:
                 context.refetch = True
             self._note_cost(sent)
         same = context.replica.record(path) is context.source.tree.record(path)
-        state = context.table.acknowledged(path, Phase.IDLE if same else Phase.DIRTY, context.now)
+        read_at = sent.started if isinstance(step, PutFile) else 0.0
+        state = context.table.acknowledged(path, Phase.IDLE if same else Phase.DIRTY, context.now, read_at)
         state.attempts = 0
         # A file that has moved on need not be read to see that. What was noticed before it was read is acknowledged.
         state.differs = sent.is_older

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+from dirsync.clock import Monotonic, monotonic
 from dirsync.limits import LIMITS
-from dirsync.tree.plan import PutFile
+from dirsync.tree.plan import CopyContent, Move, PutFile
 from dirsync_client.reconcile.commands import Transmit
 from dirsync_client.transfer.delta.encoder import Delta
 
@@ -52,13 +53,18 @@ class Work(NamedTuple):
 class SendQueue:
     """Thread-safe. The engine adds; one sender takes; the receiver reports commits."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Monotonic = monotonic) -> None:
+        self._now = now
         self._changed = threading.Condition()
         self._small: deque[Outgoing] = deque()
+        self._small_from_others = 0
+        """How many of these are made from other paths of the replica."""
         self._large: deque[Outgoing] = deque()
         self._open_files = 0
         self._uncommitted = 0
         self._uncommitted_bytes = 0
+        self._uncommitted_since = 0.0
+        """When the first of the uncommitted operations was sent."""
         self._commits = 0
         self._rescan = False
         self._drop_uploads = False
@@ -77,6 +83,7 @@ class SendQueue:
                 step = item.transmit.operation
                 large = isinstance(step, PutFile) and step.entry.size > LIMITS.inline_file_bytes
                 (self._large if large else self._small).append(item)
+                self._small_from_others += isinstance(step, CopyContent | Move)
             self._changed.notify_all()
 
     def rescan(self) -> None:
@@ -139,6 +146,8 @@ class SendQueue:
     def sent(self, operations: int, size: int) -> None:
         """So many operations with so many content bytes were sent and wait for a commit."""
         with self._changed:
+            if not self._uncommitted:
+                self._uncommitted_since = self._now()
             self._uncommitted += operations
             self._uncommitted_bytes += size
 
@@ -159,8 +168,7 @@ class SendQueue:
     def _next_operation(self) -> Work | None:
         if self._finishing:
             return self._commit() if self._uncommitted and not self._commits else None
-        full = self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES
-        if full and not self._commits:
+        if self._is_commit_due and not self._commits:
             return self._commit()
         frames = self._open_files > 0 or bool(self._large)
         if frames and (self._frame_due or not self._small):
@@ -175,6 +183,16 @@ class SendQueue:
             return self._commit()
         return None
 
+    @property
+    def _is_commit_due(self) -> bool:
+        """Whether enough was sent, or long enough ago, to be committed before what is waiting."""
+        if self._uncommitted >= COMMIT_OPERATIONS or self._uncommitted_bytes >= COMMIT_BYTES:
+            return True
+        # What is made from other paths is sent before anything that replaces those is committed.
+        if not self._uncommitted or self._small_from_others:
+            return False
+        return self._now() - self._uncommitted_since >= LIMITS.commit_seconds
+
     def _commit(self) -> Work:
         rescan, self._rescan = self._rescan, False
         drop_uploads, self._drop_uploads = self._drop_uploads, False
@@ -188,6 +206,7 @@ class SendQueue:
         while self._small and size < LIMITS.batch_bytes:
             outgoing = self._small.popleft()
             step = outgoing.transmit.operation
+            self._small_from_others -= isinstance(step, CopyContent | Move)
             size += _OPERATION_BYTES + len(step.path)
             if isinstance(step, PutFile):
                 size += step.entry.size

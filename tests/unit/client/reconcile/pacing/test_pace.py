@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from dirsync.limits import LIMITS, MIB
+from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile.pacing.pace import NOTHING, Cost, Pace
 from dirsync_client.reconcile.pacing.pacing import Pacing
@@ -99,6 +99,16 @@ def test_a_log_without_deltas_is_of_a_bounded_age() -> None:
     assert max(pauses) <= LIMITS.pace_longest_seconds + 2 * STEP
 
 
+@pytest.mark.parametrize("size, age", [(20, 0.2), (10 * KIB, 0.6), (60 * KIB, 2.1)])
+def test_a_small_log_is_never_old(size: int, age: float) -> None:
+    """One that fits into a batch is sent as often as its size allows, however long it has grown already."""
+    times = written(60, 0.001, size=size, grows=1)
+    pauses = [after - before for before, after in pairwise(times)]
+
+    assert max(pauses) <= age
+    assert len(times) * size <= 60 * max(LIMITS.pace_small_bytes_per_second, 10 * size) + 2 * size
+
+
 def test_a_log_with_deltas_is_not_held_back() -> None:
     """One of which only the new lines are sent is not slowed down by its size."""
     pace, now, size = Pace(), 100.0, 10 * MIB
@@ -153,12 +163,12 @@ def test_what_rests_is_forgotten() -> None:
 def test_what_is_written_is_not_forgotten() -> None:
     """But a file that is still written keeps what was spent on it."""
     pacing, now = Pacing(), 100.0
-    pacing.published(F, 100, Cost(0.1, 100), now)
-    pacing.published(F, 110, Cost(0.1, 110), now)
+    pacing.published(F, 100 * KIB, Cost(0.1, 100 * KIB), now)
+    pacing.published(F, 110 * KIB, Cost(0.1, 110 * KIB), now)
     while now < 150:
         now += 1
         pacing.changed(F, now)
-    pacing.published(F, 111, Cost(0.1, 111), now)
+    pacing.published(F, 111 * KIB, Cost(0.1, 111 * KIB), now)
     pacing.changed(F, now)
 
-    assert pacing.wait_until(F, 112, now + LIMITS.pace_rest_seconds - 0.1) is not None
+    assert pacing.wait_until(F, 112 * KIB, now + LIMITS.pace_rest_seconds - 0.1) is not None

@@ -7,11 +7,14 @@ A file that is written all the time would be read and sent all the time. What ho
   ``LIMITS.pace_burst_seconds``: a person who saves a few times in a row waits for nothing.
 - A file that rests is sent without a pause: if nobody wrote it for as long as a try takes, a try will probably succeed.
 - Of a file that grows, at most twice its size is sent before it rests, so three times its size in all. Where no delta
-  can be made, a file that has used that up is sent every ``LIMITS.pace_longest_seconds`` nevertheless.
+  can be made, a file that has used that up is sent every ``LIMITS.pace_longest_seconds`` nevertheless. A small one
+  that has used it up is sent as often as ``LIMITS.pace_small_bytes_per_second`` allows: what the replica has of it is
+  never old, and costs little.
 - A file that is rewritten while it is read costs for nothing. The pause, and the rest that is asked for, double with
   each such try, up to a limit.
 """
 
+import math
 from typing import Final, NamedTuple
 
 from dirsync.limits import LIMITS
@@ -78,7 +81,8 @@ class Pace:
         expected = growth if self._sent < self._size else size
         paced = self._free_at - LIMITS.pace_burst_seconds
         if growth and self._spent + expected > _GROWTH_BUDGET * size:
-            paced = max(paced, self._ended_at + LIMITS.pace_longest_seconds)
+            small = expected / LIMITS.pace_small_bytes_per_second if size <= LIMITS.inline_file_bytes else math.inf
+            paced = max(paced, self._ended_at + min(small, LIMITS.pace_longest_seconds))
         return min(paced, self._changed_at + self._rest)
 
     def is_over(self, now: float) -> bool:
