@@ -42,7 +42,7 @@ class Versions:
             self._contents.append(content)
 
     def has(self, inode: Inode) -> bool:
-        """Whether this is what somebody left, or the first part of it: a file that grows is published so (ADR 16)."""
+        """Whether this is what somebody left, or what a file that grew had in the length that it had before (ADR 16)."""
         if not inode.is_known:
             inode.is_known = self._knows(inode)
         return inode.is_known
@@ -51,7 +51,8 @@ class Versions:
         content = bytes(inode.content)
         if hashlib.blake2b(b"-> " + content if inode.is_link else content).digest() in self._known:
             return True
-        return inode.is_file and any(known.startswith(content) for known in self._contents)
+        was_as_long = any(len(known) == len(content) for known in self._contents)
+        return inode.is_file and was_as_long and any(known.startswith(content) for known in self._contents)
 
 
 def below(directory: Inode, path: bytes = b"") -> Iterator[tuple[bytes, Inode]]:

@@ -38,6 +38,11 @@ class OpenFile:
         """Whether it only names the inode (``O_PATH``)."""
         return bool(self.flags & os.O_PATH)
 
+    @property
+    def is_partly_read(self) -> bool:
+        """Whether it is a file of which some was read, and some was not."""
+        return self.inode.is_file and 0 < self.position < len(self.inode.content)
+
 
 class Process:
     """One program. Its calls are :mod:`tests.simulation.calls`."""

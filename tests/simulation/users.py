@@ -80,15 +80,16 @@ class Person:
         self._tell(path)
 
     def edit_open(self, other: FakeOs, random: Random) -> None:
-        """Overwrite some of a file that another program has open."""
-        held = {file.inode for file in other.descriptors.values() if file.inode.is_file and file.inode.content}
+        """Overwrite some of a file that another program has read in part: what it has read, and then what it has not."""
+        held = {file.inode for file in other.descriptors.values() if file.is_partly_read}
         paths = [path for path, inode in self._all() if inode in held]
         if paths:
             path = random.choice(paths)
             file = self.os.open(path, os.O_RDWR)
             size = self.os.fstat(file).st_size
-            self.os.pwrite(file, self._content(random, min(size, 50)), random.randrange(size))
-            self._left(file)
+            for at in (0, size - 1 - random.randrange(min(size, 50))):
+                self.os.pwrite(file, self._content(random, min(size, 50)), at)
+                self._left(file)
             self.os.close(file)
             self._tell(path)
 

@@ -226,11 +226,14 @@ class World:
             self.scheduler.after(pause, "", later)
 
     def _tear(self, call: str, random: Random) -> None:
-        """Somebody edits the file that the client is reading."""
-        if call not in ("read", "pread"):
+        """Somebody edits the next file that the client reads in more than one call, between two of them."""
+        client = self.client
+        if client is None:
+            return
+        if call == "read" and any(file.is_partly_read for file in client.process.descriptors.values()):
+            self.user.edit_open(client.process, random)
+        else:
             self.client_strikes.arm(1, lambda again: self._tear(again, random))
-        elif self.client is not None:
-            self.user.edit_open(self.client.process, random)
 
     def _use_hands(self, deed: str, random: Random) -> None:
         for _ in self.hands.do(deed, random):

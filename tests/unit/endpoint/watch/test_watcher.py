@@ -16,6 +16,7 @@ import pytest
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 from dirsync.errors import UsageError
+from dirsync.fs.mounts import TABLE
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, join, split
 from tests.support.privileges import bind_mount, tmpfs, umount
@@ -628,7 +629,8 @@ def becomes(condition: Callable[[], bool]) -> bool:
 
 
 def descriptors() -> int:
-    """How many this process has open."""
+    """How many this process has open, with the table of mounts, which stays open once it was read."""
+    TABLE.refresh()
     return len(os.listdir("/proc/self/fd"))
 
 
