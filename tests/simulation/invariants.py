@@ -42,7 +42,7 @@ class Versions:
             self._contents.append(content)
 
     def has(self, inode: Inode) -> bool:
-        """Whether this is what somebody left, or what a file that grew had in the length that it had before (ADR 16)."""
+        """Whether this is what somebody left, or what a file that grew had in its earlier length (ADR 16)."""
         if not inode.is_known:
             inode.is_known = self._knows(inode)
         return inode.is_known

@@ -80,7 +80,7 @@ class Person:
         self._tell(path)
 
     def edit_open(self, other: FakeOs, random: Random) -> None:
-        """Overwrite some of a file that another program has read in part: what it has read, and then what it has not."""
+        """Overwrite some of a file that another program has read in part: what it has read, then what it has not."""
         held = {file.inode for file in other.descriptors.values() if file.is_partly_read}
         paths = [path for path, inode in self._all() if inode in held]
         if paths:

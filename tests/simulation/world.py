@@ -16,7 +16,7 @@ from dirsync.wire.session import OpenRequest
 from tests.simulation.client import SOURCE, Client
 from tests.simulation.client_parts import State
 from tests.simulation.disk import Disk
-from tests.simulation.invariants import ReplicaInvariants, Versions, Violation, differences, find
+from tests.simulation.invariants import ReplicaInvariants, Versions, Violation, below, differences, find
 from tests.simulation.patching import current, wall_ns
 from tests.simulation.scenario import Scenario, Step
 from tests.simulation.scheduler import Scheduler
@@ -120,13 +120,21 @@ class World:
     def _unexplained(self) -> list[bytes]:
         """Differences for which there is neither a problem nor a hold."""
         client = self.client
-        different = differences(find(self.source_disk, SOURCE), self.invariants.root)
+        source = find(self.source_disk, SOURCE)
+        different = differences(source, self.invariants.root)
         if client is None:
             return different
         named = [*client.target.view.problems]
         hold = client.target.view.hold
         named += [step.path for step in hold.operations] if hold else []
-        return [path for path in different if not any(is_within(RelPath(path), known) for known in named)]
+        directories = {path for path, inode in below(source) if inode.is_directory}
+
+        def is_explained(path: RelPath) -> bool:
+            # A directory that is to be replaced waits for what is in it and cannot be removed.
+            replaced = path not in directories
+            return any(is_within(path, known) or (replaced and is_within(known, path)) for known in named)
+
+        return [path for path in different if not is_explained(RelPath(path))]
 
     def _check_equal(self) -> None:
         different = self._unexplained()
