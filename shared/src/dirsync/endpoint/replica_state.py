@@ -229,6 +229,9 @@ class ReplicaState:
         with self.lock:
             self._bytes = None
             for path, record in changes:
+                before = self.tree.record(path)
+                is_directory = record is not None and record[0] == Kind.DIRECTORY
+                self.layout_version += before is not None and before[0] == Kind.DIRECTORY and not is_directory
                 if record is None:
                     self.tree.remove(path)
                 else:

@@ -42,13 +42,14 @@ _FILE = int(Kind.FILE)
 class Directory:
     """One directory. Only the tree that holds it changes it."""
 
-    __slots__ = ("cached", "children", "contribution", "entries", "record", "stale", "total")
+    __slots__ = ("cached", "children", "contribution", "counted", "record", "stale", "total")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.children: dict[bytes, Record | Directory] = {}
-        self.entries = 0
-        """Entries below this directory, at any depth."""
+        self.counted = 0
+        """Entries below this directory, at any depth, or -1 where they have to be counted. Invariant: where they have
+        to be counted, the same holds for the directories above, so a change stops at the first of these."""
         self.total = 0
         self.contribution = 0
         """The record hash of this directory that its parent's total includes at present."""
@@ -56,6 +57,23 @@ class Directory:
         """Subdirectories whose contribution is out of date. Invariant: a directory whose digest is out of date is named
         here in its parent, and so on up to the root."""
         self.cached: bytes | None = None
+
+    @property
+    def entries(self) -> int:
+        """Entries below this directory, at any depth. Counts them where something came or went since."""
+        stack = [self]
+        while stack:
+            current = stack[-1]
+            if current.counted >= 0:
+                stack.pop()
+                continue
+            below = [child for child in current.children.values() if isinstance(child, Directory)]
+            pending = [child for child in below if child.counted < 0]
+            if pending:
+                stack.extend(pending)
+            else:
+                current.counted = len(current.children) + sum(child.counted for child in below)
+        return self.counted
 
     def mark_stale(self, name: bytes) -> None:
         """Note that the digest of the subdirectory ``name``, and so that of this directory, is out of date."""
@@ -139,7 +157,7 @@ def _twins(source: Directory, target: Directory) -> Iterator[tuple[Directory, Di
     stack = [(source, target)]
     while stack:
         original, copied = stack.pop()
-        copied.entries = original.entries
+        copied.counted = original.counted
         for name, child in original.children.items():
             if isinstance(child, Directory):
                 copied.children[name] = twin = Directory(child.record)

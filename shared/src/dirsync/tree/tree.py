@@ -5,8 +5,8 @@ belongs to the user who mounted it.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from dirsync.tree.chain import Chain
 from dirsync.tree.directory import (
     Directory,
     Node,
@@ -18,18 +18,10 @@ from dirsync.tree.directory import (
 )
 from dirsync.tree.entry import Entry, Kind, Record, digest_of, directory_entry, pack, unpack
 from dirsync.tree.options import Attributes
-from dirsync.tree.path import ROOT, RelPath, components, escape, join, require_apart, split
+from dirsync.tree.path import ROOT, RelPath, escape, join, require_apart, split
 
 _DIRECTORY_BYTE = bytes([Kind.DIRECTORY])
 _ROOT_RECORD = pack(directory_entry(0))
-
-
-class _Chain(NamedTuple):
-    """The directories from the root to one of them, and the names that lead there."""
-
-    path: RelPath
-    names: list[bytes]
-    directories: list[Directory]
 
 
 class Tree:
@@ -43,11 +35,12 @@ class Tree:
         self.attributes = attributes or Attributes()
         self._counted = None if self.attributes == Attributes() else self.attributes
         self.root = Directory(_ROOT_RECORD)
-        self._last = _Chain(ROOT, [], [self.root])
+        self._count = 0
+        self._last = Chain(self.root)
 
     def __len__(self) -> int:
         """Entries below the root."""
-        return self.root.entries
+        return self._count
 
     def __contains__(self, path: RelPath) -> bool:
         return self._find(path) is not None
@@ -217,6 +210,7 @@ class Tree:
             copy_directory(self.root, twin.root)
         else:
             rehash_directory(self.root, twin.root, twin._counted)
+        twin._count = self._count
         return twin
 
     def _find(self, path: RelPath) -> Node | None:
@@ -226,21 +220,12 @@ class Tree:
         chain = self._chain(RelPath(parent))
         return None if chain is None else chain.directories[-1].children.get(name)
 
-    def _chain(self, path: RelPath) -> _Chain | None:
-        """The chain to the directory at ``path``. The last one is kept, because paths come ordered by directory."""
-        if self._last.path == path:
-            return self._last
-        names = components(path)
-        directories = [self.root]
-        for name in names:
-            child = directories[-1].children.get(name)
-            if not isinstance(child, Directory):
-                return None
-            directories.append(child)
-        self._last = _Chain(path, names, directories)
-        return self._last
+    def _chain(self, path: RelPath) -> Chain | None:
+        """The chain to the directory at ``path``. It is good until the next call."""
+        last = self._last
+        return last if last.path == path or last.lead_to(path) else None
 
-    def _chain_or_error(self, path: RelPath) -> _Chain:
+    def _chain_or_error(self, path: RelPath) -> Chain:
         chain = self._chain(path)
         if chain is None:
             raise KeyError(escape(path))
@@ -252,7 +237,7 @@ class Tree:
             raise KeyError(escape(path))
         return node
 
-    def _set(self, chain: _Chain, name: bytes, old: Node | None, node: Node) -> None:
+    def _set(self, chain: Chain, name: bytes, old: Node | None, node: Node) -> None:
         """Replace ``old`` by ``node`` in the directory at the end of ``chain``."""
         holder = chain.directories[-1]
         before = node_entries(old)
@@ -266,10 +251,8 @@ class Tree:
         self._changed(chain, node_entries(node) - before)
 
     def _forget(self, holder: Directory, name: bytes, old: Node) -> None:
-        """Subtract what leaves ``holder`` from its total."""
+        """Subtract what leaves ``holder`` from its total. The last chain leads to ``holder``, so it need not change."""
         if isinstance(old, Directory):
-            # The last chain may contain the directory that leaves.
-            self._last = _Chain(ROOT, [], [self.root])
             holder.total -= old.contribution
             old.contribution = 0
             if holder.stale:
@@ -277,12 +260,14 @@ class Tree:
         else:
             holder.total -= record_hash(name, old, self._counted)
 
-    @staticmethod
-    def _changed(chain: _Chain, entries: int) -> None:
-        _, names, directories = chain
+    def _changed(self, chain: Chain, entries: int) -> None:
+        names, directories = chain.names, chain.directories
+        self._count += entries
         if entries:
-            for directory in directories:
-                directory.entries += entries
+            for directory in reversed(directories):
+                if directory.counted < 0:
+                    break
+                directory.counted = -1
         directories[-1].cached = None
         for depth in range(len(names), 0, -1):
             holder, name = directories[depth - 1], names[depth - 1]

@@ -2,13 +2,14 @@
 
 import pytest
 
+from dirsync.tree.entry import directory_entry, pack
 from dirsync.tree.guards.hold import Guard, GuardPolicy, hold_id
 from dirsync.tree.plan import Delete
 from dirsync_client.reconcile.commands import ReportHold
 from dirsync_client.reconcile.context import Options
 from dirsync_client.reconcile.events import Disconnected, HoldApproved
 from tests.unit.client.reconcile.harness import Harness
-from tests.unit.client.reconcile.model import path
+from tests.unit.client.reconcile.model import path, record
 
 SETTLE = 0.5
 
@@ -318,3 +319,27 @@ class TestApproval:
         build.rest()
 
         assert Guard.DELETE_PERCENT is build.guard
+
+
+def test_deep_beside_a_hold() -> None:
+    """What comes below many new directories is not looked for above each of them, and what is held is seen."""
+    sync = Harness(Options(at_once=True))
+    for number in range(5):
+        sync.server.put(path(f"theirs{number}"), record(b"theirs"))
+    sync.server.put(path("d"), record(b"a file"))
+    deep = "d/" * 30 + "x"
+    sync.write("e", b"")
+    for name in ("a/b/c/x", deep):
+        above = ""
+        for part in name.split("/")[:-1]:
+            above = f"{above}/{part}" if above else part
+            sync.source.tree.put(path(above), pack(directory_entry(0o755)))
+        sync.write(name, b"new")
+    sync.connect()
+    sync.run()
+
+    assert path("a/b/c/x") in sync.server
+    assert sync.server.record(path("d")) == record(b"a file")
+    hold = sync.reconciler.view.hold
+    assert hold is not None
+    assert path(deep) in {step.path for step in hold.operations}

@@ -13,7 +13,7 @@ from dirsync.tree.guards.approvals import Approvals, Released
 from dirsync.tree.guards.history import History
 from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_id
 from dirsync.tree.guards.judge import is_foreign, judge
-from dirsync.tree.path import RelPath, ancestors, is_within
+from dirsync.tree.path import RelPath, ancestors, is_within, split
 from dirsync.tree.plan import Delete, Operation, Plan, removes
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
@@ -50,6 +50,8 @@ class Deletes:
         self._agreed_root: FileIdentity | None = None
         self._agreed_entries = 0
         """How many entries the source had then, but for a factor of two."""
+        self._clear: RelPath | None = None
+        """A directory at and above which nothing waits: paths come ordered, so the next one is mostly below it."""
         self._replaced = 0
         """How many of the removals had something come in their place when they were judged."""
         self._stale = False
@@ -98,12 +100,23 @@ class Deletes:
     def is_under_held(self, path: RelPath) -> bool:
         """Whether something above ``path`` has to be replaced first, and that waits for approval."""
         context = self._context
-        return context.foreign and any(context.is_removing(above) for above in ancestors(path))
+        if not context.foreign or not self._waiting:
+            return False
+        parent, _ = split(path)
+        for above in (parent, *ancestors(parent)):
+            if above == self._clear:
+                break
+            if context.is_removing(above):
+                return True
+        self._clear = parent
+        return False
 
     def add(self, path: RelPath) -> None:
         """The removal at ``path`` waits."""
         if not self._context.is_removing(path):
             self._context.table.to(path, Phase.DOOMED)
+            if self._clear is not None and is_within(self._clear, path):
+                self._clear = None
             self.history.noticed(self._context.now, path, self._held_since)
             self._stale = True
 

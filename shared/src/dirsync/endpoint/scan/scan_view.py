@@ -11,9 +11,10 @@ root and not by the tree's own methods, because those keep what they found, and 
 
 from collections.abc import Callable, Iterable, Iterator
 
+from dirsync.tree.chain import Chain
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Entry, Kind, Record, unpack
-from dirsync.tree.path import ROOT, RelPath, components, is_within, join, split
+from dirsync.tree.path import ROOT, RelPath, is_within, split
 from dirsync.tree.tree import Tree
 
 _DIRECTORY = int(Kind.DIRECTORY)
@@ -28,6 +29,10 @@ class ScanView(Tree):
         self._below = below
         self._copies: dict[RelPath, Directory] = {}
         """Directories that are new or that hold a difference. Each is found here before it is found in the tree."""
+        self._chain_here = Chain(below().root)
+        """Leads to the directory of the view that was asked for last."""
+        self._chain_in_tree: Chain | None = None
+        """The same in the tree, until its changes are published."""
         self._differences: dict[RelPath, bool] = {}
         """Paths that are not as in the tree, and whether all that the tree has there, and below, is gone."""
 
@@ -49,7 +54,10 @@ class ScanView(Tree):
             if record is not None:
                 changes.append((path, record))
         if not self._differences:
+            for path in self._copies:
+                self._chain_here.leave(path)
             self._copies.clear()
+        self._chain_in_tree = None
         return changes
 
     def __contains__(self, path: RelPath) -> bool:
@@ -110,18 +118,24 @@ class ScanView(Tree):
             self._differences.pop(path, None)
         return node
 
+    def forget_places(self) -> None:
+        """Find directories from the root again: another thread may have moved or removed some."""
+        self._chain_here = Chain(self._below().root)
+
     def _node(self, path: RelPath) -> Record | Directory | None:
-        copies = self._copies
-        node: Record | Directory | None = copies.get(ROOT) or self._below().root
-        at = ROOT
-        for name in components(path):
-            if not isinstance(node, Directory):
-                return None
-            node = node.children.get(name)
-            if copies and isinstance(node, Directory):
-                at = join(at, name)
-                node = copies.get(at, node)
-        return node
+        copies, chain = self._copies, self._chain_here
+        copied = copies.get(path)
+        if copied is not None:
+            return copied
+        root = copies.get(ROOT) or self._below().root
+        if chain.directories[0] is not root:
+            chain = self._chain_here = Chain(root)
+        if not path:
+            return root
+        parent, name = split(path)
+        if not chain.lead_to(parent, copies):
+            return None
+        return chain.directories[-1].children.get(name)
 
     def _own(self, path: RelPath) -> Directory:
         """The directory at ``path`` as one that may be changed."""
@@ -132,16 +146,21 @@ class ScanView(Tree):
                 raise KeyError(path)
             own = self._copies[path] = Directory(known.record)
             own.children = dict(known.children)
+            self._chain_here.replace(path, own)
         return own
 
     def _forget_below(self, path: RelPath) -> None:
-        for copied in [copied for copied in self._copies if is_within(copied, path)]:
+        self._chain_here.leave(path)
+        self._differences.pop(path, None)
+        copies = [copied for copied in self._copies if is_within(copied, path)]
+        if not copies:
+            return  # so nothing was changed there
+        for copied in copies:
             del self._copies[copied]
         for different in [different for different in self._differences if is_within(different, path)]:
             del self._differences[different]
 
     def _is_in_tree(self, path: RelPath) -> bool:
-        node: Record | Directory | None = self._below().root
-        for name in components(path):
-            node = node.children.get(name) if isinstance(node, Directory) else None
-        return node is not None
+        chain = self._chain_in_tree = self._chain_in_tree or Chain(self._below().root)
+        parent, name = split(path)
+        return chain.lead_to(parent) and name in chain.directories[-1].children

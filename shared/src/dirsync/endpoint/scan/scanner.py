@@ -105,10 +105,11 @@ class Scanner:
             while True:
                 with self._state.writer:
                     if layout != self._state.layout_version:
-                        # A commit came between: what was kept open of a directory may be that of another by now.
-                        layout = self._state.layout_version
+                        # A commit came between: what was kept of a directory may be that of another by now.
                         root.forget_all()
+                        view.forget_places()
                     published = self._publish_next(steps, view)
+                    layout = self._state.layout_version
                 if not published:
                     break
                 for step in published:
