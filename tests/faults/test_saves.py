@@ -49,18 +49,23 @@ def test_mapped(pair: Pair) -> None:
 
 @pytest.mark.case("D11")
 def test_hard_link(pair: Pair) -> None:
-    """A file that is edited by another of its names is right under all of them."""
+    """What is changed by one name of a file is right under all of them at once, without a rescan."""
     build(pair.source, {"a/one": "before", "other": "x"})
     (pair.source / "b").mkdir()
     (pair.source / "b/two").hardlink_to(pair.source / "a/one")
     pair.server()
-    client = pair.client(rescan_interval="1s")
+    client = pair.client(rescan_interval="1h")
     with (pair.source / "a/one").open("r+") as file:
         file.write("after!")
     until(lambda: equal(pair.source, pair.replica), "both names")
+    (pair.source / "b/two").chmod(0o600)
+    until(lambda: equal(pair.source, pair.replica), "the mode of both names")
+    (pair.source / "three").hardlink_to(pair.source / "b/two")
+    (pair.source / "three").write_text("written by a new name")
+    until(lambda: equal(pair.source, pair.replica), "all names")
     client.stop()
 
-    assert ["after!", "after!"] == [(pair.replica / name).read_text() for name in ("a/one", "b/two")]
+    assert {"written by a new name"} == {(pair.replica / name).read_text() for name in ("a/one", "b/two", "three")}
     assert 1 == (pair.replica / "a/one").stat().st_nlink
 
 

@@ -240,6 +240,11 @@ class Limits:
     """Entries that came within the guards' window and are remembered, so that a rebuild is told from a loss."""
     max_shown_paths: int = 1_000_000
     """Paths of earlier holds that are remembered, so that an approval of one that has changed since is understood."""
+    max_hard_links: int = 1024
+    """Files with several names of which it is kept where they are; others are searched for when they change."""
+    link_window_ns: int = 2_000_000_000
+    """A file that was written this long before or after it got a further name may have been written through that.
+    Nanoseconds."""
     rescan_cost_stretch: float = 50.0
     """The pause between two rescans is at least this many times the cost of the last one: at most two percent of one
     core."""

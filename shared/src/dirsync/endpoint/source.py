@@ -14,6 +14,7 @@ from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import accept_mounts
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.fs.scan.hard_links import HardLinks
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
@@ -61,6 +62,7 @@ class Source:
         self.mounts_changed: set[RelPath] = set()
         self.renames = RenameTracker()
         """What left a path of the source, and where it is now."""
+        self._hard_links = HardLinks()
         self._untracked: dict[RelPath, int] = {}
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
@@ -126,19 +128,34 @@ class Source:
 
     def scan(self, starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
         """Look at directories, one at a step; yields the paths that turned out to be different."""
+        linked: dict[RelPath, bool] = {}
         for step in scan_steps(self.root, self.tree, self.rules, starts, deep=deep, renames=self.renames):
             self._note(step)
+            linked |= step.linked
             yield step.changed
+        # A name that was visited before the file was changed through another one shows the change now.
+        if linked and (outdated := self._hard_links.outdated(self.tree, linked)):
+            yield self.look(outdated)
 
     def look(self, paths: Iterable[RelPath]) -> list[RelPath]:
-        """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings."""
-        looked = list(paths)
-        for path in looked:
-            self.solve(path)
+        """Look at these paths; gives those that turned out to be different. Costs nothing for their siblings.
+
+        Where a file was changed that has several names, the others are looked at, too.
+        """
+        todo, linked = list(paths), dict[RelPath, bool]()
         changed: list[RelPath] = []
-        for step in look_at(self.root, self.tree, looked, self.rules, renames=self.renames):
-            self._note(step)
-            changed += step.changed
+        while todo:
+            for path in todo:
+                self.solve(path)
+            found: dict[RelPath, bool] = {}
+            for step in look_at(self.root, self.tree, todo, self.rules, renames=self.renames):
+                self._note(step)
+                changed += step.changed
+                found |= step.linked
+            todo = self._hard_links.outdated(self.tree, found) if found else []
+            # Each is looked at once; what is changed again meanwhile makes another event.
+            todo = [path for path in todo if path not in linked]
+            linked |= found
         return changed
 
     def remember(self, path: RelPath, record: Record) -> None:

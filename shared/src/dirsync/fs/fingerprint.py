@@ -58,11 +58,14 @@ class Flag(enum.IntFlag):
     MOUNT_CHANGED = 4
     """Something was mounted at the directory, or what was mounted there is gone or is another one, and it has not been
     accepted that what the tree had below it is gone (:mod:`dirsync.fs.scan.mount_change`)."""
+    LINKED = 8
+    """The file has several names. This comes with its status: ctime changes with the number of names."""
 
 
 RACY: Final = int(Flag.RACY)
 MOUNT: Final = int(Flag.MOUNT)
 MOUNT_CHANGED: Final = int(Flag.MOUNT_CHANGED)
+LINKED: Final = int(Flag.LINKED)
 
 
 class Fingerprint(NamedTuple):
@@ -105,8 +108,11 @@ def from_stat(status: os.stat_result, looked_at_ns: int, flags: int = 0) -> byte
     ``looked_at_ns`` is the time just before ``status`` was read or, if content was read, before the status that
     preceded the reading.
     """
-    if not stat.S_ISDIR(status.st_mode) and is_racy(status.st_ctime_ns, looked_at_ns):
-        flags |= RACY
+    if not stat.S_ISDIR(status.st_mode):
+        if is_racy(status.st_ctime_ns, looked_at_ns):
+            flags |= RACY
+        if status.st_nlink > 1:
+            flags |= LINKED
     return bytes((flags,)) + pack_status(status)
 
 

@@ -26,6 +26,7 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure
 from dirsync.fs.fingerprint import (
     FINGERPRINT_SIZE,
+    LINKED,
     MOUNT,
     MOUNT_CHANGED,
     RACY,
@@ -267,6 +268,8 @@ class _Listing:
                 self._found.unknown += before is None
                 self._found.stale += before is not None
             path = join(self._path, name)
+            if flags_of(record) & LINKED:
+                self._found.linked[path] = before is not None and identity_of(before) == identity_of(record)
             self._tree.put(path, record)
             self._found.changed.append(path)
 

@@ -22,6 +22,8 @@ class DirectoryScan:
     """Those among them that are not the same directory as before, so the tree is out of date below them."""
     new_directories: dict[RelPath, Record] = field(default_factory=dict)
     """Subdirectories that the tree does not have yet: what is in them decides whether they belong there."""
+    linked: dict[RelPath, bool] = field(default_factory=dict)
+    """Changed files that have several names, and whether the path had this file before."""
     problems: list[Problem] = field(default_factory=list)
     """Problems of the directory itself (it could not be listed) and of what is directly in it."""
     untracked: int = 0

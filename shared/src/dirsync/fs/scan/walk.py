@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED, flags_of
+from dirsync.fs.fingerprint import LINKED, MOUNT, MOUNT_CHANGED, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import scan_directory
 from dirsync.fs.scan.directory_scan import DirectoryScan
@@ -215,7 +215,10 @@ class _Walk:
                 self._left(path)
             self._renames.appeared(path, found)
         self._tree.put(path, found)
-        return _changed(path)
+        (step,) = _changed(path)
+        if flags_of(found) & LINKED:
+            step.linked[path] = not is_another
+        return (step,)
 
     def _left(self, path: RelPath) -> None:
         self._renames.left(path, self._tree.take(path))
