@@ -240,6 +240,8 @@ class Limits:
     """Entries that came within the guards' window and are remembered, so that a rebuild is told from a loss."""
     max_shown_paths: int = 1_000_000
     """Paths of earlier holds that are remembered, so that an approval of one that has changed since is understood."""
+    max_link_waits: int = 4096
+    """Paths that a symbolic link waits for before it is published, so that it leads to what is there."""
     max_hard_links: int = 1024
     """Files with several names of which it is kept where they are; others are searched for when they change."""
     link_window_ns: int = 2_000_000_000

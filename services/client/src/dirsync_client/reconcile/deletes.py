@@ -4,11 +4,12 @@ Only paths are kept. Each judgement compares them anew, so what has come back me
 when its reason is gone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
+from dirsync.tree.entry import Kind
 from dirsync.tree.guards.approvals import Approvals, Released
 from dirsync.tree.guards.history import History
 from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_id
@@ -37,7 +38,9 @@ _NOT_NOW = BUSY | {Phase.FAILED, Phase.BLOCKED}
 class Deletes:
     """The removals that wait, and which source belongs to the replica."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lead_to: Callable[[RelPath], bool]) -> None:
+        """``lead_to``: whether a link of the replica that is to be replaced still leads to a path."""
+        self._lead_to = lead_to
         self.hold: Hold | None = None
         """What a guard holds; it outlives a session until it is judged again."""
         self.history = History(0.0, 0, context.options.policy.window_seconds)
@@ -190,10 +193,11 @@ class Deletes:
         self._checking = False
         self._stale = False
         context = self._context
-        steps = self._steps()
+        needed = {path for path in context.removing() if self._lead_to(path)}
+        steps = self._steps(needed)
         intact = in_place and self._is_familiar(steps)
         entries, mounts_changed = len(context.source.tree), context.source.mounts_changed
-        self._keep(step.path for step in steps)
+        self._keep((*needed, *(step.path for step in steps)))
         facts = Facts(entries, intact, mounts_changed, context.foreign, self._under_way())
         verdict = judge(
             steps,
@@ -207,15 +211,17 @@ class Deletes:
         held = {step.path for step in verdict.hold.operations} if verdict.hold else set()
         released = {step.path for step in verdict.released}
         for path in context.removing():
-            # What is sent keeps its count of attempts.
-            if path not in held and path not in released:
+            if path in needed:
+                context.table.to(path, Phase.DOOMED)
+            elif path not in held and path not in released:  # what is sent keeps its count of attempts
                 context.table.to(path, Phase.IDLE)
         for path in held:
             context.table.to(path, Phase.HELD)
         self._replaced = self.history.replaced
         self._show(verdict.hold)
         self._spend(steps, verdict)
-        for step in verdict.released:
+        # A link goes before what it leads to, so that none leads to nothing meanwhile.
+        for step in sorted(verdict.released, key=lambda step: not _removes_link(step)):
             context.transmit(step, context.now)
         self._timer.reset()
 
@@ -278,10 +284,14 @@ class Deletes:
             self.history.keep([*removals, *self._deletes_under_way()])
         self._approvals.keep(lambda path: self._context.table.phase(path) is not Phase.IDLE)
 
-    def _steps(self) -> list[Operation]:
-        """The removals as they are now, in a safe order."""
+    def reconsider(self) -> None:
+        """A link leads elsewhere now: what it led to before may be removed."""
+        self._stale = self._stale or self._waiting > 0
+
+    def _steps(self, needed: Collection[RelPath]) -> list[Operation]:
+        """The removals as they are now, in a safe order; not those of what is ``needed``."""
         context = self._context
-        paths = sorted(context.removing())
+        paths = sorted(path for path in context.removing() if path not in needed)
         changes = diff_paths(context.replica, context.source.tree, paths, context.source.problems)
         table = context.table
         # After the paths are taken: whatever else is in a directory that waits is removed all the same.
@@ -335,6 +345,10 @@ class Deletes:
         source = self._context.source
         self._adopted, self._agreed_root, self._agreed_entries = True, source.identity, len(source.tree)
         self._context.emit(Adopt())
+
+
+def _removes_link(step: Operation) -> bool:
+    return isinstance(step, Delete) and step.expected is not None and step.expected.kind is Kind.SYMLINK
 
 
 class SettleTimer:

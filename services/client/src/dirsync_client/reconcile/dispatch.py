@@ -21,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import FileHashed, FileProbed
+from dirsync_client.reconcile.links import Links
 from dirsync_client.reconcile.pacing.pace import NOTHING
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
@@ -29,11 +30,16 @@ from dirsync_client.reconcile.renames import Renames
 class Dispatcher:
     """Takes changes, and decides about each."""
 
-    def __init__(self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes) -> None:
+    def __init__(
+        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links
+    ) -> None:
         self._context = context
         self._routes = routes
         self._renames = renames
         self._deletes = deletes
+        self._links = links
+        self.more_comes = False
+        """A comparison of the whole trees is under way: more may differ than was dispatched."""
 
     def compare(self, paths: Collection[RelPath], changed_at: float) -> None:
         """Compare these paths and what is below them, and dispatch what differs."""
@@ -62,6 +68,8 @@ class Dispatcher:
                 later.append(change)
                 if change.new is not None and change.new.is_directory:
                     replaced.add(change.path)
+        # What links lead to is known to be under way by then.
+        later.sort(key=lambda change: change.new is not None and change.new.kind is Kind.SYMLINK)
         table = self._context.table
         table.changed_at = changed_at
         for change in (*leaving, *first, *later):
@@ -109,8 +117,19 @@ class Dispatcher:
             table.block(path, blocker)
         elif change.new is not None and change.new.kind is Kind.FILE:
             self._dispatch_file(change, change.new, changed_at)
+        elif change.new is not None and change.new.kind is Kind.SYMLINK:
+            self._dispatch_link(change, change.new, changed_at)
         else:
             self._dispatch_step(change, changed_at)
+
+    def _dispatch_link(self, change: Change, new: Entry, changed_at: float) -> None:
+        """Publish a link once what it leads to is there."""
+        more_comes = self.more_comes or self._renames.waiting or self._renames.under_way
+        key = self._links.blocker(change.path, new, more_comes=more_comes)
+        if key is None:
+            self._dispatch_step(change, changed_at)
+        else:
+            self._context.table.block(change.path, RelPath(key))
 
     def _blocker(self, path: RelPath) -> RelPath | None:
         """What the path has to wait for, if there is something.

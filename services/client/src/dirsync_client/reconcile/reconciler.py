@@ -38,6 +38,7 @@ from dirsync_client.reconcile.events import (
     Tick,
     Unsent,
 )
+from dirsync_client.reconcile.links import NOT_DISPATCHED, Links
 from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, LATER, Phase
 from dirsync_client.reconcile.renames import Renames
 from dirsync_client.reconcile.results import Results
@@ -57,11 +58,12 @@ class Reconciler:
     def __init__(self, source: SourceModel, options: Options) -> None:
         """Nothing is dispatched before :class:`~dirsync_client.reconcile.events.Connected`."""
         self._context = Context(source, options)
-        self._renames = Renames(self._context)
-        self._deletes = Deletes(self._context)
+        self._links = Links(self._context)
+        self._renames = Renames(self._context, self._links.lead_to)
+        self._deletes = Deletes(self._context, self._links.lead_to)
         self._routes = ContentRoutes(self._context, self._renames)
-        self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes)
-        self._results = Results(self._context, self._routes, self._renames, self._deletes)
+        self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes, self._links)
+        self._results = Results(self._context, self._routes, self._renames, self._deletes, self._links)
         self._connected = False
         self._listing = False
         self._bulk: Iterator[Change] | None = None
@@ -165,6 +167,7 @@ class Reconciler:
         context.content.clear()
         context.unread.clear()
         self._renames.reset()
+        self._links.reset()
         self._routes.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
@@ -226,6 +229,8 @@ class Reconciler:
         if self._renames.waiting and not self._going_on:
             # Nothing that they could wait for is under way.
             self._renames.give_up()
+        if self._bulk is None and not (self._renames.waiting or self._renames.under_way):
+            context.table.release(NOT_DISPATCHED)
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
         if not self._is_working and self._deletes.is_unsettled and self.view.in_sync:
@@ -263,10 +268,12 @@ class Reconciler:
             return
         if self._results.directory_moved:
             self._compare_all()
+        self._dispatcher.more_comes = True
         count = self._bulk_room
         changes = list(islice(self._bulk, count))
         if len(changes) < count:
             self._bulk = None
+        self._dispatcher.more_comes = self._bulk is not None
         since = self._context.behind_since
         self._dispatcher.dispatch(changes, self._context.now if since is None else since)
 

@@ -14,7 +14,7 @@ Where the former name holds something else by now, there is no move, and the con
 The server checks every move against what the planner saw, so a wrong guess costs a round trip.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from dirsync.tree.directory import differing
 from dirsync.tree.entry import UNKNOWN, Kind, digest_of
@@ -28,8 +28,10 @@ from dirsync_client.reconcile.path_states import Phase
 class Renames:
     """The moves of one session: those of directories that are under way, and those that wait."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, lead_to: Callable[[RelPath], bool] = lambda _path: False) -> None:
+        """``lead_to``: whether a link of the replica that is to be replaced still leads to a path."""
         self._context = context
+        self._lead_to = lead_to
         self._refused: set[RelPath] = set()
         """Paths that the server did not move something to: they get their content in another way."""
         self._waiting: set[RelPath] = set()
@@ -120,7 +122,7 @@ class Renames:
         if there is not None and there.is_directory:
             return None
         if not context.table.is_busy(source):
-            if source not in context.source.tree and self.may_leave:
+            if source not in context.source.tree and self.may_leave and not self._lead_to(source):
                 return Move(path, there, source, before)
             if there is not None and self._is_certain(source, path):
                 return Move(path, there, source, before, exchange=True)
@@ -251,6 +253,8 @@ class Renames:
     def _must_wait(self, steps: Collection[Move]) -> bool:
         context = self._context
         for step in steps:
+            if not step.exchange and self._lead_to(step.source):
+                return True
             above, _ = split(step.path)
             if context.replica.directory(above) is None and not context.table.is_busy(above):
                 return True

@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Delete, Move, PutFile
+from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, PutSymlink
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Reason
 from dirsync.tree.tree import Tree
@@ -21,6 +21,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import Settled, Unsent
+from dirsync_client.reconcile.links import Links
 from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
@@ -36,7 +37,9 @@ _PROBLEM_KINDS = {
 class Results:
     """Takes what came back of the operations that were sent."""
 
-    def __init__(self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes) -> None:
+    def __init__(
+        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links
+    ) -> None:
         self.root_digest = b""
         """The replica's, as the server named it last."""
         self.directory_moved = False
@@ -45,6 +48,7 @@ class Results:
         self._routes = routes
         self._renames = renames
         self._deletes = deletes
+        self._links = links
 
     def reset(self, root_digest: bytes) -> None:
         """A new session begins; the replica was just listed."""
@@ -88,6 +92,9 @@ class Results:
     def _applied(self, sent: Sent) -> None:
         context, path, step = self._context, sent.path, sent.operation
         self._routes.applied(sent)
+        if isinstance(step, PutSymlink):
+            self._links.applied(path)
+            self._deletes.reconsider()
         if isinstance(step, Delete):
             gone = context.replica.get(path)
             if gone is not None:
