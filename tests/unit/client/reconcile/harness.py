@@ -55,6 +55,9 @@ class Harness:
         self.outgoing: list[Transmit] = []
         self.listings: list[ListReplica] = []
         self.rescans = 0
+        """Scans of the replica that were asked for."""
+        self.scans_at_once = True
+        """They are answered at once."""
 
     def write(self, name: str, content: bytes) -> None:
         """The source has this file; it is read."""
@@ -130,6 +133,7 @@ class Harness:
                 self.listings.append(command)
             case RequestCommit():
                 self.rescans += 1
+                return Settled([], [], self.server.digest(), rescanned=True) if self.scans_at_once else None
             case ProbeFile(path=probed):
                 return FileProbed(probed, hashlib.sha256(probed).digest())
             case AcceptMounts():

@@ -400,6 +400,7 @@ class TestSession:
 
     def test_scans_of_the_replica(self, synced: Harness) -> None:
         """One scan of the replica is asked for at a time; what is asked for meanwhile follows it."""
+        synced.scans_at_once = False
         for _ in range(3):
             synced.tell(SourceScanned(both_sides=True))
         first, working = synced.rescans, synced.reconciler.view.is_working

@@ -41,6 +41,7 @@ from dirsync_client.reconcile.commands import (
     ListReplica,
     LookAt,
     ProbeFile,
+    RequestCommit,
     Sent,
     Transmit,
     WakeAt,
@@ -155,21 +156,19 @@ class DryRun:
                     events.append(self._planner.estimate(command))
                 case ListReplica():
                     events.append(ReplicaListed(self._there.copy()))
+                case RequestCommit():  # what was listed is all that is known of the replica
+                    events.append(Settled([], [], self._there.digest(), rescanned=True))
                 case WakeAt(time=time):
                     wakes = time <= now
                 case _:
                     pass  # nothing is remembered, counted or logged
-        if outgoing:
-            self._queue.add(outgoing)
+        self._queue.add(outgoing)
         return [event for event in events if event is not None], wakes
 
     # The part of the sender, and of the server behind it.
 
     def _perform(self, work: Work) -> list[Event]:
-        if work.action is SendAction.BATCH:
-            results = [self._small(outgoing) for outgoing in work.batch]
-        else:
-            results = [self._frame()]
+        results = map(self._small, work.batch) if work.action is SendAction.BATCH else (self._frame(),)
         return [unsent for unsent in results if unsent is not None]
 
     def _small(self, outgoing: Outgoing) -> Unsent | None:

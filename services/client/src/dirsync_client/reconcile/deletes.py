@@ -5,11 +5,8 @@ when its reason is gone.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
-from dirsync.tree.entry import Kind
 from dirsync.tree.guards.approvals import Approvals, Released
 from dirsync.tree.guards.history import History
 from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_id
@@ -18,7 +15,6 @@ from dirsync.tree.path import RelPath, ancestors, is_within, split
 from dirsync.tree.plan import Delete, Operation, Plan, removes
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
-    Adopt,
     CheckSource,
     ReportHold,
     ReportRelease,
@@ -27,9 +23,10 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.events import Connected
 from dirsync_client.reconcile.path_states import BUSY, REMOVING, Phase
-
-if TYPE_CHECKING:
-    from dirsync.tree.entry import FileIdentity
+from dirsync_client.reconcile.removal.links import links_first
+from dirsync_client.reconcile.removal.pairing import Pairing
+from dirsync_client.reconcile.removal.replica_scans import Look, ReplicaScans
+from dirsync_client.reconcile.removal.settle_timer import SettleTimer
 
 _NOT_NOW = BUSY | {Phase.FAILED, Phase.BLOCKED}
 """Phases of paths at which nothing is removed at present: what was tried and failed has its own time."""
@@ -38,9 +35,11 @@ _NOT_NOW = BUSY | {Phase.FAILED, Phase.BLOCKED}
 class Deletes:
     """The removals that wait, and which source belongs to the replica."""
 
-    def __init__(self, context: Context, lead_to: Callable[[RelPath], bool]) -> None:
+    def __init__(self, context: Context, lead_to: Callable[[RelPath], bool], scans: ReplicaScans) -> None:
         """``lead_to``: whether a link of the replica that is to be replaced still leads to a path."""
         self._lead_to = lead_to
+        self._scans = scans
+        self.pairing = Pairing(context)
         self.hold: Hold | None = None
         """What a guard holds; it outlives a session until it is judged again."""
         self.history = History(0.0, 0, context.options.policy.window_seconds)
@@ -49,10 +48,6 @@ class Deletes:
         """Ids that were approved while no client ran: each fits exactly the list that has it."""
         self._approvals = Approvals()
         self._held_since: float | None = None
-        self._adopted = False
-        self._agreed_root: FileIdentity | None = None
-        self._agreed_entries = 0
-        """How many entries the source had then, but for a factor of two."""
         self._clear: RelPath | None = None
         """A directory at and above which nothing waits: paths come ordered, so the next one is mostly below it."""
         self._replaced = 0
@@ -63,36 +58,41 @@ class Deletes:
         """Everything is compared, so removals may be judged."""
         self._checking = False
         """The source's root is being checked; then the judgement follows."""
-        self._checking_root = False
-        """The source's root is being checked, to be remembered for this replica."""
-        self._root_was_moved = False
-        """The source's root was not in place when it was checked; it is checked again after the next scan."""
         self._timer = SettleTimer(context.options.delete_settle)
 
     @property
     def pending(self) -> bool:
         """Whether removals wait to be judged."""
-        return self._checking or (self._stale and self._waiting > 0)
+        return self._is_asking or (self._is_outdated and self._waiting > 0)
 
     @property
     def wake_at(self) -> float | None:
         """When removals have to be judged, if nothing but time is missing for that."""
-        waits_for_time = self._ready and self._stale and not self._checking
+        waits_for_time = self._ready and self._is_outdated and not self._is_asking
         return self._timer.due if waits_for_time and self._waiting else None
 
     @property
     def _waiting(self) -> int:
         return self._context.table.count(REMOVING)
 
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether the removals have to be judged, for the first time or again."""
+        return self._stale or self._scans.look is Look.DONE
+
+    @property
+    def _is_asking(self) -> bool:
+        """Whether the judgement waits for what the source's root is, or for what the replica has now."""
+        return self._checking or self._scans.look is Look.UNDER_WAY
+
     def reset(self, connected: Connected) -> None:
         """A new session begins. What was approved stays so."""
         context = self._context
         context.table.clear(REMOVING)
         self._approved |= connected.approvals
-        self._adopted, self._agreed_root = connected.adopted, connected.agreed_root
-        self._agreed_entries = connected.agreed_entries
+        self.pairing.reset(connected)
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
-        self._stale = self._checking = self._checking_root = False
+        self._stale = self._checking = False
         self._timer.reset()
         self.history.acknowledged(context.now, len(context.replica))
 
@@ -133,7 +133,7 @@ class Deletes:
 
     def invalidate(self) -> None:
         """The whole source was scanned: removals are judged again, and so is the root."""
-        self._root_was_moved = False
+        self.pairing.scanned()
         self._stale = self._waiting > 0
 
     def approve(self, hold_id: str) -> None:
@@ -174,15 +174,15 @@ class Deletes:
         self._ready = ready
         if not self._waiting:
             timer.reset()
+            self._scans.look = Look.NOT_WANTED
             if ready and not going_on and not self._checking:
                 self._show(None)
                 self._keep(())
             return
-        at_once = context.options.at_once
-        if self._checking or not self._stale or not ready or (at_once and going_on):
+        if self._is_asking or not self._is_outdated or not ready or (context.options.at_once and going_on):
             return
         timer.note(context.now, self._waiting)
-        if at_once or timer.is_due(context.now):
+        if context.options.at_once or timer.is_due(context.now):
             self._checking = True
             context.emit(CheckSource())
 
@@ -190,15 +190,13 @@ class Deletes:
         """The source's root was checked: judge the removals, and send what may go."""
         if not self._checking:
             return
-        self._checking = False
-        self._stale = False
-        context = self._context
+        self._checking = self._stale = False
+        context, source = self._context, self._context.source
         needed = {path for path in context.removing() if self._lead_to(path)}
         steps = self._steps(needed)
-        intact = in_place and self._is_familiar(steps)
-        entries, mounts_changed = len(context.source.tree), context.source.mounts_changed
+        intact = in_place and self.pairing.is_familiar(steps)
         self._keep((*needed, *(step.path for step in steps)))
-        facts = Facts(entries, intact, mounts_changed, context.foreign, self._under_way())
+        facts = Facts(len(source.tree), intact, source.mounts_changed, context.foreign, self._under_way())
         verdict = judge(
             steps,
             facts,
@@ -208,6 +206,11 @@ class Deletes:
             approved=self._approved,
             approvals=tuple(self._approvals.given().values()),
         )
+        if verdict.hold is not None and self.hold is None and self._scans.look is Look.NOT_WANTED:
+            # What the replica was taken for may be gone. A person is asked only about what is there.
+            self._scans.look_again()
+            return
+        self._scans.look = Look.NOT_WANTED
         held = {step.path for step in verdict.hold.operations} if verdict.hold else set()
         released = {step.path for step in verdict.released}
         for path in context.removing():
@@ -220,54 +223,9 @@ class Deletes:
         self._replaced = self.history.replaced
         self._show(verdict.hold)
         self._spend(steps, verdict)
-        # A link goes before what it leads to, so that none leads to nothing meanwhile.
-        for step in sorted(verdict.released, key=lambda step: not _removes_link(step)):
+        for step in links_first(verdict.released):
             context.transmit(step, context.now)
         self._timer.reset()
-
-    @property
-    def is_unsettled(self) -> bool:
-        """Whether something is to be remembered once both sides are in sync."""
-        return self._may_adopt or bool(self._context.source.mounts_changed)
-
-    def settle(self) -> None:
-        """Both sides are in sync, so this source belongs to this replica: make sure that it is in place.
-
-        If they are equal, the replica has nothing any more that a mount hides or took along.
-        """
-        if self._context.source.mounts_changed and self._context.is_equal:
-            self._context.emit(AcceptMounts())
-        if self._may_adopt:
-            self._checking_root = True
-            self._context.emit(CheckSource())
-
-    @property
-    def _may_adopt(self) -> bool:
-        """Whether another root than the present one is remembered for this replica, or none, or one of another size."""
-        entries = len(self._context.source.tree)
-        counted = entries <= self._agreed_entries * 2 and self._agreed_entries <= entries * 2
-        known = self._adopted and self._agreed_root == self._context.source.identity and counted
-        return not known and not self._checking_root and not self._root_was_moved
-
-    def adopt(self, *, in_place: bool, in_sync: bool) -> None:
-        """The source's root was checked: remember it for this replica, if both sides are still equal."""
-        if not self._checking_root:
-            return
-        self._checking_root = False
-        self._root_was_moved = not in_place
-        if in_place and in_sync:
-            self._adopt()
-            self._context.foreign = False
-
-    def _is_familiar(self, steps: Iterable[Operation]) -> bool:
-        """Whether the source's root is the one that was agreed on, or has been made again with most of the same names.
-
-        Build tools remove their output directory and make it again: that is another directory, but the same source.
-        What the other directory added since to the replica says nothing, so the entries are those that were agreed on.
-        """
-        if self._agreed_root in (None, self._context.source.identity):
-            return True
-        return sum(isinstance(step, Delete) for step in steps) * 2 <= self._agreed_entries
 
     def _under_way(self) -> list[RelPath]:
         """The deletes that were released without approval and are not settled."""
@@ -338,43 +296,5 @@ class Deletes:
                 context.emit(AcceptMounts())
             if verdict.hold is None or GRAVITY[guard] >= GRAVITY[Guard.FOREIGN]:
                 context.foreign = False
-                self._adopt()
+                self.pairing.adopt()
             self._stale = verdict.hold is not None
-
-    def _adopt(self) -> None:
-        source = self._context.source
-        self._adopted, self._agreed_root, self._agreed_entries = True, source.identity, len(source.tree)
-        self._context.emit(Adopt())
-
-
-def _removes_link(step: Operation) -> bool:
-    return isinstance(step, Delete) and step.expected is not None and step.expected.kind is Kind.SYMLINK
-
-
-class SettleTimer:
-    """How long no new removal has come."""
-
-    def __init__(self, settle: float) -> None:
-        self._settle = settle
-        self._longest = settle * LIMITS.delete_settle_stretch
-        self._count = 0
-        self._first = 0.0
-        self.due: float | None = None
-
-    def reset(self) -> None:
-        """None waits any more."""
-        self._count = 0
-        self.due = None
-
-    def note(self, now: float, count: int) -> None:
-        """So many wait. More than before means that new ones came, and the quiet time starts again."""
-        if count <= self._count:
-            return
-        if self._count == 0:
-            self._first = now
-        self._count = count
-        self.due = min(now + self._settle, self._first + self._longest)
-
-    def is_due(self, now: float) -> bool:
-        """Whether no removal has come for long enough, or they have come for too long."""
-        return self.due is not None and now >= self.due

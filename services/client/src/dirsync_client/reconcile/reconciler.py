@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, RequestCommit, WakeAt
+from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, WakeAt
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
@@ -38,8 +38,9 @@ from dirsync_client.reconcile.events import (
     Tick,
     Unsent,
 )
-from dirsync_client.reconcile.links import NOT_DISPATCHED, Links
 from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, LATER, Phase
+from dirsync_client.reconcile.removal.links import NOT_DISPATCHED, Links
+from dirsync_client.reconcile.removal.replica_scans import ReplicaScans
 from dirsync_client.reconcile.renames import Renames
 from dirsync_client.reconcile.results import Results
 from dirsync_client.reconcile.view import View
@@ -60,7 +61,8 @@ class Reconciler:
         self._context = Context(source, options)
         self._links = Links(self._context)
         self._renames = Renames(self._context, self._links.lead_to)
-        self._deletes = Deletes(self._context, self._links.lead_to)
+        self._scans = ReplicaScans(self._context)
+        self._deletes = Deletes(self._context, self._links.lead_to, self._scans)
         self._routes = ContentRoutes(self._context, self._renames)
         self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes, self._links)
         self._results = Results(self._context, self._routes, self._renames, self._deletes, self._links)
@@ -68,8 +70,6 @@ class Reconciler:
         self._listing = False
         self._bulk: Iterator[Change] | None = None
         """A comparison of the whole trees that is under way."""
-        self._rescans = 0
-        """Scans of the replica that the server was asked for: one under way, and perhaps another one after it."""
         self.view = View(
             self._context,
             self._deletes,
@@ -140,11 +140,11 @@ class Reconciler:
             case SourceScanned(both_sides=both_sides):
                 self._deletes.invalidate()
                 if both_sides and self._connected:
-                    self._rescan_replica()
+                    self._scans.ask()
             case SourceChecked(in_place=in_place):
                 if self._connected:
                     self._deletes.checked(in_place=in_place)
-                    self._deletes.adopt(in_place=in_place, in_sync=self.view.in_sync)
+                    self._deletes.pairing.checked(in_place=in_place, in_sync=self.view.in_sync)
 
     def _take_session(self, event: Connected | Disconnected | ReplicaListed) -> None:
         match event:
@@ -162,13 +162,14 @@ class Reconciler:
 
     def _connect(self, connected: Connected) -> None:
         context = self._context
-        self._connected, self._listing, self._rescans = True, False, 0
+        self._connected, self._listing = True, False
         context.replica, context.offered, context.refetch = connected.replica, connected.offered, False
         context.content.clear()
         context.unread.clear()
         self._renames.reset()
         self._links.reset()
         self._routes.reset()
+        self._scans.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
         for phase in sorted(LATER):
@@ -198,16 +199,9 @@ class Reconciler:
             self._context.note_behind(changed_at)
 
     def _settled(self, event: Settled) -> None:
-        if event.rescanned and self._rescans:
-            self._rescans -= 1
-            if self._rescans:
-                self._context.emit(RequestCommit())
+        if event.rescanned:
+            self._scans.answered()
         self._results.settled(event)
-
-    def _rescan_replica(self) -> None:
-        if not self._rescans:
-            self._context.emit(RequestCommit())
-        self._rescans = min(self._rescans + 1, 2)
 
     # Going on with what is under way.
 
@@ -233,8 +227,8 @@ class Reconciler:
             context.table.release(NOT_DISPATCHED)
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
-        if not self._is_working and self._deletes.is_unsettled and self.view.in_sync:
-            self._deletes.settle()
+        if not self._is_working and self._deletes.pairing.is_unsettled and self.view.in_sync:
+            self._deletes.pairing.settle()
 
     def _retry_all(self) -> None:
         context = self._context
@@ -293,7 +287,7 @@ class Reconciler:
     @property
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
-        return self._going_on or self._renames.waiting or self._deletes.pending or self._rescans > 0
+        return self._going_on or self._renames.waiting or self._deletes.pending or self._scans.are_under_way
 
     # When to go on.
 

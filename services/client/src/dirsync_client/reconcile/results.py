@@ -21,9 +21,9 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
 from dirsync_client.reconcile.deletes import Deletes
 from dirsync_client.reconcile.events import Settled, Unsent
-from dirsync_client.reconcile.links import Links
 from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.reconcile.path_states import Phase
+from dirsync_client.reconcile.removal.links import Links
 from dirsync_client.reconcile.renames import Renames
 
 _PROBLEM_KINDS = {

@@ -8,12 +8,14 @@ A link waits for each path once, unless the replica has nothing there, and for a
 all the time does not keep it back. It does not wait for what has a problem, nor for what holds the link itself.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.entry import Entry, Kind
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
+from dirsync.tree.plan import Delete, Operation
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.path_states import BUSY, LATER, Phase
@@ -126,3 +128,12 @@ def resolve(tree: Tree, path: RelPath, target: bytes) -> RelPath | None:
             return None
         names += entry.target.split(b"/")[::-1]
     return at
+
+
+def links_first(removals: Iterable[Operation]) -> list[Operation]:
+    """The removals in another order: a link goes before what it leads to, so that none leads to nothing meanwhile."""
+    return sorted(removals, key=lambda step: not _removes_link(step))
+
+
+def _removes_link(step: Operation) -> bool:
+    return isinstance(step, Delete) and step.expected is not None and step.expected.kind is Kind.SYMLINK

@@ -8,7 +8,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, PutSymlink
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.context import Options
-from dirsync_client.reconcile.links import resolve
+from dirsync_client.reconcile.removal.links import resolve
 from tests.unit.client.reconcile.harness import Harness, paths
 from tests.unit.client.reconcile.model import directory, path, record
 

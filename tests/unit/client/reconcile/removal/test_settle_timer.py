@@ -2,7 +2,7 @@
 
 import pytest
 
-from dirsync_client.reconcile.deletes import SettleTimer
+from dirsync_client.reconcile.removal.settle_timer import SettleTimer
 
 
 @pytest.fixture
