@@ -128,6 +128,7 @@ class Dispatcher:
         key = self._links.blocker(change.path, new, more_comes=more_comes)
         if key is None:
             self._dispatch_step(change, changed_at)
+            self._links.sent(change.path)
         else:
             self._context.table.block(change.path, RelPath(key))
 

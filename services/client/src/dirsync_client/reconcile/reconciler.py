@@ -76,7 +76,7 @@ class Reconciler:
             lambda: self._connected,
             lambda: self._going_on or self._renames.waiting,
             lambda: self._is_working,
-            lambda: self._rescans > 0,
+            lambda: self._scans.are_under_way,
         )
 
     def handle(self, events: Iterable[Event], now: float) -> list[Command]:
@@ -255,6 +255,7 @@ class Reconciler:
         context = self._context
         self._bulk = diff(context.replica, context.source.tree, context.source.problems)
         context.note_behind(context.now)
+        self._dispatcher.more_comes = True
         self._results.directory_moved = False
 
     def _advance_bulk(self) -> None:
@@ -262,7 +263,6 @@ class Reconciler:
             return
         if self._results.directory_moved:
             self._compare_all()
-        self._dispatcher.more_comes = True
         count = self._bulk_room
         changes = list(islice(self._bulk, count))
         if len(changes) < count:

@@ -37,12 +37,12 @@ def published(*, at_once: bool = True) -> Harness:
     return harness
 
 
-def swap(harness: Harness) -> None:
-    """The source has the second version, the link leads to it, and the first one is gone."""
-    release(harness, 2)
-    link(harness.source.tree, "current", "v2")
-    harness.source.tree.remove(path("v1"))
-    harness.change("current", "v1", "v2")
+def swap(harness: Harness, version: int = 2) -> None:
+    """The source has this version, the link leads to it, and the one before is gone."""
+    release(harness, version)
+    link(harness.source.tree, "current", f"v{version}")
+    harness.source.tree.remove(path(f"v{version - 1}"))
+    harness.change("current", f"v{version - 1}", f"v{version}")
 
 
 def is_right(harness: Harness) -> bool:
@@ -73,6 +73,27 @@ def test_swapped(one_by_one: bool) -> None:
     harness.run()
 
     assert [b"v1", b"v2"] == sorted(set(seen))
+    assert harness.source.tree.digest() == harness.server.digest()
+
+
+def test_swapped_while_the_link_is_on_its_way() -> None:
+    """What a link that was sent will lead to stays until the next one has replaced it."""
+    harness = published(at_once=False)
+    swap(harness)
+    while not any(isinstance(transmit.operation, PutSymlink) for transmit in harness.outgoing):
+        harness.settle()
+    swap(harness, 3)
+    harness.wait(10.0)
+    for _ in range(20):
+        harness.outgoing.sort(key=lambda transmit: not isinstance(transmit.operation, PutSymlink | Delete))
+        first, rest = harness.outgoing[:1], harness.outgoing[1:]
+        harness.outgoing = first
+        harness.settle()
+        harness.wait(10.0)
+        harness.outgoing = rest + harness.outgoing
+        assert is_right(harness)
+    harness.run()
+
     assert harness.source.tree.digest() == harness.server.digest()
 
 

@@ -8,14 +8,14 @@ A link waits for each path once, unless the replica has nothing there, and for a
 all the time does not keep it back. It does not wait for what has a problem, nor for what holds the link itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.entry import Entry, Kind
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
-from dirsync.tree.plan import Delete, Operation
+from dirsync.tree.plan import Delete, Operation, PutSymlink
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.path_states import BUSY, LATER, Phase
@@ -36,11 +36,14 @@ class Links:
         """What each link has waited for."""
         self._leaving: dict[RelPath, tuple[Entry, RelPath]] = {}
         """Links that are to be replaced: what the replica has, and where that leads."""
+        self._sent: set[RelPath] = set()
+        """Links that were sent and perhaps are not published yet."""
 
     def reset(self) -> None:
         """A new session begins."""
         self._waited.clear()
         self._leaving.clear()
+        self._sent.clear()
 
     def blocker(self, path: RelPath, new: Entry, *, more_comes: bool) -> bytes | None:
         """The key that the new link at ``path`` has to wait for, if there is one.
@@ -76,8 +79,14 @@ class Links:
         self._leaving.pop(path, None)
 
     def lead_to(self, path: RelPath) -> bool:
-        """Whether a link that is to be replaced still leads to ``path``, into it, or to what holds it."""
+        """Whether a link still leads to ``path``, into it, or to what holds it.
+
+        That is one that is to be replaced, or one that was sent and is to be replaced again.
+        """
         context = self._context
+        for target in self._targets_of_sent():
+            if is_within(path, target) or is_within(target, path):
+                return True
         for link, (there, target) in list(self._leaving.items()):
             now = context.source.tree.get(link)
             if context.replica.get(link) != there or now is None or now == there:
@@ -85,6 +94,21 @@ class Links:
             elif is_within(path, target) or is_within(target, path):
                 return True
         return False
+
+    def sent(self, path: RelPath) -> None:
+        """The link at ``path`` is sent."""
+        self._sent.add(path)
+
+    def _targets_of_sent(self) -> Iterator[RelPath]:
+        context = self._context
+        for link in list(self._sent):
+            state = context.table.get(link)
+            step = state.transmit.operation if state is not None and state.transmit is not None else None
+            target = resolve(context.replica, link, step.entry.target) if isinstance(step, PutSymlink) else None
+            if target is not None:
+                yield target
+            elif step is None:
+                self._sent.discard(link)
 
     def _key(self, path: RelPath, *, more_comes: bool) -> bytes | None:
         """What has to happen before ``path`` is what it is to be, if anything is known to."""
