@@ -56,6 +56,9 @@ class Limits:
     # Connections.
     max_streams_per_connection: int = 64
     """Concurrent calls of one connection."""
+    max_waiting_calls: int = 4096
+    """Calls that no thread has taken yet, of all connections. Of more the library ends some, whoever made them, as
+    CANCELLED; of twice as many it ends all. Its own limit is 1,000, which 16 connections reach."""
     reserve_connections: int = 192
     """Connections in addition to one for each session: for operators, probes and scrapers."""
     reserve_workers: int = 8

@@ -45,6 +45,8 @@ def server_options(max_sessions: int) -> Options:
         ("grpc.server_handshake_timeout_ms", int(LIMITS.handshake_seconds * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", int(LIMITS.connection_idle_seconds * _MILLISECONDS)),
         ("grpc.max_concurrent_streams", LIMITS.max_streams_per_connection),
+        ("grpc.server.max_pending_requests", LIMITS.max_waiting_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * LIMITS.max_waiting_calls),
         ("grpc.max_allowed_incoming_connections", max_sessions + LIMITS.reserve_connections),
     ]
 
