@@ -42,6 +42,17 @@ def dropped(port: int, *match: str) -> Iterator[None]:
             _run("iptables", "-D", *rule)
 
 
+@contextmanager
+def slow(bits_per_second: int, queue_bytes: int) -> Iterator[None]:
+    """Let the loopback device send no faster; packets above so many bytes that wait are dropped."""
+    limit = ["rate", f"{bits_per_second}bit", "burst", str(2 * MTU), "limit", str(queue_bytes)]
+    _run("tc", "qdisc", "add", "dev", "lo", "root", "tbf", *limit)
+    try:
+        yield
+    finally:
+        _run("tc", "qdisc", "del", "dev", "lo", "root")
+
+
 def _check(result: int) -> None:
     if result:
         code = ctypes.get_errno()

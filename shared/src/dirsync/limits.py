@@ -206,9 +206,12 @@ class Limits:
     stalled_response_seconds: float = 60.0
     """Time for a peer to read one message: a page of 256 KiB at 35 kbit/s."""
     keepalive_seconds: float = 20.0
-    """HTTP/2 ping interval of a client. A dead peer is detected after this plus the timeout below."""
+    """HTTP/2 ping interval of both sides. A peer that nothing reaches is given up after this plus the timeout below."""
     keepalive_timeout_seconds: float = 10.0
-    """Time for a peer to answer a ping."""
+    """Time for a peer's TCP to acknowledge what was sent, a ping at least."""
+    keepalive_ping_stretch: float = 6.0
+    """Times that timeout for a peer to answer a ping. A ping queues behind the content that was sent before it, on a
+    slow line for long."""
     handshake_seconds: float = 10.0
     """Time for a connection to complete its handshake."""
     connection_idle_seconds: float = 20.0

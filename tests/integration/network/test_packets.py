@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dirsync.limits import KIB
+from dirsync.limits import KIB, MIB
 from tests.capabilities import Capability
 from tests.support.content import random_bytes
 from tests.support.limited import limited
-from tests.support.netns import dropped, own_network
+from tests.support.netns import dropped, own_network, slow
 from tests.support.programs import Pair
 from tests.support.trees import File, build, differences, equal
 from tests.support.waiting import until
@@ -34,6 +34,43 @@ def network() -> Iterator[None]:
 def port_of(pair: Pair) -> int:
     """Where the pair's server listens."""
     return int(pair.server_address.rpartition(":")[2])
+
+
+@own_network_only
+@pytest.mark.case("C03")
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize("writes", [True, False], ids=["writing", "idle"])
+def test_half_open(pair: Pair, writes: bool) -> None:
+    """A connection that carries nothing any more, and that nobody has closed, is noticed by both sides."""
+    build(pair.source, {"a": "a"})
+    server = pair.server(prefix=limited(**KEEPALIVE, session_idle_seconds=2))
+    client = pair.client(prefix=limited(**KEEPALIVE), **LIVE)
+    with dropped(port_of(pair)):
+        if writes:
+            build(pair.source, {"large": File(random_bytes(3 * MIB, 1))})
+        until(lambda: client.status()["last_error"], "the client's notice")
+        until(lambda: server.metrics().value("dirsync_sessions") == 0, "the server's notice")
+        assert not client.status()["in_sync"]
+        build(pair.source, {"b": "b"})
+    until(lambda: equal(pair.source, pair.replica), "the changes")
+    client.wait_until_in_sync()
+
+    assert not client.status()["last_error"]
+
+
+@own_network_only
+@pytest.mark.case("C04")
+@pytest.mark.usefixtures("network")
+def test_64_kilobits(pair: Pair) -> None:
+    """A ping that waits behind content on a slow line ends no connection."""
+    frequent = {"keepalive_seconds": 5}
+    pair.server(prefix=limited(**frequent))
+    client = pair.client(prefix=limited(**frequent), **LIVE)
+    with slow(64_000, queue_bytes=20_000):
+        build(pair.source, {"large": File(random_bytes(100 * KIB, 1))})
+        until(lambda: equal(pair.source, pair.replica), "the file", seconds=SLOW)
+
+    assert [] == client.log.all("connection.lost")
 
 
 @own_network_only

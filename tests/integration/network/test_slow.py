@@ -1,5 +1,6 @@
 """Lines that are slow, far, silent or that flip a bit: work goes on where it can, and nothing wrong is published."""
 
+import signal
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,27 @@ SHORT: dict[str, float] = {
     "session_idle_seconds": 3,
 }
 """Times that a file needs longer than on the slow line below."""
+
+
+@pytest.mark.case("C03")
+@pytest.mark.parametrize("writes", [True, False], ids=["writing", "idle"])
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "frozen"])
+def test_silent(pair: Pair, line: Toxic, stopped: bool, writes: bool) -> None:
+    """A server that is stopped, or a proxy that holds everything up: TCP goes on there, and the client notices."""
+    build(pair.source, {"a": "a"})
+    server = pair.server(prefix=limited(**KEEPALIVE))
+    client = pair.client(prefix=limited(**KEEPALIVE), server=line.address, **LIVE)
+    server.signal(signal.SIGSTOP) if stopped else line.freeze()
+    if writes:
+        build(pair.source, {"small": "s"})
+    until(lambda: client.status()["last_error"], "the client's notice")
+    assert not client.status()["in_sync"]
+    server.signal(signal.SIGCONT) if stopped else line.thaw()
+    build(pair.source, {"b": "b"})
+    until(lambda: equal(pair.source, pair.replica), "the changes")
+    client.wait_until_in_sync()
+
+    assert not client.status()["last_error"]
 
 
 @pytest.mark.case("C04")

@@ -76,6 +76,9 @@ class _Session:
         self.link: Link | None = None
         self.transfer: TransferExecutor | None = None
         self.opened_at = 0.0
+        self.trusted_at: float | None = None
+        """When the connection will be known to work, if nothing is settled before: one that carries nothing ends
+        earlier."""
         self.progressed = False
         """The server settled something: a session that opens and dies is no progress."""
         self.keeps_surplus = False
@@ -136,7 +139,10 @@ class Target:
     @property
     def wake_at(self) -> float | None:
         """When to call :meth:`advance` at the latest."""
-        return self._retry_at if self._session.stage is _Stage.CLOSED else self._executor.wake_at
+        if self._session.stage is _Stage.CLOSED:
+            return self._retry_at
+        times = (self._executor.wake_at, self._session.trusted_at)
+        return min((time for time in times if time is not None), default=None)
 
     # Sessions.
 
@@ -225,6 +231,7 @@ class Target:
         link = session.link
         assert link is not None
         session.stage = _Stage.OPEN
+        session.trusted_at = self._now() + LIMITS.keepalive_seconds + LIMITS.keepalive_timeout_seconds
         post = partial(self._mailbox.complete, session.number)
         session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
         self._executor.transfer = session.transfer
@@ -270,6 +277,9 @@ class Target:
             DirsyncError: as for :meth:`take`.
         """
         events = tuple(events)
+        trusted_at = self._session.trusted_at
+        if trusted_at is not None and trusted_at <= self._now():
+            self._trust()
         wake_at = self._executor.wake_at
         due = wake_at is not None and wake_at <= self._now()
         if events or due:
@@ -301,10 +311,17 @@ class Target:
                     events = []
                     self._lost(_as_error(ended))
                 case _:
-                    self._session.progressed |= isinstance(result, Settled)
+                    if isinstance(result, Settled):
+                        self._session.progressed = True
+                        self._trust()
                     events.append(result)
         if events:
             self._handle(events)
+
+    def _trust(self) -> None:
+        """The connection works."""
+        self._session.trusted_at = None
+        self._reporter.restored()
 
     def approve(self, hold_id: str) -> Released:
         """Release a hold, with a session or without, and say what that does."""

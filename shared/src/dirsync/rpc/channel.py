@@ -19,10 +19,6 @@ def client_options() -> Options:
     """Options of a channel."""
     return [
         *_common(),
-        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
-        ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.enable_retries", 0),
         # The library would obey http_proxy and grpc_proxy of the environment, which are there for other programs.
         ("grpc.enable_http_proxy", 0),
@@ -38,10 +34,6 @@ def server_options(max_sessions: int) -> Options:
         # Two servers on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS / 4)),
-        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
-        ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
         ("grpc.server_handshake_timeout_ms", int(LIMITS.handshake_seconds * _MILLISECONDS)),
         ("grpc.max_connection_idle_ms", int(LIMITS.connection_idle_seconds * _MILLISECONDS)),
         ("grpc.max_concurrent_streams", LIMITS.max_streams_per_connection),
@@ -52,7 +44,15 @@ def server_options(max_sessions: int) -> Options:
 
 
 def _common() -> Options:
+    ping_timeout = LIMITS.keepalive_timeout_seconds * LIMITS.keepalive_ping_stretch
     return [
+        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
+        # The time above bounds how long TCP may leave sent bytes unacknowledged. This one is for a peer whose kernel,
+        # or a proxy before it, still acknowledges; the library's default is a minute, whatever the keepalive is.
+        ("grpc.http2.ping_timeout_ms", int(ping_timeout * _MILLISECONDS)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
         # One HTTP/2 frame for a message instead of sixty.
         ("grpc.http2.max_frame_size", LIMITS.max_message_bytes),
         # The library would widen the window without a bound while a slow disk delays the reader.

@@ -95,12 +95,16 @@ class Reporter:
         self._metrics.set("dirsync_in_sync", 0)
 
     def opened(self, generation: int, replica_id: str) -> None:
-        """There is a session."""
+        """There is a session. Whether it carries anything is not known yet, so the last error stays."""
         self._log.info(Event.SESSION_OPENED, generation=generation, replica=replica_id)
+        self._board.update(state=State.SYNCING)
+        self.mark_dirty(self._now())
+
+    def restored(self) -> None:
+        """The connection works: something was settled over it, or it has held for a while."""
         if self._board.status.last_error:
             self._log.info(Event.CONNECTION_RESTORED)
-        self._board.update(state=State.SYNCING, last_error="")
-        self.mark_dirty(self._now())
+            self._board.update(last_error="")
 
     def closed(self) -> None:
         """The session is over."""
@@ -161,6 +165,8 @@ class Reporter:
         if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
             return  # nothing new is known yet
         self._published = now
+        if quiet:
+            self.restored()
         source = self._source
         equal = quiet and view.in_sync
         problems, hold = view.problems, view.hold
