@@ -16,7 +16,7 @@ from tests.unit.deploy.settings_of import load_settings
 
 VERSION = "1.34"
 ALL = kustomizations()
-NOT_OF_KUBERNETES = {"Certificate", "Issuer", "PodMonitor", "ServiceMonitor"}
+NOT_OF_KUBERNETES = {"Certificate", "Issuer", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
 """Kinds that operators bring; their schemas are not among those of Kubernetes."""
 PLAIN = {"client", "examples/cronjob", "examples/job", "examples/once", "examples/sidecar", "server"}
 
