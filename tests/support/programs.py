@@ -223,6 +223,11 @@ class Pair:
         """Where its server listens, running or not."""
         return str(self._server_defaults["listen"])
 
+    @property
+    def client_settings(self) -> dict[str, Setting]:
+        """The settings of its client, for a test that starts one itself."""
+        return dict(self._client_defaults)
+
     def server(self, *, prefix: Sequence[str] = (), ready: bool = True, **settings: Setting) -> Server:
         """Start a server; with ``ready`` it can take clients when this returns."""
         server = Server(Service.SERVER, "serve", {**self._server_defaults, **settings}, self.place, prefix)

@@ -136,6 +136,14 @@ class Limits:
     """One ignore rule, in bytes."""
     max_ignore_bytes: int = 64 * KIB
     """All ignore rules of one session together, in bytes: the automaton that matches them grows with their text."""
+    untracked_named: int = 100
+    """Untracked paths of one directory that are kept by name; all are counted."""
+    untracked_shown: int = 10
+    """Untracked paths that a status names."""
+    log_backlog_bytes: int = 1024 * KIB
+    """Log that waits in memory while nobody reads stderr; what comes beyond is dropped, and counted."""
+    log_stall_seconds: float = 1.0
+    """A reader of stderr that takes nothing for so long does not read: nothing waits for it any more."""
 
     # Delta.
     min_block_size: int = 512

@@ -17,7 +17,7 @@ HEALTH = "grpc.health.v1.Health"
 CONTRACT = {
     "dirsync.v1.SyncService": ["OpenSession", "ListDirectories", "GetSignature", "PushChanges", "CloseSession"],
     "dirsync.v1.ReplicaService": ["GetStatus", "ListEntries", "StatEntry", "VerifyContent"],
-    "dirsync.v1.AgentService": ["GetStatus", "SyncNow", "ListProblems", "ApproveHold", "WatchEvents"],
+    "dirsync.v1.AgentService": ["GetStatus", "SyncNow", "ListProblems", "ApproveHold", "ExplainPath", "WatchEvents"],
 }
 SERVICES = {
     "server": {"dirsync.v1.SyncService", "dirsync.v1.ReplicaService", HEALTH, REFLECTION},

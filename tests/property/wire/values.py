@@ -143,10 +143,14 @@ agent_statuses = st.builds(
     held,
     counts,
     counts,
+    st.lists(st.builds(agent.UntrackedView, words, words, words), max_size=3).map(tuple),
     words,
     words,
     words,
     words,
+)
+explained = st.builds(
+    agent.PathExplained, paths, words, words, st.none() | entries, st.none() | entries, st.binary(max_size=9)
 )
 listings = st.lists(st.tuples(names, entries), max_size=5)
 entry_lists = st.lists(st.tuples(paths, entries), max_size=5)

@@ -36,7 +36,7 @@ def agent(state_dir: Path, answer: Answer) -> Iterator[None]:
     """An agent at the socket that has this answer to an approval."""
     server = grpc.server(ThreadPoolExecutor(1))
     handlers = dict.fromkeys(
-        ("GetStatus", "SyncNow", "ListProblems", "WatchEvents", "ApproveHold"), lambda *_: answer()
+        ("GetStatus", "SyncNow", "ListProblems", "WatchEvents", "ApproveHold", "ExplainPath"), lambda *_: answer()
     )
     server.add_generic_rpc_handlers((generic_handler(AGENT_SERVICE, handlers, lambda *_: None),))
     with UnixSocket(state_dir) as socket:

@@ -49,6 +49,10 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="read all content again on both sides")
 
 
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", help="relative to the source, or absolute in it")
+
+
 def _approve_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hold_id", metavar="HOLD_ID", help="the id that status, plan and the log show")
 
@@ -65,6 +69,13 @@ COMMANDS = (
         "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
     ),
     Command("status", "ask the running client", _command("agent_client", "status"), logs=False),
+    Command(
+        "explain",
+        "what both sides have at a path, and why it is (not) in sync",
+        _command("agent_client", "explain"),
+        _explain_arguments,
+        logs=False,
+    ),
     Command(
         "approve", "release what a guard holds", _command("agent_client", "approve"), _approve_arguments, logs=False
     ),

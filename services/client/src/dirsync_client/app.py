@@ -12,12 +12,13 @@ from dirsync.fs.failure import PathFailure
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.fs.scan.rules import own_logs
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.files.directories import lies_within, require_readable
+from dirsync.runtime.files.directories import lies_within, own_logs_within, require_readable
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.logging import get_logger, set_context
+from dirsync.runtime.log.logging import dropped_lines, get_logger, set_context
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.cli import ExitCode
@@ -59,6 +60,7 @@ def source_options(settings: ClientSettings) -> SourceOptions:
         ignore_rules=tuple(os.fsencode(rule) for rule in settings.ignore),
         symlinks=settings.symlinks is Symlinks.PRESERVE,
         attributes=Attributes(mode=True, mtime=settings.preserve_mtime),
+        own_logs=own_logs(),
     )
 
 
@@ -224,6 +226,7 @@ class Client:
             core.activities, patience_for(settings.rescan_interval), core.board, core.metrics, self._resumed
         )
         core.metrics.gauge("dirsync_ready").set_function(lambda: self._health.now.ready)
+        core.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
 
     def run(self) -> None:
         """Sync until a signal comes or the engine fails.
@@ -254,6 +257,9 @@ class Client:
             listen=str(settings.listen),
             metrics_listen=str(self._http.address),
         )
+        for log in own_logs_within(settings.source):
+            problem = f"{escape(os.fsencode(log))} is our own log and lies in the source: it is not mirrored"
+            self._log.warning(Event.LOG_UNTRACKED, path=os.fsencode(log), problem=problem)
         freeze_heap()
         # Watched before the first scan, so that it misses nothing. Not in this thread: it would wait for the source.
         self._engine = EngineThread(self._core.engine, lifetime, before=self._watching.start)

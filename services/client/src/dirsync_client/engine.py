@@ -16,6 +16,7 @@ from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.lifecycle.ending import Ending, Left, Standing
 from dirsync_client.mailbox import Batch, Mailbox
 from dirsync_client.reconcile.events import Event, SourceChanged, SourceScanned
+from dirsync_client.report.explain import explain
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.report.status import State
 from dirsync_client.sync_requests import SyncRequests
@@ -193,6 +194,10 @@ class Engine:
             self._schedule.hint(hint, when)
         for hold_id, answer in batch.approvals:
             answer(self._target.approve(hold_id))
+        for path, tell in batch.questions:
+            self._activity.begin(Part.SOURCE)
+            tell(explain(path, self._source, self._target.view))
+            self._activity.begin(Part.CLIENT)
         for done in batch.syncs:
             self._reporter.mark_dirty(self._now())
             self._sync_requests.add(done)
@@ -205,19 +210,26 @@ class Engine:
         events: list[Event] = []
         due = self._schedule.due(now)
         if due:
-            self._reporter.mark_dirty(now if due.since is None else due.since)
+            since = now if due.since is None else due.since
             if due.everything:
+                self._reporter.mark_dirty(since)
                 self._start_scan(both_sides=False)
             else:
-                events.append(self._look(due))
+                looked = self._look(due)
+                if looked.paths or due.directories or not self._source.leaves_out(due.paths):
+                    # What is left out begins no cycle: a log of ours there would lead to further lines, for ever.
+                    self._reporter.mark_dirty(since)
+                events.append(looked)
         if self._ending is None and self._schedule.rescan_due(now):
             self._start_scan(both_sides=True)
         return events
 
-    def _look(self, due: Due) -> Event:
+    def _look(self, due: Due) -> SourceChanged:
         changed = self._source.look(due.paths)
         if due.directories:
             changed += [path for step in self._source.scan(due.directories, deep=False) for path in step]
+        renamed, self._source.renamed_away = self._source.renamed_away, []
+        self._reporter.renamed_away(renamed)
         if self._source.ignore_path in due.paths:
             self._refresh_ignore_rules()
         return SourceChanged(changed, due.since, retried=due.paths)

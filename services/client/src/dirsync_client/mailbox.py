@@ -13,9 +13,10 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.limits import LIMITS
 from dirsync.tree.guards.approvals import Released
-from dirsync.tree.path import ROOT
+from dirsync.tree.path import ROOT, RelPath
 from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
+from dirsync_client.report.explain import Explanation
 from dirsync_client.session.connector import Answer
 from dirsync_client.transfer.stream import StreamEnded
 
@@ -42,8 +43,11 @@ class Batch:
     syncs: list[Callable[[], None]] = field(default_factory=list)
     """Each asks for a scan of both sides now, and is called when that is done."""
 
+    questions: list[tuple[RelPath, Callable[[Explanation], None]]] = field(default_factory=list)
+    """Paths to be explained, and what is to be told."""
+
     def __bool__(self) -> bool:
-        return bool(self.completions or self.hints or self.approvals or self.syncs)
+        return bool(self.completions or self.hints or self.approvals or self.syncs or self.questions)
 
 
 class Mailbox:
@@ -90,6 +94,12 @@ class Mailbox:
         """Release a hold; ``answer`` is told what that does."""
         with self._changed:
             self._batch.approvals.append((hold_id, answer))
+            self._changed.notify()
+
+    def explain(self, path: RelPath, answer: Callable[[Explanation], None]) -> None:
+        """Explain a path; ``answer`` is told."""
+        with self._changed:
+            self._batch.questions.append((path, answer))
             self._changed.notify()
 
     def sync(self, answer: Callable[[], None]) -> None:

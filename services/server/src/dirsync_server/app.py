@@ -11,6 +11,7 @@ from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, index_name
 from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.index.index_file import STATE_REASONS
+from dirsync.fs.scan.rules import own_logs
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials
@@ -33,7 +34,7 @@ from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.logging import get_logger
+from dirsync.runtime.log.logging import dropped_lines, get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
@@ -77,6 +78,7 @@ class Server:
         self._grpc = self._make_grpc()
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
         self._stopping = threading.Event()
+        self.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
         self.metrics.gauge("dirsync_kept_uploads").set_function(
             lambda: sum(replica.uploads.count for replica in self._replicas.values())
@@ -240,7 +242,8 @@ def _registry(settings: ServerSettings) -> TenantRegistry:
 def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Observer) -> Replica:
     make_writable(tenant.root, setting)
     try:
-        return Replica.open(tenant.namespace, tenant.root, state_dir, tenant.policy, observer)
+        policy = tenant.policy._replace(own_logs=own_logs())
+        return Replica.open(tenant.namespace, tenant.root, state_dir, policy, observer)
     except OSError as error:
         raise unusable(setting, tenant.root, error) from None
     except UsageError as error:

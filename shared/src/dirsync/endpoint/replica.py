@@ -20,7 +20,7 @@ from dirsync.fs.root import Root, RootState
 from dirsync.fs.write.durable import Fsync
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.staging import Staging
-from dirsync.tree.entry import Entry
+from dirsync.tree.entry import Entry, FileIdentity
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.tree import Tree
@@ -37,6 +37,8 @@ class ReplicaPolicy(NamedTuple):
     quota: Quota
     fsync: Fsync = Fsync.BATCH
     modes: ModePolicy = ModePolicy()
+    own_logs: frozenset[FileIdentity] = frozenset()
+    """Files that the server writes its log to: they belong to no replica."""
 
     @property
     def preserves_mode(self) -> bool:
@@ -64,7 +66,7 @@ class Replica:
         self.location = locate(root)
         self._index = index
         self.observer = observer
-        self.session_options = SessionOptions(index, staging.reserved_names)
+        self.session_options = SessionOptions(index, staging.reserved_names, policy.own_logs)
         self.state = ReplicaState(index, self.session_options.options.attributes)
         self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer)
         self.uploads = KeptUploads(staging, root.free_bytes)

@@ -9,6 +9,7 @@ import json
 from dirsync.errors import DirsyncError
 from dirsync.fs.index.index import Index
 from dirsync.fs.scan.rules import OwnerAccess, ScanRules
+from dirsync.tree.entry import FileIdentity
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, components
@@ -19,10 +20,13 @@ _OPTIONS = "options"
 class SessionOptions:
     """The options of one replica. Changed by the holder of the writer mutex, one whole value after another."""
 
-    def __init__(self, index: Index, reserved: frozenset[bytes]) -> None:
+    def __init__(
+        self, index: Index, reserved: frozenset[bytes], own_logs: frozenset[FileIdentity] = frozenset()
+    ) -> None:
         """``reserved`` are names directly below the root that no session can have."""
         self._index = index
         self.reserved = reserved
+        self.own_logs = own_logs
         self.options = _load(index)
         self.ignore = IgnoreRules(self.options.ignore_rules)
 
@@ -49,25 +53,23 @@ class SessionOptions:
         return any(self.ignore.matches(p, True) for p in upper) or self.ignore.matches(path, is_directory)
 
     def scan_rules(self, access: OwnerAccess, *, keep_directories: bool = True) -> ScanRules:
-        """As :func:`scan_rules`, under the rules that hold."""
-        return scan_rules(self.ignore, self.reserved, access, keep_directories=keep_directories)
+        """What a scan of the replica's files lists under the rules that hold."""
+        return self.scan_rules_under(self.ignore, access, keep_directories=keep_directories)
 
+    def scan_rules_under(self, ignore: IgnoreRules, access: OwnerAccess, *, keep_directories: bool) -> ScanRules:
+        """What it lists under these ignore rules.
 
-def scan_rules(
-    ignore: IgnoreRules, reserved: frozenset[bytes], access: OwnerAccess, *, keep_directories: bool
-) -> ScanRules:
-    """What a scan of a replica's files lists under these ignore rules.
-
-    Directories that the tree has stay in it without content that counts (``keep_directories``): the source has them.
-    Not so if the tree was made under other rules: then what was ignored may be why it has them.
-    """
-    return ScanRules(
-        ignores=ignore.matches if ignore.lines else None,
-        reserved=reserved,
-        keep_known_directories=keep_directories,
-        foreign_mounts=True,
-        owner_access=access,
-    )
+        Directories that the tree has stay in it without content that counts (``keep_directories``): the source has
+        them. Not so if the tree was made under other rules: then what was ignored may be why it has them.
+        """
+        return ScanRules(
+            ignores=ignore.matches if ignore.lines else None,
+            reserved=self.reserved,
+            keep_known_directories=keep_directories,
+            foreign_mounts=True,
+            owner_access=access,
+            own_logs=self.own_logs,
+        )
 
 
 def _load(index: Index) -> TreeOptions:

@@ -5,26 +5,30 @@ stream or the hasher has read it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from heapq import nsmallest
 from typing import NamedTuple
 
 from dirsync.errors import DirsyncError, LimitExceeded
 from dirsync.fs.failure import PathFailure, Unreadable, shown
+from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import accept_mounts
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.hard_links import HardLinks
+from dirsync.fs.scan.left_out import LeftOut, why_left_out
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, unpack
+from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, identity_of, unpack
 from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
 from dirsync.tree.renames import RenameTracker
 from dirsync.tree.tree import Tree
+from dirsync.tree.untracked import Untracked
 
 MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
 """Largest ignore file that is read, in bytes."""
@@ -41,6 +45,23 @@ class SourceOptions(NamedTuple):
     ignore_rules: tuple[bytes, ...] = ()
     symlinks: bool = True
     attributes: Attributes = Attributes()
+    own_logs: frozenset[FileIdentity] = frozenset()
+    """Files that the client writes its log to: they are not mirrored."""
+
+
+class RenamedAway(NamedTuple):
+    """A file or directory of the source has got a name that is left out."""
+
+    path: RelPath
+    """What it was called before: there the replica has it."""
+    left_out: LeftOut
+
+
+class _LeftAlone(NamedTuple):
+    """What one directory holds that is untracked."""
+
+    paths: int
+    named: tuple[Untracked, ...]
 
 
 def _ignore(_step: DirectoryScan) -> None:
@@ -63,7 +84,10 @@ class Source:
         self.renames = RenameTracker()
         """What left a path of the source, and where it is now."""
         self._hard_links = HardLinks()
-        self._untracked: dict[RelPath, int] = {}
+        self.renamed_away: list[RenamedAway] = []
+        """What got a name that is left out. For the caller to take."""
+        self._untracked: dict[RelPath, _LeftAlone] = {}
+        """What each directory holds that is untracked."""
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
         self.ignore = self._read_ignore_rules()
@@ -76,8 +100,14 @@ class Source:
 
     @property
     def untracked(self) -> int:
-        """Sockets, FIFOs and devices, and what the file system keeps for itself: they are left alone."""
-        return sum(self._untracked.values())
+        """How many paths are left alone, and are not ignored."""
+        return sum(left.paths for left in self._untracked.values())
+
+    @property
+    def untracked_named(self) -> tuple[Untracked, ...]:
+        """The first of them."""
+        named = (found for left in self._untracked.values() for found in left.named)
+        return tuple(nsmallest(LIMITS.untracked_shown, named))
 
     @property
     def ignore_path(self) -> RelPath:
@@ -92,6 +122,7 @@ class Source:
             reserved=self._reserved,
             report_reserved=True,
             symlinks=self.options.symlinks,
+            own_logs=self.options.own_logs,
         )
 
     def reserve(self, names: frozenset[bytes]) -> list[RelPath]:
@@ -142,8 +173,10 @@ class Source:
 
         Where a file was changed that has several names, the others are looked at, too.
         """
-        todo, linked = list(paths), dict[RelPath, bool]()
-        changed: list[RelPath] = []
+        looked = list(paths)
+        before = {identity_of(record): path for path in looked if (record := self.tree.record(path)) is not None}
+        todo, linked = looked, dict[RelPath, bool]()
+        changed = self._look_beside(looked)
         while todo:
             for path in todo:
                 self.solve(path)
@@ -156,7 +189,47 @@ class Source:
             # Each is looked at once; what is changed again meanwhile makes another event.
             todo = [path for path in todo if path not in linked]
             linked |= found
+        self._note_renamed_away({who: path for who, path in before.items() if path not in self.tree}, looked)
         return changed
+
+    def _look_beside(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        """List the directories again in which a path was untracked: only a listing counts what is."""
+        changed: list[RelPath] = []
+        for path in paths:
+            left = self._untracked.get(split(path)[0]) if path else None
+            if left is not None and any(path == untracked.path for untracked in left.named):
+                for found in self.scan((split(path)[0],), deep=False):
+                    changed += found
+        return changed
+
+    def _note_renamed_away(self, gone: dict[FileIdentity, RelPath], looked: Iterable[RelPath]) -> None:
+        """What left the tree because its new name is left out would be removed at the replica without a word."""
+        if not gone:
+            return
+        for path in looked:
+            try:
+                status = None if path in self.tree else self.root.lstat(path)
+            except PathFailure:
+                continue
+            former = None if status is None else gone.get(status_identity(status))
+            left_out = None if former is None else self.why_left_out(path)
+            if former is not None and left_out is not None:
+                self.renamed_away.append(RenamedAway(former, left_out))
+
+    def why_left_out(self, path: RelPath) -> LeftOut | None:
+        """What leaves ``path`` out; ``None`` if it belongs to the tree.
+
+        Raises:
+            PathFailure: it cannot be determined what is there.
+        """
+        return why_left_out(self.root, path, self.rules, self.ignore)
+
+    def leaves_out(self, paths: Iterable[RelPath]) -> bool:
+        """Whether all of these paths are left out."""
+        try:
+            return all(path and self.why_left_out(path) is not None for path in paths)
+        except PathFailure:
+            return False
 
     def remember(self, path: RelPath, record: Record) -> None:
         """A file was read as ``record``, which the tree has: keep that in the index."""
@@ -202,8 +275,8 @@ class Source:
                 del self.problems[path]
         for problem in step.problems:
             self._problem(problem)
-        if untracked := step.untracked + step.file_systems_own:
-            self._untracked[step.path] = untracked
+        if step.named:
+            self._untracked[step.path] = _LeftAlone(step.untracked + step.file_systems_own, tuple(step.named))
         else:
             self._untracked.pop(step.path, None)
         self.mounts_changed = {p for p in self.mounts_changed if split(p)[0] != step.path} | set(step.mounts_changed)
@@ -219,6 +292,8 @@ class Source:
             self._index.remove(path)
             for gone in [p for p in self.problems if p != path and is_within(p, path)]:
                 del self.problems[gone]
+            for gone in [p for p in self._untracked if is_within(p, path)]:
+                del self._untracked[gone]
         elif record[0] != Kind.FILE or unpack(record).digest != UNKNOWN:
             self._index.put(path, record)
 

@@ -7,7 +7,6 @@ go on meanwhile: what a push publishes during the verification counts as the pus
 from collections.abc import Callable
 
 from dirsync.endpoint.replica import Replica
-from dirsync.endpoint.session_options import scan_rules
 from dirsync.fs.fingerprint import as_unread
 from dirsync.fs.read.hashing import resolve
 from dirsync.fs.scan.walk import scan_steps
@@ -30,8 +29,8 @@ def verify(
     with replica.state.lock:
         tree = replica.tree.copy(options.attributes)
         agreed = options.ignore_rules == replica.options.ignore_rules
-        ignore, reserved = IgnoreRules(options.ignore_rules), replica.staging.reserved_names
-        rules = scan_rules(ignore, reserved, replica.state.owner_access, keep_directories=agreed)
+    ignore, access = IgnoreRules(options.ignore_rules), replica.state.owner_access
+    rules = replica.session_options.scan_rules_under(ignore, access, keep_directories=agreed)
     read = 0
 
     def count(size: int) -> None:

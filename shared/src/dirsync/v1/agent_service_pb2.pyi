@@ -4,6 +4,7 @@ isort:skip_file
 Agent API: the state of a running client, and the actions that a person or a script may request of it."""
 
 from collections import abc as _abc
+from dirsync.v1 import entry_pb2 as _entry_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -90,6 +91,7 @@ class AgentServiceGetStatusResponse(_message.Message):
     CLIENT_VERSION_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     NOT_READY_REASON_FIELD_NUMBER: _builtins.int
+    UNTRACKED_PATHS_FIELD_NUMBER: _builtins.int
     state: Global___State.ValueType
     in_sync: _builtins.bool
     """The root digests of both sides are equal."""
@@ -108,7 +110,7 @@ class AgentServiceGetStatusResponse(_message.Message):
     problems: _builtins.int
     """Number of paths with a problem; ListProblems lists them."""
     untracked: _builtins.int
-    """Number of sockets, FIFOs and devices, which are left alone."""
+    """Number of paths that are left alone and are not ignored."""
     watch: _builtins.str
     """How changes are noticed: native, poll or off."""
     server: _builtins.str
@@ -122,6 +124,10 @@ class AgentServiceGetStatusResponse(_message.Message):
     """Why it is not ready; empty if it is."""
     @_builtins.property
     def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]: ...
+    @_builtins.property
+    def untracked_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___UntrackedPath]:
+        """The first of the untracked paths."""
+
     def __init__(
         self,
         *,
@@ -143,16 +149,49 @@ class AgentServiceGetStatusResponse(_message.Message):
         client_version: _builtins.str = ...,
         ready: _builtins.bool = ...,
         not_ready_reason: _builtins.str = ...,
+        untracked_paths: _abc.Iterable[Global___UntrackedPath] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "untracked", b"untracked", "watch", b"watch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "untracked", b"untracked", "untracked_paths", b"untracked_paths", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_since_success: _TypeAlias = _typing.Literal["seconds_since_success"]  # noqa: Y015
     _WhichOneofArgType__seconds_since_success: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_since_success) -> _WhichOneofReturnType__seconds_since_success | None: ...
 
 Global___AgentServiceGetStatusResponse: _TypeAlias = AgentServiceGetStatusResponse  # noqa: Y015
+
+@_typing.final
+class UntrackedPath(_message.Message):
+    """A path that is neither mirrored nor a problem."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    PATH_TEXT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    path_text: _builtins.str
+    kind: _builtins.str
+    """fifo, socket, device, other, removed_on_nfs, lost_and_found or own_log."""
+    message: _builtins.str
+    """What it is, for people."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+        path_text: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "message", b"message", "path", b"path", "path_text", b"path_text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UntrackedPath: _TypeAlias = UntrackedPath  # noqa: Y015
 
 @_typing.final
 class Hold(_message.Message):
@@ -346,6 +385,72 @@ class ApproveHoldResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApproveHoldResponse: _TypeAlias = ApproveHoldResponse  # noqa: Y015
+
+@_typing.final
+class ExplainPathRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    """Relative to the source."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPathRequest: _TypeAlias = ExplainPathRequest  # noqa: Y015
+
+@_typing.final
+class ExplainPathResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    PATH_TEXT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REPLICA_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    path_text: _builtins.str
+    state: _builtins.str
+    """equal, pending, held, problem, ignored, untracked, kept, absent or unknown."""
+    message: _builtins.str
+    """Why, for people."""
+    rule: _builtins.bytes
+    """The ignore rule that leaves it out; empty if none does."""
+    @_builtins.property
+    def source(self) -> _entry_pb2.Entry:
+        """What the source has there; absent if it is left out, or nothing is there."""
+
+    @_builtins.property
+    def replica(self) -> _entry_pb2.Entry:
+        """What the replica has there, as the client knows it."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+        path_text: _builtins.str = ...,
+        state: _builtins.str = ...,
+        message: _builtins.str = ...,
+        source: _entry_pb2.Entry | None = ...,
+        replica: _entry_pb2.Entry | None = ...,
+        rule: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "path", b"path", "path_text", b"path_text", "replica", b"replica", "rule", b"rule", "source", b"source", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainPathResponse: _TypeAlias = ExplainPathResponse  # noqa: Y015
 
 @_typing.final
 class WatchEventsRequest(_message.Message):

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from dirsync.limits import LIMITS
+from dirsync.tree.entry import Entry
 from dirsync.tree.guards.approvals import Released
 from dirsync.tree.guards.hold import Hold
-from dirsync.tree.path import RelPath, escape
+from dirsync.tree.path import RelPath, escape, parse_path
 from dirsync.tree.problem import Problem
+from dirsync.tree.untracked import Untracked
 from dirsync.v1 import agent_service_pb2 as pb
+from dirsync.wire.entries import decode_entry, encode_entry
 from dirsync.wire.parse import parse
 
 HOLD_PATHS_SHOWN = 20
@@ -27,6 +30,14 @@ class HoldView(NamedTuple):
     message: str
 
 
+class UntrackedView(NamedTuple):
+    """An untracked path as it is shown."""
+
+    path: str
+    kind: str
+    message: str
+
+
 class AgentStatus(NamedTuple):
     """What a client says of itself."""
 
@@ -42,6 +53,7 @@ class AgentStatus(NamedTuple):
     holds: tuple[HoldView, ...]
     problems: int
     untracked: int
+    untracked_paths: tuple[UntrackedView, ...]
     watch: str
     server: str
     namespace: str
@@ -85,6 +97,10 @@ def encode_agent_status(status: AgentStatus) -> bytes:
         holds=[_encode_hold(hold) for hold in status.holds],
         problems=status.problems,
         untracked=status.untracked,
+        untracked_paths=[
+            pb.UntrackedPath(path_text=shown.path, kind=shown.kind, message=shown.message)
+            for shown in status.untracked_paths
+        ],
         watch=status.watch,
         server=status.server,
         namespace=status.namespace,
@@ -111,6 +127,9 @@ def decode_agent_status(raw: bytes) -> AgentStatus:
         holds=tuple(_decode_hold(hold) for hold in message.holds),
         problems=message.problems,
         untracked=message.untracked,
+        untracked_paths=tuple(
+            UntrackedView(shown.path_text, shown.kind, shown.message) for shown in message.untracked_paths
+        ),
         watch=message.watch,
         server=message.server,
         namespace=message.namespace,
@@ -170,6 +189,58 @@ def decode_approved(raw: bytes) -> Released:
     """How many paths were released, and what has changed."""
     response = parse(pb.ApproveHoldResponse, raw)
     return Released(response.paths, response.message)
+
+
+class PathExplained(NamedTuple):
+    """What a client says of one path."""
+
+    path: RelPath
+    state: str
+    message: str
+    source: Entry | None
+    replica: Entry | None
+    rule: bytes = b""
+
+
+def view_untracked(paths: Iterable[Untracked]) -> tuple[UntrackedView, ...]:
+    """Untracked paths as they are shown."""
+    return tuple(UntrackedView(escape(path), kind.value, kind.sentence) for path, kind in paths)
+
+
+def encode_explain(path: RelPath) -> bytes:
+    """A request to explain a path."""
+    return pb.ExplainPathRequest(path=path).SerializeToString()
+
+
+def decode_explain(raw: bytes) -> RelPath:
+    """The path that is to be explained."""
+    return parse_path(parse(pb.ExplainPathRequest, raw).path)
+
+
+def encode_explained(found: PathExplained) -> bytes:
+    """What there is to say of a path."""
+    return pb.ExplainPathResponse(
+        path=found.path,
+        path_text=escape(found.path),
+        state=found.state,
+        message=found.message,
+        source=None if found.source is None else encode_entry(found.source),
+        replica=None if found.replica is None else encode_entry(found.replica),
+        rule=found.rule,
+    ).SerializeToString()
+
+
+def decode_explained(raw: bytes) -> PathExplained:
+    """What there is to say of a path."""
+    message = parse(pb.ExplainPathResponse, raw)
+    return PathExplained(
+        RelPath(message.path),
+        message.state,
+        message.message,
+        decode_entry(message.source) if message.HasField("source") else None,
+        decode_entry(message.replica) if message.HasField("replica") else None,
+        message.rule,
+    )
 
 
 def encode_event(line: str, missed: int) -> bytes:

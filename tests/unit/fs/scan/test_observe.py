@@ -9,10 +9,11 @@ import pytest
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import MOUNT, file_record, flags_of, with_flags
 from dirsync.fs.root import Root
-from dirsync.fs.scan.observe import Untracked, observe
+from dirsync.fs.scan.observe import observe
 from dirsync.tree.entry import UNKNOWN, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import ROOT
 from dirsync.tree.problem import Problem, ProblemKind
+from dirsync.tree.untracked import UntrackedKind
 from tests.unit.fs.places import as_nobody, make, path_of
 
 DIGEST = b"d" * 32
@@ -51,10 +52,10 @@ def test_untracked(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server, Root.open(tmp_path) as root:
         server.bind(str(tmp_path / "s"))
 
-        assert observe(root, path_of("p")) is Untracked.FIFO
-        assert observe(root, path_of("s")) is Untracked.SOCKET
+        assert observe(root, path_of("p")) is UntrackedKind.FIFO
+        assert observe(root, path_of("s")) is UntrackedKind.SOCKET
     with Root.open("/dev") as root:
-        assert observe(root, path_of("null")) is Untracked.DEVICE
+        assert observe(root, path_of("null")) is UntrackedKind.DEVICE
 
 
 def test_untouched_is_the_same_object(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ CONTRACT = {
     "dirsync_resumed_bytes_total": [],
     "dirsync_kept_uploads": [],
     "dirsync_kept_upload_bytes": [],
+    "dirsync_log_dropped_lines": [],
 }
 
 

@@ -18,14 +18,18 @@ from dirsync.runtime.log.logging import subscribe
 from dirsync.wire.agent import (
     AgentStatus,
     HoldView,
+    PathExplained,
     SyncResult,
     decode_approve,
+    decode_explain,
     encode_agent_status,
     encode_approved,
     encode_event,
+    encode_explained,
     encode_problems,
     encode_sync_result,
     view_hold,
+    view_untracked,
 )
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.mailbox import Mailbox
@@ -33,11 +37,14 @@ from dirsync_client.report.status import Status, StatusBoard
 
 if TYPE_CHECKING:
     from dirsync.tree.guards.approvals import Released
+    from dirsync_client.report.explain import Explanation
 
 SYNC_SECONDS = 3600.0
 """How long ``SyncNow`` waits for the sync."""
 APPROVE_SECONDS = 10.0
 """How long ``ApproveHold`` waits for the engine."""
+EXPLAIN_SECONDS = 4.0
+"""How long ``ExplainPath`` waits for the engine."""
 EVENTS_KEPT = 1000
 """Events that are kept for a slow reader; older ones are dropped and counted."""
 
@@ -71,6 +78,7 @@ class AgentServicer:
                 holds=_holds(status),
                 problems=len(status.problems),
                 untracked=status.untracked,
+                untracked_paths=view_untracked(status.untracked_named),
                 watch=status.watch,
                 server=self._server,
                 namespace=self._namespace,
@@ -108,6 +116,20 @@ class AgentServicer:
             raise NotFound(msg, reason="HOLD_NOT_FOUND")
         return encode_approved(answer)
 
+    def explain_path(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:
+        """Say what both sides have at a path, and what that means."""
+        path = decode_explain(raw)
+        answers: queue.SimpleQueue[Explanation] = queue.SimpleQueue()
+        self._mailbox.explain(path, answers.put)
+        try:
+            found = answers.get(timeout=EXPLAIN_SECONDS)
+        except queue.Empty:
+            why = self._board.status.stalled or "the client is busy; try again"
+            raise Unavailable(why, reason="AGENT_BUSY") from None
+        return encode_explained(
+            PathExplained(path, found.standing.value, found.message, found.source, found.replica, found.rule)
+        )
+
     def watch_events(self, _raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Stream log events as they happen."""
         if not self._watchers.acquire(blocking=False):
@@ -132,6 +154,7 @@ class AgentServicer:
             "SyncNow": self.sync_now,
             "ListProblems": self.list_problems,
             "ApproveHold": self.approve_hold,
+            "ExplainPath": self.explain_path,
             "WatchEvents": self.watch_events,
         }
 

@@ -1,4 +1,4 @@
-"""``dirsync-client status``, ``approve``: asking the client that runs.
+"""``dirsync-client status``, ``explain``, ``approve``: asking the client that runs.
 
 It is asked through the socket in STATE_DIR, where only this user gets in and no certificate is needed. Where no
 agent listens there (the commands run elsewhere, or the file system has no sockets) it is asked at the address LISTEN.
@@ -6,6 +6,7 @@ agent listens there (the commands run elsewhere, or the file system has no socke
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from dirsync.errors import NotFound, Unavailable
+from dirsync.errors import DirsyncError, NotFound, Unavailable, UsageError
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.tls import ChannelSecurity
 from dirsync.rpc.channel import client_options
@@ -21,8 +22,17 @@ from dirsync.rpc.service import Caller, Metadata
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import SecretFile
 from dirsync.runtime.process.cli import ExitCode
-from dirsync.tree.path import escape
-from dirsync.wire.agent import AgentStatus, decode_agent_status, decode_approved, decode_problems, encode_approve
+from dirsync.tree.entry import Entry, Kind, is_known
+from dirsync.tree.path import RelPath, escape, parse_path
+from dirsync.wire.agent import (
+    AgentStatus,
+    decode_agent_status,
+    decode_approved,
+    decode_explained,
+    decode_problems,
+    encode_approve,
+    encode_explain,
+)
 from dirsync.wire.descriptors import AGENT_SERVICE
 from dirsync_client.agent.unix_socket import UnixSocket
 from dirsync_client.session.channel import bearer, own_identity
@@ -41,6 +51,7 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     if arguments.json:
         data: dict[str, Any] = found._asdict() | {
             "holds": [hold._asdict() for hold in found.holds],
+            "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
             "problems": [{"path": escape(path), "kind": kind, "message": text} for path, kind, text in problems],
         }
         print(json.dumps(data))
@@ -49,6 +60,71 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
         for _, kind, text in problems:
             print(f"problem        {kind}: {text}")
     return _exit_code(found)
+
+
+def explain(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Print all that the running client knows of one path."""
+    path = _path_in_source(settings, arguments.path)
+    with _agent(settings) as caller:
+        found = decode_explained(_ask(settings, caller, "ExplainPath", encode_explain(path)))
+    if arguments.json:
+        data = found._asdict() | {
+            "path": escape(path),
+            "rule": escape(found.rule),
+            "source": _entry_data(found.source),
+            "replica": _entry_data(found.replica),
+        }
+        print(json.dumps(data))
+    else:
+        print(f"{'path':<15}{escape(path)}")
+        print(f"{found.state:<15}{found.message}")
+        for side, entry in (("source", found.source), ("replica", found.replica)):
+            print(f"{side:<15}{_entry_text(entry)}")
+    return _EXPLAINED.get(found.state, ExitCode.DONE)
+
+
+_EXPLAINED = {"held": ExitCode.HELD, "problem": ExitCode.PROBLEMS, "pending": ExitCode.DIFFERENT}
+
+
+def _path_in_source(settings: ClientSettings, given: str) -> RelPath:
+    """The path relative to the source; an absolute one has to lie in it.
+
+    Raises:
+        UsageError: it does not, or no source can have it.
+    """
+    raw = os.fsencode(given)
+    if os.path.isabs(raw):
+        source = os.path.abspath(os.fsencode(settings.source))
+        raw = os.path.relpath(os.path.normpath(raw), source)
+    raw = raw.removeprefix(b"./").rstrip(b"/")
+    try:
+        return parse_path(raw or b"/")
+    except DirsyncError as error:
+        msg = f"{escape(os.fsencode(given))!r} is no path in SOURCE ({error}): name it relative to the source"
+        raise UsageError(msg) from None
+
+
+def _entry_data(entry: Entry | None) -> dict[str, Any] | None:
+    if entry is None:
+        return None
+    return {
+        "kind": entry.kind.name.lower(),
+        "mode": f"{entry.mode:04o}",
+        "size": entry.size,
+        "mtime_ns": entry.mtime_ns,
+        "digest": entry.digest.hex() if is_known(entry.digest) else "",
+        "target": escape(entry.target),
+    }
+
+
+def _entry_text(entry: Entry | None) -> str:
+    if entry is None:
+        return "nothing, as far as it is mirrored"
+    digest = f"digest {entry.digest.hex()}" if is_known(entry.digest) else "not read"
+    if entry.kind is Kind.SYMLINK:
+        return f"link to {escape(entry.target)}"
+    size = "" if entry.is_directory else f"{entry.size} bytes, "
+    return f"{entry.kind.name.lower()}, {size}mode {entry.mode:04o}, {digest}"
 
 
 def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
@@ -129,6 +205,10 @@ def _print(found: AgentStatus) -> None:
     for name, value in rows.items():
         if value:
             print(f"{name:<15}{value}")
+    for shown in found.untracked_paths:
+        print(f"untracked      {shown.path}: {shown.message}")
+    if found.untracked > len(found.untracked_paths):
+        print(f"untracked      and {found.untracked - len(found.untracked_paths)} more")
     for hold in found.holds:
         print(f"held           {hold.id} ({hold.guard}): {hold.message}")
 

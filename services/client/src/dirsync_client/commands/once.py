@@ -2,9 +2,9 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
+from dirsync.runtime.log.logging import tell_people
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
@@ -58,7 +58,7 @@ def _interrupted(left: Left) -> str:
 
 
 def _warn(line: str) -> None:
-    print(f"dirsync-client: {line}", file=sys.stderr)
+    tell_people(f"dirsync-client: {line}\n")
 
 
 def outcome(status: Status) -> ExitCode:
@@ -85,7 +85,7 @@ def _tell(status: Status, *, as_json: bool) -> None:
 
 
 def _as_data(status: Status) -> dict[str, Any]:
-    from dirsync.wire.agent import view_hold  # noqa: PLC0415 - only what is printed as JSON needs the agent's messages
+    from dirsync.wire.agent import view_hold, view_untracked  # noqa: PLC0415 - only what is printed as JSON needs the agent's messages
 
     hold = view_hold(status.hold) if status.hold else None
     return {
@@ -99,4 +99,5 @@ def _as_data(status: Status) -> dict[str, Any]:
             for problem in status.problems
         ],
         "untracked": status.untracked,
+        "untracked_paths": [shown._asdict() for shown in view_untracked(status.untracked_named)],
     }

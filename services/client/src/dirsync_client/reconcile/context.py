@@ -78,6 +78,8 @@ class Context:
         self.options = options
         self.replica = Tree(source.tree.attributes)
         """The replica's tree as the client knows it."""
+        self.listed = False
+        """Whether it is known at all."""
         self.table = PathTable()
         self.content = KnownContent()
         self.offered: frozenset[Strategy] = frozenset()

@@ -163,6 +163,7 @@ class Reconciler:
     def _connect(self, connected: Connected) -> None:
         context = self._context
         self._connected, self._listing = True, False
+        context.listed = True
         context.replica, context.offered, context.refetch = connected.replica, connected.offered, False
         context.content.clear()
         context.unread.clear()

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from dirsync.tree.diff import diff
+from dirsync.tree.entry import Entry
 from dirsync.tree.guards.approvals import Released
 from dirsync.tree.guards.hold import Hold
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.context import Context
@@ -95,6 +97,30 @@ class View:
     def phase(self, path: RelPath) -> Phase:
         """What is going on at ``path``."""
         return self._context.table.phase(path)
+
+    def replica_entry(self, path: RelPath) -> Entry | None:
+        """What the replica has at ``path``, as far as it is known; a directory with its digest."""
+        return self._context.replica.get(path)
+
+    def problem_at(self, path: RelPath) -> Problem | None:
+        """The problem of an operation at ``path``."""
+        state = self._context.table.get(path)
+        return None if state is None or state.phase not in LATER else state.problem
+
+    @property
+    def was_connected(self) -> bool:
+        """Whether there has been a session, so that it is known what the replica has."""
+        return self._context.listed
+
+    @property
+    def keeps_deleted(self) -> bool:
+        """Whether what left the source stays at the replica."""
+        return not self._context.options.deletes
+
+    @property
+    def attributes(self) -> Attributes:
+        """The metadata that count."""
+        return self._context.source.tree.attributes
 
     @property
     def hold(self) -> Hold | None:

@@ -2,7 +2,12 @@
 
 from dirsync.runtime.http.page import Page, Table
 from dirsync.tree.path import escape
-from dirsync_client.report.status import StatusBoard
+from dirsync_client.report.status import Status, StatusBoard
+
+
+def _untracked(status: Status) -> str:
+    named = ", ".join(f"{escape(path)} ({kind.sentence})" for path, kind in status.untracked_named)
+    return f"{status.untracked}: {named}" if named else str(status.untracked)
 
 
 def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
@@ -17,7 +22,7 @@ def status_page(board: StatusBoard, server: str, namespace: str) -> Page:
         "pending": str(status.pending),
         "lag": f"{board.lag():.1f} s",
         "watching": status.watch,
-        "untracked": str(status.untracked),
+        "untracked": _untracked(status),
     }
     if status.stalled:
         facts["standing still"] = status.stalled

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic, wall_ns
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source import RenamedAway, Source
 from dirsync.errors import DirsyncError
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
@@ -188,11 +188,18 @@ class Reporter:
             hold=hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
             untracked=source.untracked,
+            untracked_named=source.untracked_named,
             cycles=status.cycles + ended,
         )
         self._measure(problems.values())
         if ended:
             self._end_cycle(view.replica_digest, problems, now)
+
+    def renamed_away(self, renamed: Iterable[RenamedAway]) -> None:
+        """What was renamed to a name that is left out leaves the replica: say so, and why."""
+        for path, left_out in renamed:
+            problem = f"{escape(path)} is called {escape(left_out.path)} now: {left_out.sentence(left_out.path)}"
+            self._log.warning(Event.FILE_LEFT_OUT, path=path, name=left_out.path, problem=problem)
 
     def found_by_scan(self, paths: int) -> None:
         """A periodic scan found changes at so many paths of which no event told."""

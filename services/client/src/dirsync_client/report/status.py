@@ -8,6 +8,7 @@ from typing import Any
 from dirsync.clock import Monotonic, monotonic
 from dirsync.tree.guards.hold import Hold
 from dirsync.tree.problem import Problem
+from dirsync.tree.untracked import Untracked
 
 NOT_SYNCED_YET = "the first sync is not done"
 
@@ -49,6 +50,8 @@ class Status:
     hold: Hold | None = None
     problems: tuple[Problem, ...] = ()
     untracked: int = 0
+    untracked_named: tuple[Untracked, ...] = ()
+    """The first of these paths."""
     watch: str = "off"
     cycles: int = 0
     """Quiet moments reached so far: each ends a cycle."""

@@ -89,7 +89,7 @@ class Scanner:
         """Scan again and repair what the tree said wrongly; returns how many entries that were.
 
         ``deep`` as in :func:`~dirsync.fs.scan.walk.scan_steps`, ``keep_directories`` as in
-        :func:`~dirsync.endpoint.session_options.scan_rules`; ``problems`` gets what could not be looked at.
+        :meth:`SessionOptions.scan_rules_under`; ``problems`` gets what could not be looked at.
 
         Raises:
             StorageError: the replica's directory is gone, was replaced or cannot be listed.

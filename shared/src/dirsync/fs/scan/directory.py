@@ -43,7 +43,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.closed import note_unlisted, opened
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.mount_change import mount_flags
-from dirsync.fs.scan.observe import hidden, observe, renew
+from dirsync.fs.scan.observe import hidden, observe, renew, untracked
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
 from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.directory import Directory
@@ -52,6 +52,7 @@ from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
+from dirsync.tree.untracked import UntrackedKind
 
 _ENCODING: Final = sys.getfilesystemencoding()
 
@@ -178,6 +179,7 @@ class _Listing:
             return False
         if is_file_systems_own(self._root, path, name, is_directory=is_directory):
             self._found.file_systems_own += 1
+            self._found.name(path, UntrackedKind.LOST_AND_FOUND if is_directory else UntrackedKind.REMOVED_ON_NFS)
         elif not rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
             return False
         self._found.left_out += 1
@@ -198,12 +200,18 @@ class _Listing:
             self._found.problems.append(problem)
         elif stat.S_ISDIR(mode):
             self._directory(name, child, status)
+        elif self._rules.is_own_log(status):
+            self._untracked(name, UntrackedKind.OWN_LOG)
         elif stat.S_ISREG(mode):
             self._put(name, record, renew(record, file_record(status, looked)))
         elif stat.S_ISLNK(mode):
             self._link(name, record, status, looked)
         else:
-            self._found.untracked += 1
+            self._untracked(name, untracked(mode))
+
+    def _untracked(self, name: bytes, kind: UntrackedKind) -> None:
+        self._found.untracked += 1
+        self._found.name(join(self._path, name), kind)
 
     def _was_unlearned(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> bool:
         """Learn the volume of an entry that is on another one; whether only its number differed until then."""

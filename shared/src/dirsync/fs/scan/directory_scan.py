@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
+from dirsync.tree.untracked import Untracked, UntrackedKind
 
 
 @dataclass(slots=True)
@@ -27,6 +29,9 @@ class DirectoryScan:
     problems: list[Problem] = field(default_factory=list)
     """Problems of the directory itself (it could not be listed) and of what is directly in it."""
     untracked: int = 0
+    """What is neither a file, a directory nor a link, and our own log."""
+    named: list[Untracked] = field(default_factory=list)
+    """The first of them, and of what the file system keeps for itself."""
     left_out: int = 0
     file_systems_own: int = 0
     """Those among what is left out that the file system keeps for itself: no rule of a person names them."""
@@ -38,6 +43,11 @@ class DirectoryScan:
 
     untouched: int = 0
     """Names whose status, ctime included, is that of the tree's record."""
+
+    def name(self, path: RelPath, kind: UntrackedKind) -> None:
+        """Say which path is left alone, as long as they are few."""
+        if len(self.named) < LIMITS.untracked_named:
+            self.named.append(Untracked(path, kind))
 
     @property
     def proved(self) -> int:

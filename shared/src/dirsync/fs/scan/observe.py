@@ -9,7 +9,6 @@ Observing is the one place where a status becomes a record. Both a scan and a pr
   ``st_mode`` (or mtime) is what it was when the record was made, the declared value still holds.
 """
 
-import enum
 import os
 import stat
 
@@ -31,19 +30,10 @@ from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.entry import UNKNOWN, UNLISTED, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
+from dirsync.tree.untracked import UntrackedKind
 
-
-class Untracked(enum.Enum):
-    """Something other than a file, directory or link; it is never opened and never mirrored."""
-
-    FIFO = "fifo"
-    SOCKET = "socket"
-    DEVICE = "device"
-    OTHER = "other"
-
-
-Observed = Record | Untracked | Problem | None
-"""What can be found at a path; ``None`` is absence."""
+Observed = Record | UntrackedKind | Problem | None
+"""What can be found at a path; ``None`` is absence, a kind of untracked is never opened and never mirrored."""
 
 
 def observe(root: Root, path: RelPath, known: Record | None = None, now: WallNanoseconds = wall_ns) -> Observed:
@@ -98,15 +88,15 @@ def hidden(known: Record) -> Record:
     return with_flags(pack(entry, fingerprint), RACY)
 
 
-def untracked(mode: int) -> Untracked:
+def untracked(mode: int) -> UntrackedKind:
     """The kind of what is not mirrored; ``mode`` as in ``st_mode``."""
     if stat.S_ISFIFO(mode):
-        return Untracked.FIFO
+        return UntrackedKind.FIFO
     if stat.S_ISSOCK(mode):
-        return Untracked.SOCKET
+        return UntrackedKind.SOCKET
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        return Untracked.DEVICE
-    return Untracked.OTHER
+        return UntrackedKind.DEVICE
+    return UntrackedKind.OTHER
 
 
 def _flags(root: Root, path: RelPath, status: os.stat_result, known: Record | None) -> int:

@@ -7,6 +7,8 @@ if links are not mirrored, and what a file system keeps for itself, which the so
   number in 16 hexadecimal digits and a counter in 8 (``nfs_sillyrename`` in the kernel's ``fs/nfs/dir.c``);
 - the ``lost+found`` of a root that is the top of a file system, if root owns it as ``mkfs`` and ``fsck`` make it.
 
+So is a file that our own log is written to: each line of the log would be a change, and each change a line.
+
 Any other file or directory with such a name is somebody's own, and is mirrored.
 """
 
@@ -18,8 +20,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
+from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
+from dirsync.tree.entry import FileIdentity
 from dirsync.tree.path import RelPath, abbreviate
 from dirsync.tree.problem import Problem, ProblemKind
 
@@ -60,6 +64,13 @@ class ScanRules:
     Where there is one, a directory that cannot be listed all the same is marked (:mod:`dirsync.fs.scan.closed`).
     """
 
+    own_logs: frozenset[FileIdentity] = frozenset()
+    """The files that our own stdout and stderr are: they are untracked (:func:`own_logs`)."""
+
+    def is_own_log(self, status: os.stat_result) -> bool:
+        """Whether what has this status is a file that we write our log to."""
+        return bool(self.own_logs) and status_identity(status) in self.own_logs
+
     def is_reserved(self, path: RelPath) -> bool:
         """Whether the path belongs to the server's staging."""
         return path in self.reserved
@@ -67,6 +78,19 @@ class ScanRules:
     def leaves_out(self, path: RelPath, *, is_directory: bool, is_link: bool) -> bool:
         """Whether the entry at ``path``, none of whose ancestors is, is left out by the rules of the session."""
         return (is_link and not self.symlinks) or (self.ignores is not None and self.ignores(path, is_directory))
+
+
+def own_logs() -> frozenset[FileIdentity]:
+    """The files that our own stdout and stderr are, where they are files."""
+    found: set[FileIdentity] = set()
+    for descriptor in (1, 2):
+        try:
+            status = os.fstat(descriptor)
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.add(status_identity(status))
+    return frozenset(found)
 
 
 DEFAULT_RULES: Final = ScanRules()

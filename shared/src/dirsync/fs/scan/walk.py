@@ -187,6 +187,8 @@ class _Walk:
             return () if known is None and holder.children else None
         if found == known:
             return ()
+        if identity_of(found) in self._rules.own_logs:
+            return None
         return self._directory_found(path, known, found) if is_directory else self._file_found(path, known, found)
 
     def _directory_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:

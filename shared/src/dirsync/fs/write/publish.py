@@ -27,6 +27,7 @@ from dirsync.fs.failure import Changing, PathFailure, StorageFailed, shown, writ
 from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
+from dirsync.fs.write.inherit import hand_down
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import MovedEntry, exchange_entries, move_entry
 from dirsync.fs.write.replace import Target, is_directory, put_in_place, replace_other_kind
@@ -181,6 +182,7 @@ class Publisher:
 
     def _place(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> bytes:
         """Rename a staged file or link to its name."""
+        hand_down(parent, self._staging.descriptor, staged)
         put_in_place(self._root, self._staging, staged, Target(path, parent, name))
         return self._proof(parent, name)
 
@@ -190,12 +192,18 @@ class Publisher:
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 self._make_in_place_of_another(path, parent, name)
-        set_mode(self._root, path, self._modes.directory(mode))
+        self._set_directory_mode(path, self._modes.directory(mode), parent, name)
         return self._proof(parent, name)
+
+    def _set_directory_mode(self, path: RelPath, mode: int, parent: int, name: bytes) -> None:
+        """The setgid bit of a directory stays: it was handed down, or given by a person."""
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        set_mode(self._root, path, mode | (status.st_mode & stat.S_ISGID))
 
     def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
         staged = self._staging.create_directory(path)
         try:
+            hand_down(parent, self._staging.descriptor, staged)
             replace_other_kind(self._root, self._staging, staged, Target(path, parent, name))
         finally:
             self._staging.remove(staged)
@@ -217,7 +225,9 @@ class Publisher:
         if not is_kind(status.st_mode):
             raise Changing(path, f"{shown(path)} is no {entry.kind.name.lower()} any more")
         mode = self._modes.directory(entry.mode) if entry.is_directory else self._modes.file(entry.mode)
-        if stat.S_IMODE(status.st_mode) != mode:
+        if entry.is_directory and stat.S_IMODE(status.st_mode) & ~stat.S_ISGID != mode:
+            self._set_directory_mode(path, mode, parent, name)
+        elif not entry.is_directory and stat.S_IMODE(status.st_mode) != mode:
             set_mode(self._root, path, mode)
         if self._attributes.mtime and not entry.is_directory:
             os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)

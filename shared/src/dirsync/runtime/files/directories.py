@@ -74,6 +74,21 @@ def prepare_state_directory(path: Path, setting: str, names: Iterable[str] = ())
     return path.resolve()
 
 
+def own_logs_within(path: Path) -> list[Path]:
+    """Files in a directory that our own stdout and stderr are."""
+    found: list[Path] = []
+    for descriptor in (1, 2):
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                continue
+            log = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        except OSError:
+            continue  # not Linux, or closed
+        if lies_within(log, path) and log not in found:
+            found.append(log)
+    return found
+
+
 def unusable(setting: str, path: Path, error: OSError) -> UsageError:
     """The error for a directory that has the right permissions and still failed when it was used."""
     return _unusable(setting, path, "cannot be used", error, _chown(path))

@@ -21,6 +21,7 @@ from dirsync.runtime.log.limiter import Limiter
 from dirsync.runtime.log.output import Output
 from dirsync.runtime.log.processors import AddHead, Escape, Fields, LimitRepeats, Publish, Render, Tap
 from dirsync.runtime.log.render import clean, to_json
+from dirsync.runtime.process.lifecycle import at_any_end
 
 
 def _report(level: str, event: str, fields: Fields) -> None:
@@ -31,11 +32,18 @@ def _report(level: str, event: str, fields: Fields) -> None:
     _output.msg(made)
 
 
+def _dropped_line(count: int) -> str:
+    made: Any = {"event": Event.LOG_DROPPED, "dropped": count}
+    for processor in _AFTER_LIMIT:
+        made = processor(None, "warning", made)
+    return f"{made}\n"
+
+
 _add_head = AddHead()
 _limit = LimitRepeats(_report)
 _publish = Publish()
 _render = Render()
-_output = Output()
+_output = Output(_dropped_line)
 _AFTER_LIMIT: tuple[structure.Processor, ...] = (_add_head, Escape(_add_head), _publish, _render)
 _CHAIN: tuple[structure.Processor, ...] = (structure.merge_contextvars, _limit, *_AFTER_LIMIT)
 
@@ -116,6 +124,28 @@ def _write_each(event: str, rows: Iterable[Mapping[str, object]]) -> None:
         _publish.publish(line)
         lines.append(f"{line}\n")
     _output.write("".join(lines))
+
+
+def detach() -> None:
+    """Write the log in a thread from now on: a reader of stderr that stops reading stops nothing else.
+
+    At the end of the process what was logged is written, for as long as somebody reads.
+    """
+    stream = sys.__stderr__
+    if stream is not None and sys.stderr is stream:
+        stream.flush()
+        _output.detach(stream.fileno())
+        at_any_end(_output.drain)
+
+
+def tell_people(text: str) -> None:
+    """Write whole lines for people among those of the log."""
+    _output.write(text)
+
+
+def dropped_lines() -> int:
+    """Lines of the log that were dropped so far."""
+    return _output.dropped
 
 
 def flush() -> None:

@@ -104,6 +104,7 @@ _BOTH: tuple[Metric, ...] = (
     _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
     _counter("dirsync_resumed_bytes_total", "Content of interrupted uploads that did not have to be sent again."),
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
+    _gauge("dirsync_log_dropped_lines", "Lines of the log that were dropped because nobody read stderr."),
     _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
 )
 _CLIENT: tuple[Metric, ...] = (

@@ -68,24 +68,25 @@ def run_program(
 ) -> int:
     """Run the command that ``argv`` names, the first of ``commands`` where it names none; returns the exit code."""
     atexit.register(skip_exit_gc)
+    say: Callable[[str], object] = _to_stderr
     try:
         arguments = _parse(program, commands, settings_class, list(sys.argv[1:] if argv is None else argv))
         command = next(command for command in commands if command.name == arguments.command)
         settings = settings_class.load(given_flags(arguments, settings_class))
         if command.logs:
-            _set_up_log(settings, overridden(arguments))
+            say = _set_up_log(settings, overridden(arguments))
         else:
             tell(program, "\n".join(overridden(arguments)))
         code = command.run(settings, arguments)
         print(end="", flush=True)
     except UsageError as error:
-        tell(program, str(error))
+        tell(program, str(error), say)
         return ExitCode.USAGE
     except DirsyncError as error:
-        tell(program, str(error))
+        tell(program, str(error), say)
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        tell(program, "interrupted")
+        tell(program, "interrupted", say)
         return ExitCode.FAILED
     except BrokenPipeError:
         # The reader of our output has gone; the interpreter's last flush must not complain about it.
@@ -95,19 +96,26 @@ def run_program(
         return code
 
 
-def tell(program: str, message: str) -> None:
-    """Each line of a message to people, on stderr, with our name."""
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+
+
+def tell(program: str, message: str, say: Callable[[str], object] = _to_stderr) -> None:
+    """Each line of a message to people, on stderr, with our name; ``say`` writes it where a log is written too."""
     for line in message.splitlines():
-        sys.stderr.write(f"{program}: {line}\n")
+        say(f"{program}: {line}\n")
 
 
-def _set_up_log(settings: ServiceSettings, notices: Sequence[str]) -> None:
+def _set_up_log(settings: ServiceSettings, notices: Sequence[str]) -> Callable[[str], object]:
+    """Begin the log; returns what writes a line for people from then on."""
     from dirsync.runtime.log import events, libraries, logging  # noqa: PLC0415 - commands without a log start faster
 
     logging.configure(settings.service, settings.log_level, settings.log_format)
+    logging.detach()
     libraries.capture_libraries(settings.log_level)
     for notice in notices:
         logging.get_logger().warning(events.Event.CONFIG_OVERRIDDEN, problem=notice)
+    return logging.tell_people
 
 
 class _Parser(argparse.ArgumentParser):

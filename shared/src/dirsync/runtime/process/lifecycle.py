@@ -4,6 +4,7 @@ The first SIGTERM or SIGINT asks for a clean end, the second one ends the proces
 word into a queue that may be used from them; the main thread, which waits for it, does the work of stopping.
 """
 
+import atexit
 import gc
 import os
 import signal
@@ -88,10 +89,21 @@ def join(thread: Thread, seconds: float) -> bool:
 
 def end_now(code: int) -> NoReturn:
     """End the process at once, whatever its other threads wait for."""
+    for work in _LAST_WORKS:
+        work()
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+_LAST_WORKS: list[Callable[[], object]] = []
+
+
+def at_any_end(work: Callable[[], object]) -> None:
+    """Do ``work``, which may not take long, when the process ends by itself, by :func:`end_now` too."""
+    _LAST_WORKS.append(work)
+    atexit.register(work)
 
 
 def skip_exit_gc() -> None:

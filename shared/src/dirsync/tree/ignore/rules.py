@@ -66,8 +66,16 @@ class IgnoreRules:
             self._matcher = _Matcher(self.lines)
         return self._matcher.matches(path, is_directory=is_directory)
 
+    def ignoring(self, path: RelPath, *, is_directory: bool) -> bytes | None:
+        """The rule that leaves out ``path``, none of whose ancestors is ignored; ``None`` if none does."""
+        if not self.matches(path, is_directory):
+            return None
+        assert self._matcher is not None
+        return self._matcher.deciding(path, is_directory=is_directory).line
+
 
 class _Rule(NamedTuple):
+    line: bytes
     expression: bytes
     negated: bool
     directories_only: bool
@@ -85,6 +93,13 @@ class _Matcher:
         rules = self.rules
         last = max((index for index in found if is_directory or not rules[index].directories_only), default=None)
         return last is not None and not rules[last].negated
+
+    def deciding(self, path: RelPath, *, is_directory: bool) -> _Rule:
+        """The rule by which ``path``, which is ignored, is."""
+        found = self.automaton.Match(path)
+        last = max(index for index in found if is_directory or not self.rules[index].directories_only)
+        rule: _Rule = self.rules[last]
+        return rule
 
 
 def _compile(expressions: list[bytes]) -> "re2.Set":
@@ -115,7 +130,7 @@ def _rule(line: bytes) -> _Rule | None:
     expression = translate(pattern.removeprefix(b"/"), paths=paths)
     if not expression:
         return None
-    return _Rule(expression if paths else b"(?:.*/)?" + expression, negated, directories_only)
+    return _Rule(line, expression if paths else b"(?:.*/)?" + expression, negated, directories_only)
 
 
 def _trim(line: bytes) -> bytes:
