@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dirsync.runtime.metrics.catalogue import CATALOGUE
-from tests.unit.deploy.test_compose import REPOSITORY
+from tests.support.manifests import REPOSITORY
 
 RULES = REPOSITORY / "deploy" / "prometheus" / "rules.yml"
 TESTS = REPOSITORY / "tests" / "unit" / "deploy" / "rules_test.yml"

@@ -4,7 +4,6 @@ The engine's thread only. Calls to the server run in the connector's thread, con
 a session; what they lead to comes back through the mailbox.
 """
 
-import enum
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.source import Source
-from dirsync.errors import AccessError, DirsyncError, SessionSuperseded, Unavailable, UsageError
+from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import set_context
@@ -40,15 +39,13 @@ from dirsync_client.reconcile.events import (
 )
 from dirsync_client.reconcile.reconciler import Reconciler
 from dirsync_client.report.reporter import Reporter
-from dirsync_client.session.backoff import Backoff
+from dirsync_client.session.attempt import Attempt, Stage
 from dirsync_client.session.connector import CallFailed, Connector, ReplicaFetched, SessionOpened
 from dirsync_client.session.link import Link
+from dirsync_client.session.retry import Retry
 from dirsync_client.state import StateDirectory
-from dirsync_client.transfer.executor import TransferExecutor, TransferParts, open_transfer
+from dirsync_client.transfer.executor import TransferParts, open_transfer
 from dirsync_client.transfer.stream import StreamEnded
-
-ONCE_RETRY_SECONDS = 30.0
-"""How long ``once`` tries again without a commit that the server answers before it gives up."""
 
 
 class Planned(NamedTuple):
@@ -56,40 +53,6 @@ class Planned(NamedTuple):
 
     files: int = 0
     bytes: int = 0
-
-
-class _Stage(enum.Enum):
-    """How far a session is."""
-
-    CLOSED = "closed"
-    OPENING = "opening"
-    LISTING = "listing"
-    OPEN = "open"
-
-
-class _Session:
-    """The present session, or the attempt to open one."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.stage = _Stage.CLOSED
-        self.link: Link | None = None
-        self.transfer: TransferExecutor | None = None
-        self.opened_at = 0.0
-        self.trusted_at: float | None = None
-        """When the connection will be known to work, if nothing is settled before: one that carries nothing ends
-        earlier."""
-        self.progressed = False
-        """The server settled something: a session that opens and dies is no progress."""
-        self.keeps_surplus = False
-        """The server has kept uploads that may not be needed any more."""
-
-    def close(self) -> None:
-        """End it, as far as it got."""
-        if self.transfer is not None:
-            self.transfer.close()
-        if self.link is not None:
-            self.link.close()
 
 
 class Target:
@@ -114,19 +77,12 @@ class Target:
         self._parts = parts
         self._reporter = reporter
         self._mailbox = mailbox
-        self._once = options.at_once
         self._now: Monotonic = monotonic
         self._reconciler = Reconciler(source, options)
         self._activity = parts.activities.engine
         self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
-        self._session = _Session(0)
-        self._backoff = Backoff(maximum=LIMITS.reconnect_max_seconds)
-        self._refused_backoff = Backoff()
-        self._retry_at = 0.0
-        self._failing_since: float | None = None
-        self._ending = False
-        self.refused = False
-        """The client is to end, and the server does not want it any more: no new session is opened."""
+        self._session = Attempt(0)
+        self._retry = Retry(once=options.at_once)
         self._kept: dict[bytes, int] = {}
         """What the server had kept of each upload when the last session was opened, in bytes."""
         self.view = self._reconciler.view
@@ -134,13 +90,13 @@ class Target:
     @property
     def is_open(self) -> bool:
         """Whether a session is open and its replica was listed."""
-        return self._session.stage is _Stage.OPEN
+        return self._session.stage is Stage.OPEN
 
     @property
     def wake_at(self) -> float | None:
         """When to call :meth:`advance` at the latest."""
-        if self._session.stage is _Stage.CLOSED:
-            return self._retry_at
+        if self._session.stage is Stage.CLOSED:
+            return self._retry.at
         times = (self._executor.wake_at, self._session.trusted_at)
         return min((time for time in times if time is not None), default=None)
 
@@ -148,10 +104,10 @@ class Target:
 
     def connect_if_due(self, now: float) -> None:
         """Begin to open a session if there is none, and the pause after the last one is over."""
-        if self._session.stage is not _Stage.CLOSED or now < self._retry_at or self.refused:
+        if self._session.stage is not Stage.CLOSED or not self._retry.is_due(now):
             return
-        session = self._session = _Session(self._session.number + 1)
-        session.stage = _Stage.OPENING
+        session = self._session = Attempt(self._session.number + 1)
+        session.stage = Stage.OPENING
         session.opened_at = now
         self._reporter.connecting()
         source = self._source
@@ -161,9 +117,9 @@ class Target:
 
     def disconnect(self) -> None:
         """End the session; the next one may begin at once."""
-        session, self._session = self._session, _Session(self._session.number + 1)
+        session, self._session = self._session, Attempt(self._session.number + 1)
         self._connector.run(session.close)
-        self._retry_at = 0.0
+        self._retry.at_once()
         self._executor.transfer = None
         self._handle((Disconnected(),))
         if session.link is not None:
@@ -172,11 +128,14 @@ class Target:
 
     # The end.
 
+    @property
+    def refused(self) -> bool:
+        """Whether the client is to end, and the server does not want it any more."""
+        return self._retry.refused
+
     def hurry(self) -> None:
         """The client is to end: what waits to be tried again is tried at once, a session too."""
-        self._ending = True
-        self._backoff.reset()
-        self._retry_at = 0.0
+        self._retry.hurry()
         self._handle((RetryRequested(),))
 
     def finish(self) -> None:
@@ -203,7 +162,7 @@ class Target:
     def _session_opened(self, link: Link) -> None:
         session, source, opened = self._session, self._source, link.opened
         session.link = link
-        session.stage = _Stage.LISTING
+        session.stage = Stage.LISTING
         self._note_kept(opened.kept_uploads)
         set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
         self._executor.replica_id = opened.replica_id
@@ -219,18 +178,16 @@ class Target:
         """A lost session that got more of an upload across was progress, though the server settled nothing."""
         before, self._kept = self._kept, {upload.id: upload.size for upload in uploads}
         if any(size > before.get(upload_id, 0) for upload_id, size in self._kept.items()):
-            self._backoff.reset()
-            if self._failing_since is not None:
-                self._failing_since = self._now()
+            self._retry.advanced(self._now())
         self._session.keeps_surplus = bool(self._kept)
 
     def _replica_fetched(self, replica: Tree) -> Event:
         session, source = self._session, self._source
-        if session.stage is _Stage.OPEN:
+        if session.stage is Stage.OPEN:
             return ReplicaListed(replica)
         link = session.link
         assert link is not None
-        session.stage = _Stage.OPEN
+        session.stage = Stage.OPEN
         session.trusted_at = self._now() + LIMITS.keepalive_seconds + LIMITS.keepalive_timeout_seconds
         post = partial(self._mailbox.complete, session.number)
         session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
@@ -254,18 +211,7 @@ class Target:
             # A person has to choose another directory.
             raise error
         self._reporter.lost(error)
-        if session.progressed or now - session.opened_at > LIMITS.backoff_max_seconds:
-            self._backoff.reset()
-            self._refused_backoff.reset()
-        if session.progressed or self._failing_since is None:
-            self._failing_since = now
-        out_of_time = now - self._failing_since > ONCE_RETRY_SECONDS
-        if self._once and (out_of_time or not isinstance(error, Unavailable)):
-            raise error
-        self.refused = self._ending and not isinstance(error, Unavailable)
-        superseded = isinstance(error, SessionSuperseded)
-        backoff = self._refused_backoff if isinstance(error, AccessError) else self._backoff
-        self._retry_at = now + (LIMITS.backoff_max_seconds if superseded else backoff.next())
+        self._retry.lost(error, now, opened_at=session.opened_at, progressed=session.progressed)
         self._reporter.reconnecting()
 
     # Events and commands.
