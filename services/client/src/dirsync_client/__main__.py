@@ -49,6 +49,16 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="read all content again on both sides")
 
 
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--watch", dest="again", action="store_true", help="ask again each second, until interrupted")
+
+
+def _sync_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout", action=Once, metavar="TIME", help="give up after this time, such as 30s (default: 1h)"
+    )
+
+
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", help="relative to the source, or absolute in it")
 
@@ -68,7 +78,17 @@ COMMANDS = (
     Command(
         "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
     ),
-    Command("status", "ask the running client", _command("agent_client", "status"), logs=False),
+    Command("status", "ask the running client", _command("agent_client", "status"), _status_arguments, logs=False),
+    Command(
+        "sync",
+        "have the running client look again and send all; returns when that is done",
+        _command("agent_client", "sync"),
+        _sync_arguments,
+        logs=False,
+    ),
+    Command(
+        "events", "print the running client's events as they happen", _command("agent_client", "events"), logs=False
+    ),
     Command(
         "explain",
         "what both sides have at a path, and why it is (not) in sync",

@@ -149,6 +149,12 @@ def encode_sync_result(result: SyncResult) -> bytes:
     ).SerializeToString()
 
 
+def decode_sync_result(raw: bytes) -> SyncResult:
+    """What is left after a sync."""
+    message = parse(pb.SyncNowResponse, raw)
+    return SyncResult(message.in_sync, message.pending, tuple(map(_decode_hold, message.holds)), message.problems)
+
+
 def encode_problems(problems: Sequence[Problem]) -> Iterator[bytes]:
     """Problems in pages of about ``LIMITS.listing_bytes``."""
     page, size = pb.ListProblemsResponse(), 0
@@ -246,6 +252,12 @@ def decode_explained(raw: bytes) -> PathExplained:
 def encode_event(line: str, missed: int) -> bytes:
     """One event of the log."""
     return pb.WatchEventsResponse(json=line, missed=missed).SerializeToString()
+
+
+def decode_event(raw: bytes) -> tuple[str, int]:
+    """One event of the log, and how many were missed before it."""
+    message = parse(pb.WatchEventsResponse, raw)
+    return message.json, message.missed
 
 
 def _encode_hold(hold: HoldView) -> pb.Hold:

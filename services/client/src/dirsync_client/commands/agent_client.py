@@ -1,54 +1,77 @@
-"""``dirsync-client status``, ``explain``, ``approve``: asking the client that runs.
-
-It is asked through the socket in STATE_DIR, where only this user gets in and no certificate is needed. Where no
-agent listens there (the commands run elsewhere, or the file system has no sockets) it is asked at the address LISTEN.
-"""
+"""``dirsync-client status``, ``sync``, ``events``, ``explain``, ``approve``: asking the client that runs."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable
 from typing import Any
-
-import grpc
 
 from dirsync.errors import DirsyncError, NotFound, Unavailable, UsageError
 from dirsync.limits import LIMITS
-from dirsync.rpc.auth.tls import ChannelSecurity
-from dirsync.rpc.channel import client_options
-from dirsync.rpc.service import Caller, Metadata
-from dirsync.runtime.config.fields import variable_name
-from dirsync.runtime.files.secrets import SecretFile
+from dirsync.runtime.config.values import parse_duration, show_duration
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.entry import Entry, Kind, is_known
 from dirsync.tree.path import RelPath, escape, parse_path
 from dirsync.wire.agent import (
     AgentStatus,
+    SyncResult,
     decode_agent_status,
     decode_approved,
+    decode_event,
     decode_explained,
     decode_problems,
+    decode_sync_result,
     encode_approve,
     encode_explain,
 )
-from dirsync.wire.descriptors import AGENT_SERVICE
-from dirsync_client.agent.unix_socket import UnixSocket
-from dirsync_client.session.channel import bearer, own_identity
+from dirsync_client.commands.agent_connection import ASK_SECONDS, agent, ask
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateDirectory
 
-ASK_SECONDS = 5.0
-"""How long the agent may take to answer."""
+SYNC_SECONDS = 3600.0
+"""How long ``sync`` waits if nothing else is said."""
+WATCH_SECONDS = 1.0
+"""How often ``status --watch`` asks."""
 
 
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
-    """Print the running client's status."""
-    with _agent(settings) as caller:
-        found = decode_agent_status(_ask(settings, caller, "GetStatus", b""))
+    """Print the running client's status; with ``--watch`` again and again."""
+    if not arguments.again:
+        return _status(settings, as_json=arguments.json)
+    clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() and not arguments.json else ""
+
+    def show_again_and_again() -> None:
+        while True:
+            print(clear, end="")
+            try:
+                _status(settings, as_json=arguments.json)
+            except Unavailable as error:
+                print(f"dirsync-client: {error}", file=sys.stderr)
+            sys.stdout.flush()
+            time.sleep(WATCH_SECONDS)
+
+    _until_interrupted(show_again_and_again)
+    return ExitCode.DONE
+
+
+def _until_interrupted(work: Callable[[], object]) -> None:
+    """Do this until it ends, the command is interrupted, or nobody reads the output any more."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        # Python writes what is left at its end, which would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _status(settings: ClientSettings, *, as_json: bool) -> ExitCode:
+    with agent(settings) as caller:
+        found = decode_agent_status(ask(settings, caller, "GetStatus", b""))
         problems = list(decode_problems(caller.stream("ListProblems", b"", timeout=ASK_SECONDS)))
-    if arguments.json:
+    if as_json:
         data: dict[str, Any] = found._asdict() | {
             "holds": [hold._asdict() for hold in found.holds],
             "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
@@ -62,11 +85,75 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     return _exit_code(found)
 
 
+def sync(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Have the running client look again and send all that differs; print what is left."""
+    seconds = _seconds(arguments.timeout)
+    with agent(settings) as caller:
+        ask(settings, caller, "GetStatus", b"")  # a client that is not there is told so at once
+        try:
+            result = decode_sync_result(caller.unary("SyncNow", b"", timeout=seconds))
+        except Unavailable:
+            msg = f"the sync did not end within {show_duration(seconds)}; `dirsync-client status` says why"
+            raise Unavailable(msg) from None
+    if arguments.json:
+        print(json.dumps(result._asdict() | {"holds": [hold._asdict() for hold in result.holds]}))
+    else:
+        print("in sync" if result.in_sync else f"not in sync: {_left(result)}")
+        for hold in result.holds:
+            print(f"held           {hold.id} ({hold.guard}): {hold.message}")
+    return _exit_code(result)
+
+
+def _seconds(timeout: str | None) -> float:
+    """How long a sync may take.
+
+    Raises:
+        UsageError: that is no duration.
+    """
+    try:
+        return SYNC_SECONDS if timeout is None else parse_duration(timeout)
+    except ValueError as error:
+        msg = f"--timeout={timeout}: {error}"
+        raise UsageError(msg) from None
+
+
+def _left(result: SyncResult) -> str:
+    counts = {"pending": result.pending, "problems": result.problems, "holds": len(result.holds)}
+    named = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{named} (`dirsync-client status` names them)" if named else "changes came meanwhile"
+
+
+def events(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Print the events of the running client as they happen, until it ends or the command is interrupted."""
+    with agent(settings) as caller:
+        ask(settings, caller, "GetStatus", b"")  # a client that is not there is told so at once
+
+        def show() -> None:
+            for line, missed in map(decode_event, caller.stream("WatchEvents", b"")):
+                if missed:
+                    print(f"dirsync-client: {missed} events were missed", file=sys.stderr)
+                print(line if arguments.json else _event_text(json.loads(line)), flush=True)
+
+        _until_interrupted(show)
+    return ExitCode.DONE
+
+
+_EVENT_HEAD = ("timestamp", "level", "event")
+_EVENT_COMMON = {*_EVENT_HEAD, "service", "version"}
+
+
+def _event_text(event: dict[str, Any]) -> str:
+    """One line: when, how grave, what, and what else is known."""
+    head = "  ".join(str(event.get(name, "")) for name in _EVENT_HEAD)
+    details = (f"{name}={value}" for name, value in event.items() if name not in _EVENT_COMMON)
+    return f"{head}  {' '.join(details)}".rstrip()
+
+
 def explain(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print all that the running client knows of one path."""
     path = _path_in_source(settings, arguments.path)
-    with _agent(settings) as caller:
-        found = decode_explained(_ask(settings, caller, "ExplainPath", encode_explain(path)))
+    with agent(settings) as caller:
+        found = decode_explained(ask(settings, caller, "ExplainPath", encode_explain(path)))
     if arguments.json:
         data = found._asdict() | {
             "path": escape(path),
@@ -129,7 +216,7 @@ def _entry_text(entry: Entry | None) -> str:
 
 def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Release a hold, through the agent or for the next run."""
-    with _agent(settings) as caller:
+    with agent(settings) as caller:
         try:
             raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)
         except Unavailable as error:
@@ -144,49 +231,6 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
     answer = decode_approved(raw)
     print(f"released {answer.paths} paths" + (f"; {answer.message}" if answer.message else ""))
     return ExitCode.DONE
-
-
-@contextmanager
-def _agent(settings: ClientSettings) -> Iterator[Caller]:
-    """The agent of the client that runs with these settings."""
-    with ExitStack() as opened:
-        target = _socket_target(settings, opened)
-        channel = grpc.insecure_channel(target, options=client_options()) if target else _channel(settings)
-        yield Caller(opened.enter_context(channel), AGENT_SERVICE, _credentials(settings))
-
-
-def _socket_target(settings: ClientSettings, opened: ExitStack) -> str | None:
-    """The socket's address, good until ``opened`` ends; None if no process listens there."""
-    try:
-        socket = opened.enter_context(UnixSocket(settings.state_dir))
-    except OSError:
-        return None
-    return socket.target if socket.answers else None
-
-
-def _channel(settings: ClientSettings) -> grpc.Channel:
-    """The way to the address: the agent there has to show our own certificate, if we have one."""
-    target = str(settings.listen.from_here)
-    identity = own_identity(settings)
-    if identity is None or not settings.serves_tls:
-        return grpc.insecure_channel(target, options=client_options())
-    credentials = ChannelSecurity(identity.certificate, identity).credentials()
-    return grpc.secure_channel(target, credentials, options=client_options())
-
-
-def _credentials(settings: ClientSettings) -> Callable[[], Metadata]:
-    """The headers of a call to the agent."""
-    file = settings.agent_token_file
-    secret = SecretFile(file, variable_name("client", "agent_token_file")) if file else None
-    return lambda: bearer(secret.get if secret else None)
-
-
-def _ask(settings: ClientSettings, caller: Caller, method: str, request: bytes) -> bytes:
-    try:
-        return caller.unary(method, request, timeout=ASK_SECONDS)
-    except Unavailable:
-        msg = f"no client answers at {variable_name('client', 'listen')}={settings.listen}; is one running?"
-        raise Unavailable(msg) from None
 
 
 def _print(found: AgentStatus) -> None:
@@ -213,7 +257,7 @@ def _print(found: AgentStatus) -> None:
         print(f"held           {hold.id} ({hold.guard}): {hold.message}")
 
 
-def _exit_code(found: AgentStatus) -> ExitCode:
+def _exit_code(found: AgentStatus | SyncResult) -> ExitCode:
     if found.in_sync:
         return ExitCode.DONE
     if found.holds:

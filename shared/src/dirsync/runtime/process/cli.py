@@ -134,11 +134,18 @@ def _parse(
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in commands:
-        sub = subparsers.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        # An option of a command takes the place of a setting's flag of that name: ``status --watch``.
+        sub = subparsers.add_parser(
+            command.name,
+            help=command.help,
+            description=command.help,
+            allow_abbrev=False,
+            conflict_handler="resolve",
+        )
         sub.add_argument("--version", action="version", version=f"{program} {__version__}")
         sub.add_argument("--json", action="store_true", help="data as JSON on stdout")
-        command.arguments(sub)
         add_flags(sub, settings_class)
+        command.arguments(sub)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = [commands[0].name, *argv]
     arguments, rest = parser.parse_known_args(complete_switches(argv, settings_class))
