@@ -258,6 +258,8 @@ class Limits:
     """Paths that a symbolic link waits for before it is published, so that it leads to what is there."""
     max_hard_links: int = 1024
     """Files with several names of which it is kept where they are; others are searched for when they change."""
+    links_on_the_way: int = 40
+    """Symbolic links that the path of the source leads through and that are watched: as many as Linux follows."""
     link_window_ns: int = 2_000_000_000
     """A file that was written this long before or after it got a further name may have been written through that.
     Nanoseconds."""

@@ -93,6 +93,7 @@ def watching(source: Path, listener: Listener) -> Iterator[Watching]:
         sink: Callable[[Sequence[Hint]], None] = listener.sink,
         poll_interval: float = 60.0,
         ignored: frozenset[bytes] = frozenset(),
+        source: Path = source,
     ) -> Watcher:
         watcher = Watcher(
             lambda: Root.open(source),
@@ -405,6 +406,44 @@ class TestRoot:
         source.mkdir()
         watcher.start()
         (source / "f").touch()
+
+        assert listener.waits_for((b"f", CHANGED))
+        assert watcher.alive
+
+    @pytest.mark.case("F04")
+    @pytest.mark.parametrize("how", ["link swapped", "link removed", "directory renamed", "link further up swapped"])
+    def test_path_leads_elsewhere(self, tmp_path: Path, listener: Listener, watching: Watching, how: str) -> None:
+        """Nothing happens to the root itself, but its path leads elsewhere: the watcher ends, as if it had left."""
+        (tmp_path / "first/site").mkdir(parents=True)
+        (tmp_path / "second/site").mkdir(parents=True)
+        (tmp_path / "next").symlink_to(tmp_path / "first")
+        (tmp_path / "current").symlink_to("next")
+        watcher = watching(source=tmp_path / "current/site")
+        (tmp_path / "first/site/f").touch()
+        assert listener.waits_for((b"f", CHANGED))
+        (tmp_path / "new").symlink_to("second")
+
+        if how == "directory renamed":
+            (tmp_path / "first").rename(tmp_path / "former")
+        elif how == "link removed":
+            (tmp_path / "current").unlink()
+        else:
+            (tmp_path / "new").rename(tmp_path / ("current" if how == "link swapped" else "next"))
+
+        assert listener.waits_for((ROOT, LOST))
+        assert becomes(lambda: not watcher.alive)
+
+    def test_path_leads_to_the_same(self, tmp_path: Path, listener: Listener, watching: Watching) -> None:
+        """A link on the way that is made anew is watched anew: nothing is lost, now and the next time."""
+        (tmp_path / "first/site").mkdir(parents=True)
+        (tmp_path / "current").symlink_to("first")
+        watcher = watching(source=tmp_path / "current/site")
+
+        for target in ("../" + tmp_path.name + "/first", "first", str(tmp_path / "first")):
+            (tmp_path / "new").symlink_to(target)
+            (tmp_path / "new").rename(tmp_path / "current")
+            assert listener.waits_for((ROOT, LOST))
+        (tmp_path / "first/site/f").touch()
 
         assert listener.waits_for((b"f", CHANGED))
         assert watcher.alive

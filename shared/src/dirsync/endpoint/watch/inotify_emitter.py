@@ -64,7 +64,6 @@ class InotifyEmitter(EventEmitter):
         self._hints = InotifyHints(root, self._watches)
         try:
             self._watches.rebuild()
-            self._watches.watch_name()
             root.forget_all()
         except BaseException:
             self._release()

@@ -75,7 +75,7 @@ class InotifyHints:
             for path in mounted_files:
                 self._on_file(path, event.mask)
         elif directory is None:
-            self._unsure |= self._watches.is_own_name(event.wd, event.name)
+            self._unsure |= self._watches.is_own_path(event.wd, event.name)
         elif not event.name:
             self._on_itself(directory, event.mask)
         elif event.mask & inotify.IS_DIRECTORY:

@@ -31,6 +31,8 @@ IGNORED = 0x0000_8000
 """The watch is gone: removed by us, or because its directory was deleted or unmounted."""
 ONLY_DIRECTORY = 0x0100_0000
 EXCLUDE_UNLINKED = 0x0400_0000
+ADD_TO_MASK = 0x2000_0000
+"""If it is watched already, for the events of before as well."""
 IS_DIRECTORY = 0x4000_0000
 REMOUNTED = 0x8000_0000
 """Not of the kernel's queue: something was mounted or unmounted somewhere; comes without a watch."""
@@ -78,10 +80,10 @@ class InotifyQueue:
             self._poll.register(self._mounts, select.POLLPRI)
 
     def add(self, descriptor: int, mask: int) -> int:
-        """Watch the open directory ``descriptor``.
+        """Watch what ``descriptor`` is: a directory, a file, or a link that was opened as such.
 
         Returns:
-            The watch's descriptor, the same one if that directory is watched already.
+            The watch's descriptor, the same one if that is watched already.
 
         Raises:
             OSError: the kernel refuses.

@@ -21,6 +21,7 @@ queue; handling them drops and arms both places again.
 Not thread-safe: the thread that reads the events owns it.
 """
 
+import contextlib
 import errno
 import os
 import stat
@@ -30,6 +31,7 @@ from dirsync.endpoint.watch import inotify_queue as inotify
 from dirsync.endpoint.watch.hint import WatchRefused
 from dirsync.endpoint.watch.inotify_queue import InotifyQueue
 from dirsync.fs.failure import PathFailure, shown
+from dirsync.fs.leading import leading_to
 from dirsync.fs.root import OPEN_DIRECTORY, Root
 from dirsync.tree.path import ROOT, RelPath, components, join, split
 
@@ -48,6 +50,7 @@ _EVENTS = (
 _DIRECTORY = _EVENTS | inotify.ONLY_DIRECTORY | inotify.EXCLUDE_UNLINKED
 _FILE = inotify.MODIFY | inotify.CLOSE_WRITE | inotify.ATTRIB
 _NAME = inotify.DELETE | inotify.MOVED_FROM | inotify.ONLY_DIRECTORY
+_PLACE = inotify.MOVE_SELF | inotify.DELETE_SELF | inotify.ADD_TO_MASK
 _TOP = _DIRECTORY | inotify.DELETE_SELF | inotify.MOVE_SELF
 
 _NO_WATCH_NEEDED = frozenset(
@@ -89,33 +92,30 @@ class Watches:
         """Files that are mounts of their own, by watch. Who writes to one by its other name makes no event here."""
         self._above = -1
         self._name = b""
+        self._leading: set[int] = set()
+        """Watches of what the root's path leads through."""
 
     def __len__(self) -> int:
         return len(self._by_wd)
 
-    def watch_name(self) -> None:
-        """Watch the root's name in the directory above it.
+    def watch_path(self) -> None:
+        """Watch the root's name in the directory above it, and whatever its path leads through.
 
-        If a directory is removed while a process, like this one, has it open, only its parent gets an event. Where we
-        may not read the parent, the next rescan has to notice.
+        If a directory is removed while a process, like this one, has it open, only its parent gets an event; if a link
+        on the way to it is swapped, only the link. Where we may not watch, the next rescan has to notice.
         """
+        before, self._leading = self._leading | {self._above}, set()
         above, self._name = os.path.split(self._root.path)
-        if not self._name:
-            return
-        try:
-            opened = os.open(above, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
-        except OSError:
-            return
-        try:
-            self._above = self._queue.add(opened, _NAME)
-        except OSError:
-            return
-        finally:
-            os.close(opened)
+        self._above = self._watch_above(above)
+        for descriptor in leading_to(self._root.path):
+            with contextlib.suppress(OSError):
+                self._leading.add(self._queue.add(descriptor, _PLACE))
+        for wd in before - self._leading - {self._above} - self._by_wd.keys():
+            self._queue.remove(wd)
 
-    def is_own_name(self, wd: int, name: bytes) -> bool:
-        """Whether an event is about the root's name, which something else may have now."""
-        return wd == self._above and name == self._name
+    def is_own_path(self, wd: int, name: bytes) -> bool:
+        """Whether an event is about the root's path, which may lead to something else now."""
+        return (wd == self._above and name == self._name) or (wd in self._leading and not name)
 
     def find(self, wd: int) -> WatchedDirectory | None:
         """The directory that an event is about; None when its watch was dropped since."""
@@ -201,6 +201,7 @@ class Watches:
         for wd in before.keys() - self._by_wd.keys():
             self._queue.remove(wd)
         self.watch_mounted_files()
+        self.watch_path()
 
     def _at(self, path: RelPath) -> WatchedDirectory | None:
         """The watched directory at ``path``."""
@@ -208,6 +209,20 @@ class Watches:
         for name in components(path):
             found = found.children.get(name) if found is not None else None
         return found
+
+    def _watch_above(self, above: bytes) -> int:
+        if not self._name:
+            return -1
+        try:
+            opened = os.open(above, OPEN_DIRECTORY & ~os.O_NOFOLLOW)
+        except OSError:
+            return -1
+        try:
+            return self._queue.add(opened, _NAME)
+        except OSError:
+            return -1
+        finally:
+            os.close(opened)
 
     def _watch_file(self, path: RelPath) -> int | None:
         """Watch a file; ``None`` if it is none, or may not be watched: then the next rescan has to notice."""
