@@ -307,6 +307,18 @@ class TestLimits:
         until(lambda: 7 == len(client.log.all("file.deleted")), "seven deletes in the log")
 
     @pytest.mark.case("G06")
+    def test_made_again(self, pair: Pair) -> None:
+        """A directory that is removed and made again with most names, as npm does, needs no person and no rescan."""
+        client = live(pair, {"a": "", **{f"modules/{k}": "old" for k in range(30)}}, rescan_interval="1h")
+        shutil.rmtree(pair.source / "modules")
+        client.wait_for("guard.held", guard="delete_percent")
+        build(pair.source, {f"modules/{k}": "new" for k in range(28)})
+
+        wait_until_equal(pair)
+        client.wait_until_in_sync()
+        assert [] == client.status()["holds"]
+
+    @pytest.mark.case("G06")
     def test_over_seconds(self, pair: Pair) -> None:
         """Deletes that each are within the limit count together within the window: the excess is held."""
         client = live(pair)

@@ -126,6 +126,45 @@ def test_empty_output_is_held_until_it_is_filled(build: Build) -> None:
 
 
 @pytest.mark.case("G06")
+@pytest.mark.parametrize("back", [12, 25, 40])
+def test_same_names_come_back(build: Build, back: int) -> None:
+    """What is held drops out of the hold when it comes back, with other content, and no scan has to find that."""
+    names = list(build.names)
+    build.empty()
+    build.rest()
+    guards = [build.guard]
+    for name in names[:back]:
+        build.write(name, b"of another build")
+    build.change(*names[:back])
+    build.run()
+    build.rest()
+
+    guards.append(build.guard)
+    if back == 12:
+        hold = build.reconciler.view.hold
+        assert hold is not None
+        assert sorted(path(name) for name in names[back:]) == sorted(step.path for step in hold.operations)
+        assert "28 of 41 entries would be deleted" in hold.message
+    else:
+        assert [Guard.DELETE_PERCENT, None] == guards
+        assert build.equal
+
+
+@pytest.mark.case("G06")
+def test_emptied_source_is_filled(build: Build) -> None:
+    """A source that is not empty any more is judged by what it has: other names that came make up for what went."""
+    build.empty()
+    build.remove("stays")
+    build.rest()
+    guards = [build.guard]
+    build.fill(38)
+    build.rest()
+
+    assert [Guard.ROOT_EMPTIED, None] == [*guards, build.guard]
+    assert build.equal
+
+
+@pytest.mark.case("G06")
 def test_loss_after_a_rebuild_is_held(build: Build) -> None:
     """A replacement is not credited twice: deletes right after a rebuild are judged by what is left."""
     build.empty()

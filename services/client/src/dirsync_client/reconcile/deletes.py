@@ -13,13 +13,7 @@ from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_
 from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath, ancestors, is_within, split
 from dirsync.tree.plan import Delete, Operation, Plan, removes
-from dirsync_client.reconcile.commands import (
-    AcceptMounts,
-    CheckSource,
-    ReportHold,
-    ReportRelease,
-    SpendApproval,
-)
+from dirsync_client.reconcile.commands import AcceptMounts, CheckSource, ReportHold, ReportRelease, SpendApproval
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.events import Connected
 from dirsync_client.reconcile.path_states import BUSY, REMOVING, Phase
@@ -50,6 +44,8 @@ class Deletes:
         self._held_since: float | None = None
         self._clear: RelPath | None = None
         """A directory at and above which nothing waits: paths come ordered, so the next one is mostly below it."""
+        self._judged = 0
+        """How many removals were held when they were judged last."""
         self._replaced = 0
         """How many of the removals had something come in their place when they were judged."""
         self._stale = False
@@ -78,7 +74,7 @@ class Deletes:
     @property
     def _is_outdated(self) -> bool:
         """Whether the removals have to be judged, for the first time or again."""
-        return self._stale or self._scans.look is Look.DONE
+        return self._stale or self._waiting < self._judged or self._scans.look is Look.DONE
 
     @property
     def _is_asking(self) -> bool:
@@ -89,6 +85,7 @@ class Deletes:
         """A new session begins. What was approved stays so."""
         context = self._context
         context.table.clear(REMOVING)
+        self._judged = 0
         self._approved |= connected.approvals
         self.pairing.reset(connected)
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
@@ -159,8 +156,8 @@ class Deletes:
         if approved:
             history.restart(context.now, len(context.replica))
         history.acknowledged(context.now, len(context.replica), counted)
-        if self.hold is not None and self.hold.lacking and history.replaced - self._replaced >= self.hold.lacking:
-            self._stale = True
+        replaced = history.replaced - self._replaced
+        self._stale |= self.hold is not None and self.hold.may_be_over(len(context.source.tree), replaced)
 
     def advance(self, *, ready: bool, going_on: bool) -> None:
         """Have the removals judged if they have settled.
@@ -220,7 +217,7 @@ class Deletes:
                 context.table.to(path, Phase.IDLE)
         for path in held:
             context.table.to(path, Phase.HELD)
-        self._replaced = self.history.replaced
+        self._judged, self._replaced = len(held), self.history.replaced
         self._show(verdict.hold)
         self._spend(steps, verdict)
         for step in links_first(verdict.released):

@@ -74,6 +74,15 @@ class Hold(NamedTuple):
     lacking: int = 0
     """So many more entries that come in the place of these would end the hold; 0 where that cannot end it."""
 
+    def may_be_over(self, entries: int, replaced: int) -> bool:
+        """Whether its reason may be gone: the source has ``entries``, and ``replaced`` more came in the place of these.
+
+        What else can end it is found otherwise: operations that are not wanted any more, and a look at the source.
+        """
+        if self.guard is Guard.ROOT_EMPTIED:
+            return entries > 0
+        return self.lacking > 0 and replaced >= self.lacking
+
 
 class Approval(NamedTuple):
     """The paths of a hold that a person approved. It fits the same reason and less grave ones."""
