@@ -1,6 +1,7 @@
 """Files that somebody writes all the time: they are published at a bounded age, at a bounded cost, and never torn."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -139,3 +140,29 @@ def test_rewritten(pair: Pair, size: int) -> None:
 
     assert used < 0.5 * seconds
     assert total <= max(20 * size, 15 * seconds * size / 10)
+
+
+def test_rotated(pair: Pair) -> None:
+    """A log is renamed while its writer goes on in it, and another is cut while it is appended to: nothing is lost."""
+    pair.server()
+    log = pair.source / "log"
+    log.write_bytes(b"")
+    client = pair.client(rescan_interval="1h")
+    with program(APPEND, log, 0.01, 6, 100) as writer:
+        for turn in (1, 2):
+            time.sleep(1)
+            for number in range(turn, 0, -1):
+                former = log.with_name(f"log.{number - 1}") if number > 1 else log
+                former.rename(log.with_name(f"log.{number}"))
+            log.write_bytes(b"")
+        writer.wait()
+    until(lambda: equal(pair.source, pair.replica), "every file of the rotation")
+    assert log.with_name("log.2").stat().st_size > 20_000
+
+    with program(APPEND, log, 0.01, 3, 100) as writer:
+        time.sleep(1)
+        shutil.copyfile(log, log.with_name("copy"))
+        os.truncate(log, 0)
+        writer.wait()
+    until(lambda: equal(pair.source, pair.replica), "the log that was cut, and its copy")
+    client.wait_until_in_sync()

@@ -259,6 +259,7 @@ class TestLimits:
 
         assert 3 == pair.once("--approve", "0123456789abcdef").code
         assert 2 == pair.once("--approve", "nonsense").code
+        assert 2 == pair.once("--approve", "").code
         assert {*FILES} <= look(pair.replica).keys()
 
     @pytest.mark.case("G06")

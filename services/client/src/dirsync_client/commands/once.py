@@ -27,7 +27,7 @@ def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     lifetime = Lifetime()
     core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
     try:
-        if arguments.approve:
+        if arguments.approve is not None:
             core.state.approve(arguments.approve)
         engine = EngineThread(core.engine, lifetime, once=True)
         with lifetime.signals(), showing_progress(core.engine, core.board):
