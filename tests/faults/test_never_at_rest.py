@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -166,3 +167,22 @@ def test_rotated(pair: Pair) -> None:
         writer.wait()
     until(lambda: equal(pair.source, pair.replica), "the log that was cut, and its copy")
     client.wait_until_in_sync()
+
+
+def test_log_at_the_end(pair: Pair) -> None:
+    """A client that is told to end while a log is written leaves it as it was at the signal, or newer."""
+    pair.server()
+    log = pair.source / "log"
+    log.write_bytes(b"")
+    with program(APPEND, log, 0.003, 60, 100):
+        for turn in range(2):
+            client = pair.client(rescan_interval="1h")
+            time.sleep(1.5)
+            size = log.stat().st_size
+            client.signal(signal.SIGTERM)
+            assert client.wait() == 0
+
+            mirrored = (pair.replica / "log").read_bytes()
+            assert size > turn * 10_000
+            assert len(mirrored) >= size
+            assert log.read_bytes().startswith(mirrored)

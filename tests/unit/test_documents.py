@@ -10,6 +10,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 NAMED = re.compile(r"\b(tests/[\w/]+\.py)((?:::\w+)+)")
 """A test that a document names: its file, then its name, perhaps after that of its class."""
+REPORT = re.compile(r"\| [\w.-]+/[\w.-]+#\d+ \(.+\) \|.+\|.+\| `tests/[\w/]+\.py(::\w+)+`.*\|$")
+"""A row of docs/field.md: the report, what users suffered, what dirsync does, and the tests."""
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 
 
@@ -38,3 +40,13 @@ def test_guarantees_name_tests() -> None:
     sections = (PROJECT / "docs" / "guarantees.md").read_text().split("\n## ")[1:]
 
     assert [section.splitlines()[0] for section in sections if not NAMED.search(section)] == []
+
+
+def test_reports_name_tests() -> None:
+    """Each kind of reports has five or more, and each of them a test that shows what dirsync does."""
+    sections = (PROJECT / "docs" / "field.md").read_text().split("\n## ")[1:]
+    rows = {lines[0]: [line for line in lines if "#" in line] for lines in map(str.splitlines, sections)}
+
+    assert 12 == len(rows)
+    assert [kind for kind, reports in rows.items() if len(reports) < 5] == []
+    assert [row for reports in rows.values() for row in reports if not REPORT.match(row)] == []

@@ -44,6 +44,16 @@ def test_open_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.fsencode(tmp_path / "r") == root.path
 
 
+@pytest.mark.parametrize("ending", ["/", "//", "/."])
+def test_slash_at_the_end(tmp_path: Path, ending: str) -> None:
+    """A slash at the end means nothing: it is the same directory, under the same name."""
+    make(tmp_path, "r/")
+    with Root.open(tmp_path / "r") as root, Root.open(f"{tmp_path}/r{ending}") as same:
+        assert root.identity == same.identity
+        assert ending == "/." or root.path == same.path
+        assert RootState.SAME is same.state()
+
+
 @pytest.mark.parametrize("path", ["d/x", "d/sub/x", "l/x", "d/l/x"])
 @pytest.mark.parametrize(
     "reach",

@@ -25,7 +25,27 @@ def test_size(text: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "4k", "4KB", "4kib", "4 KiB", " 4KiB", "4KiB\n", "-1", "+1", "1.5MiB", "1e3", "0x10", "4TiB", "٤", "9" * 20],
+    [
+        "",
+        "4k",
+        "4KB",
+        "4kib",
+        "4 KiB",
+        " 4KiB",
+        "4KiB\n",
+        "-1",
+        "+1",
+        "1.5MiB",
+        "1e3",
+        "0x10",
+        "4TiB",
+        "٤",
+        "9" * 20,
+        "8E",
+        "500B",
+        "10MB",
+        "off",
+    ],
 )
 def test_size_refused(text: str) -> None:
     """Any other spelling of a size is refused."""

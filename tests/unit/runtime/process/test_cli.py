@@ -98,6 +98,7 @@ def test_flags_keep_odd_names() -> None:
         (["run", "--block-sise=1"], "--block-sise: no such option; did you mean --block-size? (see "),
         (["run", "--block", "1"], "--block: no such option"),
         (["run", "a"], "a: no argument is expected here"),
+        (["run", "\u2013block-size", "4KiB"], "\u2013block-size: no argument is expected here"),
         (["run", "--block-size", "4KiB", "--block-size", "8KiB"], "--block-size is given more than once, as 4KiB and "),
         (["run", "--block-size=4KiB", "--json", "--block-size=4KiB"], "--block-size is given more than once, as 4KiB "),
         (["run", "--insecure", "--insecure"], "--insecure is given more than once, as true and true; give it once"),
