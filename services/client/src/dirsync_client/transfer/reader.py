@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from dirsync.clock import wall_ns
 from dirsync.fs.fingerprint import from_stat
+from dirsync.fs.read.extents import zeros
 from dirsync.fs.read.stable import read_small
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
@@ -38,10 +39,9 @@ def read_content(root: Root, path: RelPath) -> Content:
     return Content(entry, pack(entry, from_stat(status, looked_at)), data)
 
 
-_ZEROS = bytes(LIMITS.frame_bytes)
 _GLANCE = 64
 
 
 def is_zeros(frame: bytes) -> bool:
-    """Whether a frame of at most ``LIMITS.frame_bytes`` has no byte but zero; costs nothing where it has."""
-    return frame[:_GLANCE].count(0) == len(frame[:_GLANCE]) and frame == _ZEROS[: len(frame)]
+    """Whether a frame has no byte but zero; costs nothing where it has, or where it was a hole."""
+    return frame[:_GLANCE].count(0) == len(frame[:_GLANCE]) and frame == zeros(len(frame))

@@ -15,6 +15,7 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import Growing, PathFailure, shown
 from dirsync.fs.fingerprint import file_record
+from dirsync.fs.read.extents import zeros
 from dirsync.fs.read.stable import StableFile, changing
 from dirsync.fs.root import Root
 from dirsync.fs.scan.observe import renew
@@ -74,8 +75,12 @@ class Digester:
         while True:
             if self._cancelled is not None and self._cancelled():
                 raise Unavailable("hashing was cancelled")
-            count = file.read_into(buffer)
-            hasher.update(buffer[:count])
+            if (left := min(file.size - size, len(buffer))) > 0 and file.skip_hole(left):
+                hasher.update(zeros(left))
+                count = left
+            else:
+                count = file.read_into(buffer)
+                hasher.update(buffer[:count])
             size += count
             if self._hashed is not None:
                 self._hashed(count)

@@ -21,6 +21,7 @@ from typing import Final, Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, TooLarge, reading_failure, shown
+from dirsync.fs.read.extents import Holes, zeros
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
@@ -43,6 +44,7 @@ class StableFile:
         self._fd, self.status = root.open_file(path)
         """The status is as of before the first byte."""
         _wait_for_writers(self._fd)
+        self._holes = Holes(self._fd, self.status)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,8 @@ class StableFile:
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; empty at the end."""
+        if self.skip_hole(size):
+            return zeros(size)
         try:
             return os.read(self._fd, size)
         except OSError as error:
@@ -79,6 +83,16 @@ class StableFile:
             return os.readv(self._fd, [buffer])
         except OSError as error:
             raise reading_failure(self.path, "read", error) from error
+
+    def skip_hole(self, size: int) -> bool:
+        """Whether the next ``size`` bytes are a hole; then :meth:`read` continues behind them."""
+        if not self._holes.are_possible:
+            return False
+        offset = os.lseek(self._fd, 0, os.SEEK_CUR)
+        if not self._holes.cover(offset, offset + size):
+            return False
+        os.lseek(self._fd, offset + size, os.SEEK_SET)
+        return True
 
     def read_at(self, offset: int, size: int) -> bytes:
         """The ``size`` bytes at ``offset``, fewer at the end; does not change where :meth:`read` continues."""
@@ -108,9 +122,11 @@ class StableFile:
 
     def frames_at(self, size: int) -> Iterator[bytes]:
         """The same content again, from the beginning; does not change where :meth:`read` continues."""
-        offset = 0
+        offset, holes = 0, Holes(self._fd, self.status)
         while offset < self.size:
-            piece = self.read_at(offset, min(size, self.size - offset))
+            length = min(size, self.size - offset)
+            is_hole = holes.cover(offset, offset + length)
+            piece = zeros(length) if is_hole else self.read_at(offset, length)
             if not piece:
                 return
             offset += len(piece)
@@ -143,6 +159,7 @@ class StableFile:
                 return True
             self.looked_at_ns, self.status = looked_at_ns, status
             _wait_for_writers(self._fd)
+            self._holes = Holes(self._fd, status)
         return False
 
     def _full(self, size: int) -> bytes:

@@ -1,9 +1,10 @@
 """Making a staged file out of what a delta is made of: literals, zeros, and ranges of a basis.
 
 The digest is that of what is staged. Literals are hashed as they are written, but a copy is made by the kernel, so what
-was copied is read back from the staged file and hashed then. So a basis that another process changes at any moment,
-before the copy, while it runs or after, can never make a file pass that holds anything else than its digest says: the
-digest comes out different, and the content has to be sent whole (P9).
+was copied is read back from the staged file and hashed then. A hole of the basis is staged as a hole, and hashed as the
+zeros that it reads as. So a basis that another process changes at any moment, before the copy, while it runs or after,
+can never make a file pass that holds anything else than its digest says: the digest comes out different, and the
+content has to be sent whole (P9).
 
 Copying and hashing take turns in small steps, in one thread: what is read back is still in the processor's cache. A
 second thread that hashes behind the copying one was measured: a gibibyte takes 0.64 s instead of 0.87 s where a core
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
+from dirsync.fs.read.extents import Holes
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write.staged import StagedFile
@@ -45,6 +47,7 @@ class Rebuild:
         """``hashed`` has the digest of what is staged already, and follows."""
         self._staged = staged
         self._basis = basis
+        self._holes = None if basis is None else Holes(basis.descriptor, basis.status)
         self._cancelled = cancelled
         self._hash = hashed if hashed is not None else hashlib.sha256()
         self._buffer = memoryview(b"")
@@ -89,13 +92,17 @@ class Rebuild:
             Unavailable: cancelled.
         """
         assert self._basis is not None
+        assert self._holes is not None
         end = offset + length
         while offset < end:
             self._check()
             step = min(end - offset, LIMITS.file_read_bytes)
             at = self._staged.size
-            self._staged.copy_from(self._basis.descriptor, offset, step)
-            self._read_back(at)
+            if self._holes.cover(offset, offset + step):
+                self.zeros(step)
+            else:
+                self._staged.copy_from(self._basis.descriptor, offset, step)
+                self._read_back(at)
             offset += step
 
     def _read_back(self, at: int) -> None:
