@@ -503,6 +503,52 @@ class TestDeletes:
         assert [] == sync.outgoing
         assert [ProblemKind.REFUSED] == [problem.kind for problem in sync.reconciler.view.problems.values()]
 
+    @pytest.fixture
+    def never(self) -> Harness:
+        """With DELETE=never, a first sync into a replica that has much that the source does not know."""
+        sync = Harness(Options(deletes=False, at_once=True))
+        sync.write("a", b"ours")
+        sync.server.put(A, record(b"theirs"))
+        for name in ("x", "y", "z"):
+            sync.server.put(path(name), record(name.encode()))
+        sync.connect()
+        sync.run()
+        return sync
+
+    @pytest.mark.case("G07")
+    def test_never_overwrites(self, never: Harness) -> None:
+        """With DELETE=never what would be overwritten in such a replica is held, and updated once that is approved."""
+        hold = never.reconciler.view.hold
+        problems = never.reconciler.view.problems
+        assert hold is not None
+        never.tell(HoldApproved(hold.id))
+        never.run()
+        never.write("a", b"ours again")
+        never.change("a")
+        never.run()
+
+        assert (Guard.FOREIGN, [A], {}) == (hold.guard, [step.path for step in hold.operations], problems)
+        assert never.server.record(A) == record(b"ours again")
+        assert all(path(name) in never.server for name in ("x", "y", "z"))
+        assert never.reconciler.view.in_sync
+
+    @pytest.mark.parametrize("becomes", ["nothing", "in the way"])
+    def test_never_overwrites_what_is_kept(self, never: Harness, becomes: str) -> None:
+        """What was to be overwritten and left the source is kept, and held no more; so is a directory in the way."""
+        if becomes == "nothing":
+            never.source.tree.remove(A)
+        else:
+            never.server.put(A, directory())
+            never.server.put(path("a/b"), record(b"b"))
+            never.tell(ReplicaListed(never.server.copy()))
+        never.change("a")
+        kinds = [problem.kind for problem in never.reconciler.view.problems.values()]
+
+        assert never.reconciler.view.hold is None
+        assert [] == never.outgoing
+        assert ([] if becomes == "nothing" else [ProblemKind.REFUSED]) == kinds
+        assert (becomes == "nothing") == never.reconciler.view.in_sync
+
 
 class TestGuards:
     """Removals that need someone's word."""

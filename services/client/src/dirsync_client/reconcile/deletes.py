@@ -253,7 +253,7 @@ class Deletes:
         self._block_above_failed()
         plan = Plan(change for change in changes if table.phase(change.path) not in _NOT_NOW)
         overwrites = [step for step in plan.immediate() if context.foreign]
-        return [*overwrites, *plan.deletes]
+        return [*overwrites, *plan.deletes] if context.options.deletes else overwrites
 
     def _block_above_failed(self) -> None:
         """Let a directory wait whose content the server could not remove; its removal would only fail as well."""

@@ -13,7 +13,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.diff import Change, diff_paths
 from dirsync.tree.entry import Entry, Kind
 from dirsync.tree.path import RelPath, ancestors, split
-from dirsync.tree.plan import CopyContent, Move, PutFile, needs_digest, operation
+from dirsync.tree.plan import CopyContent, Move, Operation, PutFile, needs_digest, operation, removes
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.commands import Basis, CompareFile, HashFile, RememberRecord, ReportUnchanged
@@ -222,17 +222,21 @@ class Dispatcher:
     def _dispatch_step(self, change: Change, changed_at: float) -> None:
         step = operation(change)
         if self._deletes.waits(step) or self._deletes.is_under_held(change.path):
-            self._remove_later(change)
+            self._remove_later(change, step)
         elif isinstance(step, PutFile):
             self._routes.send(step, changed_at)
         else:
             self._context.transmit(step, changed_at)
 
-    def _remove_later(self, change: Change) -> None:
+    def _remove_later(self, change: Change, step: Operation) -> None:
         path, old, new = change
-        if self._context.options.deletes:
+        if self._context.options.deletes or not removes(step):
             self._deletes.add(path)
-        elif new is not None and old is not None:
+            return
+        if self._context.is_removing(path):
+            # It was to be overwritten, and is not any more.
+            self._deletes.forget(path, below=False)
+        if new is not None and old is not None:
             message = "DELETE=never keeps the directory that this would replace: remove it at the replica"
             self._context.fail(Problem(path, ProblemKind.REFUSED, message))
 
