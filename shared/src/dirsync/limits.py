@@ -256,6 +256,8 @@ class Limits:
     """Paths of earlier holds that are remembered, so that an approval of one that has changed since is understood."""
     max_link_waits: int = 4096
     """Paths that a symbolic link waits for before it is published, so that it leads to what is there."""
+    max_followed_entries: int = 10_000
+    """Entries behind links that changed, together, that are looked at at once."""
     max_hard_links: int = 1024
     """Files with several names of which it is kept where they are; others are searched for when they change."""
     links_on_the_way: int = 40

@@ -4,10 +4,11 @@ Only the engine's thread uses it. Files are not read here; a new or changed one 
 stream or the hasher has read it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from heapq import nsmallest
 from typing import NamedTuple
 
+from dirsync.endpoint.behind_links import look_behind_links
 from dirsync.errors import DirsyncError, LimitExceeded
 from dirsync.fs.failure import PathFailure, Unreadable, shown
 from dirsync.fs.fingerprint import status_identity
@@ -190,7 +191,7 @@ class Source:
             todo = [path for path in todo if path not in linked]
             linked |= found
         self._note_renamed_away({who: path for who, path in before.items() if path not in self.tree}, looked)
-        return changed
+        return [*changed, *look_behind_links(self, changed)]
 
     def _look_beside(self, paths: Iterable[RelPath]) -> list[RelPath]:
         """List the directories again in which a path was untracked: only a listing counts what is."""
@@ -267,6 +268,14 @@ class Source:
         """Write the index and close the source."""
         self._index.close()
         self.root.close()
+
+    def look_once(self, paths: Collection[RelPath]) -> list[RelPath]:
+        """Look at these paths and at nothing else; gives those that turned out to be different."""
+        changed: list[RelPath] = []
+        for step in look_at(self.root, self.tree, paths, self.rules, renames=self.renames):
+            self._note(step)
+            changed += step.changed
+        return changed
 
     def _note(self, step: DirectoryScan) -> None:
         self._looked(step)

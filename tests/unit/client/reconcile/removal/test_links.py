@@ -8,9 +8,8 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, PutSymlink
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.context import Options
-from dirsync_client.reconcile.removal.links import resolve
 from tests.unit.client.reconcile.harness import Harness, paths
-from tests.unit.client.reconcile.model import directory, path, record
+from tests.unit.client.reconcile.model import directory, path
 
 
 def link(tree: Tree, name: str, target: str) -> None:
@@ -171,36 +170,3 @@ def test_always_changing() -> None:
         harness.settle()
 
     assert path("latest") in harness.server
-
-
-@pytest.mark.parametrize(
-    "at,target,found",
-    [
-        ("l", "d/f", "d/f"),
-        ("d/l", "f", "d/f"),
-        ("d/l", "../x", "x"),
-        ("d/l", "..", ""),
-        ("l", "d/./e//g", "d/e/g"),
-        ("l", "to-d/f", "d/f"),
-        ("l", "d/up/f", "d/f"),
-        ("l", "chain", "d/f"),
-        ("l", "../x", None),
-        ("l", "/d/f", None),
-        ("l", "absent", None),
-        ("l", "x/below", None),
-        ("l", "round", None),
-        ("l", "absolute", None),
-    ],
-)
-def test_resolved(at: str, target: str, found: str | None) -> None:
-    """A link is followed as the kernel does, and never out of the tree."""
-    tree = Tree()
-    for name in ("d", "d/e"):
-        tree.put(path(name), directory())
-    for name in ("d/f", "d/e/g", "x"):
-        tree.put(path(name), record(b"content"))
-    links = {"to-d": "d", "d/up": "../to-d", "chain": "to-d/f", "round": "round", "absolute": "/d"}
-    for name, leads_to in links.items():
-        link(tree, name, leads_to)
-
-    assert (None if found is None else path(found)) == resolve(tree, path(at), target.encode())

@@ -14,17 +14,14 @@ from typing import Final
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.entry import Entry, Kind
-from dirsync.tree.path import ROOT, RelPath, is_within, join, split
+from dirsync.tree.links import resolve
+from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Delete, Operation, PutSymlink
-from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.path_states import BUSY, LATER, Phase
 
 NOT_DISPATCHED: Final = b"\0later"
 """The key that links wait for while what they lead to is still to be compared or moved. No path has a NUL in it."""
-
-_MAX_LINKS: Final = 40
-"""Links that are followed one after the other, as in the kernel."""
 
 
 class Links:
@@ -122,36 +119,6 @@ class Links:
             assert key is not None
             return None if table.phase(RelPath(key)) in LATER else key
         return NOT_DISPATCHED if more_comes and phase in (Phase.IDLE, Phase.DIRTY, Phase.COMPARING) else None
-
-
-def resolve(tree: Tree, path: RelPath, target: bytes) -> RelPath | None:
-    """The path in ``tree`` that a link at ``path`` leads to; ``None``: to nothing, or out of the tree."""
-    at, _ = split(path)
-    names = target.split(b"/")[::-1]
-    followed = 0
-    if target.startswith(b"/"):
-        return None
-    while names:
-        name = names.pop()
-        if name in (b"", b"."):
-            continue
-        if name == b"..":
-            if at == ROOT:
-                return None
-            at, _ = split(at)
-            continue
-        here = join(at, name)
-        entry = tree.get(here)
-        if entry is None:
-            return None
-        if entry.kind is not Kind.SYMLINK:
-            at = here
-            continue
-        followed += 1
-        if followed > _MAX_LINKS or entry.target.startswith(b"/"):
-            return None
-        names += entry.target.split(b"/")[::-1]
-    return at
 
 
 def links_first(removals: Iterable[Operation]) -> list[Operation]:
