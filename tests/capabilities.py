@@ -10,6 +10,7 @@ from functools import cache
 class Capability(Enum):
     """Something that a test may need; the value is its word in markers and in expected_skips.toml."""
 
+    CGROUP = "cgroup"
     DOCKER = "docker"
     FAKETIME = "faketime"
     FUSE = "fuse"
@@ -31,6 +32,7 @@ class Capability(Enum):
 
 
 _MISSING = {
+    Capability.CGROUP: "needs root that may limit memory in /sys/fs/cgroup/memory",
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
     Capability.FUSE: "needs root, /dev/fuse, and libfuse (package fuse3)",
@@ -47,6 +49,7 @@ _MISSING = {
 }
 
 _PROBES = {
+    Capability.CGROUP: ("sh", "-c", "at=/sys/fs/cgroup/memory/dirsync-probe && mkdir $at && rmdir $at"),
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
     Capability.FUSE: ("sh", "-c", "test -c /dev/fuse && command -v fusermount3"),
@@ -68,7 +71,7 @@ _PROBES = {
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),
 }
 
-_FOR_ROOT = {Capability.FUSE, Capability.LOOP, Capability.NETNS, Capability.PRIVILEGED}
+_FOR_ROOT = {Capability.CGROUP, Capability.FUSE, Capability.LOOP, Capability.NETNS, Capability.PRIVILEGED}
 
 
 @cache

@@ -36,6 +36,7 @@ class FileSystemStatus(NamedTuple):
     f_bavail: int
     f_frsize: int
     f_fsid: int = 0x5EED_F11E
+    f_flag: int = 0
 
 
 class Entry(NamedTuple):

@@ -17,7 +17,7 @@ from tests.simulation.calls import DescriptorCalls, Status
 from tests.simulation.disk import Disk, Inode
 from tests.simulation.process import failure
 
-_CONSTANTS: Final = re.compile(r"(O|SEEK)_[A-Z]+")
+_CONSTANTS: Final = re.compile(r"(O|SEEK|ST)_[A-Z]+")
 _PURE: Final = frozenset({"PathLike", "fsdecode", "fsencode", "path", "stat_result", "strerror", "uname", "DirEntry"})
 _DESCRIPTOR: Final = re.compile(rb"/proc/self/fd/(\d+)")
 _UMASK: Final = 0o022

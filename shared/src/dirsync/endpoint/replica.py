@@ -192,6 +192,8 @@ class Replica:
         """Why the replica cannot be written at present; empty if it can."""
         if self.root.state() is not RootState.SAME:
             return f"the directory of {self.namespace!r} is gone or was replaced"
+        if self.root.is_read_only:
+            return f"the file system of {self.namespace!r} is mounted read-only"
         if self.root.free_bytes() < self.policy.quota.min_free_bytes:
             return f"the disk of {self.namespace!r} is full: less than MIN_FREE_BYTES is left"
         return ""

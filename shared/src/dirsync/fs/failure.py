@@ -14,7 +14,18 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath, abbreviate, escape
 from dirsync.tree.problem import Problem, ProblemKind
 
-_STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+_STORAGE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EFBIG,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EROFS,
+    }
+)
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
 """Errors if the path or its parent is gone (``ELOOP``: a link where the directory was)."""
 

@@ -285,6 +285,11 @@ class Root:
             msg = f"{escape(self.path)} cannot be locked ({error.strerror}): choose a file system that has flock"
             raise UsageError(msg) from error
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the root's file system is mounted read-only at present."""
+        return bool(os.fstatvfs(self._fd).f_flag & os.ST_RDONLY)
+
     def free_bytes(self) -> int:
         """Bytes that this process may still write to the root's file system."""
         status = os.fstatvfs(self._fd)

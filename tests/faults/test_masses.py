@@ -1,0 +1,142 @@
+"""Large numbers: what they cost grows with them and no faster, and a peer that sends them meets a limit."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.figures import resident_kib
+from tests.support.operations import batch, commit, make_directory
+from tests.support.programs import Pair
+from tests.support.trees import build, differences
+from tests.support.waiting import until
+from tests.support.wire import Wire
+
+pytestmark = pytest.mark.programs
+
+_SCAN = """
+import resource, sys, time
+from dirsync.fs.root import Root
+from dirsync.fs.scan.walk import scan_steps
+from dirsync.tree.tree import Tree
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+started = time.process_time()
+tree = Tree()
+with Root.open(sys.argv[1]) as root:
+    for _ in scan_steps(root, tree):
+        pass
+    tree.digest()
+print(len(tree), time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+class Scan(NamedTuple):
+    """What the scan of a tree took, in a process of its own."""
+
+    entries: int
+    seconds: float
+    kib: int
+
+
+def fill(root: Path, directories: int, files: int) -> Path:
+    """Make so many directories with so many empty files each; none: all of them in the root."""
+    for number in range(max(1, directories)):
+        parent = root / f"d{number}" if directories else root
+        parent.mkdir(parents=True, exist_ok=True)
+        for name in range(files):
+            (parent / f"f{name}").touch()
+    return root
+
+
+def scan(root: Path) -> Scan:
+    """Scan it."""
+    command = (sys.executable, "-c", _SCAN, str(root))
+    out = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout
+    entries, seconds, kib = out.split()
+    return Scan(int(entries), float(seconds), int(kib))
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.case("D16")
+def test_many_entries(tmp_path: Path) -> None:
+    """Time and memory of a scan of 200,000 entries are those of a quarter of them, times four."""
+    small, large = scan(fill(tmp_path / "a", 50, 1000)), scan(fill(tmp_path / "b", 200, 1000))
+
+    assert (50_050, 200_200) == (small.entries, large.entries)
+    assert large.seconds < 4 * 2.5 * small.seconds
+    assert large.kib * 1024 < 600 * large.entries
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.case("D18")
+def test_one_wide_directory(tmp_path: Path) -> None:
+    """So it is with 100,000 entries in one directory."""
+    small, large = scan(fill(tmp_path / "a", 0, 25_000)), scan(fill(tmp_path / "b", 0, 100_000))
+
+    assert (25_000, 100_000) == (small.entries, large.entries)
+    assert large.seconds < 4 * 2.5 * small.seconds
+    assert large.kib * 1024 < 600 * large.entries
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.case("D08")
+def test_renamed_while_scanned(pair: Pair) -> None:
+    """A directory of 10,000 entries that is renamed while it is scanned, again and again: nothing of it is deleted."""
+    build(pair.source, {"other": "other"})
+    fill(pair.source / "a", 0, 10_000)
+    server = pair.server()
+    client = pair.client(synced=False, rescan_interval="1s", delete_settle="100ms")
+    old, new = pair.source / "a", pair.source / "b"
+    for _ in range(15):
+        time.sleep(0.15)
+        old.rename(new)
+        old, new = new, old
+    until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=90)
+    seen = []
+    for _ in range(10):
+        old.rename(new)
+        old, new = new, old
+        time.sleep(0.4)
+        seen.append(sum(1 for _ in pair.replica.glob("[ab]/f*")))
+    until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=60)
+    deleted = [event["path"] for event in client.log.all("file.deleted")]
+    client.stop()
+    server.stop()
+
+    assert 10_000 <= min(seen)
+    assert len(deleted) < 100
+    assert [] == client.log.all("guard.held")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.case("I13")
+def test_endless_entries(pair: Pair) -> None:
+    """A client that makes entries without end meets the limit of entries; the server's memory does not grow."""
+    server = pair.server(quota_entries=2000)
+    figures, outcomes = [], set()
+    with Wire(server.address) as wire:
+        session = wire.open_session()
+        push = wire.push(session.session_id)
+        number = 0
+        for round_number in range(20):
+            operations = []
+            for _ in range(5000):
+                number += 1
+                operations.append(make_directory(number, b"d%d" % number))
+            push.send(*(batch(*operations[at : at + 1000]) for at in range(0, 5000, 1000)), commit())
+            answer = push.receive()
+            while not answer.requested:
+                outcomes |= {failure.reason for failure in answer.failures}
+                answer = push.receive()
+            outcomes |= {failure.reason for failure in answer.failures}
+            figures.append(resident_kib(server.pid))
+            assert round_number < 20
+        push.finish()
+    made = sum(1 for _ in pair.replica.iterdir())
+
+    assert 2000 == made
+    assert {"QUOTA_ENTRIES"} == outcomes
+    assert figures[-1] < figures[1] + 48 * 1024
