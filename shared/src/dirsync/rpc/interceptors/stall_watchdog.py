@@ -10,7 +10,6 @@ moves at the very moment when it is ended is ended too: its deadline had passed.
 
 import math
 import threading
-import time
 from collections.abc import Callable
 
 from dirsync.clock import Monotonic, monotonic
@@ -95,11 +94,13 @@ class StallWatchdog:
 
     def _run(self) -> None:
         pause = min(LIMITS.request_seconds, LIMITS.stalled_response_seconds) / _CHECKS
+        # Not time.sleep: under libfaketime it may fail when the clock steps, and the thread would end.
+        never = threading.Event()
         while True:
             with self._changed:
                 # The thread sleeps while the server has no calls.
                 self._changed.wait_for(lambda: self._timers)
-            time.sleep(pause)
+            never.wait(pause)
             self.end_overdue()
 
 
