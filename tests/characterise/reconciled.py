@@ -31,6 +31,7 @@ from dirsync_client.reconcile.commands import (
     ListReplica,
     LookAt,
     ProbeFile,
+    ProbeSource,
     RememberRecord,
     RequestCommit,
     Transmit,
@@ -226,7 +227,15 @@ class Reconciled:
                     self._queue.rescan()
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
                     self._reads.append(command)
-                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                case (
+                    HashFile()
+                    | ProbeFile()
+                    | LookAt()
+                    | ProbeSource()
+                    | CheckSource()
+                    | RememberRecord()
+                    | AcceptMounts()
+                ):
                     self._note(self._source_executor.execute(command))
                 case ListReplica(known=known, root_digest=digest):
                     self._events.append(ReplicaListed(fetch(known.copy(), digest, self._server.list)))

@@ -77,7 +77,7 @@ class Uploader:
             ends: the server notices the cut at once, and not only in the next session.
         """
         opened = self.open(server)
-        queue = SendQueue()
+        queue = SendQueue(lambda: 0.0)
         resumption = Resumption(self.memory, opened.kept_uploads, offered=opened.keeps_uploads)
         options = SenderOptions(opened.strategies, Compressor("none", frozenset()), BLOCK_SIZE, resumption)
         sender = Sender(self._root, queue, AssumedContent(lambda _digest: False), options, self.unsent.append)

@@ -273,6 +273,13 @@ class Limits:
     retry_max_seconds: float = 60.0
     """Longest pause before a path that had a problem is tried again."""
 
+    probe_seconds: float = 2.5
+    """How often it is tried whether the cause of failed paths is gone."""
+    probe_paths: int = 64
+    """Paths of the source that are opened each time for that."""
+    probe_bytes_per_second: float = 4 * MIB
+    """How much may be sent for that, on average: a larger file is tried less often."""
+
     # Standing still.
     stall_interval_share: float = 0.75
     """What a thread waits for counts as standing still after this part of a rescan interval, within the two bounds

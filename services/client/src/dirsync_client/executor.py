@@ -21,6 +21,7 @@ from dirsync_client.reconcile.commands import (
     ListReplica,
     LookAt,
     ProbeFile,
+    ProbeSource,
     RememberRecord,
     Report,
     RequestCommit,
@@ -74,7 +75,15 @@ class Executor:
                     to_transfer.append(command)
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
                     to_transfer.append(command)
-                case HashFile() | ProbeFile() | LookAt() | CheckSource() | RememberRecord() | AcceptMounts():
+                case (
+                    HashFile()
+                    | ProbeFile()
+                    | LookAt()
+                    | ProbeSource()
+                    | CheckSource()
+                    | RememberRecord()
+                    | AcceptMounts()
+                ):
                     self._activity.begin(Part.SOURCE)
                     events.append(self._source_executor.execute(command))
                     self._activity.begin(Part.CLIENT)

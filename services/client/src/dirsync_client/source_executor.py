@@ -2,6 +2,7 @@
 
 from dirsync.endpoint.source import Source
 from dirsync.fs.read.hashing import Digester
+from dirsync.fs.read.openable import is_openable
 from dirsync.fs.root import RootState
 from dirsync.tree.entry import Record
 from dirsync.tree.problem import Problem
@@ -11,6 +12,7 @@ from dirsync_client.reconcile.commands import (
     HashFile,
     LookAt,
     ProbeFile,
+    ProbeSource,
     RememberRecord,
     SourceCommand,
 )
@@ -34,6 +36,9 @@ class SourceExecutor:
                 return FileHashed(path, planned, self._hash(command))
             case LookAt(paths=paths, retry=retry):
                 return SourceChanged(source.look(paths), retried=paths if retry else ())
+            case ProbeSource(paths=paths):
+                readable = [path for path in paths if is_openable(source.root, path)]
+                return SourceChanged(source.look_again(readable), retried=readable)
             case CheckSource():
                 return SourceChecked(source.root.state() is RootState.SAME)
             case RememberRecord(path=path, record=record):

@@ -232,6 +232,13 @@ class Source:
         except PathFailure:
             return False
 
+    def look_again(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        """Look at paths that had a problem, and at all that is below them; gives those that are different."""
+        paths = list(paths)
+        changed = self.look(paths)
+        directories = [path for path in paths if self.tree.directory(path) is not None]
+        return changed + [path for step in self.scan(directories) for path in step]
+
     def remember(self, path: RelPath, record: Record) -> None:
         """A file was read as ``record``, which the tree has: keep that in the index."""
         self._index.put(path, record)

@@ -41,6 +41,7 @@ from dirsync_client.reconcile.commands import (
     ListReplica,
     LookAt,
     ProbeFile,
+    ProbeSource,
     RequestCommit,
     Sent,
     Transmit,
@@ -147,7 +148,7 @@ class DryRun:
                 case Transmit(choice=choice):
                     delta = self._planner.take(command.path) if choice.strategy is Strategy.DELTA else None
                     outgoing.append(Outgoing(command, delta))
-                case HashFile() | ProbeFile() | LookAt() | CheckSource() | AcceptMounts():
+                case HashFile() | ProbeFile() | LookAt() | ProbeSource() | CheckSource() | AcceptMounts():
                     events.append(self._source_executor.execute(command))
                 case CompareFile(path=path, planned=planned):
                     differing = self._planner.compare(command)

@@ -155,6 +155,12 @@ class LookAt(NamedTuple):
     """Try to sync them again, whatever is found there."""
 
 
+class ProbeSource(NamedTuple):
+    """Open these paths of the source. ``SourceChanged`` answers, with those to be tried again that could be opened."""
+
+    paths: tuple[RelPath, ...]
+
+
 class CheckSource(NamedTuple):
     """Find out whether the source's root is where it was. ``SourceChecked`` answers."""
 
@@ -230,7 +236,7 @@ class WakeAt(NamedTuple):
 
 FileCommand = ProbeFile | HashFile | CompareFile | EstimateSimilarity | DropEstimate
 ReplicaCommand = RequestCommit | ListReplica
-SourceCommand = LookAt | CheckSource | RememberRecord | AcceptMounts
+SourceCommand = LookAt | ProbeSource | CheckSource | RememberRecord | AcceptMounts
 StateCommand = Adopt | SpendApproval
 Report = ReportApplied | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
 Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | StateCommand | Report | WakeAt

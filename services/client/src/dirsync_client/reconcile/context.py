@@ -16,6 +16,7 @@ from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, Transmit
 from dirsync_client.reconcile.known_content import KnownContent
 from dirsync_client.reconcile.pacing.pace import SHOWN_TRIES, Cost
 from dirsync_client.reconcile.pacing.pacing import Pacing
+from dirsync_client.reconcile.pacing.probes import Probes
 from dirsync_client.reconcile.path_states import REMOVING, PathTable, Phase
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Context:
         self.retries: Deadlines[RelPath] = Deadlines()
         """When failed and paced paths are tried again."""
         self.pacing = Pacing()
+        self.probes = Probes()
         self._commands: list[Command] = []
         self.emit: Callable[[Command], None] = self._commands.append
 
@@ -143,10 +145,21 @@ class Context:
         """
         state = self.table.to(problem.path, Phase.FAILED)
         state.problem = problem
+        state.failed_at = self.now
+        self.probes.failed(state, problem)
         state.attempts += 1
         doublings = min(max(0, state.attempts - 1 - spared), _MAX_DOUBLINGS)
         pause = min(LIMITS.retry_initial_seconds * 2.0**doublings, LIMITS.retry_max_seconds)
         self.retries.set(problem.path, self.now + pause)
+
+    def succeeded(self, path: RelPath) -> None:
+        """The path was read or applied. If it was tried because it had failed, all are that failed for that reason."""
+        kind = self.probes.succeeded(path)
+        if kind is not None:
+            for other, state in self.table.states(Phase.FAILED):
+                if state.problem is not None and state.problem.kind is kind:
+                    state.attempts = 0
+                    self.retries.set(other, self.now)
 
     def pace(self, path: RelPath, changed_at: float) -> bool:
         """Whether the file at ``path`` has to wait because it was sent a short time ago; then it is tried again later.

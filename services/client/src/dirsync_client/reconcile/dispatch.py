@@ -92,6 +92,7 @@ class Dispatcher:
             else:
                 self._context.unreadable(path, event.planned, result)
             return
+        self._context.succeeded(path)
         state = self._context.table.to(path, Phase.DIRTY)
         if result is None:
             state.differs = True

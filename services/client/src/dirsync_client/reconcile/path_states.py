@@ -111,7 +111,9 @@ class PathState:
         "again_since",
         "attempts",
         "differs",
+        "failed_at",
         "force_whole",
+        "misled",
         "paced_since",
         "phase",
         "probe",
@@ -130,6 +132,10 @@ class PathState:
         """Of a busy path: when the oldest change was noticed that came after what is under way."""
         self.attempts = 0
         """How often an operation at this path failed since the last success."""
+        self.failed_at = 0.0
+        """Of a failed path: since when."""
+        self.misled = False
+        """The file could be opened after it had failed, and then not be read."""
         self.waits_for: bytes | None = None
         """Of a blocked path: the key that it waits for."""
         self.transmit: Transmit | None = None

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, WakeAt
+from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, ProbeSource, WakeAt
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
@@ -74,7 +74,7 @@ class Reconciler:
             self._context,
             self._deletes,
             lambda: self._connected,
-            lambda: self._going_on or self._renames.waiting,
+            lambda: (self._going_on and not self._only_tries) or self._renames.waiting,
             lambda: self._is_working,
             lambda: self._scans.are_under_way,
         )
@@ -216,6 +216,7 @@ class Reconciler:
             context.emit(ListReplica(context.replica, self._results.root_digest))
         if self._listing:
             return
+        self._probe()
         self._retry()
         if not context.refetch:
             self._compare_dirty()
@@ -238,6 +239,18 @@ class Reconciler:
             context.retries.set(path, context.now)
         context.pacing.clear()
         for path in context.table.paths(Phase.PACED):
+            context.retries.set(path, context.now)
+
+    def _probe(self) -> None:
+        context = self._context
+        if context.options.at_once:
+            return
+        source = context.source
+        trees = (source.tree, context.replica)
+        due = context.probes.due(context.table, trees, source.problems.values(), context.now)
+        if due.at_source:
+            context.emit(ProbeSource(due.at_source))
+        for path in due.at_server:
             context.retries.set(path, context.now)
 
     def _retry(self) -> None:
@@ -286,6 +299,13 @@ class Reconciler:
         return under_way or self._context.refetch or self._listing
 
     @property
+    def _only_tries(self) -> bool:
+        """Whether only what failed before is tried, to see whether the cause is gone: nothing is known to change."""
+        if self._bulk is not None or self._context.refetch or self._listing:
+            return False
+        return self._context.probes.covers(self._context.table)
+
+    @property
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
         return self._going_on or self._renames.waiting or self._deletes.pending or self._scans.are_under_way
@@ -295,7 +315,10 @@ class Reconciler:
     def _schedule_wake(self) -> None:
         if self._listing:
             return  # nothing is done before the answer
-        times = (self._context.retries.earliest(), self._deletes.wake_at)
+        context = self._context
+        times = [context.retries.earliest(), self._deletes.wake_at]
+        if not context.options.at_once:
+            times.append(context.probes.wake_at(context.table, context.source.problems.values()))
         wake = min((time for time in times if time is not None), default=None)
         if self._can_go_on_at_once:
             wake = self._context.now

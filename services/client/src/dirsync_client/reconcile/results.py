@@ -92,6 +92,7 @@ class Results:
     def _applied(self, sent: Sent) -> None:
         context, path, step = self._context, sent.path, sent.operation
         self._routes.applied(sent)
+        context.succeeded(path)
         if isinstance(step, PutSymlink):
             self._links.applied(path)
             self._deletes.reconsider()

@@ -134,6 +134,7 @@ class Reporter:
         for report in reports:
             match report:
                 case ReportApplied(sent=applied):
+                    self.mark_dirty(self._now())
                     for sent in applied:
                         self._transfer.applied(sent)
                 case ReportMoved(sent=moved, files=files, size=size):

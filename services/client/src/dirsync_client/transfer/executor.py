@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from dirsync.clock import monotonic
 from dirsync.fs.root import Root
 from dirsync.tree.strategy import Strategy
 from dirsync_client.lifecycle.activity import Activities
@@ -127,7 +128,7 @@ def open_transfer(
     Files are read from clones of ``root``; ``post`` takes what happens, from any thread.
     """
     opened, block_size = link.opened, parts.options.block_size
-    queue, known = SendQueue(), AssumedContent(has_content)
+    queue, known = SendQueue(monotonic), AssumedContent(has_content)
     compressor = Compressor(parts.options.compression, opened.compressions)
     resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
     sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size, resumption), post)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from dirsync.clock import Monotonic, monotonic
+from dirsync.clock import Monotonic
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import CopyContent, Move, PutFile
 from dirsync_client.reconcile.commands import Transmit
@@ -53,7 +53,7 @@ class Work(NamedTuple):
 class SendQueue:
     """Thread-safe. The engine adds; one sender takes; the receiver reports commits."""
 
-    def __init__(self, now: Monotonic = monotonic) -> None:
+    def __init__(self, now: Monotonic) -> None:
         self._now = now
         self._changed = threading.Condition()
         self._small: deque[Outgoing] = deque()
