@@ -21,6 +21,7 @@ from random import Random
 from types import FunctionType, ModuleType
 from typing import Any
 
+from dirsync.fs.mounts import TABLE, MountTable
 from tests.simulation.fakeos import FakeOs
 from tests.simulation.threads import WorkerThreading
 
@@ -172,6 +173,8 @@ _STAND_INS: tuple[tuple[object, object], ...] = (
     (time.sleep, _sleep),
     (os.fsync, lambda descriptor: process().fsync(descriptor)),
     (os.copy_file_range, lambda *arguments: process().copy_file_range(*arguments)),
+    # Mounts come and go on the machine that runs the tests.
+    (TABLE, MountTable("no table")),
 )
 _PLACED: tuple[tuple[str, str, object], ...] = (
     ("dirsync.fs.kernel", "_function", _kernel_function),
