@@ -711,6 +711,28 @@ class TestGuards:
         assert sync.reconciler.view.in_sync
 
 
+def test_overwrite_that_came_after_an_approval() -> None:
+    """A file that changed after its foreign replica's hold was approved is sent, not forgotten."""
+    live = Harness(Options())
+    live.write("b", b"ours")
+    for name in ("x", "y", "z"):
+        live.server.put(path(name), record(name.encode()))
+    live.connect()
+    live.run()
+    live.wait(5)
+    hold = live.reconciler.view.hold
+    assert hold is not None
+    live.write("b", b"changed since")
+    live.change("b")
+    live.tell(HoldApproved(hold.id))
+    for _ in range(3):
+        live.wait(5)
+        live.run()
+
+    assert live.reconciler.view.in_sync
+    assert live.server.record(path("b")) == live.source.tree.record(path("b"))
+
+
 def test_no_waking_while_listing(synced: Harness) -> None:
     """Nothing is due while the replica is listed, whatever waits: the answer comes first."""
     synced.write("b", b"fails")

@@ -214,7 +214,9 @@ class Deletes:
             if path in needed:
                 context.table.to(path, Phase.DOOMED)
             elif path not in held and path not in released:  # what is sent keeps its count of attempts
-                context.table.to(path, Phase.IDLE)
+                # It may be equal by now. Or it was to be overwritten, and that waits no longer, because the replica is
+                # not foreign any more.
+                context.table.to(path, Phase.DIRTY)
         for path in held:
             context.table.to(path, Phase.HELD)
         self._judged, self._replaced = len(held), self.history.replaced
