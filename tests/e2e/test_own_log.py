@@ -80,9 +80,9 @@ def test_read_again(pair: Pair) -> None:
     client = Started(pair, writing)
     os.close(writing)
     try:
-        for number in range(6000):
+        for number in range(9000):
             (pair.source / f"{number:0120}").write_text(str(number))
-        until(lambda: len(names(pair)) == 6000, "all that came is there", seconds=90)
+        until(lambda: len(names(pair)) == 9000, "all that came is there", seconds=90)
         got = bytearray()
         os.set_blocking(reading, False)
 
@@ -91,7 +91,7 @@ def test_read_again(pair: Pair) -> None:
                 got.extend(os.read(reading, 1 << 20))
             return b'"log.dropped"' in got
 
-        until(dropped_is_told, "it is told", seconds=30)
+        until(dropped_is_told, "it is told", seconds=60)
         code = client.stop()
     finally:
         client.popen.kill()

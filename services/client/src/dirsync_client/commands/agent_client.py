@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -58,6 +59,8 @@ def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
 
 def _until_interrupted(work: Callable[[], object]) -> None:
     """Do this until it ends, the command is interrupted, or nobody reads the output any more."""
+    # A shell that starts a command in the background has it ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         work()
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """What the reconciler wants done. An executor does it, and what came of it returns as events."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.tree.entry import Entry, Record, digest_of, size_of
@@ -240,3 +241,22 @@ SourceCommand = LookAt | ProbeSource | CheckSource | RememberRecord | AcceptMoun
 StateCommand = Adopt | SpendApproval
 Report = ReportApplied | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
 Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | StateCommand | Report | WakeAt
+
+
+def merge_looks(commands: Sequence[Command]) -> list[Command]:
+    """Make one of all looks that are alike.
+
+    When a directory of N files was renamed while they were sent, each file that vanished has the directory looked at,
+    and compared with all that is in it: N looks one by one would cost N times N comparisons.
+    """
+    looks: dict[bool, dict[RelPath, None]] = {}
+    for command in commands:
+        if isinstance(command, LookAt):
+            looks.setdefault(command.retry, {}).update(dict.fromkeys(command.paths))
+    merged: list[Command] = []
+    for command in commands:
+        if not isinstance(command, LookAt):
+            merged.append(command)
+        elif command.retry in looks:
+            merged.append(command._replace(paths=tuple(looks.pop(command.retry))))
+    return merged

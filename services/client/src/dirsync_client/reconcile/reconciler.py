@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, ProbeSource, WakeAt
+from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, ProbeSource, WakeAt, merge_looks
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
@@ -94,7 +94,7 @@ class Reconciler:
             self._schedule_wake()
         if self._connected and self._bulk is None and not (self._listing or self._context.refetch):
             self._context.behind_since = None
-        return self._context.take_commands()
+        return merge_looks(self._context.take_commands())
 
     @property
     def knows_content(self) -> bool:
