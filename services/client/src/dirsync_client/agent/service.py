@@ -6,8 +6,8 @@ requires it for every method, those that only read too, because statuses contain
 
 import queue
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -38,6 +38,8 @@ from dirsync_client.report.status import Status, StatusBoard
 if TYPE_CHECKING:
     from dirsync.tree.guards.approvals import Released
     from dirsync_client.report.explain import Explanation
+
+T = TypeVar("T")
 
 SYNC_SECONDS = 3600.0
 """How long ``SyncNow`` waits for the sync."""
@@ -106,11 +108,7 @@ class AgentServicer:
         hold_id = decode_approve(raw)
         answers: queue.SimpleQueue[Released] = queue.SimpleQueue()
         self._mailbox.approve(hold_id, answers.put)
-        try:
-            answer = answers.get(timeout=APPROVE_SECONDS)
-        except queue.Empty:
-            msg = "the client is busy or not connected; try again"
-            raise Unavailable(msg, reason="AGENT_BUSY") from None
+        answer = _first(answers, APPROVE_SECONDS, lambda: "the client is busy or not connected; try again")
         if not answer.paths:
             msg = f"hold {hold_id[:64]!r} cannot be approved: {answer.message}"
             raise NotFound(msg, reason="HOLD_NOT_FOUND")
@@ -121,11 +119,8 @@ class AgentServicer:
         path = decode_explain(raw)
         answers: queue.SimpleQueue[Explanation] = queue.SimpleQueue()
         self._mailbox.explain(path, answers.put)
-        try:
-            found = answers.get(timeout=EXPLAIN_SECONDS)
-        except queue.Empty:
-            why = self._board.status.stalled or "the client is busy; try again"
-            raise Unavailable(why, reason="AGENT_BUSY") from None
+        busy = "the client is busy; try again"
+        found = _first(answers, EXPLAIN_SECONDS, lambda: self._board.status.stalled or busy)
         return encode_explained(
             PathExplained(path, found.standing.value, found.message, found.source, found.replica, found.rule)
         )
@@ -192,6 +187,18 @@ class _Feed:
             for line in lines:
                 yield encode_event(line, missed)
                 missed = 0
+
+
+def _first(answers: "queue.SimpleQueue[T]", seconds: float, why: Callable[[], str]) -> T:
+    """The engine's answer.
+
+    Raises:
+        Unavailable: it does not come in time; ``why`` is asked for the reason then.
+    """
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        raise Unavailable(why(), reason="AGENT_BUSY") from None
 
 
 def _holds(status: Status) -> tuple[HoldView, ...]:
