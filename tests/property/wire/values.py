@@ -13,7 +13,7 @@ from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_en
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within
-from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata, TryFile
 from dirsync.tree.strategy import Strategy
 from dirsync.wire import agent, replica, session
 from dirsync.wire.compression import Compression
@@ -78,6 +78,7 @@ operations = (
     | st.builds(Delete, paths, entries)
     | moves()
     | st.builds(CopyContent, paths, expected, files)
+    | st.builds(TryFile, paths, expected, files)
 )
 items = small_files() | st.builds(push.Item, numbers, operations, st.just(b""))
 failures = st.builds(Failure, counts, st.sampled_from(Outcome), st.none() | entries, words, words)

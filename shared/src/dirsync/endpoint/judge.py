@@ -19,6 +19,7 @@ from dirsync.tree.plan import (
     PutFile,
     PutSymlink,
     SetMetadata,
+    TryFile,
 )
 
 
@@ -105,7 +106,7 @@ def _is_done(operation: Operation, current: Entry | None, attributes: Attributes
             if current is None or not is_known(wanted.digest):
                 return False
             return attributes.normalize(current) == attributes.normalize(wanted)
-        case MakeDirectory() | Move():
+        case MakeDirectory() | Move() | TryFile():
             return False
 
 

@@ -83,7 +83,15 @@ class CopyContent(NamedTuple):
     entry: Entry
 
 
-Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent
+class TryFile(NamedTuple):
+    """Find out whether a file would be taken, without its content. Nothing is changed."""
+
+    path: RelPath
+    expected: Entry | None
+    entry: Entry
+
+
+Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent | TryFile
 """One step of a plan."""
 
 OPERATION_NAMES: Final[dict[type, str]] = {
@@ -94,6 +102,7 @@ OPERATION_NAMES: Final[dict[type, str]] = {
     Delete: "delete",
     Move: "move",
     CopyContent: "copy_content",
+    TryFile: "try_file",
 }
 """The names of operations in metrics and in the output of ``plan``."""
 

@@ -1016,6 +1016,31 @@ class Operation(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class TryFile(_message.Message):
+        """Asks whether a file of this size would be taken at the path, and changes nothing. It fails as the file itself would
+        for want of space, quota or permission, or for what is in the way. A client asks before it sends content again that
+        was refused.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ENTRY_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def entry(self) -> _entry_pb2.Entry:
+            """Its digest is not looked at."""
+
+        def __init__(
+            self,
+            *,
+            entry: _entry_pb2.Entry | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NUMBER_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     EXPECTED_FIELD_NUMBER: _builtins.int
@@ -1026,6 +1051,7 @@ class Operation(_message.Message):
     DELETE_FIELD_NUMBER: _builtins.int
     MOVE_FIELD_NUMBER: _builtins.int
     COPY_CONTENT_FIELD_NUMBER: _builtins.int
+    TRY_FILE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     path: _builtins.bytes
     @_builtins.property
@@ -1044,6 +1070,8 @@ class Operation(_message.Message):
     def move(self) -> Global___Operation.Move: ...
     @_builtins.property
     def copy_content(self) -> Global___Operation.CopyContent: ...
+    @_builtins.property
+    def try_file(self) -> Global___Operation.TryFile: ...
     def __init__(
         self,
         *,
@@ -1057,12 +1085,13 @@ class Operation(_message.Message):
         delete: Global___Operation.Delete | None = ...,
         move: Global___Operation.Move | None = ...,
         copy_content: Global___Operation.CopyContent | None = ...,
+        try_file: Global___Operation.TryFile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["copy_content", b"copy_content", "delete", b"delete", "expected", b"expected", "make_directory", b"make_directory", "move", b"move", "operation", b"operation", "put_file", b"put_file", "put_symlink", b"put_symlink", "set_metadata", b"set_metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["copy_content", b"copy_content", "delete", b"delete", "expected", b"expected", "make_directory", b"make_directory", "move", b"move", "operation", b"operation", "put_file", b"put_file", "put_symlink", b"put_symlink", "set_metadata", b"set_metadata", "try_file", b"try_file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["copy_content", b"copy_content", "delete", b"delete", "expected", b"expected", "make_directory", b"make_directory", "move", b"move", "number", b"number", "operation", b"operation", "path", b"path", "put_file", b"put_file", "put_symlink", b"put_symlink", "set_metadata", b"set_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copy_content", b"copy_content", "delete", b"delete", "expected", b"expected", "make_directory", b"make_directory", "move", b"move", "number", b"number", "operation", b"operation", "path", b"path", "put_file", b"put_file", "put_symlink", b"put_symlink", "set_metadata", b"set_metadata", "try_file", b"try_file"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["put_file", "put_symlink", "make_directory", "set_metadata", "delete", "move", "copy_content"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["put_file", "put_symlink", "make_directory", "set_metadata", "delete", "move", "copy_content", "try_file"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dirsync.tree.entry import Record, pack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Delete, Move
+from dirsync.tree.plan import CopyContent, Delete, Move, TryFile
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import (
@@ -150,6 +150,8 @@ class Harness:
 
     def _apply(self, sent: Sent) -> None:
         match sent.operation:
+            case TryFile():
+                pass
             case Delete(path=at):
                 self.server.remove(at)
             case Move(path=at, source=source, exchange=True):

@@ -233,6 +233,7 @@ class TestFailures:
             assert synced.wake_at == synced.now + LIMITS.retry_initial_seconds
             synced.wait(LIMITS.retry_initial_seconds)
             synced.look()
+            synced.settle()  # it would be taken
             synced.settle()
 
         assert synced.reconciler.view.in_sync

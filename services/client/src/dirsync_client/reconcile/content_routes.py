@@ -8,7 +8,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known, unpack
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, MakeDirectory, Move, PutFile, PutSymlink
+from dirsync.tree.plan import CopyContent, MakeDirectory, Move, PutFile, PutSymlink, TryFile
 from dirsync.tree.strategy import Choice, Reason, Strategy, choose
 from dirsync_client.reconcile.commands import Basis, DropEstimate, EstimateSimilarity, ProbeFile, Sent, Transmit
 from dirsync_client.reconcile.context import Context
@@ -71,9 +71,11 @@ class ContentRoutes:
         """Have a file made: at once, after an estimate, or when what may have its content is settled."""
         context = self._context
         context.content.fill(context.replica)
-        path, _, entry = step
+        path, expected, entry = step
         state = context.table.get(path)
-        if state is not None and state.force_whole:
+        if state is not None and state.asks_first and entry.size:
+            context.transmit(TryFile(path, expected, entry), changed_at)
+        elif state is not None and state.force_whole:
             self._send_whole(step, changed_at, Reason.AFTER_MISMATCH)
         elif entry.size <= LIMITS.inline_file_bytes:
             context.transmit(step, changed_at, Choice(Strategy.WHOLE, Reason.SMALL))

@@ -64,20 +64,7 @@ REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
 LATER: Final = frozenset({Phase.FAILED, Phase.PACED})
 """It is tried again at a time that is set."""
 
-_START: Final = frozenset(
-    {
-        Phase.PROBING,
-        Phase.HASHING,
-        Phase.ESTIMATING,
-        Phase.SENDING,
-        Phase.MOVING,
-        Phase.BLOCKED,
-        Phase.DOOMED,
-        Phase.HELD,
-        Phase.FAILED,
-        Phase.PACED,
-    }
-)
+_START: Final = frozenset(Phase) - {Phase.IDLE, Phase.DIRTY, Phase.COMPARING}
 """Where a comparison can lead."""
 
 TRANSITIONS: Final[Mapping[Phase, Collection[Phase]]] = MappingProxyType(
@@ -109,6 +96,7 @@ class PathState:
 
     __slots__ = (
         "again_since",
+        "asks_first",
         "attempts",
         "differs",
         "failed_at",
@@ -136,6 +124,8 @@ class PathState:
         """Of a failed path: since when."""
         self.misled = False
         """The file could be opened after it had failed, and then not be read."""
+        self.asks_first = False
+        """The server refused the file: it is asked whether it would take it before its content is sent again."""
         self.waits_for: bytes | None = None
         """Of a blocked path: the key that it waits for."""
         self.transmit: Transmit | None = None

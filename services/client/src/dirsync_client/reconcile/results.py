@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, PutSymlink
+from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, PutSymlink, TryFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Reason
 from dirsync.tree.tree import Tree
@@ -32,6 +32,10 @@ _PROBLEM_KINDS = {
     Outcome.LIMIT: ProblemKind.LIMIT,
     Outcome.UNSUPPORTED: ProblemKind.UNSUPPORTED,
 }
+
+
+_REFUSALS = {Outcome.STORAGE, Outcome.REFUSED, Outcome.LIMIT}
+_UNKNOWN = {Outcome.UNSUPPORTED, Outcome.UNKNOWN}
 
 
 class Results:
@@ -64,6 +68,8 @@ class Results:
         for sent in settled.applied:
             if isinstance(sent.operation, Move):
                 self._moved(sent, sent.operation)
+            elif isinstance(sent.operation, TryFile):
+                self._would_be_taken(sent.path)
             else:
                 self._applied(sent)
                 reported.append(sent)
@@ -174,6 +180,9 @@ class Results:
 
     def _failed(self, sent: Sent, failure: Failure) -> None:
         context, path = self._context, sent.path
+        if isinstance(sent.operation, TryFile) and failure.outcome in _UNKNOWN:
+            self._would_be_taken(path)
+            return
         context.emit(ReportFailed(sent, failure))
         self._take_current(path, failure.current)
         if isinstance(sent.operation, Move):
@@ -185,6 +194,8 @@ class Results:
         state = context.table.get(path)
         assert state is not None
         state.differs = False
+        if isinstance(sent.operation, PutFile | CopyContent) and failure.outcome in _REFUSALS:
+            state.asks_first = True
         prompt = failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH)
         if prompt and state.attempts < PROMPT_ATTEMPTS:
             state.attempts += 1
@@ -192,6 +203,13 @@ class Results:
             return
         kind = _PROBLEM_KINDS.get(failure.outcome, ProblemKind.REFUSED)
         context.fail(Problem(path, kind, failure.message), spared=PROMPT_ATTEMPTS if prompt else 0)
+
+    def _would_be_taken(self, path: RelPath) -> None:
+        """The server would take the file, or cannot tell: it is sent.
+
+        The count of attempts stays, because it may be refused all the same, for what the content shows.
+        """
+        self._context.table.to(path, Phase.DIRTY).asks_first = False
 
     def _own_paths(self, sent: Sent, step: Move) -> list[RelPath]:
         """The paths of a move at which nothing else is under way: another move may follow to where it came from."""

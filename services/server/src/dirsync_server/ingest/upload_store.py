@@ -19,7 +19,7 @@ from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.metrics import Metrics
-from dirsync.tree.plan import CopyContent, PutFile
+from dirsync.tree.plan import CopyContent, PutFile, TryFile
 from dirsync.wire.compression import shares
 from dirsync.wire.push.messages import (
     Batch,
@@ -144,6 +144,9 @@ class UploadStore:
                     self._space.admit(operation.path, operation.entry.size)
                     step = step._replace(staged=self._copier.make(operation))
                     self._seal(step, operation)
+                case TryFile(path=path, entry=entry):
+                    self._space.admit(path, entry.size)
+                    self._steps.append(step)
                 case _:
                     self._steps.append(step)
         except Unavailable:

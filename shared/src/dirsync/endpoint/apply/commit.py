@@ -24,7 +24,7 @@ from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within, split
-from dirsync.tree.plan import MakeDirectory, Move, SetMetadata
+from dirsync.tree.plan import MakeDirectory, Move, SetMetadata, TryFile
 
 
 class Results(NamedTuple):
@@ -123,7 +123,7 @@ def _touched(touched: dict[RelPath, None], step: Step) -> dict[RelPath, None]:
         touched[split(operation.source)[0]] = None
     if isinstance(operation, MakeDirectory | SetMetadata):
         touched[operation.path] = None
-    if not isinstance(operation, SetMetadata):
+    if not isinstance(operation, SetMetadata | TryFile):
         touched[split(operation.path)[0]] = None
     return touched
 

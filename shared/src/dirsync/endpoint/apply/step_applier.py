@@ -18,7 +18,17 @@ from dirsync.fs.scan.rules import LOST_AND_FOUND, has_lost_and_found
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.entry import UNLISTED, Entry, directory_entry, pack
 from dirsync.tree.path import RelPath, components, escape
-from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, Operation, PutFile, PutSymlink, SetMetadata
+from dirsync.tree.plan import (
+    CopyContent,
+    Delete,
+    MakeDirectory,
+    Move,
+    Operation,
+    PutFile,
+    PutSymlink,
+    SetMetadata,
+    TryFile,
+)
 from dirsync.wire.push.messages import Unsupported
 
 _ALREADY_THERE = MoveTotals(0, 0)
@@ -117,6 +127,8 @@ class StepApplier:
             case PutFile(entry=entry) | CopyContent(entry=entry):
                 assert step.staged is not None
                 self._published(path, entry, self._publisher.publish_file(step.staged, path, entry))
+            case TryFile():
+                self._publisher.try_place(path)
             case PutSymlink(entry=entry):
                 self._published(path, entry, self._publisher.make_symlink(path, entry.target))
             case MakeDirectory(mode=mode):
@@ -158,7 +170,7 @@ def _results(operation: Operation) -> list[tuple[RelPath, bool]]:
     """The paths that an operation changes, and whether a directory is there before or after it."""
     path = operation.path
     match operation:
-        case PutFile() | CopyContent() | PutSymlink():
+        case PutFile() | CopyContent() | PutSymlink() | TryFile():
             return [(path, False)]
         case MakeDirectory():
             return [(path, True)]

@@ -16,11 +16,12 @@ published is racy, so the next scan reads a file once more. The caller makes cha
 (:mod:`dirsync.fs.write.durable`).
 """
 
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, PathFailure, StorageFailed, shown, writing_failure
@@ -38,6 +39,7 @@ from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 
 _T = TypeVar("_T")
+_EFFECTIVE_IDS: Final = os.access in os.supports_effective_ids
 
 
 class Publisher:
@@ -81,6 +83,14 @@ class Publisher:
         if identity_of(proof) != staged.identity:
             raise Changing(path, f"{shown(path)} was replaced by another process right after it was published")
         return proof
+
+    def try_place(self, path: RelPath) -> None:
+        """Find out whether something could be published at ``path``; nothing is changed.
+
+        Raises:
+            PathFailure: as :meth:`publish_file`.
+        """
+        self._act(path, "publish", self._try)
 
     def make_directory(self, path: RelPath, mode: int) -> bytes:
         """Make a directory, in place of a file or link if there is one; an existing directory only gets the mode.
@@ -185,6 +195,13 @@ class Publisher:
         hand_down(parent, self._staging.descriptor, staged)
         put_in_place(self._root, self._staging, staged, Target(path, parent, name))
         return self._proof(parent, name)
+
+    @staticmethod
+    def _try(parent: int, name: bytes) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=parent, follow_symlinks=False)  # the name may be too long, or not allowed
+        if not os.access(b".", os.W_OK | os.X_OK, dir_fd=parent, effective_ids=_EFFECTIVE_IDS):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _make(self, path: RelPath, mode: int, parent: int, name: bytes) -> bytes:
         try:

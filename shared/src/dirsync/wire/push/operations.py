@@ -14,6 +14,7 @@ from dirsync.tree.plan import (
     PutFile,
     PutSymlink,
     SetMetadata,
+    TryFile,
 )
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
@@ -61,6 +62,8 @@ def fill_operation(message: pb.Operation, item: Item) -> None:
             fill_entry(message.move.source_expected.entry, source_expected)
         case CopyContent(entry=entry):
             fill_entry(message.copy_content.entry, entry)
+        case TryFile(entry=entry):
+            fill_entry(message.try_file.entry, entry)
         case Unsupported():
             msg = "only what this version knows can be sent"
             raise TypeError(msg)
@@ -100,6 +103,8 @@ def _decode_known(message: pb.Operation, path: RelPath, expected: Entry | None) 
             return _decode_move(message.move, path, expected)
         case "copy_content":
             return CopyContent(path, expected, _decode_known_content(message.copy_content.entry, path))
+        case "try_file":
+            return TryFile(path, expected, check_file(decode_entry(message.try_file.entry), path))
         case _:
             return Unsupported(path, expected)
 
