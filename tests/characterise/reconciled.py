@@ -144,8 +144,15 @@ class Reconciled:
         return self._source.tree
 
     def notice(self, paths: Sequence[RelPath]) -> None:
-        """Look at paths."""
-        self._events.append(SourceChanged(self._source.look(paths), self._clock.now, retried=paths))
+        """Look at paths, and at all below those that are directories.
+
+        A watch hints every directory below one that was renamed: changes in it may have been told of under a name that
+        it no longer has.
+        """
+        changed = self._source.look(paths)
+        directories = [path for path in paths if self._source.tree.directory(path) is not None]
+        changed += [path for step in self._source.scan(directories) for path in step]
+        self._events.append(SourceChanged(changed, self._clock.now, retried=paths))
 
     def look_everywhere(self) -> None:
         """Look at everything."""
