@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 
 from dirsync.endpoint.scan.scan_view import ScanView
-from dirsync.tree.chain import Chain
 from dirsync.tree.entry import directory_entry, pack
+from dirsync.tree.lookup.chain import Chain
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
 from tests.unit.tree.builders import path_of, tree_of

@@ -3,7 +3,7 @@
 import pytest
 
 from dirsync.tree.entry import pack, symlink_entry
-from dirsync.tree.links import follow, resolve
+from dirsync.tree.lookup.links import follow, resolve
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from tests.unit.client.reconcile.model import directory, path, record

@@ -9,7 +9,7 @@ from dirsync.fs.fingerprint import directory_record, file_record
 from dirsync.tree.directory import Directory, differing
 from dirsync.tree.entry import UNKNOWN, FileIdentity, Record, changed_at_of, identity_of, pack, unpack
 from dirsync.tree.path import RelPath
-from dirsync.tree.renames import RenameTracker
+from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
 
 CHANGED_AT = 1000

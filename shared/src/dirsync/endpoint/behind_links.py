@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, Record, unpack
-from dirsync.tree.links import follow
+from dirsync.tree.lookup.links import follow
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.tree import Tree
 

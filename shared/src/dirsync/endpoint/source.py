@@ -27,7 +27,7 @@ from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
-from dirsync.tree.renames import RenameTracker
+from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
 from dirsync.tree.untracked import Untracked
 

@@ -6,7 +6,6 @@ belongs to the user who mounted it.
 
 from collections.abc import Iterator
 
-from dirsync.tree.chain import Chain
 from dirsync.tree.directory import (
     Directory,
     Node,
@@ -17,6 +16,7 @@ from dirsync.tree.directory import (
     rehash_directory,
 )
 from dirsync.tree.entry import Entry, Kind, Record, digest_of, directory_entry, pack, unpack
+from dirsync.tree.lookup.chain import Chain
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, escape, join, require_apart, split
 

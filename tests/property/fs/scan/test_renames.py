@@ -13,7 +13,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.scan.walk import look_at, scan_steps
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
-from dirsync.tree.renames import RenameTracker
+from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
 from tests.property.edits import Edit, edits, empty, perform
 from tests.support.scanning import scan_tree

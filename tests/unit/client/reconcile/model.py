@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dirsync.tree.entry import UNKNOWN, Entry, FileIdentity, Record, directory_entry, file_entry, pack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
-from dirsync.tree.renames import RenameTracker
+from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
 
 

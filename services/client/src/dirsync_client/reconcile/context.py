@@ -9,7 +9,7 @@ from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Move, Operation
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.tree.renames import RenameTracker
+from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.strategy import Choice, Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, Transmit

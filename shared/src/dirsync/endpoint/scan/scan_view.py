@@ -11,9 +11,9 @@ root and not by the tree's own methods, because those keep what they found, and 
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dirsync.tree.chain import Chain
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Entry, Kind, Record, unpack
+from dirsync.tree.lookup.chain import Chain
 from dirsync.tree.path import ROOT, RelPath, is_within, split
 from dirsync.tree.tree import Tree
 

@@ -50,7 +50,7 @@ from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.tree.renames import NO_TRACKER, RenameTracker
+from dirsync.tree.renames.tracker import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
 from dirsync.tree.untracked import UntrackedKind
 

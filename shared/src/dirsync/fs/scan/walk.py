@@ -22,7 +22,7 @@ from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules, is_file_systems_own
 from dirsync.tree.directory import Directory
 from dirsync.tree.entry import Kind, Record, identity_of
 from dirsync.tree.path import ROOT, RelPath, split
-from dirsync.tree.renames import NO_TRACKER, RenameTracker
+from dirsync.tree.renames.tracker import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
 
 

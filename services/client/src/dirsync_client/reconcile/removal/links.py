@@ -14,7 +14,7 @@ from typing import Final
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff_paths
 from dirsync.tree.entry import Entry, Kind
-from dirsync.tree.links import resolve
+from dirsync.tree.lookup.links import resolve
 from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Delete, Operation, PutSymlink
 from dirsync_client.reconcile.context import Context

@@ -22,8 +22,7 @@ RACE: a directory that is moved twice between two scans, or during one, is recog
 all. The worst outcome is that its files are read again.
 """
 
-from collections import OrderedDict
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import Directory, directories, records
@@ -39,6 +38,7 @@ from dirsync.tree.entry import (
     unpack,
 )
 from dirsync.tree.path import RelPath, is_within
+from dirsync.tree.renames.departures import DepartedDirectory, Departures
 from dirsync.tree.tree import Tree
 
 
@@ -54,13 +54,6 @@ class Witness(Protocol):
         ...
 
 
-class _Departed(NamedTuple):
-    path: RelPath
-    directory: Directory
-    part: bool
-    """It left inside a directory that is remembered as a whole."""
-
-
 class RenameTracker:
     """What left the tree of one source, and where it was. Not thread-safe."""
 
@@ -73,18 +66,13 @@ class RenameTracker:
         """Those new paths among them whose directories are not proved yet, and not scanned to the end."""
         self._proved: set[RelPath] = set()
         """Those new paths whose directories are proved to be the ones that left."""
-        self._proved_files: set[FileIdentity] = set()
         self._witness: Witness | None = None
         self._moved_identity: dict[RelPath, FileIdentity] = {}
         """The identity of the directory that was moved to each path that is, or was, in :attr:`moved`."""
         self._limit = limit
-        self._held = 0
-        self._files: OrderedDict[FileIdentity, tuple[RelPath, Record]] = OrderedDict()
+        self._departures = Departures(limit)
         self._appeared: dict[FileIdentity, RelPath] = {}
         """Files that are new at a path in the present scan."""
-        self._new_paths: dict[RelPath, RelPath] = {}
-        """Where files were found, by the path that they left."""
-        self._directories: OrderedDict[FileIdentity, _Departed] = OrderedDict()
         self._places: dict[FileIdentity, RelPath] | None = None
         self._searching = False
 
@@ -118,25 +106,21 @@ class RenameTracker:
         if node is None or not self._limit:
             return
         if isinstance(node, Directory):
-            for at, directory in directories(node, path):
-                self._remember_directory(_Departed(at, directory, part=directory is not node))
+            self._departures.add_directory(path, node)
         elif node[0] == Kind.FILE and digest_of(node) != UNKNOWN:
             identity = identity_of(node)
-            self._held += identity not in self._files
-            self._files[identity] = (path, node)
-            self._proved_files.discard(identity)
+            self._departures.add_file(identity, path, node)
             new_path = self._appeared.get(identity)
             if new_path is not None:
                 self._match(identity, new_path)
-        while self._held > self._limit and (self._files or self._directories):
-            self._forget_oldest()
+        self._departures.trim()
 
     def previous_path(self, record: Record) -> tuple[RelPath, Record] | None:
         """The path that a file probably had before, and its record there, whose digest is known."""
-        found = self._files.get(identity_of(record))
+        found = self._departures.file(identity_of(record))
         if found is None:
             return None
-        before, now = unpack(found[1]), unpack(record)
+        before, now = unpack(found.record), unpack(record)
         same = before.size == now.size and before.mtime_ns == now.mtime_ns
         return found if same and now.kind is Kind.FILE else None
 
@@ -146,12 +130,12 @@ class RenameTracker:
             return
         identity = identity_of(record)
         self._appeared[identity] = path
-        if identity in self._files:
+        if self._departures.file(identity) is not None:
             self._match(identity, path)
 
     def is_proved_file(self, record: Record) -> bool:
         """Whether the file of this record is certainly the one that :meth:`previous_path` takes it for."""
-        return identity_of(record) in self._proved_files
+        return self._departures.is_proved(identity_of(record))
 
     def is_proved(self, path: RelPath) -> bool:
         """Whether the directory that was moved to ``path`` is certainly the one that left."""
@@ -159,17 +143,17 @@ class RenameTracker:
 
     def new_path(self, path: RelPath) -> RelPath | None:
         """Where the file that left ``path`` was found, until :meth:`settled` says that the replica has it there."""
-        return self._new_paths.get(path)
+        return self._departures.new_path(path)
 
     def previous_entry(self, record: Record) -> Entry | None:
         """What the file of this identity was when it left another path; it may have been written since."""
-        found = self._files.get(identity_of(record))
-        return None if found is None else unpack(found[1])
+        found = self._departures.file(identity_of(record))
+        return None if found is None else unpack(found.record)
 
     def settled(self, record: Record | None) -> None:
         """Forget the file of this identity: the replica has it at its present path."""
         if record is not None:
-            self._forget_file(identity_of(record))
+            self._departures.forget_file(identity_of(record))
 
     def place(self, tree: Tree, path: RelPath, record: Record) -> list[RelPath]:
         """Put a directory that is new at ``path`` into ``tree``, with its known content if it was recognised.
@@ -217,7 +201,7 @@ class RenameTracker:
                 return RelPath(path + at[len(source) :])
             return RelPath(source + at[len(path) :]) if exchange and is_within(at, path) else at
 
-        self._files = OrderedDict((identity, (rebase(at), record)) for identity, (at, record) in self._files.items())
+        self._departures.rebase_files(rebase)
         self.moved = {new: rebase(old) for new, old in self.moved.items() if new != rebase(old)}
 
     def _note(self, source: RelPath, path: RelPath, identity: FileIdentity, *, proved: bool) -> None:
@@ -234,14 +218,13 @@ class RenameTracker:
 
     def _match(self, identity: FileIdentity, path: RelPath) -> None:
         """The file at ``path`` has the number of one that left: keep that in mind unless it is another one."""
-        before, record = self._files[identity]
-        older = self._is_older(path, record)
+        departed = self._departures.file(identity)
+        assert departed is not None
+        older = self._is_older(path, departed.record)
         if older is False:
-            self._forget_file(identity)
-            return
-        self._new_paths[before] = path
-        if older:
-            self._proved_files.add(identity)
+            self._departures.forget_file(identity)
+        else:
+            self._departures.found_file(identity, path, proved=older is True)
 
     def _is_older(self, path: RelPath, departed: Record) -> bool | None:
         """Whether what is at ``path`` was born before what left was changed last; ``None``: that cannot be told.
@@ -252,16 +235,15 @@ class RenameTracker:
         changed_at = changed_at_of(departed)
         return None if born is None or born == changed_at else born < changed_at
 
-    def _take(self, tree: Tree, path: RelPath, record: Record) -> _Departed | None:
+    def _take(self, tree: Tree, path: RelPath, record: Record) -> DepartedDirectory | None:
         identity = identity_of(record)
-        found = self._directories.get(identity)
+        found = self._departures.directory(identity)
         if found is not None:
             if self._is_older(path, found.directory.record) is False:
                 # Its number was given to another one, so it is gone for good. What was in it may be elsewhere.
-                del self._directories[identity]
-                self._held -= _weight(found)
+                self._departures.drop_directory(identity)
                 return None
-            self._forget_directory(found)
+            self._departures.forget_directory(found)
             return found
         at = self._place(tree, identity)
         if at is None or is_within(path, at):
@@ -272,7 +254,7 @@ class RenameTracker:
         if self._witness.holds(at, identity):
             return None  # a bind mount shows one directory at two paths
         node = tree.take(at)
-        return _Departed(at, node, part=False) if isinstance(node, Directory) else None
+        return DepartedDirectory(at, node, part=False) if isinstance(node, Directory) else None
 
     def _place(self, tree: Tree, identity: FileIdentity) -> RelPath | None:
         """Where the tree has a directory of this identity; the table is built when a scan first needs it."""
@@ -284,39 +266,6 @@ class RenameTracker:
         directory = None if at is None else tree.directory(at)
         return at if directory is not None and identity_of(directory.record) == identity else None
 
-    def _remember_directory(self, departed: _Departed) -> None:
-        identity = identity_of(departed.directory.record)
-        before = self._directories.pop(identity, None)
-        if before is not None:
-            self._held -= _weight(before)
-        self._directories[identity] = departed
-        self._held += _weight(departed)
-
-    def _forget_directory(self, departed: _Departed) -> None:
-        """Forget a directory and those inside it, which moved along with it."""
-        for _, directory in directories(departed.directory, departed.path):
-            gone = self._directories.pop(identity_of(directory.record), None)
-            if gone is not None:
-                self._held -= _weight(gone)
-
-    def _forget_file(self, identity: FileIdentity) -> None:
-        found = self._files.pop(identity, None)
-        self._proved_files.discard(identity)
-        if found is not None:
-            self._held -= 1
-            self._new_paths.pop(found[0], None)
-
-    def _forget_oldest(self) -> None:
-        if self._files:
-            self._forget_file(next(iter(self._files)))
-        else:
-            self._forget_directory(next(iter(self._directories.values())))
-
 
 NO_TRACKER = RenameTracker(limit=0)
 """Remembers nothing."""
-
-
-def _weight(departed: _Departed) -> int:
-    """How many entries it keeps in memory; one that left inside another is kept by that one."""
-    return 1 if departed.part else 1 + departed.directory.entries

@@ -1,0 +1,1 @@
+"""Finding what a path or a link leads to."""

@@ -1,0 +1,1 @@
+"""Recognising what was renamed."""
