@@ -15,12 +15,13 @@ from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.stable import StableFile, read_small
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import accept_mounts
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.hard_links import HardLinks
 from dirsync.fs.scan.left_out import LeftOut, why_left_out
+from dirsync.fs.scan.look import look_at
+from dirsync.fs.scan.mount_change import accept_mounts
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, identity_of, unpack
 from dirsync.tree.ignore.rules import IgnoreRules, parse

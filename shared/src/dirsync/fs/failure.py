@@ -126,3 +126,19 @@ def _text(error: OSError) -> str:
     """The kernel's message and, for a refusal, the uid: often it is the wrong user."""
     text = error.strerror or str(error)
     return f"{text} (uid {os.geteuid()})" if error.errno in (errno.EACCES, errno.EPERM) else text
+
+
+def unusable_root(path: bytes, error: OSError) -> str:
+    """Why a directory cannot be a root, and what to do about it."""
+    name = escape(path)
+    if os.path.islink(path):
+        return f"{name} is a symbolic link: name the directory that it leads to"
+    match error.errno:
+        case errno.ENOENT:
+            return f"{name} does not exist: create the directory, or name another"
+        case errno.ENOTDIR:
+            return f"{name} is not a directory"
+        case errno.EACCES | errno.EPERM:
+            return f"{name} cannot be read by uid {os.geteuid()}: change its owner or mode, or run as another user"
+        case _:
+            return f"{name} cannot be opened: {error.strerror}"

@@ -4,7 +4,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from dirsync.fs.root import OPEN_DIRECTORY, Root
+from dirsync.fs.descriptors import OPEN_DIRECTORY
+from dirsync.fs.root import Root
 from dirsync.location import MAX_DIRECTORIES, Location
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -4,7 +4,7 @@ Everything is reached by directory descriptors, starting from the one that :meth
 opened with ``O_DIRECTORY | O_NOFOLLOW``, so a link never leads out of the root, whenever it is put there (P5). The
 kernel gets only single names relative to a descriptor, so paths of any depth work.
 
-Directory descriptors are cached, and the least recently used is closed first, because siblings share a parent. Rules:
+Directory descriptors are cached (:mod:`dirsync.fs.descriptors`). Rules:
 
 - A descriptor that :meth:`directory` or :meth:`parent` returns is borrowed: it is valid until the next call of this
   root.
@@ -23,22 +23,18 @@ import errno
 import fcntl
 import os
 import stat
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Self
 
 from dirsync.errors import Unavailable, UsageError
-from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown
+from dirsync.fs.descriptors import OPEN_DIRECTORY, Descriptors
+from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure, shown, unusable_root
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.kernel import birth_time
 from dirsync.fs.mounts import TABLE, is_mount_root, mounts_below
 from dirsync.fs.volume import learn
-from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity
-from dirsync.tree.path import ROOT, RelPath, ancestors, escape, is_within, split
-
-OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Flags by which one component of a path is opened as a directory."""
+from dirsync.tree.path import RelPath, ancestors, escape, split
 
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Flags by which a file is opened: a FIFO that took its place must not block us."""
@@ -60,7 +56,7 @@ class Root:
         self.path = path
         """The absolute path by which the root was opened, for messages and for :meth:`state`."""
         self._fd = descriptor
-        self._kept: OrderedDict[RelPath, int] = OrderedDict()
+        self._below = Descriptors(descriptor)
         status = os.fstat(descriptor)
         self._mounts: Mapping[RelPath, int] | None = None
         self._mounts_version = 0
@@ -81,7 +77,7 @@ class Root:
             learn(descriptor, os.fstat(descriptor).st_dev)
             return cls(absolute, descriptor)
         except OSError as error:
-            raise UsageError(_unusable(absolute, error)) from error
+            raise UsageError(unusable_root(absolute, error)) from error
 
     def clone(self) -> "Root":
         """The same directory for another thread, without the lock.
@@ -121,11 +117,7 @@ class Root:
         """
         if not path:
             return self._fd
-        descriptor = self._kept.get(path)
-        if descriptor is None:
-            return self._walk(path)
-        self._kept.move_to_end(path)
-        return descriptor
+        return self._below.get(path)
 
     def parent(self, path: RelPath) -> tuple[int, bytes]:
         """A borrowed descriptor of the directory that holds ``path``, and the name there.
@@ -211,13 +203,11 @@ class Root:
 
     def forget(self, path: RelPath) -> None:
         """Close the cached descriptors of ``path`` and of everything below it."""
-        for kept in [kept for kept in self._kept if is_within(kept, path)]:
-            os.close(self._kept.pop(kept))
+        self._below.forget(path)
 
     def forget_all(self) -> None:
         """Close every cached descriptor."""
-        while self._kept:
-            os.close(self._kept.popitem()[1])
+        self._below.forget_all()
 
     @property
     def is_mounted(self) -> bool | None:
@@ -295,58 +285,6 @@ class Root:
         status = os.fstatvfs(self._fd)
         return status.f_bavail * status.f_frsize
 
-    def _walk(self, path: RelPath) -> int:
-        at, descriptor = self._nearest(path)
-        while at != path:
-            end = path.find(b"/", len(at) + 1)
-            below = RelPath(path if end < 0 else path[:end])
-            name = below[len(at) + 1 :] if at else below
-            try:
-                descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=descriptor)
-            except OSError as error:
-                raise _directory_failure(below, error) from error
-            self._keep(below, descriptor)
-            at = below
-        return descriptor
-
-    def _nearest(self, path: RelPath) -> tuple[RelPath, int]:
-        """The nearest directory above ``path`` that is open already."""
-        end = path.rfind(b"/")
-        while end > 0:
-            above = RelPath(path[:end])
-            if above in self._kept:
-                self._kept.move_to_end(above)
-                return above, self._kept[above]
-            end = path.rfind(b"/", 0, end)
-        return ROOT, self._fd
-
-    def _keep(self, path: RelPath, descriptor: int) -> None:
-        self._kept[path] = descriptor
-        if len(self._kept) > LIMITS.directory_descriptors:
-            os.close(self._kept.popitem(last=False)[1])
-
-
-def _directory_failure(path: RelPath, error: OSError) -> PathFailure:
-    failure = reading_failure(path, "open the directory", error)
-    if error.errno in (errno.ENOTDIR, errno.ELOOP):
-        return Vanished(path, f"{shown(path)} is no directory any more", code=error.errno)
-    return failure
-
 
 def _not_regular(path: RelPath) -> PathFailure:
     return Changing(path, f"{shown(path)} is no regular file any more")
-
-
-def _unusable(path: bytes, error: OSError) -> str:
-    name = escape(path)
-    if os.path.islink(path):
-        return f"{name} is a symbolic link: name the directory that it leads to"
-    match error.errno:
-        case errno.ENOENT:
-            return f"{name} does not exist: create the directory, or name another"
-        case errno.ENOTDIR:
-            return f"{name} is not a directory"
-        case errno.EACCES | errno.EPERM:
-            return f"{name} cannot be read by uid {os.geteuid()}: change its owner or mode, or run as another user"
-        case _:
-            return f"{name} cannot be opened: {error.strerror}"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.fs.root import Root
-from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.look import look_at
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.entry import UNKNOWN, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.renames.tracker import RenameTracker

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.fs.scan.look import look_at
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
 from tests.support.scanning import scan_tree

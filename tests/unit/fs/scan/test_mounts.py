@@ -7,9 +7,9 @@ import pytest
 
 from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED, RACY
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import accept_mounts
-from dirsync.fs.scan.mount_change import mount_flags
-from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.look import look_at
+from dirsync.fs.scan.mount_change import accept_mounts, mount_flags
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from tests.support.privileges import bind_mount, tmpfs

@@ -7,9 +7,10 @@ import pytest
 
 from dirsync.fs.fingerprint import MOUNT, flags_of, with_flags
 from dirsync.fs.root import Root
-from dirsync.fs.scan.directory import accept_mounts
+from dirsync.fs.scan.look import look_at
+from dirsync.fs.scan.mount_change import accept_mounts
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.fs.scan.walk import look_at, scan_steps
+from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.problem import ProblemKind

@@ -10,10 +10,11 @@ import os
 
 from dirsync.endpoint.apply.outcomes import ContentNotFound, Mismatch
 from dirsync.endpoint.finder import ContentFinder
+from dirsync.fs.descriptors import OPEN_DIRECTORY
 from dirsync.fs.failure import Changing, Unreadable, Vanished, writing_failure
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
-from dirsync.fs.root import OPEN_DIRECTORY, Root
+from dirsync.fs.root import Root
 from dirsync.fs.write.rebuild import Rebuild
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging

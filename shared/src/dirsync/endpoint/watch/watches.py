@@ -30,9 +30,10 @@ from collections.abc import Callable, Iterator
 from dirsync.endpoint.watch import inotify_queue as inotify
 from dirsync.endpoint.watch.hint import WatchRefused
 from dirsync.endpoint.watch.inotify_queue import InotifyQueue
+from dirsync.fs.descriptors import OPEN_DIRECTORY
 from dirsync.fs.failure import PathFailure, shown
 from dirsync.fs.leading import leading_to
-from dirsync.fs.root import OPEN_DIRECTORY, Root
+from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, components, join, split
 
 Ignored = Callable[[RelPath], bool]

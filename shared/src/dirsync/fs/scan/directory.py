@@ -19,14 +19,12 @@ The order of directories, and which are left out as a whole, is :mod:`dirsync.fs
 import os
 import stat
 import sys
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure
 from dirsync.fs.fingerprint import (
     FINGERPRINT_SIZE,
-    LINKED,
     MOUNT,
     MOUNT_CHANGED,
     RACY,
@@ -37,22 +35,25 @@ from dirsync.fs.fingerprint import (
     pack_status,
     status_identity,
     symlink_record,
-    with_flags,
 )
 from dirsync.fs.root import Root
 from dirsync.fs.scan.closed import note_unlisted, opened
 from dirsync.fs.scan.directory_scan import DirectoryScan
-from dirsync.fs.scan.mount_change import mount_flags
+from dirsync.fs.scan.mount_change import mount_flags, outlasts
 from dirsync.fs.scan.observe import hidden, observe, renew, untracked
+from dirsync.fs.scan.recorder import Recorder
 from dirsync.fs.scan.rules import DEFAULT_RULES, NFS_PREFIX, ScanRules, is_file_systems_own, too_long
 from dirsync.fs.volume import is_known, learn_at
 from dirsync.tree.directory import Directory
-from dirsync.tree.entry import Kind, Record, identity_of
+from dirsync.tree.entry import Record, identity_of
 from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames.tracker import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
 from dirsync.tree.untracked import UntrackedKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _ENCODING: Final = sys.getfilesystemencoding()
 
@@ -74,14 +75,6 @@ def scan_directory(
     if rules.owner_access is not None:
         note_unlisted(tree, found)
     return found
-
-
-def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
-    """Accept what is mounted at these directories now, and what is not any more."""
-    for path in paths:
-        record = tree.record(path)
-        if record is not None and flags_of(record) & MOUNT_CHANGED:
-            tree.put(path, with_flags(record, flags_of(record) & ~MOUNT_CHANGED))
 
 
 class _Listing:
@@ -107,16 +100,14 @@ class _Listing:
         self._now = now
         self._fd = -1
         self._device = 0
-        self._seen: set[bytes] = set()
-        self._touched = 0
-        """Names among them whose status is not that of the tree's record."""
         self._found = DirectoryScan(path)
+        self._recorder = Recorder(root, tree, renames, self._found)
 
     def run(self) -> DirectoryScan:
         try:
             self._fd = self._root.directory(self._path)
         except Vanished:
-            self._became_something_else()
+            self._recorder.became(observe(self._root, self._path, None, self._now))
             return self._found
         except PathFailure as failure:
             self._found.problems.append(failure.problem())
@@ -133,14 +124,14 @@ class _Listing:
         except OSError as error:
             self._found.problems.append(reading_failure(self._path, "list", error).problem())
         else:
-            if not self._seen.issuperset(self._known):
+            if not self._recorder.seen.issuperset(self._known):
                 self._remove_unseen()
-        self._found.untouched = max(0, len(self._seen) - self._touched)
+        self._found.untouched = max(0, len(self._recorder.seen) - self._recorder.touched)
         return self._found
 
     def _compare(self, listing: "Iterable[os.DirEntry[str]]") -> None:
         """Compare each entry of the listing with the tree; a rescan spends its time in this loop."""
-        known, seen, now = self._known, self._seen, self._now
+        known, seen, now = self._known, self._recorder.seen, self._now
         filtered = self._rules.ignores is not None or not self._rules.symlinks
         at_root = not self._path
         entries = 0
@@ -194,8 +185,8 @@ class _Listing:
             return
         mode, path = status.st_mode, join(self._path, name)
         record = child.record if isinstance(child, Directory) else child
-        if not stat.S_ISDIR(mode) and isinstance(child, Directory) and _outlasts(child):
-            self._mount_gone(name, child.record)
+        if not stat.S_ISDIR(mode) and isinstance(child, Directory) and outlasts(child):
+            self._recorder.mount_gone(name, child.record)
         elif (problem := too_long(path, name)) is not None:
             self._found.problems.append(problem)
         elif stat.S_ISDIR(mode):
@@ -203,7 +194,7 @@ class _Listing:
         elif self._rules.is_own_log(status):
             self._untracked(name, UntrackedKind.OWN_LOG)
         elif stat.S_ISREG(mode):
-            self._put(name, record, renew(record, file_record(status, looked)))
+            self._recorder.put(name, record, renew(record, file_record(status, looked)))
         elif stat.S_ISLNK(mode):
             self._link(name, record, status, looked)
         else:
@@ -219,7 +210,7 @@ class _Listing:
             learn_at(self._fd, name, status.st_dev)
         same = isinstance(child, bytes) and matches(child, status)
         if same:
-            self._seen.add(name)
+            self._recorder.seen.add(name)
         return same
 
     def _hidden(self, name: bytes, child: Record | Directory | None) -> None:
@@ -228,7 +219,7 @@ class _Listing:
             self._found.left_out += 1
             return
         record = child.record if isinstance(child, Directory) else child
-        self._put(name, record, hidden(record))
+        self._recorder.put(name, record, hidden(record))
 
     def _directory(self, name: bytes, child: Record | Directory | None, status: os.stat_result) -> None:
         path = join(self._path, name)
@@ -247,39 +238,12 @@ class _Listing:
             self._found.replaced.append(path)
             self._root.forget(path)
             if self._renames.remembers and not (known | flags) & (MOUNT | MOUNT_CHANGED):
-                self._another(name, path, directory_record(status))
+                self._recorder.another(name, path, directory_record(status))
                 return
         if child.record.endswith(pack_status(status)) and known == flags:
-            self._seen.add(name)
+            self._recorder.seen.add(name)
         else:
-            self._put(name, child.record, renew(child.record, directory_record(status, flags)))
-
-    def _another(self, name: bytes, path: RelPath, record: Record) -> None:
-        """Another directory has the name now; what was in the old one left with it."""
-        self._touched += 1
-        self._renames.left(path, self._tree.take(path))
-        elsewhere = self._renames.place(self._tree, path, record)
-        self._seen.add(name)
-        self._root.forget(path)
-        self._found.changed += [path, *elsewhere]
-
-    def _put(self, name: bytes, before: Record | None, record: Record) -> None:
-        self._seen.add(name)
-        self._touched += before is None or not before.endswith(record[1 - FINGERPRINT_SIZE :])
-        if record != before:
-            if before is not None and identity_of(before) != identity_of(record) and record[0] != Kind.DIRECTORY:
-                path = join(self._path, name)
-                self._renames.left(path, self._tree.take(path))
-            if before is None or identity_of(before) != identity_of(record):
-                self._renames.appeared(join(self._path, name), record)
-            if record[0] != Kind.DIRECTORY:
-                self._found.unknown += before is None
-                self._found.stale += before is not None
-            path = join(self._path, name)
-            if flags_of(record) & LINKED:
-                self._found.linked[path] = before is not None and identity_of(before) == identity_of(record)
-            self._tree.put(path, record)
-            self._found.changed.append(path)
+            self._recorder.put(name, child.record, renew(child.record, directory_record(status, flags)))
 
     def _link(self, name: bytes, record: Record | None, status: os.stat_result, looked: int) -> None:
         try:
@@ -289,21 +253,7 @@ class _Listing:
         except OSError as error:
             self._unreadable(name, Changing.from_os(join(self._path, name), "read the link", error))
             return
-        self._put(name, record, renew(record, symlink_record(status, looked, target)))
-
-    def _mount_gone(self, name: bytes, record: Record) -> None:
-        """Keep the directory and its mark, whatever took its place; the caller protects what was below it."""
-        path = join(self._path, name)
-        self._touched += 1
-        self._found.mounts_changed.append(path)
-        self._put(name, record, with_flags(record, MOUNT_CHANGED))
-        self._empty(path)
-
-    def _empty(self, path: RelPath) -> None:
-        """Remove everything below a directory that stays."""
-        for below in [join(path, name) for name, _ in self._tree.children(path)]:
-            self._tree.remove(below)
-            self._found.changed.append(below)
+        self._recorder.put(name, record, renew(record, symlink_record(status, looked, target)))
 
     def _check_mount(self, status: os.stat_result) -> None:
         """As :meth:`_directory`, of the directory itself: a scan that starts here did not list its parent."""
@@ -330,44 +280,15 @@ class _Listing:
         self._found.problems.append(failure.problem())
         child = self._known.get(name)
         if child is not None:
-            self._seen.add(name)
-            self._touched += 1
+            self._recorder.seen.add(name)
+            self._recorder.touched += 1
             if isinstance(child, Directory):
                 self._found.directories.append(failure.path)
 
     def _remove_unseen(self) -> None:
-        for name in [name for name in self._known if name not in self._seen]:
+        for name in [name for name in self._known if name not in self._recorder.seen]:
             child = self._known[name]
-            if isinstance(child, Directory) and _outlasts(child):
-                self._mount_gone(name, child.record)
+            if isinstance(child, Directory) and outlasts(child):
+                self._recorder.mount_gone(name, child.record)
             else:
-                path = join(self._path, name)
-                self._renames.left(path, self._tree.take(path))
-                self._root.forget(path)
-                self._found.changed.append(path)
-
-    def _became_something_else(self) -> None:
-        """The directory was there when its parent was listed, and is not there now."""
-        directory = self._tree.directory(self._path)
-        if self._path and directory is not None and _outlasts(directory):
-            self._found.mounts_changed.append(self._path)
-            self._tree.put(self._path, with_flags(directory.record, MOUNT_CHANGED))
-            self._found.changed.append(self._path)
-            self._empty(self._path)
-            return
-        found = observe(self._root, self._path, None, self._now)
-        if isinstance(found, Problem):
-            self._found.problems.append(found)
-        elif isinstance(found, bytes):
-            self._renames.left(self._path, self._tree.take(self._path))
-            self._tree.put(self._path, found)
-            self._found.changed.append(self._path)
-        elif self._path:
-            self._renames.left(self._path, self._tree.take(self._path))
-            self._found.changed.append(self._path)
-
-
-def _outlasts(directory: Directory) -> bool:
-    """Whether a directory that is gone stays in the tree: it was a mount point, or that is not accepted yet."""
-    flags = flags_of(directory.record)
-    return bool(flags & MOUNT_CHANGED or (flags & MOUNT and directory.children))
+                self._recorder.remove(name)

@@ -54,3 +54,8 @@ class DirectoryScan:
         """Files and links whose fingerprint proved that their record still describes them."""
         elsewhere = self.left_out + self.untracked + len(self.directories) + len(self.new_directories)
         return max(0, self.entries - elsewhere - self.unknown - self.stale - len(self.problems))
+
+
+def change_at(path: RelPath) -> tuple[DirectoryScan]:
+    """The step of a path that changed and is listed no further."""
+    return (DirectoryScan(path, changed=[path]),)

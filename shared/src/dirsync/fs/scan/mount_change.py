@@ -5,7 +5,12 @@ directory is marked, and what the tree had below it waits for a person's approva
 source does not show it any more (:mod:`dirsync.tree.guards`). The mark goes when both sides are equal, or by approval.
 """
 
-from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED
+from collections.abc import Iterable
+
+from dirsync.fs.fingerprint import MOUNT, MOUNT_CHANGED, flags_of, with_flags
+from dirsync.tree.directory import Directory
+from dirsync.tree.path import RelPath
+from dirsync.tree.tree import Tree
 
 
 def mount_flags(known: int, *, mounted: bool, same: bool, has_content: bool) -> int:
@@ -21,3 +26,17 @@ def mount_flags(known: int, *, mounted: bool, same: bool, has_content: bool) -> 
     if has_content and (bool(known & MOUNT) != mounted or (mounted and not same)):
         changed = MOUNT_CHANGED
     return (MOUNT if mounted else 0) | changed
+
+
+def accept_mounts(tree: Tree, paths: Iterable[RelPath]) -> None:
+    """Accept what is mounted at these directories now, and what is not any more."""
+    for path in paths:
+        record = tree.record(path)
+        if record is not None and flags_of(record) & MOUNT_CHANGED:
+            tree.put(path, with_flags(record, flags_of(record) & ~MOUNT_CHANGED))
+
+
+def outlasts(directory: Directory) -> bool:
+    """Whether a directory that is gone stays in the tree: it was a mount point, or that is not accepted yet."""
+    flags = flags_of(directory.record)
+    return bool(flags & MOUNT_CHANGED or (flags & MOUNT and directory.children))

@@ -9,18 +9,15 @@ Steps come depth first, parents before children, one for each directory; the cal
 them. The walk is iterative, so depth costs memory, not stack.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dirsync.clock import WallNanoseconds, wall_ns
-from dirsync.fs.fingerprint import LINKED, MOUNT, MOUNT_CHANGED, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory import scan_directory
-from dirsync.fs.scan.directory_scan import DirectoryScan
-from dirsync.fs.scan.observe import observe
-from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules, is_file_systems_own
-from dirsync.tree.directory import Directory
-from dirsync.tree.entry import Kind, Record, identity_of
+from dirsync.fs.scan.directory_scan import DirectoryScan, change_at
+from dirsync.fs.scan.rules import DEFAULT_RULES, ScanRules
+from dirsync.tree.entry import Record
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.renames.tracker import NO_TRACKER, RenameTracker
 from dirsync.tree.tree import Tree
@@ -61,54 +58,20 @@ def scan_steps(
         places = [place for place in places if root.covered_by(place) is None]
     # A directory may be found before the path that it left is scanned: then it is searched for in the tree.
     renames.begin(root, search=deep or len(places) > 1)
-    walk = _Walk(root, tree, rules, now, renames)
+    walk = Walk(root, tree, rules, now, renames)
     try:
         if not (deep and ROOT in places):
             yield from walk.remounted(remounted)
         for start in places:
-            yield from walk.below(_nearest(tree, start), deep=deep)
+            yield from walk.below(nearest(tree, start), deep=deep)
     finally:
         walk.abandon()
         root.forget_all()  # what is kept open keeps a mount busy
 
 
-def look_at(
-    root: Root,
-    tree: Tree,
-    paths: Collection[RelPath],
-    rules: ScanRules = DEFAULT_RULES,
-    now: WallNanoseconds = wall_ns,
-    renames: RenameTracker = NO_TRACKER,
-) -> Iterator[DirectoryScan]:
-    """Bring the tree up to date at each of ``paths``, if possible without listing the directories that hold them.
+class Walk:
+    """One walk over the directories of a tree, which is brought up to date on the way."""
 
-    A file or link that changed, appeared or disappeared needs no listing, nor does a directory that appeared.
-    Everything else (untracked, unreadable, the last child of a directory gone) is found by listing the directory that
-    holds the path. The step of a file or link has that path as its own.
-    """
-    root.forget_all()
-    remounted = root.refresh_mounts()
-    renames.begin(root, search=False)
-    walk = _Walk(root, tree, rules, now, renames)
-    try:
-        yield from walk.remounted(remounted)
-        known = [path for path in dict.fromkeys(paths) if path in tree]
-        # Known paths come before new ones, so that what was moved is recognised.
-        for group in (known, dict.fromkeys(path for path in paths if path not in tree)):
-            listings: dict[RelPath, None] = {}
-            for path in group:
-                found = walk.look(path)
-                if found is None:
-                    listings[_nearest(tree, split(path)[0])] = None
-                else:
-                    yield from found
-            if listings:
-                yield from scan_steps(root, tree, rules, listings, deep=False, now=now, renames=renames)
-    finally:
-        root.forget_all()  # what is kept open keeps a mount busy
-
-
-class _Walk:
     def __init__(self, root: Root, tree: Tree, rules: ScanRules, now: WallNanoseconds, renames: RenameTracker) -> None:
         self._renames = renames
         self._elsewhere: list[RelPath] = []
@@ -135,12 +98,12 @@ class _Walk:
             yield from self._yield_elsewhere()
             if at in self._tree:
                 return
-            at, deep, changed = _nearest(self._tree, at), False, False
+            at, deep, changed = nearest(self._tree, at), False, False
 
     def remounted(self, points: Iterable[RelPath]) -> Iterator[DirectoryScan]:
         """The steps from where a mount came or went; before all others, which would take what it hides for deleted."""
-        for parent in dict.fromkeys(_nearest(self._tree, split(point)[0]) for point in points):
-            yield from self.below(_nearest(self._tree, parent), deep=False)
+        for parent in dict.fromkeys(nearest(self._tree, split(point)[0]) for point in points):
+            yield from self.below(nearest(self._tree, parent), deep=False)
 
     def appeared(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         """The steps from a directory that is new to the tree; its parent is one of the tree."""
@@ -149,103 +112,25 @@ class _Walk:
             yield from self._advance()
         yield from self._yield_elsewhere()
 
+    def replaced(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
+        """The steps from a directory at ``path``, where the tree had another one, which has left."""
+        self._elsewhere += self._renames.place(self._tree, path, record)
+        return self.below(path, changed=True)
+
     def abandon(self) -> None:
         """The scan ends, perhaps before everything was visited: what was not is not known to have been moved."""
         if self._stack:
             self._renames.abandon(self._stack[0].found.path)
 
-    def look(self, path: RelPath) -> Iterable[DirectoryScan] | None:
-        """The steps from one path; ``None`` if only the listing of its directory can tell."""
-        if not path or self._rules.is_reserved(path):
-            return None
-        holder = self._tree.directory(split(path)[0])
-        if holder is None:
-            return () if self._is_below_left_out(path) else None
-        known = self._tree.record(path)
-        found = observe(self._root, path, known, self._now)
-        if found is None:
-            return self._gone(path, known, holder)
-        if not isinstance(found, bytes) or self._concerns_mount(path, known):
-            return None
-        return self._found(path, known, found, holder)
-
-    def _concerns_mount(self, path: RelPath, known: Record | None) -> bool:
-        """Whether a mount came, went, or may have gone, at ``path``."""
-        mounts = self._root.mounts
-        flags = flags_of(known) if known is not None and known[0] == Kind.DIRECTORY else 0
-        return bool(flags & (MOUNT | MOUNT_CHANGED)) or (mounts is not None and path in mounts)
-
-    def _found(
-        self, path: RelPath, known: Record | None, found: Record, holder: Directory
-    ) -> Iterable[DirectoryScan] | None:
-        """The steps from a path where a file, a link or a directory is found."""
-        _, name = split(path)
-        is_directory, is_link = found[0] == Kind.DIRECTORY, found[0] == Kind.SYMLINK
-        if is_file_systems_own(self._root, path, name, is_directory=is_directory):
-            return None
-        if self._rules.leaves_out(path, is_directory=is_directory, is_link=is_link):
-            return () if known is None and holder.children else None
-        if found == known:
-            return ()
-        if identity_of(found) in self._rules.own_logs:
-            return None
-        return self._directory_found(path, known, found) if is_directory else self._file_found(path, known, found)
-
-    def _directory_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
-        """The steps from a path where a directory is found that is not as the tree has it."""
-        if known is None:
-            return self.appeared(path, found)
-        if known[0] != Kind.DIRECTORY:
-            self._renames.search()
-            self._left(path)
-            return self.appeared(path, found)
-        if identity_of(found) == identity_of(known):
-            self._tree.put(path, found)
-            return _changed(path)
-        if self._renames.remembers:
-            self._left(path)
-        # Two names may have been exchanged: this directory may come from a path that was not scanned yet.
-        self._renames.search()
-        self._elsewhere += self._renames.place(self._tree, path, found)
-        return self.below(path, changed=True)
-
-    def _file_found(self, path: RelPath, known: Record | None, found: Record) -> Iterable[DirectoryScan]:
-        """The step from a path where a file or link is found that is not as the tree has it."""
-        is_another = known is None or identity_of(found) != identity_of(known)
-        if is_another:
-            if known is not None and self._renames.remembers:
-                self._left(path)
-            self._renames.appeared(path, found)
-        self._tree.put(path, found)
-        (step,) = _changed(path)
-        if flags_of(found) & LINKED:
-            step.linked[path] = not is_another
-        return (step,)
-
-    def _left(self, path: RelPath) -> None:
+    def left(self, path: RelPath) -> None:
+        """Nothing is at ``path`` any more, or something else."""
         self._renames.left(path, self._tree.take(path))
         self._root.forget(path)
 
     def _yield_elsewhere(self) -> Iterator[DirectoryScan]:
         elsewhere, self._elsewhere = self._elsewhere, []
         for path in elsewhere:
-            yield from _changed(path)
-
-    def _is_below_left_out(self, path: RelPath) -> bool:
-        """Whether the topmost directory above ``path`` that the tree does not have is left out by the rules."""
-        start = len(_nearest(self._tree, path))
-        top = RelPath(path[: path.index(b"/", start + 1)])
-        _, name = split(top)
-        own = is_file_systems_own(self._root, top, name, is_directory=True)
-        return own or self._rules.leaves_out(top, is_directory=True, is_link=False)
-
-    def _gone(self, path: RelPath, known: Record | None, holder: Directory) -> Iterable[DirectoryScan] | None:
-        if known is None:
-            return () if holder.children else None
-        if len(holder.children) == 1 or self._concerns_mount(path, known):
-            return None
-        self._left(path)
-        return _changed(path)
+            yield from change_at(path)
 
     def _advance(self) -> Iterator[DirectoryScan]:
         path, record = next(self._stack[-1].pending, (None, None))
@@ -259,7 +144,7 @@ class _Walk:
 
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         if path in self._tree:
-            self._left(path)
+            self.left(path)
         self._elsewhere += self._renames.place(self._tree, path, record)
         frame = self._enter(path, is_new=True)
         frame.found.changed.insert(0, path)
@@ -291,7 +176,7 @@ class _Walk:
         if self._waiting and self._waiting[-1] is frame.found:
             self._waiting.pop()
         else:
-            yield from _changed(path)
+            yield from change_at(path)
 
     def _stay(self) -> Iterator[DirectoryScan]:
         waiting, self._waiting = self._waiting, []
@@ -307,11 +192,6 @@ class _Walk:
         return frame.is_new or not self._rules.keep_known_directories
 
 
-def _changed(path: RelPath) -> tuple[DirectoryScan]:
-    """The step of a path that changed and is listed no further."""
-    return (DirectoryScan(path, changed=[path]),)
-
-
 def _proves_itself(found: DirectoryScan, tree: Tree) -> bool:
     """Whether what was found in a new directory shows that it stays in the tree."""
     directory = tree.directory(found.path)
@@ -320,7 +200,7 @@ def _proves_itself(found: DirectoryScan, tree: Tree) -> bool:
     return not found.left_out and not found.new_directories
 
 
-def _nearest(tree: Tree, path: RelPath) -> RelPath:
+def nearest(tree: Tree, path: RelPath) -> RelPath:
     """``path`` if it is a directory of the tree, else the nearest one above it."""
     while tree.directory(path) is None:
         path, _ = split(path)

@@ -14,8 +14,9 @@ import os
 import stat
 from collections.abc import Iterator
 
+from dirsync.fs.descriptors import OPEN_DIRECTORY
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.root import OPEN_DIRECTORY, OPEN_FILE, Root
+from dirsync.fs.root import OPEN_FILE, Root
 from dirsync.tree.path import ROOT, RelPath, ancestors
 
 _OWNER: int = stat.S_IRWXU

@@ -21,9 +21,10 @@ from collections.abc import Callable
 from typing import Final, Self, TypeVar
 
 from dirsync.errors import UsageError
+from dirsync.fs.descriptors import OPEN_DIRECTORY
 from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
 from dirsync.fs.fingerprint import status_identity
-from dirsync.fs.root import OPEN_DIRECTORY, Root
+from dirsync.fs.root import Root
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging_place import PRIVATE, free_name, is_ours
 from dirsync.limits import LIMITS
