@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import Root

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Final, cast
 
-from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.fs.root import Root

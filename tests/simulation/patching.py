@@ -28,7 +28,7 @@ from tests.simulation.threads import WorkerThreading
 PREFIXES = ("dirsync", "dirsync_server", "dirsync_client")
 MODULES = (
     "dirsync.endpoint.replica",
-    "dirsync.endpoint.source",
+    "dirsync.endpoint.source.source",
     "dirsync.endpoint.apply.commit",
     "dirsync_server.services.write_api",
     "dirsync_client.engine",

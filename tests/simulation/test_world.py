@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write import durable
 from dirsync.tree.guards.hold import Verdict

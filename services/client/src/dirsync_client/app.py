@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from dirsync.clock import monotonic
-from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.errors import DirsyncError, UsageError

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.scan.sliced_scan import SlicedScan
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.root import RootState

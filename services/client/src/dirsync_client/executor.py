@@ -6,7 +6,7 @@ The engine's thread only. What is known at once is returned; what takes longer c
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.limits import LIMITS
 from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.reconcile.commands import (

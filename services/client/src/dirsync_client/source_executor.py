@@ -1,6 +1,6 @@
 """Does what the reconciler wants of the source: looking, checking, reading a few bytes or a small file."""
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.openable import is_openable
 from dirsync.fs.root import RootState

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.errors import DirsyncError, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS

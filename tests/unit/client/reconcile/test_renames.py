@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.fs.fingerprint import directory_record
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import resolve, unknown_files

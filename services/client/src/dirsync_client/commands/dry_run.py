@@ -15,7 +15,7 @@ from typing import NamedTuple
 from dirsync.clock import monotonic
 from dirsync.delta.blocks import BlockRange, span
 from dirsync.delta.pieces import Piece
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure, TooLarge
 from dirsync.fs.fingerprint import file_record

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.tree.entry import UNKNOWN, fingerprint_of, pack, unpack

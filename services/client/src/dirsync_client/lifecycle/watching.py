@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Thread
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.watcher import Watcher, WatchMode
 from dirsync.errors import DirsyncError

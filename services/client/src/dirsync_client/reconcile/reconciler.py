@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync_client.reconcile.commands import Command, ListReplica, LookAt, ProbeSource, WakeAt, merge_looks
+from dirsync_client.reconcile.commands import Command, ListReplica, WakeAt, merge_looks
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
@@ -38,6 +38,7 @@ from dirsync_client.reconcile.events import (
     Tick,
     Unsent,
 )
+from dirsync_client.reconcile.pacing.retrier import Retrier
 from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, LATER, Phase
 from dirsync_client.reconcile.removal.links import NOT_DISPATCHED, Links
 from dirsync_client.reconcile.removal.replica_scans import ReplicaScans
@@ -62,6 +63,7 @@ class Reconciler:
         self._links = Links(self._context)
         self._renames = Renames(self._context, self._links.lead_to)
         self._scans = ReplicaScans(self._context)
+        self._retrier = Retrier(self._context)
         self._deletes = Deletes(self._context, self._links.lead_to, self._scans)
         self._routes = ContentRoutes(self._context, self._renames)
         self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes, self._links)
@@ -111,7 +113,9 @@ class Reconciler:
     def _take(self, event: Event) -> None:
         match event:
             case Settled():
-                self._settled(event)
+                if event.rescanned:
+                    self._scans.answered()
+                self._results.settled(event)
             case FileProbed():
                 self._dispatcher.probed(event)
             case FileHashed():
@@ -127,7 +131,7 @@ class Reconciler:
             case HoldApproved(hold_id=hold_id):
                 self._deletes.approve(hold_id)
             case RetryRequested():
-                self._retry_all()
+                self._retrier.try_all()
             case Tick():
                 pass
             case _:
@@ -199,11 +203,6 @@ class Reconciler:
         elif event.paths:
             self._context.note_behind(changed_at)
 
-    def _settled(self, event: Settled) -> None:
-        if event.rescanned:
-            self._scans.answered()
-        self._results.settled(event)
-
     # Going on with what is under way.
 
     def _advance(self) -> None:
@@ -216,8 +215,7 @@ class Reconciler:
             context.emit(ListReplica(context.replica, self._results.root_digest))
         if self._listing:
             return
-        self._probe()
-        self._retry()
+        self._retrier.advance()
         if not context.refetch:
             self._compare_dirty()
             self._renames.send_directories(context.now)
@@ -231,33 +229,6 @@ class Reconciler:
         self._deletes.advance(ready=ready, going_on=self._going_on)
         if not self._is_working and self._deletes.pairing.is_unsettled and self.view.in_sync:
             self._deletes.pairing.settle()
-
-    def _retry_all(self) -> None:
-        context = self._context
-        for path, state in context.table.states(Phase.FAILED):
-            state.attempts = 0
-            context.retries.set(path, context.now)
-        context.pacing.clear()
-        for path in context.table.paths(Phase.PACED):
-            context.retries.set(path, context.now)
-
-    def _probe(self) -> None:
-        context = self._context
-        if context.options.at_once:
-            return
-        source = context.source
-        trees = (source.tree, context.replica)
-        due = context.probes.due(context.table, trees, source.problems.values(), context.now)
-        if due.at_source:
-            context.emit(ProbeSource(due.at_source))
-        for path in due.at_server:
-            context.retries.set(path, context.now)
-
-    def _retry(self) -> None:
-        due = tuple(self._context.retries.take(self._context.now))
-        later = tuple(path for path in due if self._context.table.phase(path) in LATER)
-        if later:
-            self._context.emit(LookAt(later, retry=True))
 
     def _compare_dirty(self) -> None:
         dirty = self._context.table.take_dirty()
@@ -315,10 +286,7 @@ class Reconciler:
     def _schedule_wake(self) -> None:
         if self._listing:
             return  # nothing is done before the answer
-        context = self._context
-        times = [context.retries.earliest(), self._deletes.wake_at]
-        if not context.options.at_once:
-            times.append(context.probes.wake_at(context.table, context.source.problems.values()))
+        times = (self._retrier.wake_at, self._deletes.wake_at)
         wake = min((time for time in times if time is not None), default=None)
         if self._can_go_on_at_once:
             wake = self._context.now

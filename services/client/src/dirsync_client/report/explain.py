@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from dirsync.endpoint.source import Source
+from dirsync.endpoint.source.source import Source
 from dirsync.fs.failure import PathFailure
 from dirsync.tree.diff import equal
 from dirsync.tree.entry import Entry

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic, wall_ns
-from dirsync.endpoint.source import RenamedAway, Source
+from dirsync.endpoint.source.source import RenamedAway, Source
 from dirsync.errors import DirsyncError
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
@@ -188,8 +188,8 @@ class Reporter:
             replica_digest=view.replica_digest,
             hold=hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
-            untracked=source.untracked,
-            untracked_named=source.untracked_named,
+            untracked=source.untracked.count,
+            untracked_named=source.untracked.named,
             cycles=status.cycles + ended,
         )
         self._measure(problems.values())

@@ -5,15 +5,16 @@ stream or the hasher has read it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from heapq import nsmallest
 from typing import NamedTuple
 
-from dirsync.endpoint.behind_links import look_behind_links
-from dirsync.errors import DirsyncError, LimitExceeded
-from dirsync.fs.failure import PathFailure, Unreadable, shown
+from dirsync.endpoint.source.behind_links import look_behind_links
+from dirsync.endpoint.source.ignore_file import read_ignore_rules
+from dirsync.endpoint.source.untracked_paths import UntrackedPaths
+from dirsync.errors import DirsyncError
+from dirsync.fs.failure import PathFailure
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.index.index import Index
-from dirsync.fs.read.stable import StableFile, read_small
+from dirsync.fs.read.stable import StableFile
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.hard_links import HardLinks
@@ -22,19 +23,13 @@ from dirsync.fs.scan.look import look_at
 from dirsync.fs.scan.mount_change import accept_mounts
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import scan_steps
-from dirsync.limits import LIMITS
 from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, identity_of, unpack
-from dirsync.tree.ignore.rules import IgnoreRules, parse
+from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
 from dirsync.tree.problem import Problem
 from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
-from dirsync.tree.untracked import Untracked
-
-MAX_IGNORE_FILE_BYTES = LIMITS.max_ignore_rules * LIMITS.max_ignore_rule_bytes
-"""Largest ignore file that is read, in bytes."""
-
 
 _PROBE = 4096
 """Bytes at the start and at the end of a large file by which it is told from others of its size."""
@@ -59,13 +54,6 @@ class RenamedAway(NamedTuple):
     left_out: LeftOut
 
 
-class _LeftAlone(NamedTuple):
-    """What one directory holds that is untracked."""
-
-    paths: int
-    named: tuple[Untracked, ...]
-
-
 def _ignore(_step: DirectoryScan) -> None:
     """The listings are not counted."""
 
@@ -88,8 +76,7 @@ class Source:
         self._hard_links = HardLinks()
         self.renamed_away: list[RenamedAway] = []
         """What got a name that is left out. For the caller to take."""
-        self._untracked: dict[RelPath, _LeftAlone] = {}
-        """What each directory holds that is untracked."""
+        self.untracked = UntrackedPaths()
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
         self.ignore = self._read_ignore_rules()
@@ -99,17 +86,6 @@ class Source:
     def identity(self) -> FileIdentity:
         """The root directory's."""
         return self.root.identity
-
-    @property
-    def untracked(self) -> int:
-        """How many paths are left alone, and are not ignored."""
-        return sum(left.paths for left in self._untracked.values())
-
-    @property
-    def untracked_named(self) -> tuple[Untracked, ...]:
-        """The first of them."""
-        named = (found for left in self._untracked.values() for found in left.named)
-        return tuple(nsmallest(LIMITS.untracked_shown, named))
 
     @property
     def ignore_path(self) -> RelPath:
@@ -197,11 +173,9 @@ class Source:
     def _look_beside(self, paths: Iterable[RelPath]) -> list[RelPath]:
         """List the directories again in which a path was untracked: only a listing counts what is."""
         changed: list[RelPath] = []
-        for path in paths:
-            left = self._untracked.get(split(path)[0]) if path else None
-            if left is not None and any(path == untracked.path for untracked in left.named):
-                for found in self.scan((split(path)[0],), deep=False):
-                    changed += found
+        for directory in self.untracked.directories_of(paths):
+            for found in self.scan((directory,), deep=False):
+                changed += found
         return changed
 
     def _note_renamed_away(self, gone: dict[FileIdentity, RelPath], looked: Iterable[RelPath]) -> None:
@@ -292,10 +266,7 @@ class Source:
                 del self.problems[path]
         for problem in step.problems:
             self._problem(problem)
-        if step.named:
-            self._untracked[step.path] = _LeftAlone(step.untracked + step.file_systems_own, tuple(step.named))
-        else:
-            self._untracked.pop(step.path, None)
+        self.untracked.note(step)
         self.mounts_changed = {p for p in self.mounts_changed if split(p)[0] != step.path} | set(step.mounts_changed)
         for path in step.changed:
             self._store(path)
@@ -309,21 +280,9 @@ class Source:
             self._index.remove(path)
             for gone in [p for p in self.problems if p != path and is_within(p, path)]:
                 del self.problems[gone]
-            for gone in [p for p in self._untracked if is_within(p, path)]:
-                del self._untracked[gone]
+            self.untracked.forget(path)
         elif record[0] != Kind.FILE or unpack(record).digest != UNKNOWN:
             self._index.put(path, record)
 
     def _read_ignore_rules(self) -> IgnoreRules:
-        lines: list[bytes] = []
-        path = self.ignore_path
-        if self.root.lstat(path) is not None:
-            text, _ = read_small(self.root, path, MAX_IGNORE_FILE_BYTES)
-            lines = parse(text)
-            if b"\0" in text:
-                # No name holds a NUL, so no rule would match, and what they leave out would be mirrored.
-                raise Unreadable(path, f"{shown(path)} is not plain text (UTF-16?): save it as UTF-8")
-        try:
-            return IgnoreRules((*lines, *self.options.ignore_rules))
-        except LimitExceeded as error:
-            raise Unreadable(path, f"the rules of {shown(path)} cannot be used: {error}") from error
+        return read_ignore_rules(self.root, self.ignore_path, self.options.ignore_rules)

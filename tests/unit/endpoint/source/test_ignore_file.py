@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dirsync.endpoint.source import Source, SourceOptions
+from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.fs.failure import Unreadable
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
