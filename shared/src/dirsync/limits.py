@@ -291,6 +291,24 @@ class Limits:
     stuck_seconds: float = 300.0
     """A client whose own work takes this long in one step is stuck: only a restart helps."""
 
+    # Hooks.
+    max_hook_paths: int = 10_000
+    """Changed paths that a hook is told, and that are kept for it meanwhile."""
+    max_hook_path_bytes: int = 1 * MIB
+    """Bytes of those paths."""
+    max_hook_bytes: int = 1 * MIB
+    """What a hook is sent, in bytes: a path may be longer there, because it is escaped."""
+    hook_output_bytes: int = 2 * KIB
+    """The end of what a hook's command writes that is kept for the log, in bytes."""
+    hook_debounces: float = 10.0
+    """A hook waits at most this many times ``HOOK_DEBOUNCE`` while the state keeps changing."""
+    hook_first_pause_seconds: float = 1.0
+    """The pause before a hook that failed is tried again; it doubles with each failure."""
+    hook_longest_pause_seconds: float = 60.0
+    """The longest such pause."""
+    hook_end_seconds: float = 1.0
+    """How long a command may take to end by SIGTERM before it gets SIGKILL."""
+
     # Files that never rest.
     pace_stretch: float = 4.0
     """After a file was sent it is left alone for this many times what that took, so that one that is written all the

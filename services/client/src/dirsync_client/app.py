@@ -16,6 +16,7 @@ from dirsync.fs.scan.rules import own_logs
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import lies_within, own_logs_within, require_readable
+from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import dropped_lines, get_logger, set_context
@@ -147,7 +148,8 @@ class Core:
         self.activities = Activities()
         self.connection = ServerConnection(settings)
         transfer = TransferMetrics(metrics)
-        reporter = Reporter(self.source, self.board, transfer, metrics)
+        self.hooks = _hooks(settings, metrics)
+        reporter = Reporter(self.source, self.board, transfer, metrics, hooks=self.hooks.feed(settings.namespace))
         client_id = settings.client_id or self.state.client_id()
         mailbox = Mailbox()
         target = Target(
@@ -276,6 +278,7 @@ class Client:
         # Until the engine has ended the watcher tells it what the app writes while it ends.
         ended = self._engine.end(self._settings.shutdown_grace, sends=True)
         ended &= within(max(until - monotonic(), CLOSE_SECONDS), self._watching.stop)
+        self._core.hooks.stop(max(until - monotonic(), CLOSE_SECONDS))
         self._agent.stop()
         self._http.stop()
         if ended:
@@ -304,6 +307,14 @@ class Client:
     def _resumed(self) -> None:
         # What happened while nothing was looked at may have been told to nobody.
         self._core.engine.mailbox.hint(Hint(ROOT, HintKind.LOST))
+
+
+def _hooks(settings: ClientSettings, metrics: Metrics) -> Hooks:
+    if settings.hook_command is None and settings.hook_webhook is None:
+        return NO_HOOKS
+    from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most clients have none
+
+    return make_hooks(settings, [(settings.namespace, settings.source)], metrics)
 
 
 def _name(field: str) -> str:

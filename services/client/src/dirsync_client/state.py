@@ -18,6 +18,7 @@ from dirsync.errors import UsageError
 from dirsync.fs.index.index import Index
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.directories import prepare_state_directory, unusable
+from dirsync.runtime.hooks.delivered import FILE as HOOKS
 from dirsync.tree.entry import FileIdentity
 
 _STATE = "state.json"
@@ -46,7 +47,7 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError if it cannot be used."""
-        prepare_state_directory(path, _SETTING, (_LOCK, _STATE, INDEX, SIGNATURES, _APPROVALS))
+        prepare_state_directory(path, _SETTING, (_LOCK, _STATE, INDEX, SIGNATURES, _APPROVALS, HOOKS))
         self.path = path
         self.signatures = path / SIGNATURES
         """Where remembered signatures are kept; made when there are any."""

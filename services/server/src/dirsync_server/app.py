@@ -30,12 +30,15 @@ from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
 from dirsync.runtime.files.secrets import TokenFile
+from dirsync.runtime.hooks.delivered import FILE as HOOKS
+from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import dropped_lines, get_logger
 from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
+from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.runtime.process.malloc import keep_message_memory
@@ -54,6 +57,8 @@ from dirsync_server.tenancy.tenants import Tenant, read_tenants
 SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
 CALLERS = 2
 """Shares of the threads for each namespace: that of its token, and of the next one while it is rotated."""
+HOOK_SECONDS = 0.5
+"""How long the last run of a hook may take where the grace period is over."""
 DISK_CHECK_SECONDS = 2.0
 """How often readiness looks at the disk."""
 
@@ -72,6 +77,7 @@ class Server:
         self.health = HealthState("the replica is being read")
         self.metrics = PrometheusMetrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
         self._registry = _registry(settings)
+        self._hooks = _hooks(settings, self._registry.current(), self.metrics)
         self._replicas = self._open_replicas()
         self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
@@ -102,9 +108,11 @@ class Server:
         self._log.info(Event.SERVER_STOPPING, reason=reason)
         self._stopping.set()
         self.health.not_ready("stopping")
+        until = monotonic() + self._settings.shutdown_grace
         stopped = self._grpc.stop(self._settings.shutdown_grace)
         self._sessions.end_all()
         stopped.wait(self._settings.shutdown_grace)
+        self._hooks.stop(max(until - monotonic(), HOOK_SECONDS))
         self._http.stop()
         for replica in self._replicas.values():
             replica.close()
@@ -112,8 +120,8 @@ class Server:
     def _open_replicas(self) -> dict[str, Replica]:
         settings = self._settings
         tenants = self._registry.current()
-        observer = ReplicaMetrics(self.metrics)
-        kept = [index_name(name) for name in tenants]
+        observer = ReplicaMetrics(self.metrics, self._hooks)
+        kept = [*(index_name(name) for name in tenants), HOOKS]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
         return {
             name: _open_replica(
@@ -173,6 +181,8 @@ class Server:
                 started = monotonic()
                 replica.scan()
                 self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
+                # The last process may have ended between a commit and its hook.
+                self._hooks.feed(replica.namespace).reached(replica.root_digest)
                 self._log.info(
                     Event.RESCAN_COMPLETED,
                     namespace=replica.namespace,
@@ -237,6 +247,14 @@ def _registry(settings: ServerSettings) -> TenantRegistry:
         return TenantRegistry.following(file, lambda: read_tenants(file, defaults, certificates=certificates))
     token = TokenFile(settings.token_file, _name("token_file")) if settings.token_file else None
     return TenantRegistry.single(Path(settings.root), defaults.policy, token)
+
+
+def _hooks(settings: ServerSettings, tenants: Tenants, metrics: Metrics) -> Hooks:
+    if settings.hook_command is None and settings.hook_webhook is None:
+        return NO_HOOKS
+    from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most servers have none
+
+    return make_hooks(settings, [(name, tenant.root) for name, tenant in tenants.items()], metrics)
 
 
 def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Observer) -> Replica:

@@ -1,8 +1,10 @@
 """What an endpoint reports to the service that counts. An endpoint knows no metrics; it is told of an observer."""
 
 import enum
+from collections.abc import Callable, Sequence
 
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.tree.plan import Operation
 
 
 class Lookup(enum.Enum):
@@ -30,6 +32,9 @@ class Observer:
 
     def content_looked_up(self, result: Lookup) -> None:
         """Content was searched by its digest."""
+
+    def committed(self, namespace: str, operations: Sequence[Operation], root_digest: Callable[[], bytes]) -> None:
+        """These operations were applied by one commit; ``root_digest`` returns the replica's present one."""
 
 
 SILENT = Observer()

@@ -131,6 +131,10 @@ class Replica:
         """The root digest and the sums."""
         return self.state.totals()
 
+    def root_digest(self) -> bytes:
+        """The root digest alone."""
+        return self.state.totals().root_digest
+
     @property
     def options(self) -> TreeOptions:
         """What counts as the tree."""

@@ -107,6 +107,17 @@ OPERATION_NAMES: Final[dict[type, str]] = {
 """The names of operations in metrics and in the output of ``plan``."""
 
 
+def changed_paths(step: Operation) -> tuple[RelPath, ...]:
+    """The paths that an operation changes; of a directory that is moved only the directory."""
+    match step:
+        case TryFile():
+            return ()
+        case Move():
+            return step.source, step.path
+        case _:
+            return (step.path,)
+
+
 class Plan:
     """The operations of one comparison, created while the changes are read.
 

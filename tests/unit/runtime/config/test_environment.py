@@ -13,6 +13,7 @@ PREFIX = "DIRSYNC_CLIENT_"
     [
         ("DIRSYNC_CLIENT_SORCE", "DIRSYNC_CLIENT_SOURCE"),
         ("DIRSYNC_SOURCE", "DIRSYNC_CLIENT_SOURCE"),
+        ("DIRSYNC_HOOK_SOURCE", "DIRSYNC_CLIENT_SOURCE"),
         ("DIRSYNC_CLIENT_TOKEN", "DIRSYNC_CLIENT_TOKEN_FILE"),
         ("dirsync_client_source", "DIRSYNC_CLIENT_SOURCE"),
         ("DIRSYNC_CLIENT_BLOCKSIZE", "DIRSYNC_CLIENT_BLOCK_SIZE"),
@@ -48,6 +49,10 @@ def test_unknown_like_nothing() -> None:
         "DIRSYNC_PORT_50051_TCP",
         "DIRSYNC_PORT_50051_TCP_ADDR",
         "DIRSYNC_CLIENT_PORT_50051_TCP_PROTO",
+        "DIRSYNC_HOOK_SERVICE",
+        "DIRSYNC_HOOK_NAMESPACE",
+        "DIRSYNC_HOOK_ROOT",
+        "DIRSYNC_HOOK_ROOT_DIGEST",
     ],
 )
 def test_passes(name: str) -> None:

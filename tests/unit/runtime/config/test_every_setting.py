@@ -80,6 +80,21 @@ WRONG: dict[str, tuple[str, ...]] = {
     "FILE": (*PATHS, "/x/"),
     "RULES": ("[", "a,[z", "!", "a,/", "'a,b'", '"a"', "x" * 1025, "\n".join("x" * 1001)),
     "true|false": ("maybe", "2", "wahr", "true false"),
+    "WORDS": ("'open", '"', "''", "a \\"),
+    "URL": (
+        "host",
+        "host:80/x",
+        "ftp://host/x",
+        "http://",
+        "http:///x",
+        "http://host:0/",
+        "http://host:99999/",
+        "http://user:password@host/",
+        "http://host/#there",
+        "http://host/a b",
+        "http://host/\u00e4",
+    ),
+    "STATUSES": ("0", "99", "600", "20", "2x", "2XX", "200;204", "200,", ",", "ok"),
 }
 """Wrong values for each placeholder of the help; an enumeration has its own."""
 RIGHT: dict[str, str] = {
@@ -94,6 +109,9 @@ RIGHT: dict[str, str] = {
     "FILE": "some.file",
     "RULES": "*.o,/build",
     "true|false": "true",
+    "WORDS": "'a b' -c",
+    "URL": "https://localhost:8080/hook?x=y",
+    "STATUSES": "200,3xx",
 }
 
 
@@ -115,7 +133,7 @@ def wrong_values(field: FieldInfo) -> Iterator[str]:
         yield from WRONG[kind.placeholder]
     else:
         yield from ("bogus", kind.placeholder, kind.placeholder.upper())
-    if kind.placeholder != "RULES":
+    if kind.placeholder not in ("RULES", "WORDS"):
         yield from QUOTED
 
 
@@ -171,6 +189,7 @@ def test_white_space_around(service: type[ServiceSettings], name: str) -> None:
     right = RIGHT.get(kind.placeholder, kind.placeholder.partition("|")[0])
     others = {"permissions": "fixed"} if name.endswith("_mode") else {}
     others |= {"tls_cert_file": "c", "tls_key_file": "k"} if name.startswith("tls") else {}
+    others |= {"hook_webhook": "http://localhost/"} if name.startswith("hook") else {}
     around = [f"{right}\n", f"\r\n{right}\r\n"] + ([] if kind.is_path else [f" {right}\t", f"\n {right} \n"])
 
     plain = service.load(others | {name: right})
@@ -207,6 +226,23 @@ def test_modes_without_fixed(name: str, value: str) -> None:
         ServerSettings, {name: value}
     )
     assert "" == refused(ServerSettings, {name: value, "permissions": "fixed"})
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "name, value, needs",
+    [
+        ("hook_success_status", "204", "{0}_WEBHOOK; set that too"),
+        ("hook_timeout", "5s", "{0}_COMMAND and {0}_WEBHOOK; set one of them"),
+        ("hook_debounce", "5s", "{0}_COMMAND and {0}_WEBHOOK; set one of them"),
+    ],
+)
+def test_settings_without_a_hook(service: type[ServiceSettings], name: str, value: str, needs: str) -> None:
+    """A setting of hooks is refused where there is none."""
+    hook = variable_name(service.service, "hook")
+
+    assert f"{flag_name(name)} is for {needs.format(hook)}, or unset this" == refused(service, {name: value})
+    assert "" == refused(service, {name: value, "hook_webhook": "http://localhost/"})
 
 
 @pytest.mark.parametrize("name", NOT_AT_A_SERVER)

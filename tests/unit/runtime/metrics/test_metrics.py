@@ -57,6 +57,7 @@ CONTRACT = {
     "dirsync_kept_uploads": [],
     "dirsync_kept_upload_bytes": [],
     "dirsync_log_dropped_lines": [],
+    "dirsync_hook_runs_total": ["hook", "outcome"],
 }
 
 
@@ -82,7 +83,12 @@ ON_ONE_SIDE = {
 SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
 NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}
 KINDS = (PrometheusMetrics, NoMetrics)
-SHARED_COUNTERS = ("runtime/metrics/metrics.py", "rpc/interceptors/rejections.py", "endpoint/finder.py")
+SHARED_COUNTERS = (
+    "runtime/metrics/metrics.py",
+    "rpc/interceptors/rejections.py",
+    "endpoint/finder.py",
+    "runtime/hooks/thread.py",
+)
 """Modules of ``dirsync`` that count for both."""
 
 

@@ -39,6 +39,8 @@ def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
                 end_now(ExitCode.FAILED)
         if engine.error is not None:
             raise engine.error
+        with lifetime.signals():
+            core.hooks.stop(settings.shutdown_grace if engine.left is not None else settings.hook_timeout)
         status = core.board.status
         _tell(status, as_json=arguments.json)
         if engine.left is not None:

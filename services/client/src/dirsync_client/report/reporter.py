@@ -12,6 +12,7 @@ from typing import NamedTuple
 from dirsync.clock import Monotonic, monotonic, wall_ns
 from dirsync.endpoint.source.source import RenamedAway, Source
 from dirsync.errors import DirsyncError
+from dirsync.runtime.hooks.hooks import SILENT, Feed
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
@@ -56,12 +57,14 @@ class Reporter:
         board: StatusBoard,
         transfer: TransferMetrics,
         metrics: Metrics,
+        hooks: Feed = SILENT,
         now: Monotonic = monotonic,
     ) -> None:
         self._source = source
         self._board = board
         self._transfer = transfer
         self._metrics = metrics
+        self._hooks = hooks
         self._now = now
         self._log = get_logger()
         self._active_since: float | None = None
@@ -135,9 +138,11 @@ class Reporter:
             match report:
                 case ReportApplied(sent=applied):
                     self.mark_dirty(self._now())
+                    self._hooks.applied(sent.operation for sent in applied)
                     for sent in applied:
                         self._transfer.applied(sent)
                 case ReportMoved(sent=moved, files=files, size=size):
+                    self._hooks.applied((moved.operation,))
                     self._transfer.moved(moved, files, size)
                 case ReportFailed(sent=failed, failure=failure):
                     self._transfer.failed(failed, failure)
@@ -193,6 +198,8 @@ class Reporter:
             cycles=status.cycles + ended,
         )
         self._measure(problems.values())
+        if equal:
+            self._hooks.reached(lambda: view.replica_digest)
         if ended:
             self._end_cycle(view.replica_digest, problems, now)
 

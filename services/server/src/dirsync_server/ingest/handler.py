@@ -17,12 +17,12 @@ handler is closed. A message that no correct client sends (``RemoteError``) ends
 time.
 """
 
-from dirsync.endpoint.apply.commit import Committer
 from dirsync.errors import RemoteError
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.wire.push.messages import Commit, Open, PushMessage, decode_push
 from dirsync.wire.push.results import encode_committed
 from dirsync_server.call import Call
+from dirsync_server.ingest.observed_commit import ObservedCommitter
 from dirsync_server.ingest.protocol import PushState
 from dirsync_server.ingest.upload_store import UploadStore
 from dirsync_server.sessions import Session, Sessions
@@ -39,7 +39,7 @@ class _Stream:
         try:
             self.require_allowed = call.recheck(session.request.namespace)
             self._replica = replica
-            self._committer = Committer(replica, self._fence)
+            self._committer = ObservedCommitter(replica, self._fence)
         except BaseException:
             sessions.detach(session, self._number)
             raise

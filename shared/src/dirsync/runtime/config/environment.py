@@ -13,6 +13,8 @@ from dirsync.tree.path import escape
 
 FAMILY = "DIRSYNC_"
 PREFIXES = ("DIRSYNC_SERVER_", "DIRSYNC_CLIENT_")
+HOOK_VARIABLES = ("DIRSYNC_HOOK_SERVICE", "DIRSYNC_HOOK_NAMESPACE", "DIRSYNC_HOOK_ROOT", "DIRSYNC_HOOK_ROOT_DIGEST")
+"""What a hook's command finds in its environment: it may run our own commands, which ignore these."""
 
 _SERVICE_LINK = re.compile(
     r".*_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|.*_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?"
@@ -29,6 +31,8 @@ def unknown_variables(names: Iterable[str], known: Collection[str], own_prefix: 
     for name in sorted(names):
         upper = name.upper()
         if not upper.startswith(FAMILY) or name in known or name.startswith(others) or _SERVICE_LINK.fullmatch(name):
+            continue
+        if name in HOOK_VARIABLES:
             continue
         yield f"{_shown(name)}: no such setting{_nearest(upper, known)}"
 

@@ -33,6 +33,8 @@ class Kind(NamedTuple):
     """A path: white space around it is part of a name, so it is refused, not removed."""
     is_list: bool = False
     """Several values, separated by line ends; a flag that is repeated adds to them."""
+    is_words: bool = False
+    """Words as a shell splits them: quotes in it mean something, so they stay."""
     is_place: bool = False
     """Says where a program works. Wrappers set such flags, so one may be given once more: the later one counts."""
 

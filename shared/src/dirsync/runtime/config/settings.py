@@ -41,6 +41,7 @@ from dirsync.runtime.config.fields import (
     show,
     variable_name,
 )
+from dirsync.runtime.config.hook_fields import HookCommand, Statuses, Webhook
 from dirsync.runtime.config.values import refuse_quotes
 from dirsync.tree.path import escape
 
@@ -108,6 +109,13 @@ class ServiceSettings(BaseSettings):
     tls_client_ca_file: OptionalFile = Field(None, description="require client certificates of this authority, PEM")
     insecure: bool = Field(default=False, description="allow to listen or connect off loopback without TLS")
     shutdown_grace: Duration = Field(8.0, description="time to finish work in flight at shutdown")
+    hook_command: HookCommand = Field(
+        None, description="program to run after a sync, with its arguments; no shell is started"
+    )
+    hook_webhook: Webhook = Field(None, description="http or https URL to POST to after a sync")
+    hook_success_status: Statuses = Field(("2xx",), description="statuses by which the webhook says that it succeeded")
+    hook_timeout: Duration = Field(30.0, ge=0.001, description="a hook that runs longer is ended, and tried again")
+    hook_debounce: Duration = Field(1.0, description="a hook waits until nothing has changed for this long")
 
     @classmethod
     def load(cls, flags: Mapping[str, str] | None = None) -> Self:
@@ -153,7 +161,7 @@ class ServiceSettings(BaseSettings):
         if not text.strip() and not kind.may_be_empty:
             msg = "is set but empty; unset it or set a value"
             raise ValueError(msg)
-        return refuse_quotes(text)
+        return text if kind.is_words else refuse_quotes(text)
 
     @property
     def tls_given(self) -> bool:
@@ -174,6 +182,7 @@ class ServiceSettings(BaseSettings):
 
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together; ``names`` as the person knows them."""
+        yield from self._void_hook_settings(names)
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             yield f"{names['tls_cert_file']} and {names['tls_key_file']} belong together; set both or neither"
         if self.tls_client_ca_file and not self.tls_cert_file:
@@ -185,6 +194,18 @@ class ServiceSettings(BaseSettings):
                 f"{names['listen']}={self.listen} is not loopback and has no TLS; set {names['tls_cert_file']} and "
                 f"{names['tls_key_file']}, or {names['insecure']}=true to go without"
             )
+
+    def _void_hook_settings(self, names: Mapping[str, str]) -> Iterator[str]:
+        command, webhook = names["hook_command"], names["hook_webhook"]
+        if self.hook_webhook is None and self._is_made("hook_success_status"):
+            yield f"{names['hook_success_status']} is for {webhook}; set that too, or unset this"
+        if self.hook_webhook is None and self.hook_command is None:
+            for name in ("hook_timeout", "hook_debounce"):
+                if self._is_made(name):
+                    yield f"{names[name]} is for {command} and {webhook}; set one of them, or unset this"
+
+    def _is_made(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
 
 def effective(settings: ServiceSettings) -> dict[str, str | None]:

@@ -54,6 +54,16 @@ class Event(StrEnum):
     WATCH_DEGRADED = "watch.degraded"
     RESCAN_COMPLETED = "rescan.completed"
 
+    HOOK_SUCCEEDED = "hook.succeeded"
+    """A hook was run for a state: ``hook`` (``command``, ``webhook``), ``namespace``, ``root_digest``, ``paths`` (how
+    many it was told), ``truncated``, ``duration_ms``."""
+    HOOK_FAILED = "hook.failed"
+    """It failed, or took too long: as above, ``kind`` (``failed``, ``timed_out``), ``problem``, ``retry_s`` (the pause
+    before the next try)."""
+    HOOK_UNDELIVERED = "hook.undelivered"
+    """The program ends, and the hook does not know the last state of a ``namespace``: ``hook``, ``root_digest``. The
+    next start runs it."""
+
     LOG_UNTRACKED = "log.untracked"
     """Our own log is a file in what is mirrored, and is left out: ``path``, ``problem``."""
     LOG_DROPPED = "log.dropped"
@@ -72,6 +82,7 @@ REPEATED = frozenset(
         Event.REQUEST_REJECTED,
         Event.CONFIG_REJECTED,
         Event.WATCH_OVERFLOW,
+        Event.HOOK_FAILED,
         Event.LIBRARY_MESSAGE,
     }
 )

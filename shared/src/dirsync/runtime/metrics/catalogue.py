@@ -44,6 +44,8 @@ REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
 OPERATIONS = tuple(OPERATION_NAMES.values())
 OUTCOMES = ("applied", "changed", "mismatch", "storage", "refused", "limit", "unsupported")
+HOOKS = ("command", "webhook")
+HOOK_OUTCOMES = ("succeeded", "failed", "timed_out")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
 REJECTIONS = (
     "invalid_message",
@@ -106,6 +108,12 @@ _BOTH: tuple[Metric, ...] = (
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
     _gauge("dirsync_log_dropped_lines", "Lines of the log that were dropped because nobody read stderr."),
     _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
+    _counter(
+        "dirsync_hook_runs_total",
+        "Runs of hooks, by hook and outcome.",
+        hook=HOOKS,
+        outcome=HOOK_OUTCOMES,
+    ),
 )
 _CLIENT: tuple[Metric, ...] = (
     Metric(
