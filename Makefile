@@ -39,7 +39,7 @@ run: $(RUN_STAMP) ## mirror ./dirsync_from live into ./dirsync_to
 venv: $(DEV_STAMP) ## create .venv with everything that development needs
 
 .PHONY: check
-check: format lint types contracts proto-lint proto-fresh ## format, lint, types, import contracts, proto lint and staleness
+check: format lint types contracts proto-lint proto-fresh docs-fresh ## format, lint, types, import contracts, proto lint, staleness of what is generated
 
 .PHONY: format
 format: $(DEV_STAMP)
@@ -65,6 +65,10 @@ proto-lint: $(DEV_STAMP)
 .PHONY: proto-fresh
 proto-fresh: $(DEV_STAMP)
 	$(BIN)/python scripts/proto.py --check
+
+.PHONY: docs-fresh
+docs-fresh: $(DEV_STAMP)
+	$(BIN)/python scripts/settings.py --check
 
 .PHONY: test
 test: $(DEV_STAMP) ## the first ring: minutes, and Python is enough; ARGS="-k scan" and so on narrow it
@@ -124,6 +128,10 @@ soak: $(DEV_STAMP) ## run the tests that take a long time
 proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
 	$(BIN)/buf format --write
 	$(BIN)/python scripts/proto.py
+
+.PHONY: docs
+docs: $(DEV_STAMP) ## write the tables of docs/settings.md from the settings classes
+	$(BIN)/python scripts/settings.py
 
 .PHONY: lock
 lock: $(DEV_STAMP) ## write requirements/*.txt; ARGS=--upgrade selects the newest versions
