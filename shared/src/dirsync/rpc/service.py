@@ -15,6 +15,8 @@ import grpc
 from dirsync import errors
 from dirsync.rpc.interceptors.call_limit import first
 from dirsync.rpc.status import abort, from_rpc_error
+from dirsync.runtime.log.events import Event
+from dirsync.runtime.log.logging import get_logger
 from dirsync.wire.descriptors import Method, methods
 
 Metadata = tuple[tuple[str, str], ...]
@@ -53,7 +55,7 @@ def generic_handler(
 
     A handler is called with the raw request (or an iterator of raw requests) and returns raw responses. ``admit`` is
     called first, so that the request of a caller that may not call is never decoded. Errors of ours that either raises
-    end the call with their status; any other error is a bug of ours, and the library logs it.
+    end the call with their status; any other error is a bug of ours, which only the log tells of.
     """
     table = {
         m.name: _method_handler(m, handlers[m.name], rejected, on_wire, admit)
@@ -83,6 +85,9 @@ def _method_handler(
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
+        except Exception as error:
+            _fail(method, error, context)
+            raise
         on_wire("sent", len(response))
         return response
 
@@ -93,10 +98,24 @@ def _method_handler(
         except errors.DirsyncError as error:
             rejected(error, method.path)
             abort(context, error)
+        except Exception as error:
+            _fail(method, error, context)
+            raise
 
     if method.server_streaming:
         return grpc.stream_stream_rpc_method_handler(stream)
     return grpc.stream_unary_rpc_method_handler(unary)
+
+
+def _fail(method: Method, error: Exception, context: grpc.ServicerContext) -> None:
+    """End the call for a bug of ours. The peer learns nothing of it: the error may name files of this machine.
+
+    What gRPC itself raises, because the call has ended, is no bug; this returns then.
+    """
+    if isinstance(error, grpc.RpcError) or not context.is_active():
+        return
+    get_logger().error(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{method.path} failed", exc_info=error)
+    abort(context, errors.DirsyncError("an internal error; the log of the service that was called tells more"))
 
 
 class Caller:
