@@ -69,6 +69,7 @@ proto-fresh: $(DEV_STAMP)
 .PHONY: docs-fresh
 docs-fresh: $(DEV_STAMP)
 	$(BIN)/python scripts/settings.py --check
+	$(BIN)/python scripts/reference.py --check
 
 .PHONY: test
 test: $(DEV_STAMP) ## the first ring: minutes, and Python is enough; ARGS="-k scan" and so on narrow it
@@ -130,8 +131,13 @@ proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
 	$(BIN)/python scripts/proto.py
 
 .PHONY: docs
-docs: $(DEV_STAMP) ## write the tables of docs/settings.md from the settings classes
+docs: $(DEV_STAMP) ## write docs/settings.md, docs/metrics.md and docs/events.md from the code
 	$(BIN)/python scripts/settings.py
+	$(BIN)/python scripts/reference.py
+
+.PHONY: dashboard
+dashboard: $(DEV_STAMP) ## write the Grafana dashboard from scripts/dashboard
+	$(BIN)/python -m scripts.dashboard
 
 .PHONY: lock
 lock: $(DEV_STAMP) ## write requirements/*.txt; ARGS=--upgrade selects the newest versions

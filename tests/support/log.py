@@ -1,7 +1,7 @@
 """A program's stderr: the events of its JSON log, and the lines that are none.
 
-Events are dictionaries as the program wrote them. Whatever a library said, and every traceback, is a complaint that
-fails a test at its end unless the test forgives it.
+Events are dictionaries as the program wrote them. Whatever a library said, every traceback, and every event that is not
+as documented, is a complaint that fails a test at its end unless the test forgives it.
 """
 
 import json
@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import IO, Any
+
+from tests.support.events import faults
 
 Event = dict[str, Any]
 
@@ -69,6 +71,7 @@ class Log:
         bad = [
             json.dumps(event) for event in self.events if event["event"] == "library.message" or "exception" in event
         ]
+        bad += [fault for event in self.events for fault in faults(event)]
         bad += [line for line in self.messages if "Traceback" in line or "Error:" in line or "Exception" in line]
         return [line for line in bad if not any(text in line for text in self._forgiven)]
 

@@ -228,6 +228,9 @@ class Client:
             core.activities, patience_for(settings.rescan_interval), core.board, core.metrics, self._resumed
         )
         core.metrics.gauge("dirsync_ready").set_function(lambda: self._health.now.ready)
+        core.metrics.gauge("dirsync_lag_seconds").set_function(core.board.lag)
+        expiry = core.metrics.gauge("dirsync_certificate_expiry_timestamp_seconds")
+        expiry.set_function(lambda: core.connection.certificate_ends_at() or self._agent.certificate_ends_at())
         core.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
 
     def run(self) -> None:

@@ -14,7 +14,7 @@ from dirsync.fs.index.index_file import STATE_REASONS
 from dirsync.fs.scan.rules import own_logs
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
-from dirsync.rpc.auth.tls import Identity, NamedFile, server_credentials
+from dirsync.rpc.auth.tls import Identity, NamedFile, ServerSecurity
 from dirsync.rpc.channel import server_options
 from dirsync.rpc.health_service import add_health_service
 from dirsync.rpc.interceptors.admission import admission
@@ -37,7 +37,7 @@ from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import dropped_lines, get_logger
-from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
+from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE, replica_metrics
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
@@ -75,9 +75,11 @@ class Server:
         self._settings = settings
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
-        self.metrics = PrometheusMetrics(grpc_metrics(SERVED), SERVER_CATALOGUE)
         self._registry = _registry(settings)
+        further = (*grpc_metrics(SERVED), *replica_metrics(self._registry.current()))
+        self.metrics = PrometheusMetrics(further, SERVER_CATALOGUE)
         self._hooks = _hooks(settings, self._registry.current(), self.metrics)
+        self._measured = ReplicaMetrics(self.metrics, self._hooks)
         self._replicas = self._open_replicas()
         self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
@@ -120,7 +122,6 @@ class Server:
     def _open_replicas(self) -> dict[str, Replica]:
         settings = self._settings
         tenants = self._registry.current()
-        observer = ReplicaMetrics(self.metrics, self._hooks)
         kept = [*(index_name(name) for name in tenants), HOOKS]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
         return {
@@ -128,7 +129,7 @@ class Server:
                 tenant,
                 f"{_name('tenants_file')}: [namespaces.{name}] root" if settings.tenants_file else _name("root"),
                 settings.state_dir,
-                observer,
+                self._measured,
             )
             for name, tenant in tenants.items()
         }
@@ -167,8 +168,11 @@ class Server:
         if settings.reflection:
             may_ask = admission(authority.admit, rejected, REFLECTION_METHOD)
             add_reflection(server, (SYNC_SERVICE, REPLICA_SERVICE), may_ask)
-        credentials = _credentials(settings) if settings.serves_tls else None
-        listen(server, settings.listen, _name("listen"), credentials)
+        security = _security(settings) if settings.serves_tls else None
+        if security is not None:
+            expiry = self.metrics.gauge("dirsync_certificate_expiry_timestamp_seconds")
+            expiry.set_function(security.certificate_ends_at)
+        listen(server, settings.listen, _name("listen"), security.credentials if security else None)
         return server
 
     def _take_quotas(self, tenants: Tenants) -> None:
@@ -201,11 +205,14 @@ class Server:
 
     def _watch_disks(self) -> None:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
+            self._registry.current()  # a change of the tenants file is in force, and told, also if nobody calls
             self._look_at_disks()
             for replica in self._replicas.values():
                 replica.uploads.sweep()
 
     def _look_at_disks(self) -> None:
+        for replica in self._replicas.values():
+            self._measured.measure(replica)
         reason = self._not_ready_reason()
         if reason:
             self.health.not_ready(reason)
@@ -270,7 +277,7 @@ def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Obser
         raise UsageError(msg, reason=error.reason) from None
 
 
-def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
+def _security(settings: ServerSettings) -> ServerSecurity:
     assert settings.tls_cert_file is not None
     assert settings.tls_key_file is not None
     identity = Identity(
@@ -278,7 +285,7 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials:
         NamedFile(settings.tls_key_file, _name("tls_key_file")),
     )
     authority = settings.tls_client_ca_file
-    return server_credentials(identity, NamedFile(authority, _name("tls_client_ca_file")) if authority else None)
+    return ServerSecurity(identity, NamedFile(authority, _name("tls_client_ca_file")) if authority else None)
 
 
 def _name(field: str) -> str:

@@ -1,8 +1,9 @@
-"""Tells the metrics and the hooks what a replica's endpoint reports."""
+"""Tells the metrics and the hooks what a replica's endpoint reports, and measures how full it is."""
 
 from collections.abc import Callable, Sequence
 
 from dirsync.endpoint.observer import Lookup, Observer
+from dirsync.endpoint.replica import Replica
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
 from dirsync.runtime.metrics.metrics import Metrics
@@ -41,3 +42,15 @@ class ReplicaMetrics(Observer):
         feed = self._hooks.feed(namespace)
         feed.applied(operations)
         feed.reached(root_digest)
+
+    def measure(self, replica: Replica) -> None:
+        """Show how much a replica holds, may hold, and has room for. Not for a scrape: its disk may not answer."""
+        quota, disk = replica.policy.quota, replica.root.disk()
+        namespace = replica.namespace
+        self._metrics.set("dirsync_replica_bytes", replica.state.total_bytes, namespace=namespace)
+        self._metrics.set("dirsync_replica_entries", replica.totals().entries, namespace=namespace)
+        self._metrics.set("dirsync_quota_bytes", quota.max_bytes, namespace=namespace)
+        self._metrics.set("dirsync_quota_entries", quota.max_entries, namespace=namespace)
+        self._metrics.set("dirsync_disk_bytes", disk.size, namespace=namespace)
+        self._metrics.set("dirsync_disk_free_bytes", disk.free, namespace=namespace)
+        self._metrics.set("dirsync_disk_reserved_bytes", quota.min_free_bytes, namespace=namespace)

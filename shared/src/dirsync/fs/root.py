@@ -24,7 +24,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Mapping
-from typing import Self
+from typing import NamedTuple, Self
 
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.descriptors import OPEN_DIRECTORY, Descriptors
@@ -47,6 +47,14 @@ class RootState(enum.Enum):
     VANISHED = "vanished"
     CHANGED_KIND = "changed_kind"
     REPLACED = "replaced"
+
+
+class Disk(NamedTuple):
+    """A file system, in bytes."""
+
+    size: int
+    free: int
+    """What this process may still write."""
 
 
 class Root:
@@ -280,10 +288,14 @@ class Root:
         """Whether the root's file system is mounted read-only at present."""
         return bool(os.fstatvfs(self._fd).f_flag & os.ST_RDONLY)
 
+    def disk(self) -> Disk:
+        """The room on the root's file system."""
+        status = os.fstatvfs(self._fd)
+        return Disk(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+
     def free_bytes(self) -> int:
         """Bytes that this process may still write to the root's file system."""
-        status = os.fstatvfs(self._fd)
-        return status.f_bavail * status.f_frsize
+        return self.disk().free
 
 
 def _not_regular(path: RelPath) -> PathFailure:

@@ -1,7 +1,9 @@
 """Lag: the age of the oldest change that is not acknowledged, whatever else goes on."""
 
+from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync_client.reconcile.events import Disconnected, SourceChanged
+from dirsync_client.reconcile.context import Options
+from dirsync_client.reconcile.events import Disconnected, HoldApproved, SourceChanged
 from dirsync_client.reconcile.path_states import PathTable, Phase
 from tests.unit.client.reconcile.harness import Harness
 from tests.unit.client.reconcile.model import path
@@ -84,3 +86,39 @@ def test_named_elsewhere() -> None:
     table.changed_at = 2.0
     table.to(C, Phase.SENDING)
     assert 2.0 == table.oldest_change
+
+
+def test_removal() -> None:
+    """The time of a removal counts from its event, so with the time in which further ones were waited for."""
+    sync = Harness(Options(at_once=False, delete_settle=2.0))
+    for name in ("a", "b", "c"):
+        sync.write(name, b"one")
+    sync.connect()
+    sync.run()
+    sync.now = 10.0
+    sync.source.tree.remove(A)
+    sync.change("a")
+    sync.wait(5.0)
+
+    assert [(A, 10.0)] == [(transmit.path, transmit.changed_at) for transmit in sync.outgoing]
+
+
+def test_removal_that_was_held() -> None:
+    """What a guard held is due when it is released: how long a person took to approve it is no lag."""
+    sync = Harness(Options(at_once=False, delete_settle=2.0, policy=GuardPolicy(50, 1)))
+    for name in ("a", "b", "c"):
+        sync.write(name, b"one")
+    sync.connect()
+    sync.run()
+    sync.now = 10.0
+    for at in (A, B):
+        sync.source.tree.remove(at)
+    sync.change("a", "b")
+    sync.wait(5.0)
+    hold = sync.reconciler.view.hold
+    assert hold is not None
+    sync.now = 1000.0
+    sync.tell(HoldApproved(hold.id))
+    sync.wait(2.0)
+
+    assert {(A, 1002.0), (B, 1002.0)} == {(transmit.path, transmit.changed_at) for transmit in sync.outgoing}

@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -13,7 +14,7 @@ import pytest
 import trustme
 
 from dirsync.errors import UsageError
-from dirsync.rpc.auth.tls import ChannelSecurity, Identity, NamedFile, server_credentials
+from dirsync.rpc.auth.tls import ChannelSecurity, Identity, NamedFile, ServerSecurity
 from dirsync.runtime.config.settings import LogFormat, LogLevel
 from dirsync.runtime.log import logging
 
@@ -36,9 +37,9 @@ class Files:
         """Certificate and key."""
         return Identity(self.certificate, self.key)
 
-    def issue(self, *names: str, authority: trustme.CA = CA) -> "Files":
+    def issue(self, *names: str, authority: trustme.CA = CA, ends: datetime | None = None) -> "Files":
         """Write a new certificate with its key."""
-        leaf = authority.issue_cert(*names)
+        leaf = authority.issue_cert(*names, not_after=ends)
         self.key.path.write_bytes(leaf.private_key_pem.bytes())
         self.certificate.path.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         return self
@@ -107,7 +108,7 @@ def served_serial(port: int) -> int:
 
 def test_encrypted_call(files: Files, serve: Serve) -> None:
     """A client that trusts the authority reaches the server."""
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
 
     assert echoes(port, ChannelSecurity(files.authority))
 
@@ -115,7 +116,7 @@ def test_encrypted_call(files: Files, serve: Serve) -> None:
 @pytest.mark.case("K01")
 def test_plaintext_is_refused_both_ways(files: Files, serve: Serve) -> None:
     """A plaintext client does not get through to TLS, nor a TLS client to plaintext."""
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
     with grpc.insecure_channel(f"localhost:{port}") as channel, pytest.raises(grpc.RpcError):
         echo_stub(channel)(b"x", timeout=3)
     plain = grpc.server(ThreadPoolExecutor(1))
@@ -128,10 +129,10 @@ def test_plaintext_is_refused_both_ways(files: Files, serve: Serve) -> None:
 
 def test_untrusted_and_misnamed_servers(files: Files, serve: Serve, tmp_path: Path) -> None:
     """A server of another authority, or with another name, is not accepted; the name can be set."""
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
     other = NamedFile(tmp_path / "other.crt", "TLS_CA_FILE")
     OTHER_CA.cert_pem.write_to_path(str(other.path))
-    elsewhere = serve(server_credentials(files.issue("server.internal").identity))
+    elsewhere = serve(ServerSecurity(files.issue("server.internal").identity).credentials)
 
     assert not echoes(port, ChannelSecurity(other))
     assert not echoes(elsewhere, ChannelSecurity(files.authority))
@@ -141,7 +142,7 @@ def test_untrusted_and_misnamed_servers(files: Files, serve: Serve, tmp_path: Pa
 @pytest.mark.case("K03")
 def test_client_certificates(files: Files, client_files: Files, serve: Serve) -> None:
     """Where client certificates are asked for, none and those of others do not get in."""
-    port = serve(server_credentials(files.identity, files.authority))
+    port = serve(ServerSecurity(files.identity, files.authority).credentials)
 
     assert echoes(port, ChannelSecurity(files.authority, client_files.identity))
     assert not echoes(port, ChannelSecurity(files.authority))
@@ -153,7 +154,7 @@ def test_rotation(files: Files, serve: Serve) -> None:
     """A new certificate serves the next connection; a bad one leaves the last good one in force and a log line."""
     stream = io.StringIO()
     logging.configure("server", LogLevel.INFO, LogFormat.JSON, stream=stream)
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
     first = served_serial(port)
     files.issue("localhost")
     second = served_serial(port)
@@ -169,10 +170,28 @@ def test_rotation(files: Files, serve: Serve) -> None:
     assert "PRIVATE" not in stream.getvalue()
 
 
+def test_end_of_certificate(files: Files, client_files: Files) -> None:
+    """Both sides know when the certificate ends that they show next: a new one counts at once, a bad one never."""
+    server = ServerSecurity(files.identity)
+    client = ChannelSecurity(files.authority, client_files.identity)
+    seen = []
+    for year in (2031, 2042):
+        for own in (files, client_files):
+            own.issue("localhost", ends=datetime(year, 1, 1, tzinfo=UTC))
+        seen.append((server.certificate_ends_at(), client.certificate_ends_at()))
+    for own in (files, client_files):
+        own.certificate.path.write_bytes(b"garbage")
+    seen.append((server.certificate_ends_at(), client.certificate_ends_at()))
+
+    early, late = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2031, 2042))
+    assert [(early, early), (late, late), (late, late)] == seen
+    assert 0.0 == ChannelSecurity(files.authority).certificate_ends_at()
+
+
 @pytest.mark.case("K07")
 def test_trust_is_read_again(files: Files, serve: Serve) -> None:
     """A client that connects anew trusts what its file says now, and the last good one while the file is bad."""
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
     security = ChannelSecurity(files.authority)
     OTHER_CA.cert_pem.write_to_path(str(files.authority.path))
     distrusts = echoes(port, security)
@@ -220,7 +239,7 @@ def lenient_server(files: Files) -> int:
 )
 def test_old_protocols_are_refused(files: Files, serve: Serve, version: str, accepted: bool) -> None:
     """Nothing older than TLS 1.2 is spoken, even to a client that would."""
-    port = serve(server_credentials(files.identity))
+    port = serve(ServerSecurity(files.identity).credentials)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     CA.configure_trust(context)
     context.set_alpn_protocols(["h2"])
@@ -244,13 +263,13 @@ def test_unusable_files(files: Files, tmp_path: Path) -> None:
     commented.path.write_bytes("# Autoridad de Certificación\n".encode() + files.authority.path.read_bytes())
     ChannelSecurity(commented)
     with pytest.raises(UsageError, match="TLS_CERT_FILE: the file cannot be read by uid"):
-        server_credentials(Identity(missing, files.key))
+        ServerSecurity(Identity(missing, files.key))
     with pytest.raises(UsageError, match="TLS_CA_FILE: the file holds no certificate"):
         ChannelSecurity(garbage)
     with pytest.raises(UsageError, match="TLS_CERT_FILE and TLS_KEY_FILE: the files hold no certificate"):
-        server_credentials(Identity(files.certificate, garbage._replace(setting="TLS_KEY_FILE")))
+        ServerSecurity(Identity(files.certificate, garbage._replace(setting="TLS_KEY_FILE")))
     files.key.path.write_bytes(other.issue("x").key.path.read_bytes())
     files.certificate.path.write_bytes(files.issue("y").certificate.path.read_bytes())
     files.key.path.write_bytes(key)
     with pytest.raises(UsageError, match="do not belong together"):
-        server_credentials(files.identity)
+        ServerSecurity(files.identity)

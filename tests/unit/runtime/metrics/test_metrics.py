@@ -10,13 +10,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dirsync import errors
+from dirsync.endpoint.watch.watcher import WatchMode
 from dirsync.runtime.metrics.catalogue import (
     CATALOGUE,
     CLIENT_CATALOGUE,
     REJECTIONS,
     SERVER_CATALOGUE,
+    WATCH_MODES,
     MetricType,
     rejection,
+    replica_metrics,
 )
 from dirsync.runtime.metrics.exposition import render
 from dirsync.runtime.metrics.metrics import Metrics, NoMetrics
@@ -58,7 +61,19 @@ CONTRACT = {
     "dirsync_kept_upload_bytes": [],
     "dirsync_log_dropped_lines": [],
     "dirsync_hook_runs_total": ["hook", "outcome"],
+    "dirsync_certificate_expiry_timestamp_seconds": [],
+    "dirsync_lag_seconds": [],
+    "dirsync_watch_mode": ["mode"],
+    "dirsync_watch_degraded": [],
+    **{
+        f"dirsync_{name}": ["namespace"]
+        for name in (
+            *("replica_bytes", "replica_entries", "quota_bytes", "quota_entries"),
+            *("disk_bytes", "disk_free_bytes", "disk_reserved_bytes"),
+        )
+    },
 }
+OF_REPLICAS = replica_metrics(["default", "photos"])
 
 
 ON_ONE_SIDE = {
@@ -75,12 +90,18 @@ ON_ONE_SIDE = {
         "dirsync_cycle_duration_seconds",
         "dirsync_watches",
         "dirsync_watch_overflows_total",
+        "dirsync_lag_seconds",
+        "dirsync_watch_mode",
+        "dirsync_watch_degraded",
         "dirsync_guard_holds_total",
         "dirsync_reconnects_total",
     },
-    "server": {"dirsync_sessions", "dirsync_kept_uploads", "dirsync_kept_upload_bytes"},
+    "server": {
+        *("dirsync_sessions", "dirsync_kept_uploads", "dirsync_kept_upload_bytes"),
+        *(metric.name for metric in OF_REPLICAS),
+    },
 }
-SIDES = {"client": CLIENT_CATALOGUE, "server": SERVER_CATALOGUE}
+SIDES = {"client": CLIENT_CATALOGUE, "server": (*SERVER_CATALOGUE, *OF_REPLICAS)}
 NOT_METRICS = {"dirsync_build_info", "dirsync_from", "dirsync_to", "dirsync_client", "dirsync_server"}
 KINDS = (PrometheusMetrics, NoMetrics)
 SHARED_COUNTERS = (
@@ -118,7 +139,29 @@ def use(metrics: Metrics) -> None:
 
 def test_contract() -> None:
     """The catalogue has the contract's names and labels."""
-    assert CONTRACT == {metric.name: list(metric.labels) for metric in CATALOGUE}
+    assert CONTRACT == {metric.name: list(metric.labels) for metric in (*CATALOGUE, *OF_REPLICAS)}
+
+
+def test_namespaces() -> None:
+    """Each namespace of the settings has its series from the start, and no other can be measured."""
+    metrics = PrometheusMetrics(OF_REPLICAS)
+    named = {labels for name, labels in samples(metrics) if name == "dirsync_quota_bytes"}
+
+    assert {(("namespace", "default"),), (("namespace", "photos"),)} == named
+    with pytest.raises(KeyError):
+        metrics.set("dirsync_quota_bytes", 1, namespace="mail")
+
+
+def test_watch_modes_are_labels() -> None:
+    """The modes that can be in force and the label values are the same words; ``auto`` is only asked for."""
+    assert {mode.value for mode in WatchMode} - {"auto"} == set(WATCH_MODES)
+
+
+def test_objective_has_its_bucket() -> None:
+    """How many changes were acknowledged within a second can be told exactly."""
+    (metric,) = [metric for metric in CATALOGUE if metric.name == "dirsync_change_lag_seconds"]
+
+    assert 1.0 in metric.buckets
 
 
 @pytest.mark.parametrize("service", SIDES)

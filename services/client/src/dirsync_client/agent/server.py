@@ -7,7 +7,7 @@ import grpc
 
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
-from dirsync.rpc.auth.tls import NamedFile, server_credentials
+from dirsync.rpc.auth.tls import NamedFile, ServerSecurity
 from dirsync.rpc.channel import server_options
 from dirsync.rpc.health_service import add_health_service
 from dirsync.rpc.interceptors.admission import admission
@@ -79,8 +79,14 @@ class AgentServer:
         add_health_service(self._server, health, AGENT_SERVICE)
         if settings.reflection:
             add_reflection(self._server, (AGENT_SERVICE,), admission(auth.admit, rejected, REFLECTION_METHOD))
-        listen(self._server, settings.listen, variable_name("client", "listen"), _credentials(settings))
+        self._security = security = _security(settings)
+        credentials = security.credentials if security else None
+        listen(self._server, settings.listen, variable_name("client", "listen"), credentials)
         self._socket = _bind_socket(self._server, settings.state_dir)
+
+    def certificate_ends_at(self) -> float:
+        """When the certificate ends that the next caller is shown. Unix time; 0 without one."""
+        return self._security.certificate_ends_at() if self._security else 0.0
 
     def start(self) -> None:
         """Answer calls."""
@@ -119,11 +125,11 @@ def _no_socket(state_dir: Path, reason: str) -> None:
     get_logger().warning(Event.AGENT_DEGRADED, reason=problem)
 
 
-def _credentials(settings: ClientSettings) -> grpc.ServerCredentials | None:
+def _security(settings: ClientSettings) -> ServerSecurity | None:
     """What the agent shows and asks for; None without TLS."""
     identity = own_identity(settings)
     if identity is None or not settings.serves_tls:
         return None
     authority = settings.tls_client_ca_file
     name = variable_name("client", "tls_client_ca_file")
-    return server_credentials(identity, NamedFile(authority, name) if authority else None)
+    return ServerSecurity(identity, NamedFile(authority, name) if authority else None)

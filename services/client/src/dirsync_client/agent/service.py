@@ -78,7 +78,7 @@ class AgentServicer:
                 source_digest=status.source_digest.hex(),
                 replica_digest=status.replica_digest.hex(),
                 holds=_holds(status),
-                problems=len(status.problems),
+                problems=status.problem_count,
                 untracked=status.untracked,
                 untracked_paths=view_untracked(status.untracked_named),
                 watch=status.watch,
@@ -97,7 +97,7 @@ class AgentServicer:
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
         status = self._board.status
-        return encode_sync_result(SyncResult(status.in_sync, status.pending, _holds(status), len(status.problems)))
+        return encode_sync_result(SyncResult(status.in_sync, status.pending, _holds(status), status.problem_count))
 
     def list_problems(self, _raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
         """Stream the paths that are not synced, and why."""

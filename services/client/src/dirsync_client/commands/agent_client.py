@@ -35,6 +35,8 @@ SYNC_SECONDS = 3600.0
 """How long ``sync`` waits if nothing else is said."""
 WATCH_SECONDS = 1.0
 """How often ``status --watch`` asks."""
+SHOWN_PROBLEMS = 20
+"""Problems that ``status`` prints for people."""
 
 
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
@@ -79,12 +81,15 @@ def _status(settings: ClientSettings, *, as_json: bool) -> ExitCode:
             "holds": [hold._asdict() for hold in found.holds],
             "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
             "problems": [{"path": escape(path), "kind": kind, "message": text} for path, kind, text in problems],
+            "problem_count": found.problems,
         }
         print(json.dumps(data))
     else:
         _print(found)
-        for _, kind, text in problems:
+        for _, kind, text in problems[:SHOWN_PROBLEMS]:
             print(f"problem        {kind}: {text}")
+        if found.problems > SHOWN_PROBLEMS:
+            print(f"               and {found.problems - SHOWN_PROBLEMS} more; --json names the first {len(problems)}")
     return _exit_code(found)
 
 

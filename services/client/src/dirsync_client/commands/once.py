@@ -80,8 +80,8 @@ def _tell(status: Status, *, as_json: bool) -> None:
         print(f"held {status.hold.id} ({status.hold.guard.value}): {status.hold.message}")
     for problem in status.problems[:PROBLEMS_TOLD]:
         print(f"problem: {problem.message}")
-    if len(status.problems) > PROBLEMS_TOLD:
-        print(f"and {len(status.problems) - PROBLEMS_TOLD} more problems")
+    if status.problem_count > PROBLEMS_TOLD:
+        print(f"and {status.problem_count - PROBLEMS_TOLD} more problems")
     verdict = "in sync" if status.in_sync else "not in sync"
     print(f"{verdict}, {status.entries} entries, root digest {status.replica_digest.hex()}")
 

@@ -1,6 +1,7 @@
 """Keeps a running client's watcher going. Threads of its own start it, because that may have to wait for the source."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Thread
 
 from dirsync.endpoint.source.source import Source
@@ -53,6 +54,12 @@ class Watching:
             overflowed=self._overflowed,
         )
         metrics.gauge("dirsync_watches").set_function(lambda: self._watcher.watches)
+        for mode in (WatchMode.NATIVE, WatchMode.POLL, WatchMode.OFF):
+            metrics.gauge("dirsync_watch_mode", mode=mode.value).set_function(partial(self._is_in_force, mode))
+        polls_by_choice = wanted is WatchMode.POLL
+        metrics.gauge("dirsync_watch_degraded").set_function(
+            lambda: self.mode is WatchMode.POLL and not polls_by_choice
+        )
 
     @property
     def mode(self) -> WatchMode:
@@ -95,6 +102,9 @@ class Watching:
         except DirsyncError:
             return
         self._mailbox.hint(Hint(ROOT, HintKind.LOST))
+
+    def _is_in_force(self, mode: WatchMode) -> bool:
+        return self.mode is mode
 
     def _degraded(self, reason: str) -> None:
         self._log.warning(Event.WATCH_DEGRADED, reason=reason)

@@ -122,6 +122,11 @@ class Context:
         """Have an operation sent."""
         self.send(Transmit(operation, self.source.tree.record(operation.path), changed_at, choice))
 
+    def due_since(self, path: RelPath) -> float:
+        """When the removal of ``path`` was noticed; what a guard held is due only now, because a person was asked."""
+        state = self.table.get(path)
+        return self.now if state is None or state.phase is Phase.HELD else state.since
+
     def send(self, transmit: Transmit) -> None:
         """Have an operation sent. Both paths of a move are busy until it is settled."""
         operation = transmit.operation

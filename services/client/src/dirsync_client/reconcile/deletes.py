@@ -223,7 +223,7 @@ class Deletes:
         self._show(verdict.hold)
         self._spend(steps, verdict)
         for step in links_first(verdict.released):
-            context.transmit(step, context.now)
+            context.transmit(step, context.due_since(step.path))
         self._timer.reset()
 
     def _under_way(self) -> list[RelPath]:

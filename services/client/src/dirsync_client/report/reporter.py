@@ -37,7 +37,7 @@ from dirsync_client.report.transfer_metrics import TransferMetrics
 PUBLISH_SECONDS = 0.1
 """How often the status is brought up to date while work goes on."""
 MAX_SHOWN_PROBLEMS = 10_000
-"""Problems that the status lists; the metrics count all."""
+"""Problems that the status lists; it counts all, as the metrics do."""
 
 
 class Progress(NamedTuple):
@@ -87,7 +87,7 @@ class Reporter:
             paths=[escape(RelPath(path)) for path in left.paths],
             looked=left.looked,
             held=len(status.hold.operations) if status.hold else 0,
-            problems=len(status.problems),
+            problems=status.problem_count,
             problem=status.last_error,
         )
 
@@ -193,10 +193,12 @@ class Reporter:
             replica_digest=view.replica_digest,
             hold=hold,
             problems=tuple(islice(problems.values(), MAX_SHOWN_PROBLEMS)),
+            problem_count=len(problems),
             untracked=source.untracked.count,
             untracked_named=source.untracked.named,
             cycles=status.cycles + ended,
         )
+        self._transfer.is_live |= quiet
         self._measure(problems.values())
         if equal:
             self._hooks.reached(lambda: view.replica_digest)

@@ -49,6 +49,9 @@ class Status:
     replica_digest: bytes = b""
     hold: Hold | None = None
     problems: tuple[Problem, ...] = ()
+    """The first of these."""
+    problem_count: int = 0
+    """How many there are in all."""
     untracked: int = 0
     untracked_named: tuple[Untracked, ...] = ()
     """The first of these paths."""

@@ -53,6 +53,8 @@ class TransferMetrics:
         self._now = now
         self._log = get_logger()
         self.totals = Totals()
+        self.is_live = False
+        """The first sync is done: only after that a change has an event, and a time from which its lag counts."""
         self._wire = {
             direction: metrics.counter("dirsync_wire_bytes_total", direction=direction)
             for direction in ("sent", "received")
@@ -88,7 +90,7 @@ class TransferMetrics:
         """The server applied an operation."""
         operation = sent.operation
         self._changes[OPERATION_NAMES[type(operation)], "applied"].inc()
-        self._lag.observe(self._now() - sent.transmit.changed_at)
+        self._observe_lag(sent)
         if isinstance(operation, Delete):
             self.totals.deletes += 1
             self._deleted.append({"path": operation.path})
@@ -105,13 +107,17 @@ class TransferMetrics:
     def moved(self, sent: Sent, files: int, size: int) -> None:
         """The server moved so many files, of ``size`` bytes in all, with one operation."""
         self._changes[OPERATION_NAMES[Move], "applied"].inc()
-        self._lag.observe(self._now() - sent.transmit.changed_at)
+        self._observe_lag(sent)
         self.totals.files += max(files, 1)
         self._logical.inc(size)
         self._saved[("rename",)].inc(size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
         self._note_synced(sent, sent.choice, size, size, files)
+
+    def _observe_lag(self, sent: Sent) -> None:
+        if self.is_live:
+            self._lag.observe(self._now() - sent.transmit.changed_at)
 
     def flush(self) -> None:
         """Log what was applied since the last time."""

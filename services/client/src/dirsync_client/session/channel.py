@@ -40,6 +40,10 @@ class ServerConnection:
         """The headers of a call: the token as it is now."""
         return bearer(self._token.get if self._token else None)
 
+    def certificate_ends_at(self) -> float:
+        """When the certificate ends that the next server is shown. Unix time; 0 if none is shown."""
+        return self._security.certificate_ends_at() if self._security else 0.0
+
     def close(self) -> None:
         """Close the channel, if there is one."""
         if self._channel is not None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 import grpc
 
 from dirsync.errors import UsageError
+from dirsync.rpc.auth.certificate import ends_at
 from dirsync.runtime.files.reloading_file import ReloadingFile, read_file
 
 
@@ -42,29 +43,39 @@ class _Material(NamedTuple):
     key: bytes | None
     chain: bytes | None
     authorities: bytes | None
+    ends_at: float
+    """When the chain ends, Unix time; 0 without a chain."""
 
 
-def server_credentials(identity: Identity, client_authority: NamedFile | None = None) -> grpc.ServerCredentials:
-    """Credentials to listen with; with ``client_authority`` only clients with a certificate of it may connect.
+class ServerSecurity:
+    """What a server needs to listen with TLS: its certificate, and the authority of its clients, if they need one."""
 
-    Raises:
-        UsageError: a file that cannot be read or used.
-    """
-    followed = _follow(identity, client_authority)
-    current = _configuration(followed.get())
-    last = [followed.get()]
+    def __init__(self, identity: Identity, client_authority: NamedFile | None = None) -> None:
+        """With ``client_authority`` only clients with a certificate of it may connect.
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
-        material = followed.get()
-        if material is last[0]:
+        Raises:
+            UsageError: a file that cannot be read or used.
+        """
+        self._followed = _follow(identity, client_authority)
+        self._last = self._followed.get()
+        # The stubs do not know that None means no change.
+        self.credentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(self._last),
+            cast("Any", self._fetch),
+            require_client_authentication=client_authority is not None,
+        )
+        """Credentials to listen with."""
+
+    def certificate_ends_at(self) -> float:
+        """When the certificate ends that the next caller is shown. Unix time."""
+        return self._followed.get().ends_at
+
+    def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        material = self._followed.get()
+        if material is self._last:
             return None
-        last[0] = material
+        self._last = material
         return _configuration(material)
-
-    # The stubs do not know that None means no change.
-    return grpc.dynamic_ssl_server_credentials(
-        current, cast("Any", fetch), require_client_authentication=client_authority is not None
-    )
 
 
 class ChannelSecurity:
@@ -85,8 +96,12 @@ class ChannelSecurity:
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Credentials for a new channel, made from the files as they are now (or were when they were last good)."""
-        key, chain, authorities = self._followed.get()
-        return grpc.ssl_channel_credentials(authorities, key, chain)
+        material = self._followed.get()
+        return grpc.ssl_channel_credentials(material.authorities, material.key, material.chain)
+
+    def certificate_ends_at(self) -> float:
+        """When the certificate ends that the next server is shown. Unix time; 0 if none is shown."""
+        return self._followed.get().ends_at
 
 
 def _follow(identity: Identity | None, authority: NamedFile | None) -> ReloadingFile[_Material]:
@@ -112,7 +127,7 @@ def _load(identity: Identity | None, authority: NamedFile | None) -> _Material:
         except (ssl.SSLError, ValueError):
             msg = f"{authority.setting}: the file holds no certificate in PEM form"
             raise UsageError(msg) from None
-    return _Material(key, chain, authorities)
+    return _Material(key, chain, authorities, ends_at(chain) if chain else 0.0)
 
 
 def _check_identity(context: ssl.SSLContext, identity: Identity) -> None:

@@ -1,4 +1,7 @@
-"""The names of log events: a contract that queries and alerts rely on, so they change only by adding."""
+"""The names of log events: a contract that queries and alerts rely on, so they change only by adding.
+
+What each of them carries is in :mod:`dirsync.runtime.log.schema`.
+"""
 
 from enum import StrEnum
 

@@ -1,10 +1,12 @@
 """Every metric as data: name, type, help, label values. A contract that dashboards rely on; it changes only by adding.
 
 Label values are closed sets, so the number of time series is known before the first request: no path, no peer, nothing
-from outside is ever a label. A service shows only what it measures: a gauge that nothing sets would claim that nothing
-is pending where that is not known.
+from outside is ever a label. What a server measures of each replica has the namespaces of its settings as a label. A
+service shows only what it measures: a gauge that nothing sets would claim that nothing is pending where that is not
+known.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -47,6 +49,7 @@ OUTCOMES = ("applied", "changed", "mismatch", "storage", "refused", "limit", "un
 HOOKS = ("command", "webhook")
 HOOK_OUTCOMES = ("succeeded", "failed", "timed_out")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
+WATCH_MODES = ("native", "poll", "off")
 REJECTIONS = (
     "invalid_message",
     "invalid_path",
@@ -114,6 +117,10 @@ _BOTH: tuple[Metric, ...] = (
         hook=HOOKS,
         outcome=HOOK_OUTCOMES,
     ),
+    _gauge(
+        "dirsync_certificate_expiry_timestamp_seconds",
+        "When the certificate that is in force ends, Unix time; 0 without one.",
+    ),
 )
 _CLIENT: tuple[Metric, ...] = (
     Metric(
@@ -136,9 +143,16 @@ _CLIENT: tuple[Metric, ...] = (
     _gauge(
         "dirsync_last_success_timestamp_seconds", "When both trees were last proved equal, Unix time; 0 before that."
     ),
-    _histogram("dirsync_change_lag_seconds", "Time from a change in the source to its acknowledgement.", FAST_SECONDS),
+    _gauge("dirsync_lag_seconds", "Age of the oldest change that is not acknowledged; 0 if there is none."),
+    _histogram(
+        "dirsync_change_lag_seconds",
+        "Time from the event of a change in the source to the acknowledgement of its commit, after the first sync.",
+        FAST_SECONDS,
+    ),
     _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),
     _gauge("dirsync_watches", "Directories watched for changes."),
+    _gauge("dirsync_watch_mode", "1 for the way in which changes are noticed at present, else 0.", mode=WATCH_MODES),
+    _gauge("dirsync_watch_degraded", "1 while the source is polled because it cannot be watched, else 0."),
     _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
@@ -148,6 +162,23 @@ _SERVER: tuple[Metric, ...] = (
     _gauge("dirsync_kept_uploads", "Interrupted uploads that are kept to be continued."),
     _gauge("dirsync_kept_upload_bytes", "Bytes of those."),
 )
+
+_REPLICA = (
+    ("dirsync_replica_bytes", "Bytes of all files of a replica."),
+    ("dirsync_replica_entries", "Entries of a replica."),
+    ("dirsync_quota_bytes", "Bytes that a replica may hold (QUOTA_BYTES)."),
+    ("dirsync_quota_entries", "Entries that a replica may hold (QUOTA_ENTRIES)."),
+    ("dirsync_disk_bytes", "Size of the file system of a replica."),
+    ("dirsync_disk_free_bytes", "Bytes of it that are free."),
+    ("dirsync_disk_reserved_bytes", "Bytes of it that stay free (MIN_FREE_BYTES)."),
+)
+
+
+def replica_metrics(namespaces: Iterable[str]) -> tuple[Metric, ...]:
+    """What a server measures of each replica. Its settings name the namespaces, so these too are a closed set."""
+    names = tuple(namespaces)
+    return tuple(_gauge(name, text, namespace=names) for name, text in _REPLICA)
+
 
 CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)
 """What a client measures."""
