@@ -55,7 +55,7 @@ def test_profiles() -> None:
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
 
     assert {"prepare", "server", "client"} == {name for name, own in profiles.items() if own is None}
-    assert {"prometheus"} == {name for name, own in profiles.items() if own == ["monitoring"]}
+    assert {"prometheus", "grafana"} == {name for name, own in profiles.items() if own == ["monitoring"]}
     assert 4 == sum(own == ["tls"] for own in profiles.values())
 
 
