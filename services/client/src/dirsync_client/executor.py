@@ -69,21 +69,18 @@ class Executor:
         reports: list[Report] = []
         to_transfer: list[TransferCommand] = []
         self.wake_at = None
+        remembered: list[RememberRecord] = []
         for command in commands:
             match command:
+                case RememberRecord():
+                    remembered.append(command)
                 case Transmit() | CompareFile() | EstimateSimilarity() | DropEstimate() | RequestCommit():
                     to_transfer.append(command)
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
                     to_transfer.append(command)
-                case (
-                    HashFile()
-                    | ProbeFile()
-                    | LookAt()
-                    | ProbeSource()
-                    | CheckSource()
-                    | RememberRecord()
-                    | AcceptMounts()
-                ):
+                case HashFile() | ProbeFile() | LookAt() | ProbeSource() | CheckSource() | AcceptMounts():
+                    # What a look finds is newer than what was read before.
+                    self._remember(remembered)
                     self._activity.begin(Part.SOURCE)
                     events.append(self._source_executor.execute(command))
                     self._activity.begin(Part.CLIENT)
@@ -97,11 +94,21 @@ class Executor:
                     self._list_replica(command)
                 case _:
                     reports.append(command)
+        self._remember(remembered)
         if to_transfer and self.transfer is not None:
             self.transfer.execute(to_transfer)
         if reports:
             self._reporter.report(reports)
         return [event for event in events if event is not None]
+
+    def _remember(self, records: list[RememberRecord]) -> None:
+        """Have the index keep these, and forget them here."""
+        if records:
+            self._activity.begin(Part.SOURCE)
+            for record in records:
+                self._source_executor.execute(record)
+            records.clear()
+            self._activity.begin(Part.CLIENT)
 
     def taken_over(self, events: Iterable[Event]) -> None:
         """The reconciler knows of these: what they settled is not assumed any more."""

@@ -30,6 +30,8 @@ class SourceExecutor:
         """Do what ``command`` says, and return what came of it."""
         source = self._source
         match command:
+            case RememberRecord(path=path, record=record):
+                source.remember(path, record)
             case ProbeFile(path=path):
                 return FileProbed(path, source.probe(path))
             case HashFile(path=path, planned=planned):
@@ -41,8 +43,6 @@ class SourceExecutor:
                 return SourceChanged(source.look_again(readable), retried=readable)
             case CheckSource():
                 return SourceChecked(source.root.state() is RootState.SAME)
-            case RememberRecord(path=path, record=record):
-                source.remember(path, record)
             case AcceptMounts():
                 source.accept_mounts()
         return None

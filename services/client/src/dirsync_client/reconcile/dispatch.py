@@ -127,11 +127,11 @@ class Dispatcher:
         """Publish a link once what it leads to is there."""
         more_comes = self.more_comes or self._renames.waiting or self._renames.under_way
         key = self._links.blocker(change.path, new, more_comes=more_comes)
-        if key is None:
+        if key is not None:
+            self._context.table.block(change.path, RelPath(key))
+        else:
             self._dispatch_step(change, changed_at)
             self._links.sent(change.path)
-        else:
-            self._context.table.block(change.path, RelPath(key))
 
     def _blocker(self, path: RelPath) -> RelPath | None:
         """What the path has to wait for, if there is something.
@@ -193,6 +193,8 @@ class Dispatcher:
 
     def _is_read_for_rename(self, path: RelPath) -> bool:
         """Whether the file has to wait until it, or what it changed places with, was read: it may be one that left."""
+        if not self._context.source.renames.knows_files:
+            return False
         table = self._context.table
         other = self._renames.other_half(path)
         for at in (path, other):
@@ -250,6 +252,8 @@ class Dispatcher:
         context.unread.discard(path)
 
     def _former_entry(self, path: RelPath) -> Entry | None:
+        if not self._context.source.renames.knows_files:
+            return None
         record = self._context.source.tree.record(path)
         if record is None or record[0] != Kind.FILE:
             return None

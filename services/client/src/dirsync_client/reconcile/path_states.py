@@ -13,6 +13,7 @@ Rules:
 import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -145,6 +146,8 @@ class PathState:
         """Of a paced path: since when the replica has not what it has."""
 
 
+_UNSETTLED: Final = tuple(phase for phase in Phase if phase not in (Phase.IDLE, Phase.FAILED, Phase.HELD))
+_SINCE: Final = attrgetter("since")
 MANY_SEEN: Final = 64
 """Paths of a phase without a bound that are looked at for the oldest change: those that came to it first."""
 
@@ -199,13 +202,14 @@ class PathTable:
     @property
     def oldest_change(self) -> float | None:
         """When the oldest change was noticed that is still to be settled; what has a problem or is held is not."""
-        times = (
-            self._states[path].since
-            for phase in Phase
-            if phase not in (Phase.IDLE, Phase.FAILED, Phase.HELD)
-            for path in islice(self._in_phase[phase], MANY_SEEN if phase in UNBOUNDED else None)
-        )
-        return min(times, default=None)
+        oldest: float | None = None
+        for phase in _UNSETTLED:
+            paths = self._in_phase[phase]
+            if paths:
+                seen = islice(paths, MANY_SEEN) if phase in UNBOUNDED else paths
+                since = min(map(_SINCE, map(self._states.__getitem__, seen)))
+                oldest = since if oldest is None or since < oldest else oldest
+        return oldest
 
     def acknowledged(self, path: RelPath, phase: Phase, now: float, read_at: float = 0.0) -> PathState:
         """What was under way at ``path`` is at the replica; ``phase`` follows, for what came after it.

@@ -274,6 +274,8 @@ class Renames:
 
     def _former_path(self, path: RelPath) -> RelPath | None:
         """Where the replica has the file that the source has at ``path`` now, judged by its inode."""
+        if not self._context.source.renames.knows_files:
+            return None
         record = self._context.source.tree.record(path)
         if record is None or record[0] != Kind.FILE:
             return None

@@ -50,8 +50,10 @@ class SpaceBudget:
         self._admitted += size
         if self._admitted > USAGE_REFRESH_BYTES:
             self.refresh()
-        announced = sum(content.announced for content in self._incoming.values())
-        missing = sum(content.announced - content.arrived for content in self._incoming.values())
+        announced = missing = 0
+        if self._incoming:
+            announced = sum(content.announced for content in self._incoming.values())
+            missing = announced - sum(content.arrived for content in self._incoming.values())
         usage = Usage(self._usage.bytes + self.staged + announced, self._usage.free_bytes - missing + staged)
         uploads = self._replica.uploads
         kept = uploads.size if uploads.count else 0

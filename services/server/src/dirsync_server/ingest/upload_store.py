@@ -113,6 +113,7 @@ class UploadStore:
             failure = results.failures.get(step.number)
             self._settle(step, applied=failure is None)
             self._counters.settled(step, failure, results.moved.get(step.number))
+        self._counters.flush()
         totals = self._replica.totals()
         self._space.committed()
         if not self._uploads:
@@ -138,8 +139,8 @@ class UploadStore:
         try:
             match item.operation:
                 case PutFile() as operation:
-                    step = step._replace(staged=self._stage(operation, item.content), literal=len(item.content))
-                    self._seal(step._replace(saved=saved), operation)
+                    staged, literal = self._stage(operation, item.content), len(item.content)
+                    self._seal(Step(item.number, operation, staged, literal=literal, saved=saved), operation)
                 case CopyContent() as operation:
                     self._space.admit(operation.path, operation.entry.size)
                     step = step._replace(staged=self._copier.make(operation))
@@ -191,7 +192,7 @@ class UploadStore:
             self._committer.publisher.seal(step.staged, operation.entry)
         failure = self._committer.file_is_durable(step)
         self._space.take(operation.entry.size)
-        self._steps.append(step._replace(failure=failure))
+        self._steps.append(step if failure is None else step._replace(failure=failure))
         if failure is None:
             self._copier.remember(operation.entry.digest, step.staged)
 

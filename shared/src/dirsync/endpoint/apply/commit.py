@@ -71,6 +71,7 @@ class Committer:
                 self._replica.scanner.rescan()
             self._root.refresh_mounts()
             self._root.forget_all()
+            self.publisher.begin()
             for step in steps:
                 failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)
                 if failure is None:

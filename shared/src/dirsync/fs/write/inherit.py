@@ -11,7 +11,7 @@ import contextlib
 import os
 import stat
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 _DEFAULT_ACL: Final = "system.posix_acl_default"
 _ACCESS_ACL: Final = "system.posix_acl_access"
@@ -22,29 +22,46 @@ _USER, _GROUP, _MASK, _OTHER = 0x01, 0x04, 0x10, 0x20
 """Tags: the owner, the owning group, what limits all groups and named users, everybody else."""
 
 
-def hand_down(parent: int, staging: int, name: bytes) -> None:
-    """Give what is staged under ``name`` what the open directory ``parent`` hands down.
+class Heritage(NamedTuple):
+    """What a directory hands down."""
+
+    group: int | None
+    """The group; ``None``: it hands none down."""
+    acl: bytes
+    """The default ACL; empty: it has none."""
+
+    def __bool__(self) -> bool:
+        return self.group is not None or bool(self.acl)
+
+
+def heritage_of(directory: int) -> Heritage:
+    """What an open directory hands down."""
+    status = os.fstat(directory)
+    return Heritage(status.st_gid if status.st_mode & stat.S_ISGID else None, _default_acl(directory))
+
+
+def hand_down(heritage: Heritage, staging: int, name: bytes) -> None:
+    """Give what is staged under ``name`` what the directory hands down that it goes to.
 
     Raises:
         OSError: the file system refuses the ACL.
     """
-    above = os.fstat(parent)
-    inherited = _default_acl(parent)
-    if not (above.st_mode & stat.S_ISGID or inherited):
+    if not heritage:
         return
+    group, acl = heritage
     status = os.stat(name, dir_fd=staging, follow_symlinks=False)
-    if above.st_mode & stat.S_ISGID and status.st_gid != above.st_gid:
+    if group is not None and status.st_gid != group:
         with contextlib.suppress(PermissionError):
-            os.chown(name, -1, above.st_gid, dir_fd=staging, follow_symlinks=False)
+            os.chown(name, -1, group, dir_fd=staging, follow_symlinks=False)
     if stat.S_ISLNK(status.st_mode):
         return
     place = f"/proc/self/fd/{staging}/{os.fsdecode(name)}"
-    if inherited:
-        os.setxattr(place, _ACCESS_ACL, limited(inherited, status.st_mode), follow_symlinks=False)
+    if acl:
+        os.setxattr(place, _ACCESS_ACL, limited(acl, status.st_mode), follow_symlinks=False)
     if stat.S_ISDIR(status.st_mode):
-        if inherited:
-            os.setxattr(place, _DEFAULT_ACL, inherited, follow_symlinks=False)
-        if above.st_mode & stat.S_ISGID:
+        if acl:
+            os.setxattr(place, _DEFAULT_ACL, acl, follow_symlinks=False)
+        if group is not None:
             os.chmod(name, stat.S_IMODE(status.st_mode) | stat.S_ISGID, dir_fd=staging)
 
 

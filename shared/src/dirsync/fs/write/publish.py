@@ -28,7 +28,7 @@ from dirsync.fs.failure import Changing, PathFailure, StorageFailed, shown, writ
 from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
-from dirsync.fs.write.inherit import hand_down
+from dirsync.fs.write.inherit import Heritage, hand_down, heritage_of
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import MovedEntry, exchange_entries, move_entry
 from dirsync.fs.write.replace import Target, is_directory, put_in_place, replace_other_kind
@@ -36,7 +36,7 @@ from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, Kind, identity_of
 from dirsync.tree.options import Attributes
-from dirsync.tree.path import RelPath
+from dirsync.tree.path import RelPath, split
 
 _T = TypeVar("_T")
 _EFFECTIVE_IDS: Final = os.access in os.supports_effective_ids
@@ -58,6 +58,12 @@ class Publisher:
         self._modes = modes or ModePolicy.preserve()
         self._attributes = attributes or Attributes()
         self._now = now
+        self._heritage_of: tuple[RelPath, Heritage] | None = None
+        """What the directory hands down into which something was published last."""
+
+    def begin(self) -> None:
+        """Forget what was looked up for what was published before: others may have changed it."""
+        self._heritage_of = None
 
     def seal(self, staged: StagedFile, entry: Entry) -> None:
         """Complete a staged file with the metadata of ``entry`` and close it; it may now be made durable.
@@ -98,6 +104,7 @@ class Publisher:
         Raises:
             PathFailure: as :meth:`publish_file`.
         """
+        self.begin()
         return self._act(path, "make the directory", lambda parent, name: self._make(path, mode, parent, name))
 
     def make_symlink(self, path: RelPath, target: bytes) -> bytes:
@@ -114,6 +121,7 @@ class Publisher:
         Raises:
             PathFailure: Changing if it is of another kind; else as :meth:`publish_file`.
         """
+        self.begin()
         return self._act(path, "change the metadata of", lambda parent, name: self._set(path, entry, parent, name))
 
     def remove(self, path: RelPath, kind: Kind) -> None:
@@ -122,6 +130,7 @@ class Publisher:
         Raises:
             PathFailure: NotEmpty for a directory that holds anything; Changing if it is of another kind; Refused.
         """
+        self.begin()
         self._act(path, "remove", lambda parent, name: self._remove(path, kind, parent, name))
 
     def move(self, source: RelPath, path: RelPath, kind: Kind) -> bytes:
@@ -133,6 +142,7 @@ class Publisher:
             PathFailure: Vanished if nothing is at ``source``; Changing if it is of another kind, or if a directory is
                 at ``path`` or would take the place of what is; else as :meth:`publish_file`.
         """
+        self.begin()
         doing = f"move {shown(source)} to"
         (proof,) = self._act_on_both(
             source, path, doing, lambda: (move_entry(self._root, self._staging, source, path, kind),)
@@ -147,6 +157,7 @@ class Publisher:
         Raises:
             PathFailure: as :meth:`move`.
         """
+        self.begin()
         doing = f"exchange {shown(first)} and"
         one, other = self._act_on_both(
             first, second, doing, lambda: exchange_entries(self._root, self._staging, first, second, kinds)
@@ -192,9 +203,16 @@ class Publisher:
 
     def _place(self, staged: bytes, parent: int, name: bytes, path: RelPath) -> bytes:
         """Rename a staged file or link to its name."""
-        hand_down(parent, self._staging.descriptor, staged)
+        hand_down(self._heritage(path, parent), self._staging.descriptor, staged)
         put_in_place(self._root, self._staging, staged, Target(path, parent, name))
         return self._proof(parent, name)
+
+    def _heritage(self, path: RelPath, parent: int) -> Heritage:
+        """What the directory above ``path`` hands down; looked up once for what follows each other."""
+        above, _ = split(path)
+        if self._heritage_of is None or self._heritage_of[0] != above:
+            self._heritage_of = above, heritage_of(parent)
+        return self._heritage_of[1]
 
     @staticmethod
     def _try(parent: int, name: bytes) -> None:
@@ -220,7 +238,7 @@ class Publisher:
     def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
         staged = self._staging.create_directory(path)
         try:
-            hand_down(parent, self._staging.descriptor, staged)
+            hand_down(heritage_of(parent), self._staging.descriptor, staged)
             replace_other_kind(self._root, self._staging, staged, Target(path, parent, name))
         finally:
             self._staging.remove(staged)

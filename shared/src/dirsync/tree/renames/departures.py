@@ -39,6 +39,11 @@ class Departures:
         self._proved: set[FileIdentity] = set()
         """Files that were found, and are certainly the ones that left."""
 
+    @property
+    def has_files(self) -> bool:
+        """Whether any file is remembered."""
+        return bool(self._files)
+
     def file(self, identity: FileIdentity) -> DepartedFile | None:
         """The file of this identity."""
         return self._files.get(identity)

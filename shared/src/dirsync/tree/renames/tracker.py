@@ -81,6 +81,11 @@ class RenameTracker:
         """Whether anything is remembered at all."""
         return self._limit > 0
 
+    @property
+    def knows_files(self) -> bool:
+        """Whether any file that left is remembered: where none is, none can have been renamed."""
+        return self._departures.has_files
+
     def begin(self, witness: Witness, *, search: bool) -> None:
         """Start a scan of the source.
 
