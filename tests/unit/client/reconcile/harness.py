@@ -119,6 +119,8 @@ class Harness:
                 self.tell(ReplicaListed(self.server.copy()))
             elif self.outgoing:
                 self.settle()
+            elif self.looked:
+                self.look()
             else:
                 return
         raise AssertionError("it does not end")

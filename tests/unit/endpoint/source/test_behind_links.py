@@ -1,6 +1,7 @@
 """What a link leads to is looked at with the link: the link may be newer than what was looked at by then."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
-from dirsync.tree.path import RelPath
+from dirsync.tree.path import ROOT, RelPath
 
 
 @pytest.fixture
@@ -52,6 +53,32 @@ def test_directory(source: Source, tmp_path: Path, known: str) -> None:
     assert key is not None
     assert 7 == key.size
     assert {b"current", b"v2/key", b"v2/sub/f"} <= set(changed)
+
+
+def test_swapped_meanwhile(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link that was replaced while what it led to was looked at is known as it is now, with what is behind it."""
+    top = tmp_path / "source"
+    scan = source.scan
+
+    def scan_late(starts: Iterable[RelPath] = (ROOT,), *, deep: bool = True) -> Iterator[list[RelPath]]:
+        if (top / "v2").exists():
+            (top / "v3").mkdir()
+            (top / "v3/key").write_text("3")
+            lead_to(top, "v3")
+            shutil.rmtree(top / "v2")
+        return scan(starts, deep=deep)
+
+    (top / "v2").mkdir()
+    (top / "v2/key").write_text("2")
+    source.look([RelPath(b"v2")])
+    lead_to(top, "v2")
+    monkeypatch.setattr(source, "scan", scan_late)
+    changed = source.look([RelPath(b"current")])
+    entry = source.tree.get(RelPath(b"current"))
+
+    assert entry is not None
+    assert b"v3" == entry.target
+    assert {b"current", b"v2", b"v3", b"v3/key"} <= set(changed)
 
 
 def test_file(source: Source, tmp_path: Path) -> None:

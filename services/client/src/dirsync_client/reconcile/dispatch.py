@@ -16,7 +16,7 @@ from dirsync.tree.path import RelPath, ancestors, split
 from dirsync.tree.plan import CopyContent, Move, Operation, PutFile, needs_digest, operation, removes
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Choice, Reason, Strategy
-from dirsync_client.reconcile.commands import Basis, CompareFile, HashFile, RememberRecord, ReportUnchanged
+from dirsync_client.reconcile.commands import Basis, CompareFile, HashFile, LookAt, RememberRecord, ReportUnchanged
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
@@ -129,6 +129,8 @@ class Dispatcher:
         key = self._links.blocker(change.path, new, more_comes=more_comes)
         if key is not None:
             self._context.table.block(change.path, RelPath(key))
+        elif self._links.must_look(change.path):
+            self._context.emit(LookAt((change.path,), retry=True))
         else:
             self._dispatch_step(change, changed_at)
             self._links.sent(change.path)

@@ -1,9 +1,13 @@
 """Looking at what symbolic links lead to, when they turned out to be different.
 
+A link is looked at again after that: a program that removes what a link leads to has let it lead elsewhere before. So
+what was found behind a link that is still the same was there while it led there.
+
 A link is what it is when it is looked at. That may be newer than the hint, and what it leads to may be known only by
 hints that are still to come. Who follows the link at the replica must find it complete.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
@@ -31,18 +35,24 @@ def look_behind_links(source: Looks, changed: Iterable[RelPath]) -> list[RelPath
     found: list[RelPath] = []
     seen: set[RelPath] = set()
     entries = 0
-    for link in changed:
+    links = deque(changed)
+    while links:
+        link = links.popleft()
         record = source.tree.record(link)
         target = _find_target(source, link, record, found) if record and record[0] == Kind.SYMLINK else None
-        if target is None or target in seen or is_within(link, target):
+        if target is None or is_within(link, target):
             continue
-        seen.add(target)
-        directory = source.tree.directory(target)
-        entries += 1 if directory is None else directory.entries
-        if entries > LIMITS.max_followed_entries:
-            break
-        steps = source.scan((target,)) if directory is not None else [source.look_once([target])]
-        found += [path for step in steps for path in step]
+        if target not in seen:
+            seen.add(target)
+            directory = source.tree.directory(target)
+            entries += 1 if directory is None else directory.entries
+            if entries > LIMITS.max_followed_entries:
+                break
+            steps = source.scan((target,)) if directory is not None else [source.look_once([target])]
+            found += [path for step in steps for path in step]
+        again = source.look_once([link])
+        found += again
+        links += again
     return found
 
 

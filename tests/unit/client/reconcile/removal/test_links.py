@@ -65,6 +65,7 @@ def test_swapped(one_by_one: bool) -> None:
             harness.outgoing = rest + harness.outgoing
         else:
             harness.settle()
+        harness.look()
         entry = harness.server.get(path("current"))
         assert entry is not None
         seen.append(entry.target)
@@ -81,6 +82,7 @@ def test_swapped_while_the_link_is_on_its_way() -> None:
     swap(harness)
     while not any(isinstance(transmit.operation, PutSymlink) for transmit in harness.outgoing):
         harness.settle()
+        harness.look()
     swap(harness, 3)
     harness.wait(10.0)
     for _ in range(20):
@@ -89,11 +91,39 @@ def test_swapped_while_the_link_is_on_its_way() -> None:
         harness.outgoing = first
         harness.settle()
         harness.wait(10.0)
+        harness.look()
         harness.outgoing = rest + harness.outgoing
         assert is_right(harness)
     harness.run()
 
     assert harness.source.tree.digest() == harness.server.digest()
+
+
+def test_removed_while_the_link_waits() -> None:
+    """What a link waited for may be gone because it leads elsewhere by now: it is looked at again first."""
+    harness = published(at_once=False)
+    release(harness, 2)
+    link(harness.source.tree, "current", "v2")
+    harness.change("v2", "current")
+    for name in ("v2/a", "v2/b"):
+        harness.source.tree.remove(path(name))
+    harness.change("v2/a", "v2/b")
+    for _ in range(10):
+        harness.settle()
+        harness.wait(10.0)
+        assert is_right(harness)
+    asked = [at for look in harness.looked for at in look.paths]
+    release(harness, 3)
+    harness.source.tree.remove(path("v2"))
+    link(harness.source.tree, "current", "v3")
+    harness.change("current", "v3", "v2")
+    for _ in range(10):
+        harness.settle()
+        harness.look()
+        assert is_right(harness)
+
+    assert [b"current"] == asked
+    assert harness.server.get(path("current")) == harness.source.tree.get(path("current"))
 
 
 def test_first_sync() -> None:
@@ -106,6 +136,7 @@ def test_first_sync() -> None:
     order = []
     while harness.outgoing:
         order.append({bytes(transmit.path) for transmit in harness.settle()})
+        harness.look()
 
     assert not any(order[0] & {b"a", b"current"} for _ in order)
     assert {b"v1", b"v1/a", b"v1/b", b"a", b"current"} == set().union(*order)

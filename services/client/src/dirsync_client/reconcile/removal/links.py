@@ -33,6 +33,8 @@ class Links:
         """What each link has waited for."""
         self._leaving: dict[RelPath, tuple[Entry, RelPath]] = {}
         """Links that are to be replaced: what the replica has, and where that leads."""
+        self._unsure: set[RelPath] = set()
+        """Links that have waited since they were looked at."""
         self._sent: set[RelPath] = set()
         """Links that were sent and perhaps are not published yet."""
 
@@ -40,6 +42,7 @@ class Links:
         """A new session begins."""
         self._waited.clear()
         self._leaving.clear()
+        self._unsure.clear()
         self._sent.clear()
 
     def blocker(self, path: RelPath, new: Entry, *, more_comes: bool) -> bytes | None:
@@ -67,12 +70,25 @@ class Links:
             key = self._key(change.path, more_comes=more_comes)
             if key is not None:
                 waited.add(change.path)
+                self._unsure.add(path)
                 return key
         return None
+
+    def must_look(self, path: RelPath) -> bool:
+        """Whether the link has to be looked at again before it is published; true once after it has waited.
+
+        What it waited for may have been removed meanwhile, which reading it shows before any event does. A program that
+        removes a version has let the link lead elsewhere before.
+        """
+        if path not in self._unsure:
+            return False
+        self._unsure.discard(path)
+        return True
 
     def applied(self, path: RelPath) -> None:
         """The link at ``path`` is published."""
         self._waited.pop(path, None)
+        self._unsure.discard(path)
         self._leaving.pop(path, None)
 
     def lead_to(self, path: RelPath) -> bool:
