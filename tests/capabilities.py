@@ -10,6 +10,7 @@ from functools import cache
 class Capability(Enum):
     """Something that a test may need; the value is its word in markers and in expected_skips.toml."""
 
+    BASH = "bash"
     CGROUP = "cgroup"
     DOCKER = "docker"
     FAKETIME = "faketime"
@@ -32,6 +33,7 @@ class Capability(Enum):
 
 
 _MISSING = {
+    Capability.BASH: "needs bash (a package of that name)",
     Capability.CGROUP: "needs root that may limit memory in /sys/fs/cgroup/memory",
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
@@ -49,6 +51,7 @@ _MISSING = {
 }
 
 _PROBES = {
+    Capability.BASH: ("bash", "-c", "complete -p >/dev/null; compgen -A file >/dev/null"),
     Capability.CGROUP: ("sh", "-c", "at=/sys/fs/cgroup/memory/dirsync-probe && mkdir $at && rmdir $at"),
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),

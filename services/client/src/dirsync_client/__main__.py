@@ -13,7 +13,7 @@ gc.disable()
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from dirsync.runtime.config.flags import Once  # noqa: E402
-from dirsync.runtime.process.cli import Command, ExitCode, run_program  # noqa: E402
+from dirsync.runtime.process.cli import Command, ExitCode, completion, run_program  # noqa: E402
 from dirsync.runtime.process.lifecycle import collect_from_now_on  # noqa: E402
 from dirsync_client.settings import ClientSettings  # noqa: E402
 
@@ -105,7 +105,8 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; gives its exit status."""
-    return run_program(PROGRAM, COMMANDS, ClientSettings, argv)
+    commands = (*COMMANDS, completion(PROGRAM, COMMANDS, ClientSettings))
+    return run_program(PROGRAM, commands, ClientSettings, argv)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ gc.disable()
 # gRPC's C core writes to stderr unless it is told before it is imported; stderr is the log's.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from dirsync.runtime.process.cli import Command, ExitCode, run_program  # noqa: E402
+from dirsync.runtime.process.cli import Command, ExitCode, completion, run_program  # noqa: E402
 from dirsync_server.settings import ServerSettings  # noqa: E402
 
 PROGRAM = "dirsync-server"
@@ -49,7 +49,8 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit status."""
-    return run_program(PROGRAM, COMMANDS, ServerSettings, argv)
+    commands = (*COMMANDS, completion(PROGRAM, COMMANDS, ServerSettings))
+    return run_program(PROGRAM, commands, ServerSettings, argv)
 
 
 if __name__ == "__main__":

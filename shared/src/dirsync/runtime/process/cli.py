@@ -25,6 +25,9 @@ from dirsync.runtime.config.flags import (
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.process.lifecycle import skip_exit_gc
 
+SHELLS = ("bash", "zsh", "fish")
+"""For which there is completion."""
+
 
 class ExitCode(IntEnum):
     """The exit status of a program."""
@@ -127,9 +130,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(msg)
 
 
-def _parse(
-    program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: list[str]
-) -> argparse.Namespace:
+def make_parser(program: str, commands: Sequence[Command[S]], settings_class: type[S]) -> argparse.ArgumentParser:
+    """The parser of a program's command line."""
     parser = _Parser(prog=program, allow_abbrev=False, epilog=f"Without a command: {commands[0].name}.")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -146,6 +148,31 @@ def _parse(
         sub.add_argument("--json", action="store_true", help="data as JSON on stdout")
         add_flags(sub, settings_class)
         command.arguments(sub)
+    return parser
+
+
+def completion(program: str, commands: Sequence[Command[S]], settings_class: type[S]) -> Command[S]:
+    """The command that prints what completes this program's command line in a shell."""
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+
+    def run(_settings: S, arguments: argparse.Namespace) -> ExitCode:
+        from dirsync.runtime.process.completion import script  # noqa: PLC0415 - no other command needs its library
+
+        print(script(make_parser(program, [*commands, command], settings_class), arguments.shell), end="")
+        return ExitCode.DONE
+
+    command = Command(
+        "completion", "print a script that completes this command in a shell", run, add_arguments, logs=False
+    )
+    return command
+
+
+def _parse(
+    program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: list[str]
+) -> argparse.Namespace:
+    parser = make_parser(program, commands, settings_class)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = [commands[0].name, *argv]
     arguments, rest = parser.parse_known_args(complete_switches(argv, settings_class))
