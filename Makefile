@@ -70,6 +70,7 @@ proto-fresh: $(DEV_STAMP)
 docs-fresh: $(DEV_STAMP)
 	$(BIN)/python scripts/settings.py --check
 	$(BIN)/python scripts/reference.py --check
+	$(BIN)/python scripts/status_docs.py --check
 
 .PHONY: test
 test: $(DEV_STAMP) ## the first ring: minutes, and Python is enough; ARGS="-k scan" and so on narrow it
@@ -131,13 +132,18 @@ proto: $(DEV_STAMP) ## generate shared/src/dirsync/v1 from proto/
 	$(BIN)/python scripts/proto.py
 
 .PHONY: docs
-docs: $(DEV_STAMP) ## write docs/settings.md, docs/metrics.md and docs/events.md from the code
+docs: $(DEV_STAMP) ## write what documents list of settings, metrics, events and status.json, from the code
 	$(BIN)/python scripts/settings.py
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/status_docs.py
 
 .PHONY: dashboard
 dashboard: $(DEV_STAMP) ## write the Grafana dashboard from scripts/dashboard
 	$(BIN)/python -m scripts.dashboard
+
+.PHONY: screenshots
+screenshots: $(DEV_STAMP) ## take the pictures of the status page for the documentation; needs chromium
+	@$(BIN)/python -m tests.pages
 
 .PHONY: lock
 lock: $(DEV_STAMP) ## write requirements/*.txt; ARGS=--upgrade selects the newest versions

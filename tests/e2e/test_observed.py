@@ -1,13 +1,16 @@
 """What both services show of themselves: metrics that add up, health, a page."""
 
+import json
 import os
 
+import jsonschema  # type: ignore[import-untyped] # it has no types
 import pytest
 
 from dirsync.limits import KIB
 from tests.support.content import random_bytes, text
 from tests.support.metrics import Samples
 from tests.support.programs import Pair, Process
+from tests.support.status_schema import schema_of
 from tests.support.trees import File, Spec, build, differences
 from tests.support.waiting import until
 
@@ -153,7 +156,34 @@ class TestHttp:
 
             assert [200, 200, 200, 200, 404] == [answer.status for answer in answers.values()]
             assert "text/html" == answers["/"].kind
-            assert f"dirsync {process.service}" in answers["/"].body
+            assert "<title>dirsync</title>" in answers["/"].body
+
+    def test_status_document(self, pair: Pair) -> None:
+        """``/status.json`` of a real pair is as its schema says, and agrees with the metrics."""
+        server, client = live(pair)
+        ours, theirs = (json.loads(process.get("/status.json").body) for process in (client, server))
+        samples = client.metrics()
+        for document in (ours, theirs):
+            jsonschema.validate(document, schema_of(document["service"]))
+
+        assert ("in_sync", "serving") == (ours["verdict"]["state"], theirs["verdict"]["state"])
+        assert ours["traffic"]["saved_bytes"] == samples.sums("dirsync_saved_bytes_total", "reason")
+        assert ours["traffic"]["files"] == samples.sums("dirsync_files_transferred_total", "strategy")
+        assert ours["sync"]["source_digest"] == ours["sync"]["replica_digest"]
+        assert "file.deleted" in {event["event"] for event in ours["events"]["shown"]}
+        (namespace,) = theirs["namespaces"]["shown"]
+        assert ours["sync"]["entries"] == namespace["entries"]
+        assert namespace["writer"]
+        assert namespace["last_change"] is not None
+
+    def test_no_page(self, pair: Pair) -> None:
+        """With ``STATUS_PAGE=false`` neither the page nor the document is there; health and metrics are."""
+        server = pair.server(status_page=False)
+        client = pair.client(status_page=False)
+        for process in (server, client):
+            answers = [process.get(path).status for path in ("/", "/status.json", "/livez", "/metrics")]
+
+            assert [404, 404, 200, 200] == answers
 
     def test_not_ready_without_server(self, pair: Pair) -> None:
         """A client that cannot reach its server lives, is not ready, says why, and becomes ready when it can."""

@@ -91,6 +91,16 @@ def test_a_wheel_holds_one_typed_package_and_the_licence(wheels: dict[str, zipfi
     assert (REPOSITORY / "LICENSE").read_text() == (wheels[name] / info / "licenses" / "LICENSE").read_text()
 
 
+def test_the_shared_wheel_holds_the_status_page(wheels: dict[str, zipfile.Path]) -> None:
+    """The files of the page are installed, not only those of Python."""
+    page = wheels["dirsync"] / "dirsync" / "runtime" / "page" / "web"
+    source = REPOSITORY / "shared" / "src" / "dirsync" / "runtime" / "page" / "web"
+
+    assert {file.name: file.read_text() for file in source.iterdir()} == {
+        file.name: file.read_text() for file in page.iterdir()
+    }
+
+
 @pytest.mark.parametrize("name", ["dirsync-server", "dirsync-client"])
 def test_a_service_needs_the_shared_package_of_its_own_version(wheels: dict[str, zipfile.Path], name: str) -> None:
     """A service and a shared package of different versions cannot be installed together."""

@@ -41,6 +41,7 @@ def test_defaults() -> None:
         "log_level": LogLevel.INFO,
         "log_format": LogFormat.AUTO,
         "reflection": True,
+        "status_page": True,
         "tls": Tls.AUTO,
         "tls_cert_file": None,
         "tls_key_file": None,

@@ -199,7 +199,7 @@ class Client:
         from dirsync.runtime.metrics.registry import PrometheusMetrics  # noqa: PLC0415
         from dirsync_client.agent.server import AgentServer, agent_metrics  # noqa: PLC0415
         from dirsync_client.lifecycle.watching import Watching  # noqa: PLC0415
-        from dirsync_client.report.page import status_page  # noqa: PLC0415
+        from dirsync_client.report.status_page import StatusPage  # noqa: PLC0415
 
         self._settings = settings
         self._log = get_logger()
@@ -208,13 +208,9 @@ class Client:
         self._health = HealthState(NOT_SYNCED_YET)
         core = self._core
         self._agent = AgentServer(settings, core.engine.mailbox, core.board, self._health, core.metrics)
-        self._http = HttpServer(
-            settings.metrics_listen,
-            _name("metrics_listen"),
-            metrics,
-            self._health,
-            lambda: status_page(core.board, str(settings.server), settings.namespace),
-        )
+        self._page = StatusPage(core.board, metrics, effective(settings)) if settings.status_page else None
+        routes = self._page.routes if self._page else {}
+        self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), metrics, self._health, routes)
         self._watching = Watching(
             core.source,
             lambda: open_source_root(settings),
@@ -284,6 +280,8 @@ class Client:
         self._core.hooks.stop(max(until - monotonic(), CLOSE_SECONDS))
         self._agent.stop()
         self._http.stop()
+        if self._page is not None:
+            self._page.close()
         if ended:
             self._core.close()
             return
@@ -306,6 +304,8 @@ class Client:
         else:
             self._health.ready()
         self._watching.keep(self._core.engine.scan_cost)
+        if self._page is not None:
+            self._page.look()
 
     def _resumed(self) -> None:
         # What happened while nothing was looked at may have been told to nobody.

@@ -33,7 +33,6 @@ from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.hooks.delivered import FILE as HOOKS
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
 from dirsync.runtime.http.health import HealthState
-from dirsync.runtime.http.page import Page, Table
 from dirsync.runtime.http.server import HttpServer
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import dropped_lines, get_logger
@@ -49,6 +48,7 @@ from dirsync_server.services.sync import SyncServicer
 from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import Permissions, ServerSettings
+from dirsync_server.status_page import StatusPage
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
 from dirsync_server.tenancy.registry import TenantRegistry, Tenants
@@ -84,7 +84,9 @@ class Server:
         self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
-        self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, self._page)
+        self._page = self._make_page() if settings.status_page else None
+        routes = self._page.routes if self._page else {}
+        self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, routes)
         self._stopping = threading.Event()
         self.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
@@ -116,6 +118,8 @@ class Server:
         stopped.wait(self._settings.shutdown_grace)
         self._hooks.stop(max(until - monotonic(), HOOK_SECONDS))
         self._http.stop()
+        if self._page is not None:
+            self._page.close()
         for replica in self._replicas.values():
             replica.close()
 
@@ -133,6 +137,9 @@ class Server:
             )
             for name, tenant in tenants.items()
         }
+
+    def _make_page(self) -> StatusPage:
+        return StatusPage(self._replicas, self._sessions, self.health, self.metrics, effective(self._settings))
 
     def _make_grpc(self) -> grpc.Server:
         settings = self._settings
@@ -207,6 +214,8 @@ class Server:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
             self._registry.current()  # a change of the tenants file is in force, and told, also if nobody calls
             self._look_at_disks()
+            if self._page is not None:
+                self._page.look()
             for replica in self._replicas.values():
                 replica.uploads.sweep()
 
@@ -225,23 +234,6 @@ class Server:
             if reason:
                 return reason
         return ""
-
-    def _page(self) -> Page:
-        rows = [
-            (
-                name,
-                "yes" if replica.ready else "no",
-                str(len(replica.tree)),
-                str(replica.state.total_bytes),
-                writer.request.client_id if (writer := self._sessions.writer(name)) else "",
-            )
-            for name, replica in self._replicas.items()
-        ]
-        health = self.health.now
-        facts = {"ready": "yes" if health.ready else f"no: {health.reason}", "listening on": str(self._settings.listen)}
-        return Page(
-            "dirsync server", facts, (Table("Replicas", ("namespace", "ready", "entries", "bytes", "writer"), rows),)
-        )
 
 
 def _registry(settings: ServerSettings) -> TenantRegistry:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from http import HTTPStatus
 
 import pytest
 
@@ -16,8 +17,7 @@ from dirsync.limits import LIMITS
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http import sockets
 from dirsync.runtime.http.health import HealthState, probe
-from dirsync.runtime.http.page import Page, Table
-from dirsync.runtime.http.server import HttpServer
+from dirsync.runtime.http.server import NO_CONTENT_POLICY, Answer, HttpServer
 from dirsync.runtime.http.sockets import has_ipv6_loopback
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from tests.support.waiting import until
@@ -25,9 +25,8 @@ from tests.support.waiting import until
 LOOPBACK = Address("127.0.0.1", 0)
 
 
-def page() -> Page:
-    """A page with a name that wants to be more than a name."""
-    return Page("dirsync", {"state": "live"}, [Table("Problems", ["path"], [["<script>alert(1)</script>"]])])
+ROUTES = {"/": lambda: Answer(HTTPStatus.OK, "text/html; charset=utf-8", b"<!doctype html>", "default-src 'self'")}
+"""A page that a service adds."""
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def health() -> HealthState:
 @pytest.fixture
 def server(health: HealthState) -> Iterator[HttpServer]:
     """A running server."""
-    server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), health, page)
+    server = HttpServer(LOOPBACK, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), health, ROUTES)
     server.start()
     yield server
     server.stop()
@@ -87,13 +86,39 @@ def test_probe(server: HttpServer, health: HealthState) -> None:
     assert not probe(server.address, "/livez")
 
 
-def test_page_is_escaped(server: HttpServer) -> None:
-    """Names on the page are text, whatever they look like."""
-    status, content_type, body = ask(server, "/")
+def test_routes(server: HttpServer) -> None:
+    """What the service adds is answered like the rest."""
+    assert (200, "text/html; charset=utf-8", b"<!doctype html>") == ask(server, "/")
 
-    assert (200, "text/html; charset=utf-8") == (status, content_type)
-    assert b"&lt;script&gt;" in body
-    assert b"<script" not in body
+
+def test_without_routes(health: HealthState) -> None:
+    """Without a page there is none, and the answer names what there is."""
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health)
+    server.start()
+    try:
+        assert (404, b"not found; use /livez, /metrics, /readyz\n") == ask(server, "/")[::2]
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("path, policy", [("/", "default-src 'self'"), ("/metrics", NO_CONTENT_POLICY)])
+def test_content_security_policy(server: HttpServer, path: str, policy: str) -> None:
+    """A page has the policy that goes with it; all else lets a browser load nothing."""
+    connection = http.client.HTTPConnection(*server.address, timeout=5)
+    connection.request("GET", path)
+    headers = connection.getresponse().headers
+    connection.close()
+
+    assert (policy, "nosniff", "no-referrer", "same-origin", "no-store") == tuple(
+        headers[name]
+        for name in (
+            "Content-Security-Policy",
+            "X-Content-Type-Options",
+            "Referrer-Policy",
+            "Cross-Origin-Resource-Policy",
+            "Cache-Control",
+        )
+    )
 
 
 @pytest.mark.parametrize("path", ["/x", "/metrics/", "/../etc/passwd", "/index.html", "http://x/metrics"])
@@ -125,7 +150,7 @@ BOTH = pytest.mark.skipif(not has_ipv6_loopback(), reason="has no IPv6")
 @pytest.mark.parametrize("from_host", [pytest.param("::1", marks=BOTH), "127.0.0.1"])
 def test_both_families(health: HealthState, host: str, from_host: str) -> None:
     """A wildcard of either family, and localhost, are reached by both, at one port."""
-    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES)
     server.start()
     try:
         port = server.address.port
@@ -147,7 +172,7 @@ def test_without_ipv6(monkeypatch: pytest.MonkeyPatch, health: HealthState, host
         return bind(family, host, port)
 
     monkeypatch.setattr(sockets, "_bind", bind_ipv4)
-    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+    server = HttpServer(Address(host, 0), "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES)
     server.start()
     try:
         assert probe(Address("127.0.0.1", server.address.port), "/livez")
@@ -162,13 +187,13 @@ def test_taken_in_one_family(health: HealthState, host: str, taken: Address) -> 
     """A port that another process has in one family is taken: half a listener would look like a whole one."""
     (other,) = sockets.listening_sockets(taken, 1)
     with other, pytest.raises(UsageError, match="Address already in use"):
-        HttpServer(Address(host, other.getsockname()[1]), "METRICS_LISTEN", PrometheusMetrics(), health, page)
+        HttpServer(Address(host, other.getsockname()[1]), "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES)
 
 
 def test_no_thread_left(monkeypatch: pytest.MonkeyPatch, health: HealthState) -> None:
     """Connections that find no thread are closed and count no more: the next one is served."""
     limits = replace(LIMITS, http_connections=2, http_connections_per_address=2)
-    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, page, limits)
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES, limits)
     server.start()
     try:
         with monkeypatch.context() as patched:
@@ -192,7 +217,7 @@ class NoThread(threading.Thread):
 def test_port_taken(server: HttpServer) -> None:
     """A port in use is one line with the setting and the address."""
     with pytest.raises(UsageError) as caught:
-        HttpServer(server.address, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), HealthState(), page)
+        HttpServer(server.address, "DIRSYNC_SERVER_METRICS_LISTEN", PrometheusMetrics(), HealthState(), ROUTES)
 
     assert f"DIRSYNC_SERVER_METRICS_LISTEN={server.address}: " in str(caught.value)
     assert "Address already in use" in str(caught.value)
@@ -201,14 +226,14 @@ def test_port_taken(server: HttpServer) -> None:
 def test_unknown_host() -> None:
     """A host that is not one of ours is one line as well."""
     with pytest.raises(UsageError, match=r"METRICS_LISTEN=203\.0\.113\.1:1: "):
-        HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", PrometheusMetrics(), HealthState(), page)
+        HttpServer(Address("203.0.113.1", 1), "METRICS_LISTEN", PrometheusMetrics(), HealthState(), ROUTES)
 
 
 @pytest.mark.case("I15")
 def test_slow_requests_are_cut(health: HealthState) -> None:
     """A peer that sends single bytes is cut off in time, however often it sends one."""
     server = HttpServer(
-        LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, page, replace(LIMITS, http_seconds=0.3)
+        LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES, replace(LIMITS, http_seconds=0.3)
     )
     server.start()
     cut = False
@@ -266,7 +291,8 @@ def test_connections_are_bounded(server: HttpServer) -> None:
 
 def test_broken_page(health: HealthState) -> None:
     """A page that fails is a 500 without details, and the rest goes on."""
-    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, lambda: Page(str(1 // 0), {}))
+    broken = {"/": lambda: Answer(HTTPStatus(1 // 0), "", b"")}
+    server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, broken)
     server.start()
     try:
         assert (500, b"failed; see the log\n") == ask(server, "/")[::2]
@@ -279,4 +305,4 @@ def test_stop_frees_the_port(server: HttpServer) -> None:
     """After stop another process may listen there."""
     address = server.address
     server.stop()
-    HttpServer(address, "METRICS_LISTEN", PrometheusMetrics(), HealthState(), page).stop()
+    HttpServer(address, "METRICS_LISTEN", PrometheusMetrics(), HealthState(), ROUTES).stop()

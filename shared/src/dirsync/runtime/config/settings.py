@@ -108,6 +108,7 @@ class ServiceSettings(BaseSettings):
     tls_server_name: OptionalHost = Field(None, description="name that the server's certificate must have")
     tls_client_ca_file: OptionalFile = Field(None, description="require client certificates of this authority, PEM")
     insecure: bool = Field(default=False, description="allow to listen or connect off loopback without TLS")
+    status_page: bool = Field(default=True, description="the status page at / and /status.json of METRICS_LISTEN")
     shutdown_grace: Duration = Field(8.0, description="time to finish work in flight at shutdown")
     hook_command: HookCommand = Field(
         None, description="program to run after a sync, with its arguments; no shell is started"

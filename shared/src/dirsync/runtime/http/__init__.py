@@ -1,1 +1,1 @@
-"""The HTTP server: metrics, health and the status page."""
+"""The HTTP server: metrics, health and what a service adds."""

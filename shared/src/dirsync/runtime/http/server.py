@@ -1,4 +1,4 @@
-"""The HTTP server of a service: metrics, health and a page for people; it answers GET and HEAD only.
+"""The HTTP server of a service: metrics, health and what the service adds to them; it answers GET and HEAD only.
 
 Any peer that reaches ``METRICS_LISTEN`` may ask, so everything is bounded: connections at a time, bytes and seconds of
 a request, seconds of an answer. It shows counts and names, never content or secrets. ADR 0010 says why it is our own.
@@ -9,7 +9,7 @@ import io
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer
@@ -20,7 +20,6 @@ from dirsync.errors import UsageError
 from dirsync.limits import LIMITS, Limits
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http.health import HealthState
-from dirsync.runtime.http.page import Page, render_page
 from dirsync.runtime.http.sockets import listening_sockets
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
@@ -33,7 +32,8 @@ STOP_SECONDS = 0.1
 """How often the server checks whether it is to stop."""
 
 _TEXT = "text/plain; charset=utf-8"
-_HTML = "text/html; charset=utf-8"
+NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+"""What a browser may load for an answer that is no page: nothing."""
 
 
 class Answer(NamedTuple):
@@ -42,10 +42,16 @@ class Answer(NamedTuple):
     status: HTTPStatus
     content_type: str
     body: bytes
+    policy: str = NO_CONTENT_POLICY
+    """The content security policy."""
+
+
+NO_ROUTES: Mapping[str, Callable[[], Answer]] = {}
+"""Metrics and health alone."""
 
 
 class HttpServer:
-    """Serves one process's metrics, health and status page from :meth:`start` to :meth:`stop`."""
+    """Serves one process's metrics and health from :meth:`start` to :meth:`stop`."""
 
     def __init__(  # the parts that a service joins
         self,
@@ -53,10 +59,12 @@ class HttpServer:
         setting: str,
         metrics: PrometheusMetrics,
         health: HealthState,
-        page: Callable[[], Page],
+        routes: Mapping[str, Callable[[], Answer]] = NO_ROUTES,
         limits: Limits = LIMITS,
     ) -> None:
         """Listen on ``address``; ``setting`` is the name that the person knows it by.
+
+        ``routes`` are further paths, and what answers there.
 
         Raises:
             UsageError: the address is taken or cannot be listened on.
@@ -65,7 +73,7 @@ class HttpServer:
             "/metrics": lambda: Answer(HTTPStatus.OK, CONTENT_TYPE, render(metrics.registry)),
             "/livez": lambda: _health(live_only=True, state=health),
             "/readyz": lambda: _health(live_only=False, state=health),
-            "/": lambda: Answer(HTTPStatus.OK, _HTML, render_page(page()).encode()),
+            **routes,
         }
         try:
             sockets = listening_sockets(address, BACKLOG)
@@ -98,7 +106,7 @@ class HttpServer:
     def _answer(self, path: str) -> Answer:
         route = self._routes.get(path)
         if route is None:
-            return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"not found; use /, /metrics, /livez or /readyz\n")
+            return Answer(HTTPStatus.NOT_FOUND, _TEXT, f"not found; use {', '.join(sorted(self._routes))}\n".encode())
         try:
             return route()
         except Exception:  # noqa: BLE001 - a broken page must not take the others with it
@@ -204,7 +212,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+        self.send_header("Content-Security-Policy", answer.policy)
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.end_headers()
 
 

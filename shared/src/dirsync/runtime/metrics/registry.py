@@ -37,6 +37,15 @@ class PrometheusMetrics(Metrics):
         )
         ProcessCollector(registry=self.registry)
 
+    def values(self, *names: str) -> dict[str, dict[tuple[str, ...], float]]:
+        """The present values of counters and gauges, by name and then by label values in the catalogue's order."""
+        found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in names}
+        for family in self.registry.restricted_registry(names).collect():
+            for sample in family.samples:
+                labels = self._metrics[sample.name].labels
+                found[sample.name][tuple(sample.labels[label] for label in labels)] = sample.value
+        return found
+
     def _make(self, metric: Metric) -> dict[tuple[str, ...], Any]:
         parent = self._register(metric)
         return {values: parent.labels(*values) if values else parent for values in metric.series}

@@ -73,6 +73,8 @@ class Hold(NamedTuple):
     message: str
     lacking: int = 0
     """So many more entries that come in the place of these would end the hold; 0 where that cannot end it."""
+    reason: str = ""
+    """The part of the message that says why, without the paths and the command."""
 
     def may_be_over(self, entries: int, replaced: int) -> bool:
         """Whether its reason may be gone: the source has ``entries``, and ``replaced`` more came in the place of these.

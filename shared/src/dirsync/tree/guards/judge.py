@@ -77,7 +77,8 @@ def judge(
     if name in approved:
         return Verdict(list(steps), None)
     lacking = _excess(waiting, case) if guard in BY_NUMBER else 0
-    hold = Hold(name, guard, tuple(waiting), _message(name, _reason(guard, waiting, case), waiting), lacking)
+    reason = _reason(guard, waiting, case)
+    hold = Hold(name, guard, tuple(waiting), _message(name, reason, waiting), lacking, reason)
     return Verdict([step for step in steps if step.path not in held], hold)
 
 
