@@ -12,6 +12,7 @@ class Capability(Enum):
 
     BASH = "bash"
     CGROUP = "cgroup"
+    CHROMIUM = "chromium"
     DOCKER = "docker"
     FAKETIME = "faketime"
     FUSE = "fuse"
@@ -35,6 +36,7 @@ class Capability(Enum):
 _MISSING = {
     Capability.BASH: "needs bash (a package of that name)",
     Capability.CGROUP: "needs root that may limit memory in /sys/fs/cgroup/memory",
+    Capability.CHROMIUM: "needs chromium and bash (packages of these names), and a font",
     Capability.DOCKER: "needs a running Docker engine with the compose plugin",
     Capability.FAKETIME: "needs faketime (a package of that name)",
     Capability.FUSE: "needs root, /dev/fuse, and libfuse (package fuse3)",
@@ -53,6 +55,7 @@ _MISSING = {
 _PROBES = {
     Capability.BASH: ("bash", "-c", "complete -p >/dev/null; compgen -A file >/dev/null"),
     Capability.CGROUP: ("sh", "-c", "at=/sys/fs/cgroup/memory/dirsync-probe && mkdir $at && rmdir $at"),
+    Capability.CHROMIUM: ("bash", "-c", "chromium --version"),
     Capability.DOCKER: ("docker", "compose", "ls"),
     Capability.FAKETIME: ("faketime", "-f", "-1d", "true"),
     Capability.FUSE: ("sh", "-c", "test -c /dev/fuse && command -v fusermount3"),

@@ -224,6 +224,11 @@ class Pair:
         return str(self._server_defaults["listen"])
 
     @property
+    def servers(self) -> list[Server]:
+        """Those that it started, running or not."""
+        return [process for process in self._started if isinstance(process, Server)]
+
+    @property
     def client_settings(self) -> dict[str, Setting]:
         """The settings of its client, for a test that starts one itself."""
         return dict(self._client_defaults)
