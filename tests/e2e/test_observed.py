@@ -113,7 +113,6 @@ class TestExposition:
         assert "dirsync_sessions" in theirs - ours
         assert "dirsync_rejected_total" in theirs & ours
 
-    @pytest.mark.case("L08")
     def test_index_lookups(self, pair: Pair) -> None:
         """A restart finds every unchanged file in its index; a changed one is stale, a new one is missed."""
         pair.server().stop()
@@ -129,6 +128,7 @@ class TestExposition:
 
         assert {"hit": len(TREE) - 1, "miss": 1, "stale": 1} == found
 
+    @pytest.mark.case("L08")
     def test_cardinality(self, pair: Pair) -> None:
         """The series are all there from the start and stay as many; no label has anything of a path or peer."""
         server = pair.server()
