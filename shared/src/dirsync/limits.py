@@ -291,6 +291,9 @@ class Limits:
     stuck_seconds: float = 300.0
     """A client whose own work takes this long in one step is stuck: only a restart helps."""
 
+    max_travels: int = 10_000
+    """Paths of which a client remembers how they travelled, for ``explain``."""
+
     # Hooks.
     max_hook_paths: int = 10_000
     """Changed paths that a hook is told, and that are kept for it meanwhile."""

@@ -45,8 +45,13 @@ def _once_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="list every path, also where there are very many")
+
+
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="read all content again on both sides")
+    parser.add_argument("--all", action="store_true", help="list every path, also where there are very many")
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +79,7 @@ def _health_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command("run", "full sync, then live until SIGTERM or SIGINT", _command("run", "run")),
     Command("once", "one full sync, then exit", _command("once", "once"), _once_arguments),
-    Command("plan", "what a sync would do; changes nothing", _command("plan", "plan"), logs=False),
+    Command("plan", "what a sync would do; changes nothing", _command("plan", "plan"), _plan_arguments, logs=False),
     Command(
         "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
     ),

@@ -196,7 +196,7 @@ class Engine:
             answer(self._target.approve(hold_id))
         for path, tell in batch.questions:
             self._activity.begin(Part.SOURCE)
-            tell(explain(path, self._source, self._target.view))
+            tell(explain(path, self._source, self._target.view, self._reporter.travels))
             self._activity.begin(Part.CLIENT)
         for done in batch.syncs:
             self._reporter.mark_dirty(self._now())

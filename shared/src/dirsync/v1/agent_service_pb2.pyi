@@ -417,6 +417,7 @@ class ExplainPathResponse(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REPLICA_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
+    TRAVEL_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     path_text: _builtins.str
     state: _builtins.str
@@ -433,6 +434,10 @@ class ExplainPathResponse(_message.Message):
     def replica(self) -> _entry_pb2.Entry:
         """What the replica has there, as the client knows it."""
 
+    @_builtins.property
+    def travel(self) -> Global___Travel:
+        """How the replica got what it has there; absent if the client does not remember it."""
+
     def __init__(
         self,
         *,
@@ -443,14 +448,57 @@ class ExplainPathResponse(_message.Message):
         source: _entry_pb2.Entry | None = ...,
         replica: _entry_pb2.Entry | None = ...,
         rule: _builtins.bytes = ...,
+        travel: Global___Travel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replica", b"replica", "source", b"source", "travel", b"travel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "path", b"path", "path_text", b"path_text", "replica", b"replica", "rule", b"rule", "source", b"source", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "path", b"path", "path_text", b"path_text", "replica", b"replica", "rule", b"rule", "source", b"source", "state", b"state", "travel", b"travel"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainPathResponse: _TypeAlias = ExplainPathResponse  # noqa: Y015
+
+@_typing.final
+class Travel(_message.Message):
+    """How the content of a path travelled. A client remembers it of some thousand paths."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    LITERAL_BYTES_FIELD_NUMBER: _builtins.int
+    SECONDS_AGO_FIELD_NUMBER: _builtins.int
+    FORMER_PATH_TEXT_FIELD_NUMBER: _builtins.int
+    strategy: _builtins.str
+    """rename, dedup, metadata, delta or whole."""
+    reason: _builtins.str
+    """Why it was chosen."""
+    size: _builtins.int
+    """Of the file, or of all files that were moved, in bytes."""
+    literal_bytes: _builtins.int
+    """Bytes of content that were sent, before compression."""
+    seconds_ago: _builtins.float
+    """How long ago the server acknowledged it, in seconds."""
+    former_path_text: _builtins.str
+    """Where it was before it was moved, escaped; empty if it was not."""
+    def __init__(
+        self,
+        *,
+        strategy: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        size: _builtins.int = ...,
+        literal_bytes: _builtins.int = ...,
+        seconds_ago: _builtins.float = ...,
+        former_path_text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["former_path_text", b"former_path_text", "literal_bytes", b"literal_bytes", "reason", b"reason", "seconds_ago", b"seconds_ago", "size", b"size", "strategy", b"strategy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Travel: _TypeAlias = Travel  # noqa: Y015
 
 @_typing.final
 class WatchEventsRequest(_message.Message):

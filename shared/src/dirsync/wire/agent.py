@@ -197,6 +197,17 @@ def decode_approved(raw: bytes) -> Released:
     return Released(response.paths, response.message)
 
 
+class TravelView(NamedTuple):
+    """How a path travelled, as it is shown."""
+
+    strategy: str
+    reason: str
+    size: int
+    literal_bytes: int
+    seconds_ago: float
+    former_path_text: str
+
+
 class PathExplained(NamedTuple):
     """What a client says of one path."""
 
@@ -206,6 +217,7 @@ class PathExplained(NamedTuple):
     source: Entry | None
     replica: Entry | None
     rule: bytes = b""
+    travel: TravelView | None = None
 
 
 def view_untracked(paths: Iterable[Untracked]) -> tuple[UntrackedView, ...]:
@@ -233,6 +245,7 @@ def encode_explained(found: PathExplained) -> bytes:
         source=None if found.source is None else encode_entry(found.source),
         replica=None if found.replica is None else encode_entry(found.replica),
         rule=found.rule,
+        travel=None if found.travel is None else pb.Travel(**found.travel._asdict()),
     ).SerializeToString()
 
 
@@ -246,6 +259,18 @@ def decode_explained(raw: bytes) -> PathExplained:
         decode_entry(message.source) if message.HasField("source") else None,
         decode_entry(message.replica) if message.HasField("replica") else None,
         message.rule,
+        _decode_travel(message.travel) if message.HasField("travel") else None,
+    )
+
+
+def _decode_travel(travel: pb.Travel) -> TravelView:
+    return TravelView(
+        travel.strategy,
+        travel.reason,
+        travel.size,
+        travel.literal_bytes,
+        travel.seconds_ago,
+        travel.former_path_text,
     )
 
 

@@ -15,11 +15,13 @@ from dirsync import __version__
 from dirsync.errors import LimitExceeded, NotFound, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import subscribe
+from dirsync.tree.path import escape
 from dirsync.wire.agent import (
     AgentStatus,
     HoldView,
     PathExplained,
     SyncResult,
+    TravelView,
     decode_approve,
     decode_explain,
     encode_agent_status,
@@ -38,6 +40,7 @@ from dirsync_client.report.status import Status, StatusBoard
 if TYPE_CHECKING:
     from dirsync.tree.guards.approvals import Released
     from dirsync_client.report.explain import Explanation
+    from dirsync_client.report.travels import Travel
 
 T = TypeVar("T")
 
@@ -122,7 +125,15 @@ class AgentServicer:
         busy = "the client is busy; try again"
         found = _first(answers, EXPLAIN_SECONDS, lambda: self._board.status.stalled or busy)
         return encode_explained(
-            PathExplained(path, found.standing.value, found.message, found.source, found.replica, found.rule)
+            PathExplained(
+                path,
+                found.standing.value,
+                found.message,
+                found.source,
+                found.replica,
+                found.rule,
+                None if found.travel is None else _view(found.travel, self._board.now()),
+            )
         )
 
     def watch_events(self, _raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -187,6 +198,17 @@ class _Feed:
             for line in lines:
                 yield encode_event(line, missed)
                 missed = 0
+
+
+def _view(travel: "Travel", now: float) -> TravelView:
+    return TravelView(
+        travel.choice.strategy.value,
+        travel.choice.reason.value,
+        travel.size,
+        travel.literal_bytes,
+        max(0.0, now - travel.at),
+        "" if travel.former is None else escape(travel.former),
+    )
 
 
 def _first(answers: "queue.SimpleQueue[T]", seconds: float, why: Callable[[], str]) -> T:

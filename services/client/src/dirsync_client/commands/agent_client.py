@@ -18,6 +18,7 @@ from dirsync.tree.path import RelPath, escape, parse_path
 from dirsync.wire.agent import (
     AgentStatus,
     SyncResult,
+    TravelView,
     decode_agent_status,
     decode_approved,
     decode_event,
@@ -168,6 +169,7 @@ def explain(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
             "rule": escape(found.rule),
             "source": _entry_data(found.source),
             "replica": _entry_data(found.replica),
+            "travel": None if found.travel is None else found.travel._asdict(),
         }
         print(json.dumps(data))
     else:
@@ -175,7 +177,17 @@ def explain(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
         print(f"{found.state:<15}{found.message}")
         for side, entry in (("source", found.source), ("replica", found.replica)):
             print(f"{side:<15}{_entry_text(entry)}")
+        if found.travel is not None:
+            print(f"{'last sent':<15}{_travel_text(found.travel)}")
     return _EXPLAINED.get(found.state, ExitCode.DONE)
+
+
+def _travel_text(travel: TravelView) -> str:
+    """How it got to the replica, why so, and how much of it was sent."""
+    former = f", from {travel.former_path_text}" if travel.former_path_text else ""
+    sent = f"{travel.literal_bytes:,} of {travel.size:,} bytes of content"
+    why = travel.reason.replace("_", " ")
+    return f"{show_duration(round(travel.seconds_ago))} ago as {travel.strategy} ({why}){former}: {sent}"
 
 
 _EXPLAINED = {"held": ExitCode.HELD, "problem": ExitCode.PROBLEMS, "pending": ExitCode.DIFFERENT}

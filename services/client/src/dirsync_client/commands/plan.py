@@ -9,12 +9,13 @@ from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards.hold import Hold
 from dirsync.tree.options import Attributes
-from dirsync.tree.path import escape
+from dirsync.tree.path import escape, unescape
 from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
 from dirsync_client.app import reconcile_options
 from dirsync_client.commands.dry_run import DryRun, Step
+from dirsync_client.commands.outline import SHOWN, show
 from dirsync_client.commands.source_readonly import open_source_readonly
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
@@ -64,7 +65,10 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
             lines = [_describe(step) for step in dry_run.steps()]
         finally:
             dry_run.close()
-        _print(lines, dry_run.hold, dry_run.problems, as_json=arguments.json)
+        if arguments.json:
+            _print_json(lines, dry_run.hold, dry_run.problems)
+        else:
+            _print(lines, dry_run.hold, dry_run.problems, everything=arguments.all)
     return ExitCode.DONE
 
 
@@ -89,29 +93,32 @@ def _why(operation: Operation) -> str:
     return "new" if operation.expected is None else "changed"
 
 
-def _print(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem], *, as_json: bool) -> None:
-    total = sum(line.bytes for line in lines)
-    if as_json:
-        held = view_hold(hold) if hold else None
-        data: dict[str, Any] = {
-            "operations": [line._asdict() for line in lines],
-            "bytes": total,
-            "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}]
-            if held and hold
-            else [],
-            "problems": [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in problems],
-        }
-        print(json.dumps(data))
-        return
-    for line in lines:
-        print(f"{line.operation:<15}{line.path}{_remark(line)}")
+def _print_json(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem]) -> None:
+    held = view_hold(hold) if hold else None
+    data: dict[str, Any] = {
+        "operations": [line._asdict() for line in lines],
+        "bytes": sum(line.bytes for line in lines),
+        "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}]
+        if held and hold
+        else [],
+        "problems": [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in problems],
+    }
+    print(json.dumps(data))
+
+
+def _print(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem], *, everything: bool) -> None:
+    told = [(line.operation, unescape(line.path), f"{line.operation:<15}{line.path}{_remark(line)}") for line in lines]
+    show(told, everything=everything)
     if hold is not None:
         print(f"held {hold.id} ({hold.guard.value}): {hold.message}")
-        for step in hold.operations:
-            print(f"  held: {_name(step):<15}{escape(step.path)}")
-    for problem in problems:
+        held = ((_name(step), step.path, f"  held: {_name(step):<15}{escape(step.path)}") for step in hold.operations)
+        show(list(held), everything=everything)
+    for problem in problems[: None if everything else SHOWN]:
         print(f"problem: {problem.message}")
+    if len(problems) > SHOWN and not everything:
+        print(f"and {len(problems) - SHOWN:,} more problems; --all lists them")
     held_count = len(hold.operations) if hold else 0
+    total = sum(line.bytes for line in lines)
     print(f"{len(lines)} operations, {total} bytes to send, {held_count} held" if lines or hold else "nothing to do")
 
 

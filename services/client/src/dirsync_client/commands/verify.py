@@ -8,6 +8,7 @@ from dirsync.tree.diff import Change, diff
 from dirsync.tree.entry import UNLISTED, is_known
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import escape
+from dirsync_client.commands.outline import SHOWN, show
 from dirsync_client.commands.source_readonly import open_source_readonly, read_all
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
@@ -43,10 +44,13 @@ def verify(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
         }
         print(json.dumps(data))
     else:
-        for change in changes:
-            print(f"{_difference(change):<24}{escape(change.path)}")
-        for problem in problems:
+        lines = ((_difference(change), change.path) for change in changes)
+        told = [(difference, path, f"{difference:<24}{escape(path)}") for difference, path in lines]
+        show(told, everything=arguments.all)
+        for problem in problems[: None if arguments.all else SHOWN]:
             print(f"problem: {problem.message}")
+        if len(problems) > SHOWN and not arguments.all:
+            print(f"and {len(problems) - SHOWN:,} more problems; --all lists them")
         verdict = "equal" if equal else f"different: {len(changes)} paths"
         print(f"{verdict}, {summary.entries} entries, root digest {summary.root_digest.hex()}")
     return ExitCode.DONE if equal else ExitCode.DIFFERENT

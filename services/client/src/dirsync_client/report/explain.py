@@ -11,6 +11,7 @@ from dirsync.tree.path import RelPath, ancestors
 from dirsync.tree.problem import Problem
 from dirsync_client.reconcile.path_states import BUSY, Phase
 from dirsync_client.reconcile.view import View
+from dirsync_client.report.travels import Travel, Travels
 
 
 class PathStanding(StrEnum):
@@ -41,6 +42,8 @@ class Explanation(NamedTuple):
     """As the client knows it, also of a path that is left out: then nothing is known."""
     rule: bytes = b""
     """The ignore rule that leaves it out."""
+    travel: Travel | None = None
+    """How the replica got what it has there, if that is remembered."""
 
 
 _PHASES = {
@@ -52,12 +55,12 @@ _PHASES = {
 }
 
 
-def explain(path: RelPath, source: Source, view: View) -> Explanation:
+def explain(path: RelPath, source: Source, view: View, travels: Travels) -> Explanation:
     """All that is known of ``path``. The engine's thread only; looks at the source."""
     here, there = source.tree.get(path), view.replica_entry(path)
 
     def found(standing: PathStanding, message: str, rule: bytes = b"") -> Explanation:
-        return Explanation(path, standing, message, here, there, rule)
+        return Explanation(path, standing, message, here, there, rule, travels.last(path))
 
     try:
         left_out = source.why_left_out(path)

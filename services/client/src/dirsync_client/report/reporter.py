@@ -33,6 +33,7 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.view import View
 from dirsync_client.report.status import State, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
+from dirsync_client.report.travels import Travels
 
 PUBLISH_SECONDS = 0.1
 """How often the status is brought up to date while work goes on."""
@@ -126,6 +127,11 @@ class Reporter:
     def reconnecting(self) -> None:
         """A session was lost, or could not be opened; it is tried again."""
         self._metrics.inc("dirsync_reconnects_total")
+
+    @property
+    def travels(self) -> Travels:
+        """How paths travelled lately."""
+        return self._transfer.travels
 
     @property
     def progress(self) -> Progress:

@@ -23,6 +23,7 @@ from dirsync.tree.plan import (
 )
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.commands import Sent
+from dirsync_client.report.travels import Travel, Travels
 
 _MILLISECONDS = 1000
 METADATA = Choice(Strategy.METADATA, Reason.SAME_CONTENT)
@@ -53,6 +54,7 @@ class TransferMetrics:
         self._now = now
         self._log = get_logger()
         self.totals = Totals()
+        self.travels = Travels()
         self.is_live = False
         """The first sync is done: only after that a change has an event, and a time from which its lag counts."""
         self._wire = {
@@ -183,6 +185,8 @@ class TransferMetrics:
 
     def _note_synced(self, sent: Sent, choice: Choice, size: int, saved: int, files: int = 1) -> None:
         way, reason = choice.strategy.value, choice.reason.value
+        now, former = self._now(), sent.operation.source if isinstance(sent.operation, Move) else None
+        self.travels.note(sent.path, Travel(choice, size, sent.literal_bytes, now, former))
         self._strategies[(way,)].inc(files)
         self._choices[way, reason].inc(files)
         fields: dict[str, object] = {
@@ -192,8 +196,8 @@ class TransferMetrics:
             "size": size,
             "literal_bytes": sent.literal_bytes,
             "saved_bytes": saved,
-            "duration_ms": round((self._now() - (sent.started or sent.transmit.changed_at)) * _MILLISECONDS, 1),
+            "duration_ms": round((now - (sent.started or sent.transmit.changed_at)) * _MILLISECONDS, 1),
         }
-        if isinstance(sent.operation, Move):
-            fields |= {"source": sent.operation.source, "files": files}
+        if former is not None:
+            fields |= {"source": former, "files": files}
         self._synced.append(fields)
