@@ -61,7 +61,7 @@ def scan(root: Path) -> Scan:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
-    ("few", "many", "entries"),
+    "few, many, entries",
     [
         pytest.param((50, 1000), (200, 1000), (50_050, 200_200), id="tree", marks=pytest.mark.case("D16")),
         pytest.param((0, 25_000), (0, 100_000), (25_000, 100_000), id="one directory", marks=pytest.mark.case("D18")),
