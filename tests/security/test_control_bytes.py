@@ -3,6 +3,7 @@
 import pytest
 
 from dirsync.v1 import sync_service_pb2 as pb
+from tests.support.log import Event
 from tests.support.operations import batch, commit, make_directory, put
 from tests.support.programs import Pair
 from tests.support.trees import build
@@ -18,6 +19,11 @@ CONTROL = {*range(32), 0x7F} - {0x0A}
 def controls(text: str) -> set[int]:
     """The control characters and line separators in a text."""
     return {ord(c) for c in text if ord(c) in CONTROL or 0x80 <= ord(c) < 0xA0 or c in "\u2028\u202e"}
+
+
+def shown_escaped(events: list[Event]) -> bool:
+    """Positive control: names with control bytes were really shown, in their escaped form."""
+    return any("\\x1b[31m" in str(value) for event in events for value in event.values())
 
 
 @pytest.mark.case("I28")
@@ -48,6 +54,7 @@ def test_server(pair: Pair) -> None:
     events = server.log.events
 
     assert [] == server.log.messages
+    assert shown_escaped(events)
     assert {"INVALID_ARGUMENT", "NOT_FOUND"} >= {status.code for status in ids[:3]}
     assert set() == set().union(*(controls(str(value)) for event in events for value in event.values()))
     assert set() == set().union(*(controls(status.message) for status in refused))
@@ -67,10 +74,14 @@ def test_client(pair: Pair) -> None:
     until((pair.replica / f"late{name}").exists, "it arrives")
     (pair.source / name).unlink()
     until(lambda: not (pair.replica / name).exists(), "it is gone")
-    texts = [client.command("status").stdout, client.command("explain", f"late{name}").stdout, client.get("/").body]
+    texts = [client.command(*asked).stdout for asked in (("explain", f"late{name}"), ("status",))] + [
+        client.get("/").body
+    ]
     events = client.log.events
 
     assert [] == client.log.messages
+    assert shown_escaped(events)
+    assert "\\x1b[31m" in texts[0]
     assert set() == set().union(*(controls(text.replace("\t", "")) for text in texts))
     assert set() == set().union(*(controls(str(value)) for event in events for value in event.values()))
     assert before == client.metrics().keys
