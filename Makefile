@@ -145,6 +145,10 @@ dashboard: $(DEV_STAMP) ## write the Grafana dashboard from scripts/dashboard
 screenshots: $(DEV_STAMP) ## take the pictures of the status page for the documentation; needs chromium
 	@$(BIN)/python -m tests.pages
 
+.PHONY: screenshots-prometheus
+screenshots-prometheus: $(DEV_STAMP) ## take pictures of Prometheus with our rules; needs chromium and prometheus
+	@$(BIN)/python -m tests.pages.prometheus
+
 .PHONY: lock
 lock: $(DEV_STAMP) ## write requirements/*.txt; ARGS=--upgrade selects the newest versions
 	scripts/lock $(ARGS)

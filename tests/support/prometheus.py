@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import shutil
 import subprocess
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -128,22 +129,23 @@ def prometheus(place: Path, ports: Mapping[str, int]) -> Iterator[Prometheus]:
     """A Prometheus with our rules that scrapes and judges once a second; ``ports`` by the job's name."""
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES)],
+        "rule_files": [RULES.name],
         "scrape_configs": [
             {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in ports.items()
         ],
     }
     place.mkdir(parents=True, exist_ok=True)
-    file = place / "prometheus.yml"
-    file.write_text(yaml.safe_dump(config))
+    (place / "prometheus.yml").write_text(yaml.safe_dump(config))
+    shutil.copyfile(RULES, place / RULES.name)
     port = free_port()
+    # Its pages name the file of a rule as it was given: without a directory of this machine.
     command = [
         "prometheus",
-        f"--config.file={file}",
-        f"--storage.tsdb.path={place / 'data'}",
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with (place / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with (place / "log").open("wb") as log, subprocess.Popen(command, cwd=place, stdout=log, stderr=log) as process:
         try:
             running = Prometheus(port)
             until(lambda: set(running.health().values()) == {"up"}, "all targets are scraped", seconds=30)
