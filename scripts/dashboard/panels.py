@@ -291,6 +291,12 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             unit="s",
         ),
         Panel(
+            "Hooks",
+            "Runs by outcome. None has run where no hook is set.",
+            (Target(rate("dirsync_hook_runs_total", BOTH, "hook, outcome"), "{{hook}} {{outcome}}"),),
+            unit="cps",
+        ),
+        Panel(
             "Lines of the log dropped",
             "Because nobody read stderr.",
             (Target(f"dirsync_log_dropped_lines{BOTH}"),),

@@ -1,5 +1,6 @@
 """``docker-compose.yml`` as text: what every service must have. Real engines are in ``tests/e2e``."""
 
+import configparser
 import re
 import subprocess
 from typing import Any
@@ -111,3 +112,24 @@ def test_time_to_end() -> None:
         grace = load_settings("client", {"DIRSYNC_CLIENT_INSECURE": "true"}).shutdown_grace
         assert parse_duration(service["stop_grace_period"]) > grace
         assert name.replace("client", "server") in service["depends_on"]
+
+
+def test_grafana() -> None:
+    """Grafana asks the Prometheus beside it, as often as that scrapes, and finds the dashboard where it is mounted."""
+    folder = REPOSITORY / "deploy" / "grafana"
+    (source,) = yaml.safe_load((folder / "provisioning" / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "provisioning" / "dashboards" / "dirsync.yaml").read_text())["providers"]
+    scrape = yaml.safe_load((REPOSITORY / "deploy" / "prometheus" / "prometheus.yml").read_text())["global"]
+    mounts = dict(mount.split(":")[:2] for mount in SERVICES["grafana"]["volumes"])
+    ini = configparser.ConfigParser()
+    ini.read(folder / "grafana.ini")
+    port = SERVICES["prometheus"]["ports"][0].rpartition(":")[2]
+
+    assert f"http://prometheus:{port}" == source["url"]
+    assert scrape["scrape_interval"] == source["jsonData"]["timeInterval"]
+    assert "/etc/grafana/provisioning" == mounts["./deploy/grafana/provisioning"]
+    assert "/etc/grafana/grafana.ini" == mounts["./deploy/grafana/grafana.ini"]
+    assert provider["options"]["path"] == mounts["./deploy/grafana/dashboards"]
+    assert f"{provider['options']['path']}/dirsync.json" == ini["dashboards"]["default_home_dashboard_path"]
+    assert "Viewer" == ini["auth.anonymous"]["org_role"]
+    assert ini.getboolean("security", "disable_initial_admin_creation")

@@ -234,6 +234,15 @@ class TestNames:
         }
         assert {"grpc", "metrics"} == {port["port"] for rule in ingress for port in rule["ports"]}
 
+    @pytest.mark.parametrize("directory", ["overlays/monitoring", "overlays/production"])
+    def test_dashboard(self, directory: str) -> None:
+        """Grafana's sidecar finds the dashboard by its label, and it is that of the compose file."""
+        (found,) = of_kind(directory, "ConfigMap")
+        file = REPOSITORY / "deploy" / "grafana" / "dashboards" / "dirsync.json"
+
+        assert "1" == found["metadata"]["labels"]["grafana_dashboard"]
+        assert {file.name: file.read_text()} == found["data"]
+
     @pytest.mark.parametrize("directory", ["overlays/tls", "overlays/production"])
     def test_certificates(self, directory: str) -> None:
         """Each Secret with a certificate that a pod mounts is made, for the name by which clients ask."""
