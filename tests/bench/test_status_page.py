@@ -9,7 +9,7 @@ from tests.support.programs import Pair, Process
 pytestmark = [pytest.mark.bench, pytest.mark.programs]
 
 FILES = 100_000
-SECONDS = 60.0
+SECONDS = 40.0
 REFRESH_SECONDS = 2.0
 TICKS = 100
 """Ticks of a second in ``/proc/PID/stat``."""

@@ -124,6 +124,7 @@ def test_started(bench: Bench) -> None:
     assert (None, None, 0) == (document["hold"], document["sync"]["last_success"], document["problems"]["count"])
 
 
+@pytest.mark.case("I28")
 def test_what_to_do(bench: Bench) -> None:
     """A problem comes with the command that says more, which a shell takes as it stands."""
     path = RelPath(b"two words\n")
@@ -142,6 +143,7 @@ def test_what_to_do(bench: Bench) -> None:
     assert [("unreadable", 1)] == [(kind["kind"], kind["count"]) for kind in problems["kinds"]]
 
 
+@pytest.mark.case("K09")
 def test_no_path_or_secret_of_the_host() -> None:
     """Of the settings only those are shown that are no path and no secret."""
     bench = Bench(source="/secret/source", state_dir="/secret/state", token_file="/secret/token", ignore="secret.txt")

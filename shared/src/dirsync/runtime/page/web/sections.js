@@ -29,7 +29,7 @@ const sections = {
   problems: (it) => !it.problems || it.problems.count === 0 ? [] : [make("div", { class: "card" },
     make("h2", {}, plural(it.problems.count, "problem")),
     table(["kind", "paths", "what to do"], it.problems.kinds.map((kind) => make("tr", {},
-      make("td", {}, kind.kind), make("td", { class: "number" }, count(kind.count)), make("td", {}, kind.advice)))),
+      make("td", { class: "word" }, kind.kind), make("td", { class: "number" }, count(kind.count)), make("td", {}, kind.advice)))),
     it.problems.shown.length === 0 ? null : table(["path", "what happened"], it.problems.shown.map((one) =>
       make("tr", {}, make("td", {}, make("code", {}, one.path)),
         make("td", {}, one.message, command(one.command)))), { class: "stacked" }),
@@ -57,12 +57,12 @@ const sections = {
     make("h2", {}, "Recent events"),
     it.events.shown.length === 0 ? faint("None yet.") : table(["time", "event", "details"],
       it.events.shown.map((event) => make("tr", { class: event.level },
-        make("td", { class: "when" }, clock(event.time)), make("td", {}, event.event),
+        make("td", { class: "when" }, clock(event.time)), make("td", { class: "word" }, event.event),
         make("td", {}, details(event.fields)))), { class: "stacked" }))],
 
   facts: (it) => [make("div", { class: "card" },
     make("h2", {}, it.watch ? "Watch, untracked paths and settings" : "Limits and settings"),
-    table(["", ""], Object.entries(facts(it)).map(([name, value]) =>
+    table([], Object.entries(facts(it)).map(([name, value]) =>
       make("tr", {}, make("td", {}, make("code", {}, name)), make("td", {}, value)))))],
 };
 
@@ -109,7 +109,7 @@ function filled(value, quota, show) {
 
 function bars(title, values, show) {
   const largest = Math.max(1, ...Object.values(values));
-  return make("div", { class: "card" }, make("h2", {}, title), table(["", "", ""],
+  return make("div", { class: "card" }, make("h2", {}, title), table([],
     Object.entries(values).map(([name, value]) => make("tr", {}, make("td", {}, name),
       make("td", { class: "number" }, show(value)),
       make("td", {}, bar(value, largest, `${name}: ${show(value)}`)))), { class: "bars" }));

@@ -56,7 +56,7 @@ function faint(text) {
 }
 
 function table(heads, rows, attributes = {}) {
-  const head = make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name)));
-  return make("div", { class: "scroll" },
-    make("table", attributes, make("thead", {}, head), make("tbody", {}, ...rows)));
+  const head = heads.length === 0 ? null
+    : make("thead", {}, make("tr", {}, ...heads.map((name) => make("th", { scope: "col" }, name))));
+  return make("div", { class: "scroll" }, make("table", attributes, ...[head].filter(Boolean), make("tbody", {}, ...rows)));
 }
