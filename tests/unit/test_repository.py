@@ -47,11 +47,14 @@ def locked(name: str) -> dict[str, str]:
     return {canonicalize_name(m[1]): m[2] for m in re.finditer(r"^([\w.-]+)==([^ ;]+)", text, re.MULTILINE)}
 
 
-def declared(folder: str) -> list[Requirement]:
-    """What a distribution asks for, without our own packages."""
+def declared(folder: str, *, extras: bool = False) -> list[Requirement]:
+    """What a distribution asks for, without our own packages; with ``extras`` what they ask for too."""
     project = tomllib.loads((REPOSITORY / folder / "pyproject.toml").read_text())
     hook = project["tool"]["hatch"].get("metadata", {}).get("hooks", {}).get("custom", {})
-    return [Requirement(line) for line in project["project"].get("dependencies", hook.get("dependencies"))]
+    lines = list(project["project"].get("dependencies", hook.get("dependencies")))
+    if extras:
+        lines += [line for extra in project["project"].get("optional-dependencies", {}).values() for line in extra]
+    return [Requirement(line) for line in lines]
 
 
 def test_the_version_is_one() -> None:
@@ -128,10 +131,17 @@ def test_locks_agree(name: str) -> None:
 def test_locks_satisfy_what_is_declared(lock: str, folders: list[str]) -> None:
     """Every declared dependency is locked at a version that its bound allows."""
     versions = locked(lock)
-    wanted = [requirement for folder in folders for requirement in declared(folder)]
+    wanted = [requirement for folder in folders for requirement in declared(folder, extras=lock == "dev")]
     wrong = [str(r) for r in wanted if not r.specifier.contains(versions.get(canonicalize_name(r.name), "0"))]
 
     assert [] == wrong
+
+
+def test_extras_are_in_no_image() -> None:
+    """What only an extra needs is not installed unless it is asked for."""
+    found = {name for lock in ("server", "client") for name in locked(lock) if name.startswith("opentelemetry")}
+
+    assert set() == found
 
 
 def test_the_server_needs_nothing_that_only_the_client_uses() -> None:

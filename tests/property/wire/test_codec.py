@@ -41,6 +41,7 @@ from tests.property.wire.values import (
     signature_pages,
     signature_requests,
     statuses,
+    traceparents,
     words,
 )
 from tests.support.mutations import mutated
@@ -103,8 +104,8 @@ CODECS = {
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
     "commit": pushed(
-        st.builds(push.Commit, st.booleans(), st.booleans()),
-        lambda said: push.encode_commit(rescan=said.rescan, drop_uploads=said.drop_uploads),
+        st.builds(push.Commit, st.booleans(), st.booleans(), st.just("") | traceparents),
+        lambda said: push.encode_commit(**said._asdict()),
     ),
     "committed": Codec(committed, lambda said: joined(results.encode_committed(said)), results.decode_committed),
     "status_request": Codec(identifiers, replica.encode_status_request, replica.decode_status_request),

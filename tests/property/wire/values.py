@@ -150,8 +150,25 @@ agent_statuses = st.builds(
     words,
     words,
 )
+traceparents = st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True)
+travels = st.builds(
+    agent.TravelView,
+    words,
+    words,
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 2**64 - 1),
+    st.floats(allow_nan=False),
+    words,
+)
 explained = st.builds(
-    agent.PathExplained, paths, words, words, st.none() | entries, st.none() | entries, st.binary(max_size=9)
+    agent.PathExplained,
+    paths,
+    words,
+    words,
+    st.none() | entries,
+    st.none() | entries,
+    st.binary(max_size=9),
+    st.none() | travels,
 )
 listings = st.lists(st.tuples(names, entries), max_size=5)
 entry_lists = st.lists(st.tuples(paths, entries), max_size=5)

@@ -24,6 +24,7 @@ from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, end_now, freeze_heap, within
+from dirsync.runtime.trace.setup import make_tracer
 from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, escape
@@ -149,6 +150,7 @@ class Core:
         self.connection = ServerConnection(settings)
         transfer = TransferMetrics(metrics)
         self.hooks = _hooks(settings, metrics)
+        self.tracer = make_tracer(settings.service)
         reporter = Reporter(self.source, self.board, transfer, metrics, hooks=self.hooks.feed(settings.namespace))
         client_id = settings.client_id or self.state.client_id()
         mailbox = Mailbox()
@@ -169,6 +171,7 @@ class Core:
                 UploadMemory(),
                 TransferOptions(settings.compression.value, settings.block_size),
                 self.activities,
+                self.tracer,
             ),
             reporter,
             mailbox,
@@ -179,6 +182,7 @@ class Core:
 
     def close(self) -> None:
         """Let go of everything; the index is written."""
+        self.tracer.close(CLOSE_SECONDS)
         self.connection.close()
         self.source.close()
         self.state.close()

@@ -41,6 +41,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.runtime.process.malloc import keep_message_memory
+from dirsync.runtime.trace.setup import make_tracer
 from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
 from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
@@ -79,6 +80,7 @@ class Server:
         further = (*grpc_metrics(SERVED), *replica_metrics(self._registry.current()))
         self.metrics = PrometheusMetrics(further, SERVER_CATALOGUE)
         self._hooks = _hooks(settings, self._registry.current(), self.metrics)
+        self._tracer = make_tracer(settings.service)
         self._measured = ReplicaMetrics(self.metrics, self._hooks)
         self._replicas = self._open_replicas()
         self._registry.on_change(self._take_quotas)
@@ -117,6 +119,7 @@ class Server:
         self._sessions.end_all()
         stopped.wait(self._settings.shutdown_grace)
         self._hooks.stop(max(until - monotonic(), HOOK_SECONDS))
+        self._tracer.close(HOOK_SECONDS)
         self._http.stop()
         if self._page is not None:
             self._page.close()
@@ -158,7 +161,7 @@ class Server:
         )
         requires_credentials = settings.token_file is not None or settings.tenants_file is not None
         authority = Authority(self._registry, self._replicas, requires_credentials=requires_credentials)
-        sync = SyncServicer(authority, WriteApi(self._sessions, self.metrics))
+        sync = SyncServicer(authority, WriteApi(self._sessions, self.metrics, self._tracer))
         reader = ReplicaServicer(authority, self._sessions)
         wire = self.metrics.family("dirsync_wire_bytes_total")
 

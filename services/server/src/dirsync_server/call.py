@@ -36,3 +36,5 @@ class Call(NamedTuple):
     """Whether the caller has gone; asked now and then during long work."""
     end: Callable[[], object] = _do_nothing
     """Ends the call from another thread, for example because a newer session took over."""
+    traceparent: str = ""
+    """The caller's span, as the metadata of the call names it; empty: none."""

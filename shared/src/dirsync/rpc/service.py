@@ -160,10 +160,10 @@ class Caller:
         finally:
             call.cancel()
 
-    def open(self, name: str, requests: Iterator[bytes]) -> Any:
-        """Start a method of many requests and many responses.
+    def open(self, name: str, requests: Iterator[bytes], headers: Metadata = ()) -> Any:
+        """Start a method of many requests and many responses, with ``headers`` beside the metadata of all calls.
 
         Returns:
             The call itself.
         """
-        return self._calls[name](requests, metadata=self._metadata())
+        return self._calls[name](requests, metadata=(*self._metadata(), *headers))

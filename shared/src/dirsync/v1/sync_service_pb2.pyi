@@ -763,19 +763,25 @@ class PushChangesRequest(_message.Message):
 
         RESCAN_FIELD_NUMBER: _builtins.int
         DROP_UPLOADS_FIELD_NUMBER: _builtins.int
+        TRACEPARENT_FIELD_NUMBER: _builtins.int
         rescan: _builtins.bool
         """Scan the files of the replica first, and correct what the server knows about them."""
         drop_uploads: _builtins.bool
         """Drop the kept uploads: the client continues none of them."""
+        traceparent: _builtins.str
+        """The trace that these changes belong to, as the traceparent of W3C Trace Context; empty if there is none. The
+        metadata of the call can name one for the whole stream only.
+        """
         def __init__(
             self,
             *,
             rescan: _builtins.bool = ...,
             drop_uploads: _builtins.bool = ...,
+            traceparent: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_uploads", b"drop_uploads", "rescan", b"rescan"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["drop_uploads", b"drop_uploads", "rescan", b"rescan", "traceparent", b"traceparent"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from dirsync.clock import monotonic
 from dirsync.fs.root import Root
+from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.tree.strategy import Strategy
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.commands import (
@@ -118,6 +119,7 @@ class TransferParts(NamedTuple):
     uploads: UploadMemory
     options: TransferOptions
     activities: Activities
+    tracer: Tracer = NO_TRACER
 
 
 def open_transfer(
@@ -131,7 +133,8 @@ def open_transfer(
     queue, known = SendQueue(monotonic), AssumedContent(has_content)
     compressor = Compressor(parts.options.compression, opened.compressions)
     resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
-    sender = Sender(root, queue, known, SenderOptions(opened.strategies, compressor, block_size, resumption), post)
+    sending = SenderOptions(opened.strategies, compressor, block_size, resumption, parts.tracer)
+    sender = Sender(root, queue, known, sending, post)
     hasher = Hasher(root, post, parts.activities)
 
     def make_planner(cancelled: Callable[[], bool]) -> DeltaPlanner:

@@ -15,6 +15,7 @@ from dirsync.fs.failure import TooLarge, shown
 from dirsync.fs.read.growing import GrowingFile
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
+from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.tree.plan import PutFile
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Strategy
@@ -40,6 +41,7 @@ from dirsync_client.transfer.in_flight import InFlight
 from dirsync_client.transfer.reader import read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
 from dirsync_client.transfer.small_files import decide_small_file
+from dirsync_client.transfer.traces import CommitTraces
 from dirsync_client.transfer.uploads.frame_encoder import FrameEncoder
 from dirsync_client.transfer.uploads.resumption import Beginning, Resumption
 from dirsync_client.transfer.uploads.skip import Skip
@@ -56,6 +58,7 @@ class SenderOptions(NamedTuple):
     """Of the signatures of files that are sent whole, in bytes."""
     resumption: Resumption
     """What is continued of interrupted uploads."""
+    tracer: Tracer = NO_TRACER
 
 
 class Sender:
@@ -72,6 +75,7 @@ class Sender:
     ) -> None:
         """Files are read from a clone of ``root``. ``unsent`` is told what could not be read."""
         self.in_flight = InFlight()
+        self.traces = CommitTraces(options.tracer)
         self._root = root.clone()
         self._queue = queue
         self._known = known
@@ -101,7 +105,8 @@ class Sender:
                 yield from self._frame()
             case SendAction.COMMIT:
                 self.in_flight.commit_asked(rescan=work.rescan)
-                yield encode_commit(rescan=work.rescan, drop_uploads=work.drop_uploads)
+                traceparent = self.traces.commit_asked()
+                yield encode_commit(rescan=work.rescan, drop_uploads=work.drop_uploads, traceparent=traceparent)
             case SendAction.STOP:
                 return
 
@@ -134,6 +139,7 @@ class Sender:
             portions = shares(saved, [len(item.content) for item in items])
             sent = [one._replace(compressed_bytes=share) for one, share in zip(sent, portions, strict=True)]
         self.in_flight.batched(zip((item.number for item in items), sent, strict=True))
+        self.traces.sent(sent)
         self._queue.sent(len(items), size)
         yield message
 
@@ -268,6 +274,7 @@ class Sender:
         self._resumption.ended(transfer.path)
         if self.in_flight.file_ended(transfer.number, sent):
             self._known.assume(entry)
+            self.traces.sent((sent,))
         self._queue.closed_file()
         self._queue.sent(1, entry.size)
         yield encode_end(transfer.number, entry.digest)

@@ -60,7 +60,7 @@ class PushStream:
         self._activities = parts.activities
         self._reading = parts.activities.add("reading files to send")
         self._waiting = parts.activities.add("waiting for a commit")
-        self._call: Any = caller.open("PushChanges", self._messages(session_id))
+        self._call: Any = caller.open("PushChanges", self._messages(session_id), sender.traces.stream_headers)
         self._call.add_callback(self._stop)
         self._receiver = threading.Thread(target=self._receive, name="dirsync-receive", daemon=True)
         self._receiver.start()
@@ -70,6 +70,7 @@ class PushStream:
         self._stop()
         self._call.cancel()
         self._receiver.join()
+        self._sender.traces.close()
         self._activities.remove(self._reading)
         self._activities.remove(self._waiting)
 
@@ -118,6 +119,7 @@ class PushStream:
                 # Posted first: where nothing waits for a commit any more, all results are in the mailbox.
                 self._post(settled)
                 if committed.requested:
+                    self._sender.traces.committed(settled)
                     self._waiting.rest()
                     self._queue.committed()
         except grpc.RpcError as rpc_error:

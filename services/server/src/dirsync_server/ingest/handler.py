@@ -19,6 +19,7 @@ time.
 
 from dirsync.errors import RemoteError
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.wire.push.messages import Commit, Open, PushMessage, decode_push
 from dirsync.wire.push.results import encode_committed
 from dirsync_server.call import Call
@@ -71,9 +72,10 @@ class _Stream:
 class IngestHandler:
     """One push stream, from its first message to its end."""
 
-    def __init__(self, sessions: Sessions, call: Call, metrics: Metrics) -> None:
+    def __init__(self, sessions: Sessions, call: Call, metrics: Metrics, tracer: Tracer = NO_TRACER) -> None:
         self._sessions = sessions
         self._call = call
+        self._tracer = tracer
         self._metrics = metrics
         self._state = PushState()
         self._stream: _Stream | None = None
@@ -126,5 +128,16 @@ class IngestHandler:
             store.take(message)
             if not store.is_full:
                 return []
-        committed = store.commit(self._state.last_number, requested=isinstance(message, Commit))
+        requested = isinstance(message, Commit)
+        # A commit that the client has not asked for belongs to the stream.
+        parent = (message.traceparent if isinstance(message, Commit) else "") or self._call.traceparent
+        namespace = self._stream.session.request.namespace
+        span = self._tracer.start("publish", parent=parent, namespace=namespace)
+        try:
+            committed = store.commit(self._state.last_number, requested=requested)
+        except BaseException as error:
+            span.end(str(error) or type(error).__name__)
+            raise
+        span.set(failed=len(committed.failures), entries=committed.entries)
+        span.end()
         return list(encode_committed(committed))

@@ -27,6 +27,7 @@ from dirsync.location import overlap
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import Compression
 from dirsync.wire.session import (
@@ -52,9 +53,10 @@ STRATEGIES = frozenset(Strategy)
 class WriteApi:
     """The API of the one writer of each replica. Thread-safe: each call may come from a thread of its own."""
 
-    def __init__(self, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(self, sessions: Sessions, metrics: Metrics, tracer: Tracer = NO_TRACER) -> None:
         self._sessions = sessions
         self._metrics = metrics
+        self._tracer = tracer
         self._log = get_logger()
 
     def open_session(self, raw: bytes, call: Call) -> bytes:
@@ -99,7 +101,7 @@ class WriteApi:
 
     def push_changes(self, call: Call) -> IngestHandler:
         """The handler of one push stream. The caller closes it."""
-        return IngestHandler(self._sessions, call, self._metrics)
+        return IngestHandler(self._sessions, call, self._metrics, self._tracer)
 
     def close_session(self, raw: bytes, call: Call) -> bytes:
         """End a session."""

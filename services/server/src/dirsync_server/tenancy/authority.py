@@ -15,6 +15,7 @@ from dirsync.endpoint.replica import Replica
 from dirsync.errors import NotFound, PermissionDenied
 from dirsync.rpc.auth.bearer import Caller, caller_of
 from dirsync.rpc.auth.gate import AuthGate, InvalidCredentials
+from dirsync.wire.push.messages import check_traceparent
 from dirsync_server.call import Call
 from dirsync_server.tenancy.registry import TenantRegistry, Tenants
 from dirsync_server.tenancy.tenants import Decision, Tenant
@@ -77,6 +78,7 @@ class Authority:
             recheck=lambda namespace: self.keep(namespace, context),
             cancelled=lambda: not context.is_active(),
             end=context.cancel,
+            traceparent=_traceparent(context),
         )
 
     def keep(self, namespace: str, context: grpc.ServicerContext) -> Callable[[], None]:
@@ -121,3 +123,8 @@ def _require_allowed(decision: Decision) -> None:
         raise PermissionDenied(WRONG_CERTIFICATE)
     if decision is not Decision.ALLOW:
         raise InvalidCredentials
+
+
+def _traceparent(context: grpc.ServicerContext) -> str:
+    found = next((value for key, value in context.invocation_metadata() if key == "traceparent"), "")
+    return check_traceparent(found) if isinstance(found, str) else ""

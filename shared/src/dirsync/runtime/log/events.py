@@ -67,6 +67,9 @@ class Event(StrEnum):
     """The program ends, and the hook does not know the last state of a ``namespace``: ``hook``, ``root_digest``. The
     next start runs it."""
 
+    TRACE_UNAVAILABLE = "trace.unavailable"
+    """Variables of OpenTelemetry ask for traces that cannot be made: ``problem``."""
+
     LOG_UNTRACKED = "log.untracked"
     """Our own log is a file in what is mirrored, and is left out: ``path``, ``problem``."""
     LOG_DROPPED = "log.dropped"

@@ -4,6 +4,7 @@ A message is one of a closed set of values (:data:`PushMessage`). This module pa
 ``operations`` (the steps of a batch) and ``frames`` (files that come in pieces).
 """
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -58,6 +59,9 @@ __all__ = [
 ]
 
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+
 class Open(NamedTuple):
     """First message of a stream: the session that it belongs to."""
 
@@ -78,6 +82,8 @@ class Commit(NamedTuple):
     rescan: bool = False
     drop_uploads: bool = False
     """The uploads that are kept are not continued."""
+    traceparent: str = ""
+    """The client's span; empty if there is none, or it is malformed."""
 
 
 PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit
@@ -109,9 +115,9 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
     return pb.PushChangesRequest(compressed_batch=compressed).SerializeToString(), len(raw) - len(packed)
 
 
-def encode_commit(*, rescan: bool = False, drop_uploads: bool = False) -> bytes:
+def encode_commit(*, rescan: bool = False, drop_uploads: bool = False, traceparent: str = "") -> bytes:
     """A request to commit."""
-    commit = pb.PushChangesRequest.Commit(rescan=rescan, drop_uploads=drop_uploads)
+    commit = pb.PushChangesRequest.Commit(rescan=rescan, drop_uploads=drop_uploads, traceparent=traceparent)
     return pb.PushChangesRequest(commit=commit).SerializeToString()
 
 
@@ -143,12 +149,18 @@ def decode_push(raw: bytes) -> PushMessage:
         case "abort":
             return FileAbort(message.abort.number)
         case "commit":
-            return Commit(message.commit.rescan, message.commit.drop_uploads)
+            commit = message.commit
+            return Commit(commit.rescan, commit.drop_uploads, check_traceparent(commit.traceparent))
         case "open":
             return Open(check_session_id(message.open.session_id))
         case _:
             msg = "a push message of a kind that this version does not know"
             raise InvalidMessage(msg, reason="UNKNOWN_MESSAGE")
+
+
+def check_traceparent(text: str) -> str:
+    """The text if it is a traceparent, otherwise an empty one: a mistake in a trace must not harm the sync."""
+    return text if _TRACEPARENT.fullmatch(text) else ""
 
 
 def _decode_batch(batch: pb.PushChangesRequest.Batch) -> Batch:
