@@ -62,6 +62,8 @@ HOOK_SECONDS = 0.5
 """How long the last run of a hook may take where the grace period is over."""
 DISK_CHECK_SECONDS = 2.0
 """How often readiness looks at the disk."""
+DISK_SECONDS = 1.0
+"""How long the end waits for a look at the disks: one may not answer."""
 
 
 class Server:
@@ -90,6 +92,7 @@ class Server:
         routes = self._page.routes if self._page else {}
         self._http = HttpServer(settings.metrics_listen, _name("metrics_listen"), self.metrics, self.health, routes)
         self._stopping = threading.Event()
+        self._disks = threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True)
         self.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
         self.metrics.gauge("dirsync_kept_uploads").set_function(
@@ -123,6 +126,8 @@ class Server:
         self._http.stop()
         if self._page is not None:
             self._page.close()
+        if self._disks.is_alive():
+            self._disks.join(DISK_SECONDS)  # it looks at what is closed next
         for replica in self._replicas.values():
             replica.close()
 
@@ -211,7 +216,7 @@ class Server:
             return
         freeze_heap()
         self._look_at_disks()
-        threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True).start()
+        self._disks.start()
 
     def _watch_disks(self) -> None:
         while not self._stopping.wait(DISK_CHECK_SECONDS):
