@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dirsync.rpc.interceptors.call_metrics import grpc_metrics
-from dirsync.runtime.log.events import REPEATED
+from dirsync.runtime.log.events import REPEATED, Event
 from dirsync.runtime.log.schema import DROPPED, EXCEPTION, HEAD, SCHEMA, Field
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE, SERVER_CATALOGUE, Metric, replica_metrics
 from dirsync.wire.descriptors import AGENT_SERVICE, REPLICA_SERVICE, SYNC_SERVICE, methods
@@ -23,10 +23,14 @@ MANY_VALUES = 6
 
 
 def main() -> int:
-    """Exit status 0: written, or fresh; 1: stale."""
+    """Exit status 0: written, or fresh; 1: stale, or an event without a schema."""
     parser = argparse.ArgumentParser(description="Write the references of metrics and log events.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a committed file is stale")
     check = parser.parse_args().check
+    for event in (undocumented := sorted(set(Event) - SCHEMA.keys())):
+        print(f"{event}: no schema; write one in dirsync.runtime.log.schema", file=sys.stderr)
+    if undocumented:
+        return 1
     stale = [path for path, text in files().items() if not path.is_file() or path.read_text() != text]
     for path in stale:
         if check:

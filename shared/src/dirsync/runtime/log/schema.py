@@ -302,6 +302,9 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
         _WARNING,
         {"hook": _HOOK["hook"], "root_digest": _HOOK["root_digest"]},
     ),
+    Event.TRACE_UNAVAILABLE: EventSchema(
+        "Variables of OpenTelemetry ask for traces that cannot be made.", _BOTH, _WARNING, {"problem": _PROBLEM}
+    ),
     Event.LOG_UNTRACKED: EventSchema(
         "Our own log is a file in what is mirrored, and is left out.",
         _CLIENT,
