@@ -33,6 +33,7 @@ class Status(NamedTuple):
 class FileSystemStatus(NamedTuple):
     """What ``os.statvfs_result`` has, as far as anybody asks."""
 
+    f_blocks: int
     f_bavail: int
     f_frsize: int
     f_fsid: int = 0x5EED_F11E
@@ -121,7 +122,7 @@ class DescriptorCalls(Process):
     def fstatvfs(self, fd: int) -> FileSystemStatus:
         self.enter("fstatvfs")
         self.get(fd)
-        return FileSystemStatus(max(0, self.disk.capacity - self.disk.used), 1)
+        return FileSystemStatus(self.disk.capacity, max(0, self.disk.capacity - self.disk.used), 1)
 
     def read(self, fd: int, size: int) -> bytes:
         self.enter("read")
