@@ -281,16 +281,20 @@ def test_steps_are_parents_first(tmp_path: Path) -> None:
 
 
 def test_shallow_scan_stays_shallow(tmp_path: Path) -> None:
-    """Only the named directories and what is new are looked at."""
-    make(tmp_path, "a/b/x=1 a/y=1")
+    """Only the named directories are looked at, what is new, and what was added to or removed from.
+
+    A directory that has changed may be another one that was made since, with the number of the one that was there.
+    """
+    make(tmp_path, "a/b/c/x=1 a/b/x=1 a/d/x=1 a/y=1")
     with Root.open(tmp_path) as root:
         tree = scanned(root)
-        make(tmp_path, "a/b/missed=1 a/new/deep/found=1")
+        (tmp_path / "a/d/x").write_text("another size")
+        make(tmp_path, "a/b/added=1 a/b/c/x=12 a/new/deep/found=1")
 
         named = changed(root, tree, ScanRules(), "a", deep=False)
 
-        assert ["a/b", "a/new", "a/new/deep", "a/new/deep/found"] == named
-        assert path_of("a/b/missed") not in tree
+        assert ["a/b", "a/b/added", "a/new", "a/new/deep", "a/new/deep/found"] == sorted(named)
+        assert [1, 1] == [entry.size for path in ("a/d/x", "a/b/c/x") if (entry := tree.get(path_of(path)))]
 
 
 def test_start_that_is_not_known(tmp_path: Path) -> None:

@@ -243,6 +243,8 @@ class _Listing:
         if child.record.endswith(pack_status(status)) and known == flags:
             self._recorder.seen.add(name)
         else:
+            if same:
+                self._found.modified.append(path)
             self._recorder.put(name, child.record, renew(child.record, directory_record(status, flags)))
 
     def _link(self, name: bytes, record: Record | None, status: os.stat_result, looked: int) -> None:

@@ -22,6 +22,8 @@ class DirectoryScan:
     """Subdirectories that the tree has here."""
     replaced: list[RelPath] = field(default_factory=list)
     """Those among them that are not the same directory as before, so the tree is out of date below them."""
+    modified: list[RelPath] = field(default_factory=list)
+    """Those that have the identity that they had, and another status: something was added or removed there."""
     new_directories: dict[RelPath, Record] = field(default_factory=dict)
     """Subdirectories that the tree does not have yet: what is in them decides whether they belong there."""
     linked: dict[RelPath, bool] = field(default_factory=dict)

@@ -110,8 +110,9 @@ class _Looker:
             self.walk.left(path)
             return self.walk.appeared(path, found)
         if identity_of(found) == identity_of(known):
+            # It may be another one that got the number of the one that was there.
             self._tree.put(path, found)
-            return change_at(path)
+            return self.walk.below(path, deep=False, changed=True)
         if self._renames.remembers:
             self.walk.left(path)
         # Two names may have been exchanged: this directory may come from a path that was not scanned yet.

@@ -28,8 +28,8 @@ class _Frame:
     """A directory whose subdirectories are being visited."""
 
     found: DirectoryScan
-    pending: Iterator[tuple[RelPath, Record | None]]
-    """Subdirectories to visit; those that are new to the tree have their record."""
+    pending: Iterator[tuple[RelPath, Record | None, bool]]
+    """Subdirectories to visit; those that are new to the tree have their record. Last: with everything in it."""
     is_new: bool
     left_out: int
 
@@ -47,7 +47,7 @@ def scan_steps(
     """Bring the tree up to date below each of ``starts``, one directory at a step.
 
     ``deep`` visits every subdirectory; otherwise only each start is listed, and subdirectories that are new to the tree
-    or not the same as before. For a start that is not a directory of the tree, the nearest directory above it is used.
+    or changed. For a start that is not a directory of the tree, the nearest directory above it is used.
     ``renames`` recognises directories that were moved.
     """
     root.forget_all()
@@ -133,14 +133,14 @@ class Walk:
             yield from change_at(path)
 
     def _advance(self) -> Iterator[DirectoryScan]:
-        path, record = next(self._stack[-1].pending, (None, None))
+        path, record, deep = next(self._stack[-1].pending, (None, None, True))
         if path is None:
             yield from self._leave()
             return
         if record is not None:
             yield from self._enter_new(path, record)
         elif self._tree.directory(path) is not None:
-            yield self._enter(path).found
+            yield self._enter(path, deep=deep).found
 
     def _enter_new(self, path: RelPath, record: Record) -> Iterator[DirectoryScan]:
         if path in self._tree:
@@ -154,8 +154,12 @@ class Walk:
 
     def _enter(self, path: RelPath, *, deep: bool = True, is_new: bool = False) -> _Frame:
         found = scan_directory(self._root, self._tree, path, self._rules, self._now, self._renames)
-        visits: list[tuple[RelPath, Record | None]] = list(found.new_directories.items())
-        visits += [(directory, None) for directory in (found.directories if deep else found.replaced)]
+        visits: list[tuple[RelPath, Record | None, bool]]
+        visits = [(directory, record, True) for directory, record in found.new_directories.items()]
+        visits += [(directory, None, True) for directory in (found.directories if deep else found.replaced)]
+        if not deep:
+            # It may be another one that got the number of the one that was there.
+            visits += [(directory, None, False) for directory in found.modified]
         self._renames.listed(path, found.untouched)
         frame = _Frame(found, iter(visits), is_new, found.left_out)
         self._stack.append(frame)
