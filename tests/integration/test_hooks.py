@@ -147,7 +147,9 @@ def test_a_webhook_that_fails(pair: Pair, receiver: Receiver) -> None:
     receiver.status = 200
     client.wait_for("hook.succeeded", root_digest=digest(client), seconds=60)
 
+    shown = json.dumps(client.log.events)
     assert "it answered with status 503" == failed["problem"]
+    assert receiver.url not in shown
     assert ["one", "two"] == receiver.calls[-1].message["paths"]
 
 

@@ -5,14 +5,19 @@ from collections.abc import Iterator
 import pytest
 
 from dirsync.tree.diff import Change, diff
+from dirsync.tree.entry import Entry, Kind
+from dirsync.tree.path import RelPath
 from dirsync.tree.plan import (
     Delete,
     MakeDirectory,
+    Move,
     Operation,
     Plan,
     PutFile,
     PutSymlink,
     SetMetadata,
+    TryFile,
+    changed_paths,
     needs_digest,
     operation,
     removes,
@@ -135,3 +140,17 @@ def test_only_a_file_of_the_same_size_is_read_before(old: str | None, new: str |
     was, now = (word and entry_of(word)[1] for word in (old, new))
 
     assert expected is needs_digest(Change(P, was or None, now or None))
+
+
+@pytest.mark.parametrize(
+    "step, paths",
+    [
+        (Delete(RelPath(b"a"), None), (b"a",)),
+        (MakeDirectory(RelPath(b"a/b"), None, 0o755), (b"a/b",)),
+        (Move(RelPath(b"new"), None, RelPath(b"old"), Entry(Kind.DIRECTORY)), (b"old", b"new")),
+        (TryFile(RelPath(b"a"), None, Entry(Kind.FILE)), ()),
+    ],
+)
+def test_changed_paths(step: Operation, paths: tuple[bytes, ...]) -> None:
+    """An operation changes its path, a move that where something was too, and one that only asks changes nothing."""
+    assert paths == changed_paths(step)
