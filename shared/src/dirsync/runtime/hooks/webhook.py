@@ -8,7 +8,7 @@ import http.client
 import socket
 import ssl
 from contextlib import suppress
-from threading import Timer
+from threading import Event, Timer
 from urllib.parse import SplitResult, urlsplit
 
 from dirsync import __version__
@@ -37,7 +37,8 @@ class WebhookHook:
             "Connection": "close",
         }
         connection = _connection(url, self._timeout)
-        timer = Timer(self._timeout, _cut, (connection,))
+        is_cut = Event()
+        timer = Timer(self._timeout, _cut, (connection, is_cut))
         timer.daemon = True
         timer.start()
         try:
@@ -46,7 +47,7 @@ class WebhookHook:
         except TimeoutError:
             return Outcome(Result.TIMED_OUT, "it did not answer in time")
         except (OSError, http.client.HTTPException) as error:
-            if not timer.is_alive() or expired():
+            if is_cut.is_set() or expired():
                 return Outcome(Result.TIMED_OUT, "it did not answer in time")
             return Outcome(Result.FAILED, f"it cannot be called: {error}")
         finally:
@@ -68,8 +69,9 @@ def _connection(url: SplitResult, timeout: float) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection(url.hostname, url.port, timeout=timeout, context=context)
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    """End a call that takes too long: whoever reads its socket finds the end."""
+def _cut(connection: http.client.HTTPConnection, is_cut: Event) -> None:
+    """End a call that takes too long: whoever reads its socket finds the end, and why."""
+    is_cut.set()
     sock = connection.sock
     if sock is not None:
         with suppress(OSError):
