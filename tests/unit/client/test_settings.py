@@ -10,7 +10,7 @@ from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import LogFormat, LogLevel, Tls, effective
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
-from dirsync_client.app import Core
+from dirsync_client.core import Core
 from dirsync_client.settings import ClientSettings, Compression, Delete, Symlinks, Watch
 
 

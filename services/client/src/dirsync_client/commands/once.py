@@ -10,7 +10,7 @@ from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, collect_rarely, end_now
 from dirsync.tree.path import RelPath, escape
-from dirsync_client.app import Core
+from dirsync_client.core import Core
 from dirsync_client.lifecycle.ending import Left
 from dirsync_client.lifecycle.engine_thread import EngineThread
 from dirsync_client.report.progress import showing_progress

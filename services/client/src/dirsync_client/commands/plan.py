@@ -13,10 +13,10 @@ from dirsync.tree.path import escape, unescape
 from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
-from dirsync_client.app import reconcile_options
 from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.outline import SHOWN, show
 from dirsync_client.commands.source_readonly import open_source_readonly
+from dirsync_client.core import reconcile_options
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings

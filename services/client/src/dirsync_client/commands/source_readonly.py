@@ -7,7 +7,7 @@ from dirsync.endpoint.source.source import Source
 from dirsync.fs.index.index import Index
 from dirsync.fs.read.hashing import resolve, unknown_files
 from dirsync.tree.entry import UNKNOWN, fingerprint_of, pack, unpack
-from dirsync_client.app import open_source
+from dirsync_client.core import open_source
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import INDEX
 

@@ -1,0 +1,193 @@
+"""What `once` and `run` have in common: the source, the state and the engine, made from settings."""
+
+import os
+from collections.abc import Callable
+
+from dirsync.endpoint.source.source import Source, SourceOptions
+from dirsync.endpoint.watch.schedule import Schedule
+from dirsync.errors import DirsyncError, UsageError
+from dirsync.fs.failure import PathFailure
+from dirsync.fs.index.index import Index
+from dirsync.fs.root import Root
+from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.fs.scan.rules import own_logs
+from dirsync.runtime.config.fields import variable_name
+from dirsync.runtime.files.directories import lies_within, require_readable
+from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
+from dirsync.runtime.log.logging import set_context
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.process.lifecycle import within
+from dirsync.runtime.trace.setup import make_tracer
+from dirsync.tree.guards.hold import GuardPolicy
+from dirsync.tree.options import Attributes
+from dirsync.tree.path import escape
+from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.activity import Activities
+from dirsync_client.mailbox import Mailbox
+from dirsync_client.reconcile.context import Options
+from dirsync_client.report.reporter import Reporter
+from dirsync_client.report.status import StatusBoard
+from dirsync_client.report.transfer_metrics import TransferMetrics
+from dirsync_client.session.channel import ServerConnection
+from dirsync_client.session.connector import Connector
+from dirsync_client.session.link import ClientIdentity
+from dirsync_client.settings import ClientSettings, Delete, Symlinks
+from dirsync_client.state import StateDirectory
+from dirsync_client.target import Target
+from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.delta.signature_store import RememberedSignatures
+from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
+
+CLOSE_SECONDS = 0.5
+"""How long the watcher, or the index, may take to end where the grace period is over."""
+
+
+def source_options(settings: ClientSettings) -> SourceOptions:
+    """What of the source is mirrored."""
+    return SourceOptions(
+        ignore_file=os.fsencode(settings.ignore_file),
+        ignore_rules=tuple(os.fsencode(rule) for rule in settings.ignore),
+        symlinks=settings.symlinks is Symlinks.PRESERVE,
+        attributes=Attributes(mode=True, mtime=settings.preserve_mtime),
+        own_logs=own_logs(),
+    )
+
+
+def require_state_outside(settings: ClientSettings) -> None:
+    """Check that what we remember is not mirrored, whatever links lead to it.
+
+    Raises:
+        UsageError: STATE_DIR lies in SOURCE.
+    """
+    if lies_within(settings.state_dir, settings.source):
+        raise UsageError(settings.state_in_source(name_of("state_dir"), name_of("source")))
+
+
+def open_source_root(settings: ClientSettings) -> Root:
+    """The source's root.
+
+    Raises:
+        UsageError: it cannot be used.
+    """
+    require_readable(settings.source, name_of("source"))
+    try:
+        return Root.open(settings.source)
+    except UsageError as error:
+        msg = f"{name_of('source')}: {error}"
+        raise UsageError(msg) from None
+
+
+def open_source(
+    settings: ClientSettings, index: Index, looked: Callable[[DirectoryScan], None] = lambda _step: None
+) -> Source:
+    """The source with its ignore rules; ``looked`` is told what each listing of a directory found.
+
+    Raises:
+        UsageError: it, or its ignore file, cannot be read.
+    """
+    require_state_outside(settings)
+    root = open_source_root(settings)
+    try:
+        return Source(root, index, source_options(settings), looked)
+    except PathFailure as failure:
+        root.close()
+        # What the rules leave out would be mirrored without them.
+        msg = f"{name_of('ignore_file')}: {failure}; see to {escape(root.path)}: nothing is mirrored without its rules"
+        raise UsageError(msg) from None
+
+
+def reconcile_options(settings: ClientSettings, *, at_once: bool) -> Options:
+    """How the reconciler goes about it; ``at_once``: for a single sync."""
+    return Options(
+        settings.delete is Delete.PROPAGATE,
+        at_once,
+        settings.delete_settle,
+        GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+    )
+
+
+class Core:
+    """Source, state and engine: what `once` and `run` have in common."""
+
+    def __init__(self, settings: ClientSettings, metrics: Metrics, *, once: bool) -> None:
+        """Open everything; ``once``: for a single sync.
+
+        Raises:
+            UsageError: a directory or file cannot be used.
+            DirsyncError: another client uses the state directory.
+        """
+        require_state_outside(settings)
+        self.settings = settings
+        self.metrics = metrics
+        self.state = StateDirectory(settings.state_dir)
+        if not self.state.try_lock():
+            msg = (
+                f"another client is running with STATE_DIR {settings.state_dir}; ask it with `dirsync-client status`, "
+            )
+            msg += "or have it sync with the method SyncNow of its agent"
+            raise DirsyncError(msg, reason="STATE_DIR_BUSY")
+        set_context(namespace=settings.namespace, session=None)
+        self.source = open_source(
+            settings,
+            self.state.open_index(),
+            lambda step: metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale),
+        )
+        self.board = StatusBoard()
+        self.activities = Activities()
+        self.connection = ServerConnection(settings)
+        transfer = TransferMetrics(metrics)
+        self.hooks = _hooks(settings, metrics)
+        self.tracer = make_tracer(settings.service)
+        reporter = Reporter(self.source, self.board, transfer, metrics, hooks=self.hooks.feed(settings.namespace))
+        client_id = settings.client_id or self.state.client_id()
+        mailbox = Mailbox()
+        target = Target(
+            self.source,
+            self.state,
+            Connector(
+                self.connection,
+                ClientIdentity(settings.namespace, client_id),
+                transfer.count_wire,
+                mailbox.complete,
+                self.activities.add("calling the server"),
+            ),
+            TransferParts(
+                RememberedSignatures(self.state.signatures, metrics),
+                TokenBucket(settings.bandwidth_limit),
+                transfer.count_wire,
+                UploadMemory(),
+                TransferOptions(settings.compression.value, settings.block_size),
+                self.activities,
+                self.tracer,
+            ),
+            reporter,
+            mailbox,
+            reconcile_options(settings, at_once=once),
+        )
+        schedule = Schedule(settings.settle, settings.rescan_interval)
+        self.engine = Engine(self.source, schedule, mailbox, target, reporter, self.activities.engine)
+
+    def close(self) -> None:
+        """Let go of everything; the index is written."""
+        self.tracer.close(CLOSE_SECONDS)
+        self.connection.close()
+        self.source.close()
+        self.state.close()
+
+    def abandon(self) -> None:
+        """Write what is remembered, and leave the source alone: it does not answer, and the process is to end."""
+        within(CLOSE_SECONDS, self.source.flush)
+
+
+def _hooks(settings: ClientSettings, metrics: Metrics) -> Hooks:
+    if settings.hook_command is None and settings.hook_webhook is None:
+        return NO_HOOKS
+    from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most clients have none
+
+    return make_hooks(settings, [(settings.namespace, settings.source)], metrics)
+
+
+def name_of(field: str) -> str:
+    """What a person calls a setting."""
+    return variable_name("client", field)
