@@ -14,10 +14,10 @@ import pytest
 
 from tests import capabilities
 from tests.capabilities import Capability
-from tests.support.content import random_bytes
-from tests.support.programs import Pair
-from tests.support.trees import differences
-from tests.support.waiting import until
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import differences
 
 pytestmark = pytest.mark.bench
 

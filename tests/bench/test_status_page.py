@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.support.programs import Pair, Process
+from tests.support.running.programs import Pair, Process
 
 pytestmark = [pytest.mark.bench, pytest.mark.programs]
 

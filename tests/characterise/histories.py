@@ -25,7 +25,7 @@ from dirsync.tree.plan import Operation
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from tests.characterise.edits import INLINE_BYTES, Editor
-from tests.support.fake_server import FakeServer
+from tests.support.inside.fake_server import FakeServer
 
 BLOCK_SIZE = 512
 """Of deltas, in bytes."""

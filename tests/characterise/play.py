@@ -14,7 +14,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.strategy import CHOICES, Choice
 from dirsync.tree.tree import Tree
 from tests.characterise.histories import History, Shape, Work, snapshot
-from tests.support.fake_server import OPERATION_NAMES, FakeServer
+from tests.support.inside.fake_server import OPERATION_NAMES, FakeServer
 
 _PATIENCE = 100_000
 """Pieces of work after which a client is said not to come to an end."""

@@ -64,7 +64,7 @@ from dirsync_client.transfer.uploads.memory import UploadMemory
 from dirsync_client.transfer.uploads.resumption import Resumption
 from tests.characterise.histories import BLOCK_SIZE, Shape, Work
 from tests.characterise.play import Clock, NoEnd, choice_name
-from tests.support.fake_server import FakeServer
+from tests.support.inside.fake_server import FakeServer
 
 _DELETE_SETTLE = 0.5
 _TURNS = 10_000

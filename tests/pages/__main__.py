@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.capabilities import Capability, has
 from tests.pages.browser import browser
 from tests.pages.states import STATES, PageState, work
-from tests.support.content import random_bytes
-from tests.support.programs import Client, Pair, Process
+from tests.support.running.programs import Client, Pair, Process
+from tests.support.trees.content import random_bytes
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WORK_SECONDS = 150.0

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.waiting import until
+from tests.support.running.waiting import until
 
 ANSWER_SECONDS = 30.0
 """How long the browser may take to answer on a busy machine."""

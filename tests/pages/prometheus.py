@@ -13,11 +13,11 @@ from pathlib import Path
 from tests.capabilities import Capability, has
 from tests.pages.__main__ import IMAGES
 from tests.pages.browser import Browser, browser
-from tests.support.metrics import get
-from tests.support.programs import Pair
-from tests.support.prometheus import Prometheus, prometheus
-from tests.support.trees import build
-from tests.support.waiting import until
+from tests.support.outside.prometheus import Prometheus, prometheus
+from tests.support.running.metrics import get
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
+from tests.support.trees.trees import build
 
 PAGES = {"alerts": (1100, 1200), "rules": (1500, 1000), "targets": (1200, 560)}
 """Each page, and how much of it is shown."""

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from dirsync.limits import KIB, MIB
-from tests.support.content import random_bytes, text
-from tests.support.programs import Client, Pair, Process
-from tests.support.trees import build
-from tests.support.waiting import until
+from tests.support.running.programs import Client, Pair, Process
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes, text
+from tests.support.trees.trees import build
 
 HOSTILE = ("<img src=x onerror=document.title='x'>.bin", "escape\x1b[31m\nline \N{RIGHT-TO-LEFT OVERRIDE}.bin")
 """Names that want to be more than names."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.pages.browser import Browser, Page, browser
 from tests.pages.states import HOSTILE, STATES, PageState, in_sync, problems
-from tests.support.programs import Pair, Process
+from tests.support.running.programs import Pair, Process
 
 pytestmark = [pytest.mark.programs, pytest.mark.needs("chromium")]
 

@@ -24,9 +24,9 @@ from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateView
 from tests.property.edits import Edit, edits, empty, perform, renames
-from tests.support.metrics import scrape
-from tests.support.programs import Pair
-from tests.support.trees import differences
+from tests.support.running.metrics import scrape
+from tests.support.running.programs import Pair
+from tests.support.trees.trees import differences
 
 ANCHOR = "anchor"
 """Always there: a source that is emptied would be held."""

@@ -1,6 +1,6 @@
 """The module's server and a bench on it; the module's server of two tenants."""
 
-from tests.support.serving import bench, open_bench, server, wire
-from tests.support.tenants import lasting_world, world
+from tests.support.peers.serving import bench, open_bench, server, wire
+from tests.support.peers.tenants import lasting_world, world
 
 __all__ = ["bench", "lasting_world", "open_bench", "server", "wire", "world"]

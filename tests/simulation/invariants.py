@@ -8,7 +8,7 @@ import math
 from collections.abc import Container, Iterator
 from typing import Final
 
-from tests.simulation.disk import Disk, Inode
+from tests.simulation.machine.disk import Disk, Inode
 
 STAGING: Final = b".replica.dirsync-staging"
 INNER_STAGING: Final = b".dirsync-staging"

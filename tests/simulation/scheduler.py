@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-from tests.simulation.patching import current
+from tests.simulation.machine.patching import current
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000

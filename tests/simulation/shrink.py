@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from tests.simulation.patching import simulated
+from tests.simulation.machine.patching import simulated
 from tests.simulation.scenario import Scenario, Step, scenario
 from tests.simulation.world import World
 

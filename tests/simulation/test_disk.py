@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from tests.simulation.disk import Disk
-from tests.simulation.fakeos import FakeOs
+from tests.simulation.machine.disk import Disk
+from tests.simulation.machine.fakeos import FakeOs
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 

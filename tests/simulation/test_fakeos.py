@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from dirsync.fs import kernel
-from tests.simulation.disk import TICK_NS, Disk
-from tests.simulation.fakeos import FakeOs
+from tests.simulation.machine.disk import TICK_NS, Disk
+from tests.simulation.machine.fakeos import FakeOs
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 CHANGED = (b"a", b"b", b"c", b"a/a", b"a/b", b"b/a", b"c/x", b"loop/a")

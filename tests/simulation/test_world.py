@@ -11,7 +11,7 @@ from dirsync.fs.write import durable
 from dirsync.tree.guards.hold import Verdict
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile import deletes
-from tests.simulation.patching import simulated
+from tests.simulation.machine.patching import simulated
 from tests.simulation.scenario import scenario
 from tests.simulation.shrink import Failure, first_failure, run
 from tests.simulation.world import World

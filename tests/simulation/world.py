@@ -13,17 +13,17 @@ from dirsync.location import Location
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, is_within
 from dirsync.wire.session import OpenRequest
-from tests.simulation.client import SOURCE, Client
-from tests.simulation.client_parts import State
-from tests.simulation.disk import Disk
 from tests.simulation.invariants import ReplicaInvariants, Versions, Violation, below, differences, find
-from tests.simulation.patching import current, wall_ns
+from tests.simulation.machine.disk import Disk
+from tests.simulation.machine.patching import current, wall_ns
+from tests.simulation.machine.strikes import CHANGING, Strikes, must_not_change
 from tests.simulation.scenario import Scenario, Step
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.server import ROOT, Server
-from tests.simulation.strikes import CHANGING, Strikes, must_not_change
-from tests.simulation.transport import Network
-from tests.simulation.users import Deed, Person
+from tests.simulation.sides.client import SOURCE, Client
+from tests.simulation.sides.client_parts import State
+from tests.simulation.sides.server import ROOT, Server
+from tests.simulation.sides.transport import Network
+from tests.simulation.sides.users import Deed, Person
 
 QUIET_SECONDS: Final = 70.0
 """More than a rescan interval."""

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.programs import Pair, Process
-from tests.support.trees import differences
-from tests.support.waiting import until
+from tests.support.running.programs import Pair, Process
+from tests.support.running.waiting import until
+from tests.support.trees.trees import differences
 
 pytestmark = pytest.mark.soak
 

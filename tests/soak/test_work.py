@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.programs import Pair
-from tests.support.trees import equal
-from tests.support.work import Worker, make_workers
+from tests.support.running.programs import Pair
+from tests.support.trees.trees import equal
+from tests.support.trees.work import Worker, make_workers
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "2"))
 TURN_SECONDS = 6.0

@@ -11,7 +11,7 @@ from dirsync.runtime.log.schema import HEAD, SCHEMA, FieldType
 from dirsync.runtime.metrics.catalogue import CATALOGUE, replica_metrics
 from scripts import reference
 from scripts.dashboard import __main__ as dashboard
-from tests.support.events import faults
+from tests.support.running.events import faults
 
 FILES = reference.files() | dashboard.files()
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-from tests.support.authority import Authority
-from tests.support.engine import LABEL, Container, docker, hardened, start
-from tests.support.manifests import Manifest, Pod
-from tests.support.metrics import get
-from tests.support.waiting import until
+from tests.support.outside.engine import LABEL, Container, docker, hardened, start
+from tests.support.outside.manifests import Manifest, Pod
+from tests.support.peers.authority import Authority
+from tests.support.running.metrics import get
+from tests.support.running.waiting import until
 
 PROBE_SECONDS = 30.0
 """How long a probe may fail before the pod has failed."""

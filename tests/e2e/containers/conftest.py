@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.containers.project import Project, copy_repository
-from tests.support.engine import clean_up, docker
+from tests.support.outside.engine import clean_up, docker
 
 BUILD_SECONDS = 500.0
 

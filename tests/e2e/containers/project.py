@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.engine import Container, docker, try_docker
-from tests.support.manifests import REPOSITORY
-from tests.support.trees import differences, equal
-from tests.support.waiting import until
+from tests.support.outside.engine import Container, docker, try_docker
+from tests.support.outside.manifests import REPOSITORY
+from tests.support.running.waiting import until
+from tests.support.trees.trees import differences, equal
 
 UP_SECONDS = 100.0
 PORTS = [

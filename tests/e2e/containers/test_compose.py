@@ -16,11 +16,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (  # ty
 from dirsync.limits import KIB, MIB
 from tests.e2e.containers.conftest import Clones
 from tests.e2e.containers.project import Project
-from tests.support.content import random_bytes
-from tests.support.engine import docker, together
-from tests.support.metrics import get, scrape
-from tests.support.trees import File, Link, Spec, build, differences, look
-from tests.support.waiting import until
+from tests.support.outside.engine import docker, together
+from tests.support.running.metrics import get, scrape
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import File, Link, Spec, build, differences, look
 
 AT_ONCE_SECONDS = 2.0
 TREE: Spec = {

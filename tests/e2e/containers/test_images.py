@@ -13,9 +13,9 @@ import pytest
 
 import dirsync
 from dirsync.limits import MIB
-from tests.support.engine import Container, docker, hardened, run, start, together
-from tests.support.metrics import get
-from tests.support.waiting import until
+from tests.support.outside.engine import Container, docker, hardened, run, start, together
+from tests.support.running.metrics import get
+from tests.support.running.waiting import until
 
 SERVICES = ("server", "client")
 MAX_OWN_BYTES = 160 * MIB

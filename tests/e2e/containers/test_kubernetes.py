@@ -12,11 +12,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.containers.cluster import Cluster, RunningPod
-from tests.support.engine import AT_ONCE, together
-from tests.support.manifests import Pod, kustomizations, pods, render
-from tests.support.metrics import scrape
-from tests.support.trees import build, differences, equal
-from tests.support.waiting import until
+from tests.support.outside.engine import AT_ONCE, together
+from tests.support.outside.manifests import Pod, kustomizations, pods, render
+from tests.support.running.metrics import scrape
+from tests.support.running.waiting import until
+from tests.support.trees.trees import build, differences, equal
 
 WITH_PODS = [name for name in kustomizations() if name != "client"]
 SIDECARS = [name for name in WITH_PODS if name.startswith("overlays/") or name == "examples/sidecar"]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.containers.project import Project
-from tests.support.engine import docker
-from tests.support.metrics import get
-from tests.support.waiting import until
+from tests.support.outside.engine import docker
+from tests.support.running.metrics import get
+from tests.support.running.waiting import until
 
 STAND_IN = """
 FROM {python_image}

@@ -10,9 +10,9 @@ import pytest
 
 from dirsync.v1 import replica_service_pb2 as pb
 from tests.e2e.containers.project import Project
-from tests.support.engine import docker
-from tests.support.trees import build, equal
-from tests.support.waiting import until
+from tests.support.outside.engine import docker
+from tests.support.running.waiting import until
+from tests.support.trees.trees import build, equal
 
 STATUS = "/dirsync.v1.ReplicaService/GetStatus"
 NAMES = ("server-tls", "client-tls")

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.programs import Pair
-from tests.support.toxic import Toxic
+from tests.support.faults.toxic import Toxic
+from tests.support.running.programs import Pair
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from dirsync.limits import KIB
-from tests.support.content import random_bytes
-from tests.support.programs import Pair
-from tests.support.toxic import Cut, Toxic
-from tests.support.trees import File, build, differences, equal
-from tests.support.waiting import until
+from tests.support.faults.toxic import Cut, Toxic
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import File, build, differences, equal
 
 pytestmark = pytest.mark.programs
 

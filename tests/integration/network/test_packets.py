@@ -8,12 +8,12 @@ import pytest
 
 from dirsync.limits import KIB, MIB
 from tests.capabilities import Capability
-from tests.support.content import random_bytes
-from tests.support.limited import limited
-from tests.support.netns import dropped, own_network, slow
-from tests.support.programs import Pair
-from tests.support.trees import File, build, differences, equal
-from tests.support.waiting import until
+from tests.support.faults.netns import dropped, own_network, slow
+from tests.support.running.limited import limited
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import File, build, differences, equal
 
 pytestmark = pytest.mark.programs
 own_network_only = pytest.mark.needs(Capability.NETNS)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from dirsync.limits import KIB, MIB
-from tests.support.content import random_bytes
-from tests.support.limited import limited
-from tests.support.programs import Pair
-from tests.support.toxic import Toxic
-from tests.support.trees import File, build, differences, equal
-from tests.support.waiting import until
+from tests.support.faults.toxic import Toxic
+from tests.support.running.limited import limited
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import File, build, differences, equal
 
 pytestmark = pytest.mark.programs
 

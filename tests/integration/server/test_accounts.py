@@ -4,9 +4,8 @@ import zlib
 from typing import NamedTuple
 
 from dirsync.v1 import entry_pb2
-from tests.support.content import random_bytes, text
-from tests.support.metrics import Samples
-from tests.support.operations import (
+from tests.support.inside.savings import BLOCK, based, copied, copy_content, delta, entry, literal, move, zeros
+from tests.support.peers.operations import (
     Request,
     batch,
     begin,
@@ -19,8 +18,9 @@ from tests.support.operations import (
     seen,
     set_metadata,
 )
-from tests.support.savings import BLOCK, based, copied, copy_content, delta, entry, literal, move, zeros
-from tests.support.serving import Bench
+from tests.support.peers.serving import Bench
+from tests.support.running.metrics import Samples
+from tests.support.trees.content import random_bytes, text
 
 OLD = random_bytes(10 * BLOCK)
 WORDS = text(3 * BLOCK)

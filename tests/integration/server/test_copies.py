@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import LIMITS, MIB
-from tests.support.content import random_bytes
-from tests.support.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
-from tests.support.privileges import without_override
-from tests.support.programs import Pair, Server
-from tests.support.savings import based, copied, copy_content, delta, entry
-from tests.support.serving import Bench
-from tests.support.wire import OK, Wire
+from tests.support.faults.privileges import without_override
+from tests.support.inside.savings import based, copied, copy_content, delta, entry
+from tests.support.peers.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import OK, Wire
+from tests.support.running.programs import Pair, Server
+from tests.support.trees.content import random_bytes
 
 SMALL = random_bytes(1000)
 LARGE = random_bytes(2 * MIB + 1)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import KIB, LIMITS, MIB
-from tests.support.content import random_bytes
-from tests.support.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
-from tests.support.programs import Pair, Server
-from tests.support.savings import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
-from tests.support.serving import Bench
-from tests.support.wire import OK, Wire
+from tests.support.inside.savings import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
+from tests.support.peers.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import OK, Wire
+from tests.support.running.programs import Pair, Server
+from tests.support.trees.content import random_bytes
 
 OLD = random_bytes(10 * BLOCK + 100)
 NEW = OLD[:BLOCK] + b"inserted" + OLD[BLOCK : 5 * BLOCK] + bytes(3 * BLOCK) + OLD[9 * BLOCK :]

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.support.operations import batch, commit, put
-from tests.support.programs import Pair
-from tests.support.wire import Wire
+from tests.support.peers.operations import batch, commit, put
+from tests.support.peers.wire import Wire
+from tests.support.running.programs import Pair
 
 
 @pytest.mark.case("A05")

@@ -15,10 +15,21 @@ from dirsync.tree.tree import Tree
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import MTIME_NS, batch, commit, delete, digest, directory, file, make_directory, put, seen
-from tests.support.programs import Server
-from tests.support.savings import copied, copy_content, literal, move, rebuilt
-from tests.support.wire import OK, REPLICA, Push, Wire
+from tests.support.inside.savings import copied, copy_content, literal, move, rebuilt
+from tests.support.peers.operations import (
+    MTIME_NS,
+    batch,
+    commit,
+    delete,
+    digest,
+    directory,
+    file,
+    make_directory,
+    put,
+    seen,
+)
+from tests.support.peers.wire import OK, REPLICA, Push, Wire
+from tests.support.running.programs import Server
 
 NAMES = (b"a", b"b", b"c")
 PATHS = [b"/".join(names) for depth in (1, 2, 3) for names in itertools.product(NAMES, repeat=depth)]

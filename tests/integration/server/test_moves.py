@@ -14,13 +14,24 @@ from dirsync.tree.entry import directory_entry, pack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from dirsync.v1 import entry_pb2
-from tests.support.operations import batch, commit, delete, directory, file, link, make_directory, put, put_link, seen
-from tests.support.privileges import without_override
-from tests.support.programs import Pair
-from tests.support.savings import copy_content, entry, move
-from tests.support.serving import Bench
-from tests.support.trees import look
-from tests.support.wire import OK, Wire
+from tests.support.faults.privileges import without_override
+from tests.support.inside.savings import copy_content, entry, move
+from tests.support.peers.operations import (
+    batch,
+    commit,
+    delete,
+    directory,
+    file,
+    link,
+    make_directory,
+    put,
+    put_link,
+    seen,
+)
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import OK, Wire
+from tests.support.running.programs import Pair
+from tests.support.trees.trees import look
 
 CONTENT = b"the content"
 OTHER = b"something else"

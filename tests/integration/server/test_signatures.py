@@ -11,13 +11,13 @@ import pytest
 
 from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.content import random_bytes
-from tests.support.operations import begin, data, digest, end, put
-from tests.support.programs import Server
-from tests.support.savings import delta, signature, signature_call, zeros
-from tests.support.serving import Bench
-from tests.support.waiting import until
-from tests.support.wire import status_of
+from tests.support.inside.savings import delta, signature, signature_call, zeros
+from tests.support.peers.operations import begin, data, digest, end, put
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import status_of
+from tests.support.running.programs import Server
+from tests.support.running.waiting import until
+from tests.support.trees.content import random_bytes
 
 CONTENT = random_bytes(300 * KIB + 17)
 

@@ -8,12 +8,12 @@ import pytest
 
 from dirsync.limits import MIB
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import ABSENT, batch, commit, file, make_directory, put, seen
-from tests.support.privileges import without_ownership
-from tests.support.programs import Pair
-from tests.support.serving import Bench
-from tests.support.trees import look
-from tests.support.wire import Wire
+from tests.support.faults.privileges import without_ownership
+from tests.support.peers.operations import ABSENT, batch, commit, file, make_directory, put, seen
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import Wire
+from tests.support.running.programs import Pair
+from tests.support.trees.trees import look
 
 STORAGE, REFUSED, LIMIT = pb.OUTCOME_STORAGE, pb.OUTCOME_REFUSED, pb.OUTCOME_LIMIT
 

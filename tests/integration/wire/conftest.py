@@ -1,5 +1,5 @@
 """The module's server and a bench on it."""
 
-from tests.support.serving import bench, open_bench, server, wire
+from tests.support.peers.serving import bench, open_bench, server, wire
 
 __all__ = ["bench", "open_bench", "server", "wire"]

@@ -8,10 +8,10 @@ import zstandard
 
 from dirsync.limits import MIB
 from dirsync.v1 import entry_pb2
-from tests.support.operations import Request, batch, begin, commit, digest, end, put
-from tests.support.programs import Server
-from tests.support.serving import Bench
-from tests.support.wire import Wire
+from tests.support.peers.operations import Request, batch, begin, commit, digest, end, put
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import Wire
+from tests.support.running.programs import Server
 
 GZIP, ZSTD = entry_pb2.COMPRESSION_GZIP, entry_pb2.COMPRESSION_ZSTD
 CONTENT = b"the same words again and again, " * 1000

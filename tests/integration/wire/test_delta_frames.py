@@ -8,9 +8,9 @@ import pytest
 from dirsync.limits import LIMITS, MIB
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import Request, begin, data, digest, end
-from tests.support.serving import Bench
-from tests.support.wire import OK, SYNC, Wire
+from tests.support.peers.operations import Request, begin, data, digest, end
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import OK, SYNC, Wire
 
 DIGEST = digest(b"what nobody has")
 TOO_MANY_RANGES = LIMITS.max_signature_ranges + 1

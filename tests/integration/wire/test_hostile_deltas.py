@@ -7,7 +7,7 @@ import pytest
 from dirsync.limits import LIMITS, MIB
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import (
+from tests.support.peers.operations import (
     ABSENT,
     FILE,
     Request,
@@ -20,7 +20,7 @@ from tests.support.operations import (
     put,
     seen,
 )
-from tests.support.wire import OK, Wire
+from tests.support.peers.wire import OK, Wire
 
 CONTENT = b"content"
 BASIS = digest(b"basis")

@@ -10,10 +10,10 @@ import pytest
 from dirsync.limits import LIMITS, MIB
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import batch, commit, data, delete, file, link, make_directory, put, put_link, seen
-from tests.support.programs import Pair
-from tests.support.serving import Bench
-from tests.support.wire import OK, REPLICA, SYNC, Answer, Wire
+from tests.support.peers.operations import batch, commit, data, delete, file, link, make_directory, put, put_link, seen
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import OK, REPLICA, SYNC, Answer, Wire
+from tests.support.running.programs import Pair
 
 MILLION = 1_000_000
 ODD = b"\xff\n" * 100

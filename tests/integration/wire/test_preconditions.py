@@ -17,7 +17,7 @@ import pytest
 
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import (
+from tests.support.peers.operations import (
     MTIME_NS,
     batch,
     begin,
@@ -35,8 +35,8 @@ from tests.support.operations import (
     seen,
     set_metadata,
 )
-from tests.support.programs import Server
-from tests.support.wire import OK, Push, Wire
+from tests.support.peers.wire import OK, Push, Wire
+from tests.support.running.programs import Server
 
 NEW = b"what is put"
 OLD = b"what was there"

@@ -2,8 +2,8 @@
 
 import os
 
-from tests.support.operations import abort, batch, begin, data, digest, end, put
-from tests.support.serving import Bench
+from tests.support.peers.operations import abort, batch, begin, data, digest, end, put
+from tests.support.peers.serving import Bench
 
 
 def test_small_overtakes_large(bench: Bench) -> None:

@@ -10,9 +10,9 @@ import pytest
 from dirsync.tree.path import escape
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
-from tests.support.operations import MTIME_NS, batch, commit, digest, make_directory, put, put_link
-from tests.support.programs import Pair, Server
-from tests.support.wire import OK, REPLICA, Wire
+from tests.support.peers.operations import MTIME_NS, batch, commit, digest, make_directory, put, put_link
+from tests.support.peers.wire import OK, REPLICA, Wire
+from tests.support.running.programs import Pair, Server
 
 ODD = b"caf\xe9 \\ \n \x1b[31m \xe2\x80\xae"
 """No UTF-8, a backslash, a line break, a colour and a change of direction."""

@@ -7,10 +7,21 @@ import pytest
 
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import batch, begin, commit, data, delete, directory, make_directory, put, put_link, seen
-from tests.support.privileges import tmpfs
-from tests.support.programs import Pair, Server
-from tests.support.wire import OK, REPLICA, Answer, Wire
+from tests.support.faults.privileges import tmpfs
+from tests.support.peers.operations import (
+    batch,
+    begin,
+    commit,
+    data,
+    delete,
+    directory,
+    make_directory,
+    put,
+    put_link,
+    seen,
+)
+from tests.support.peers.wire import OK, REPLICA, Answer, Wire
+from tests.support.running.programs import Pair, Server
 
 STAGING = b".dirsync-staging"
 OPERATIONS = {

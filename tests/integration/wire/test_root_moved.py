@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.programs import Pair
-from tests.support.trees import build, look
+from tests.support.running.programs import Pair
+from tests.support.trees.trees import build, look
 
 pytestmark = pytest.mark.programs
 

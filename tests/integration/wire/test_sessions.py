@@ -5,9 +5,9 @@ import pytest
 from dirsync.limits import LIMITS
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.operations import batch, commit, put
-from tests.support.serving import Bench
-from tests.support.wire import SYNC, Status, Wire
+from tests.support.peers.operations import batch, commit, put
+from tests.support.peers.serving import Bench
+from tests.support.peers.wire import SYNC, Status, Wire
 
 
 def opening(wire: Wire, **fields: object) -> Status:

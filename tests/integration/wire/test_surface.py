@@ -8,9 +8,9 @@ from google.protobuf.internal import api_implementation
 from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection_pb2  # type: ignore[import-untyped]
 
-from tests.support.programs import Pair
-from tests.support.waiting import until
-from tests.support.wire import Answer, Wire
+from tests.support.peers.wire import Answer, Wire
+from tests.support.running.programs import Pair
+from tests.support.running.waiting import until
 
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 HEALTH = "grpc.health.v1.Health"

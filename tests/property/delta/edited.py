@@ -13,7 +13,7 @@ from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256, XXH3
 from dirsync.limits import LIMITS, Limits
-from tests.support.matching import fetched, signed
+from tests.support.inside.matching import fetched, signed
 
 EDITS = ("insert", "overwrite", "delete", "move", "repeat", "truncate", "append", "zeros")
 block_sizes = st.sampled_from((1, 3, 16, 64, 100, 512, 4096))

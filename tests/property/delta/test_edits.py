@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.limits import Limits
-from tests.support.matching import Delta, delta_of, fetched, signed
-from tests.support.patch import patch
+from tests.support.inside.matching import Delta, delta_of, fetched, signed
+from tests.support.inside.patch import patch
 
 SIZE = 64
 """Of a block, in bytes."""

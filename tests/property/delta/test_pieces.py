@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import DeltaError, copy_span
-from tests.support.patch import patch
+from tests.support.inside.patch import patch
 
 numbers = st.integers(-2, 12) | st.sampled_from((2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70))
 

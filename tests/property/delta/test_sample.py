@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dirsync.delta.sample import sample_blocks, similarity
 from dirsync.delta.signature.signature import Signature
 from tests.property.delta import edited
-from tests.support.matching import signed
+from tests.support.inside.matching import signed
 
 BASIS = random.Random(5).randbytes(300_000)
 SIGNATURES = (signed(BASIS, 512), signed(BASIS, 512, stride=4))

@@ -11,7 +11,7 @@ from dirsync.tree.path import RelPath, ancestors, components, is_within
 from dirsync.tree.plan import Delete, MakeDirectory, Move, Operation, Plan, needs_digest
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths, unread
-from tests.support.plans import apply
+from tests.support.trees.plans import apply
 
 
 def patched(tree: Tree, changes: Iterable[Change]) -> Tree:

@@ -11,7 +11,7 @@ from dirsync.tree.path import RelPath, is_within
 from dirsync.tree.plan import Operation, Plan
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths
-from tests.support.plans import set_apart
+from tests.support.trees.plans import set_apart
 
 policies = st.builds(GuardPolicy, st.integers(0, 100), st.integers(0, 20), st.integers(0, 10))
 

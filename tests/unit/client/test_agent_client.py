@@ -20,7 +20,7 @@ from dirsync.wire.descriptors import AGENT_SERVICE
 from dirsync_client.agent.unix_socket import UnixSocket
 from dirsync_client.commands.agent_client import approve
 from dirsync_client.settings import ClientSettings
-from tests.support.ports import free_port
+from tests.support.running.ports import free_port
 
 HOLD = "0123456789abcdef"
 Answer = Callable[[], bytes]

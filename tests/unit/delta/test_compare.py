@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dirsync.delta.compare import differs
-from tests.support.matching import signed
+from tests.support.inside.matching import signed
 
 B = 64
 BASIS = random.Random(1).randbytes(20 * B + 10)

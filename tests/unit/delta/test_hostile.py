@@ -9,8 +9,8 @@ from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import Zeros
 from dirsync.delta.signature.signature import Signature
 from dirsync.limits import LIMITS
-from tests.support.matching import Delta, collide_blocks, delta_of, fetched, signed
-from tests.support.patch import patch
+from tests.support.inside.matching import Delta, collide_blocks, delta_of, fetched, signed
+from tests.support.inside.patch import patch
 
 B = 1024
 COLLIDING = collide_blocks(4096, B)

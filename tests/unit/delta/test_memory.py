@@ -14,7 +14,7 @@ from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.limits import LIMITS
-from tests.support.matching import signed
+from tests.support.inside.matching import signed
 
 MIB = 1 << 20
 FRAME = random.Random(1).randbytes(LIMITS.frame_bytes)

@@ -10,7 +10,7 @@ from dirsync.delta.sample import sample_blocks, similarity
 from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import SHA256, XXH3
 from dirsync.limits import LIMITS
-from tests.support.matching import fetched, signed
+from tests.support.inside.matching import fetched, signed
 
 B = 4096
 BASIS = random.Random(1).randbytes(1000 * B + 10)

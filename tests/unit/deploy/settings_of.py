@@ -7,7 +7,7 @@ from unittest import mock
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync_client.settings import ClientSettings
 from dirsync_server.settings import ServerSettings
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 
 CLASSES: dict[str, type[ServiceSettings]] = {"server": ServerSettings, "client": ClientSettings}
 

@@ -10,7 +10,7 @@ import yaml
 
 from dirsync.limits import MIB
 from dirsync.runtime.config.values import parse_duration, parse_size
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 from tests.unit.deploy.settings_of import load_settings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 
 FILES = {"ca.key", "ca.pem", "client.key", "client.pem", "server.key", "server.pem", "token"}
 

@@ -1,6 +1,6 @@
 """Each service has a Dockerfile of its own beside it; all but what the two images are for is the same."""
 
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 
 
 def build_stage(service: str) -> str:

@@ -11,7 +11,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 
 import dirsync
-from tests.support.manifests import KUBERNETES, REPOSITORY, Manifest, Pod, kustomizations, of_kind, pods, render
+from tests.support.outside.manifests import KUBERNETES, REPOSITORY, Manifest, Pod, kustomizations, of_kind, pods, render
 from tests.unit.deploy.settings_of import load_settings
 
 VERSION = "1.34"

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from tests.support.manifests import REPOSITORY
-from tests.support.trees import Link, build
+from tests.support.outside.manifests import REPOSITORY
+from tests.support.trees.trees import Link, build
 
 
 def _load() -> ModuleType:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dirsync.runtime.metrics.catalogue import CATALOGUE, replica_metrics
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 
 RULES = REPOSITORY / "deploy" / "prometheus" / "rules.yml"
 TESTS = REPOSITORY / "tests" / "unit" / "deploy" / "rules_test.yml"

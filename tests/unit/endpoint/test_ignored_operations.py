@@ -8,8 +8,8 @@ import pytest
 from dirsync.endpoint.apply import step_applier
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.outcome import Outcome
-from tests.support.direct import Direct, direct, send
-from tests.support.operations import batch, commit, delete, directory, file, make_directory, put, seen
+from tests.support.inside.direct import Direct, direct, send
+from tests.support.peers.operations import batch, commit, delete, directory, file, make_directory, put, seen
 
 ONLY_KEEP = TreeOptions(Attributes(), (b"/*", b"!/keep/"))
 

@@ -19,8 +19,8 @@ from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.replica import ListRequest as ListEntries
 from dirsync.wire.replica import decode_entries, encode_list_entries
 from dirsync.wire.session import OpenRequest, encode_open
-from tests.support.direct import NAMESPACE, NO_CONTEXT, Direct, direct, send
-from tests.support.operations import (
+from tests.support.inside.direct import NAMESPACE, NO_CONTEXT, Direct, direct, send
+from tests.support.peers.operations import (
     ABSENT,
     batch,
     begin,

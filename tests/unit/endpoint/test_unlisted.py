@@ -18,8 +18,8 @@ from dirsync.tree.plan import SetMetadata, operation
 from dirsync.tree.tree import Tree
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import encode_entry
-from tests.support.direct import Direct, direct, send
-from tests.support.operations import ABSENT, batch, commit, delete, seen, set_metadata
+from tests.support.inside.direct import Direct, direct, send
+from tests.support.peers.operations import ABSENT, batch, commit, delete, seen, set_metadata
 
 
 class Disk:

@@ -18,8 +18,8 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import encode_entry
-from tests.support.direct import Direct, direct, send
-from tests.support.operations import batch, commit, delete, put, seen
+from tests.support.inside.direct import Direct, direct, send
+from tests.support.peers.operations import batch, commit, delete, put, seen
 
 CLOSED = 0o200
 """The mode of files that nobody may read in these tests, not even root."""

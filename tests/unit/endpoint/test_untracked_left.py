@@ -8,8 +8,8 @@ import pytest
 
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.path import RelPath
-from tests.support.direct import Direct, direct, send
-from tests.support.operations import batch, commit, delete, directory, make_directory, seen
+from tests.support.inside.direct import Direct, direct, send
+from tests.support.peers.operations import batch, commit, delete, directory, make_directory, seen
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import Entry, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 
 NOBODY = 65534
 """A user who owns nothing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.fs.mounts import Mount, MountTable, mount_of, parse_mount_id, parse_mounts, visible_below
-from tests.support.privileges import bind_mount, tmpfs
+from tests.support.faults.privileges import bind_mount, tmpfs
 
 TABLE = rb"""22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
 24 22 0:21 / /proc rw,nosuid - proc proc rw

@@ -8,7 +8,7 @@ import pytest
 from dirsync.fs.mounts import Mount
 from dirsync.fs.root import Root, RootState
 from dirsync.fs.volume import is_own, learn, learn_at, volume_name, volume_of
-from tests.support.privileges import bind_mount, image, mounted_image, tmpfs
+from tests.support.faults.privileges import bind_mount, image, mounted_image, tmpfs
 
 NFS = Mount(1, b"/mnt", b"nfs4", b"host:/export")
 

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from dirsync.limits import LIMITS
 from dirsync.rpc.health_service import add_health_service
 from dirsync.runtime.http.health import Health, HealthState
-from tests.support.waiting import until
+from tests.support.running.waiting import until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -11,7 +11,7 @@ from dirsync.rpc.channel import client_options, server_options
 from dirsync.rpc.listen import listen
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.http.sockets import has_ipv6_loopback, listening_sockets
-from tests.support.ports import free_port
+from tests.support.running.ports import free_port
 
 BOTH = pytest.mark.skipif(not has_ipv6_loopback(), reason="has no IPv6")
 SECONDS = 5

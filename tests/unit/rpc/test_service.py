@@ -14,7 +14,7 @@ from dirsync.rpc.service import generic_handler
 from dirsync.runtime.config.settings import LogFormat, LogLevel
 from dirsync.runtime.log import logging
 from dirsync.wire.descriptors import REPLICA_SERVICE, methods
-from tests.support.wire import OK, REPLICA, Wire
+from tests.support.peers.wire import OK, REPLICA, Wire
 
 SECRET = "/srv/of/another/tenant"
 UNARY, STREAM = "GetStatus", "ListEntries"

@@ -24,7 +24,7 @@ from dirsync.wire.session import OpenRequest
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import ServerSettings
 from dirsync_server.status_page import SHOWN, StatusPage
-from tests.support.status_schema import schema_of
+from tests.support.running.status_schema import schema_of
 
 NAMES = ("photos", "books")
 QUOTA = Quota(max_file_size=100, max_bytes=MAX_SIZE, max_entries=10, min_free_bytes=0)

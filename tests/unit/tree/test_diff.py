@@ -9,7 +9,7 @@ from dirsync.tree.entry import directory_entry, pack, unpack, unread_digest
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.tree import Tree
-from tests.support.plans import apply
+from tests.support.trees.plans import apply
 from tests.unit.tree.builders import entry_of, path_of, put, shown, tree_of
 
 

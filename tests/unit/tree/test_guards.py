@@ -9,7 +9,7 @@ from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, Operation, Plan
 from dirsync.tree.tree import Tree
-from tests.support.plans import set_apart
+from tests.support.trees.plans import set_apart
 from tests.unit.tree.builders import entry_of, path_of, shown, tree_of
 
 F1 = entry_of("f=1")[1]

@@ -18,7 +18,7 @@ from dirsync_client.reconcile.path_states import BUSY, Phase
 from tests.characterise.histories import History, Shape, Work, controlled
 from tests.characterise.play import Clock, MakeClient, Play
 from tests.characterise.reconciled import Reconciled
-from tests.support.fake_server import FakeServer
+from tests.support.inside.fake_server import FakeServer
 
 EXAMPLES = 16
 SHARE_OF_CUTS = 0.1

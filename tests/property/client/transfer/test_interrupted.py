@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dirsync.endpoint.quota import Quota
 from dirsync.limits import LIMITS
-from tests.support.direct import direct
-from tests.support.uploads import Uploader
+from tests.support.inside.direct import direct
+from tests.support.inside.uploads import Uploader
 
 QUOTA = Quota(max_file_size=1 << 30, max_bytes=1 << 30, max_entries=1000, min_free_bytes=0)
 DICE = random.Random(7)

@@ -12,8 +12,8 @@ from dirsync.delta.match.matcher import Matcher
 from dirsync.delta.pieces import Piece
 from dirsync.limits import Limits
 from tests.property.delta import edited
-from tests.support.matching import fed, fetched, merged
-from tests.support.patch import patch
+from tests.support.inside.matching import fed, fetched, merged
+from tests.support.inside.patch import patch
 
 
 def outlined(basis: bytes, target: bytes, block_size: int, limits: Limits) -> list[Span]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from dirsync.delta.match.literals import split_zeros, trailing_zeros
 from dirsync.delta.pieces import Zeros
-from tests.support.matching import merged
-from tests.support.patch import patch
+from tests.support.inside.matching import merged
+from tests.support.inside.patch import patch
 
 contents = st.lists(st.binary(max_size=9) | st.integers(0, 40).map(bytes), max_size=8).map(b"".join)
 

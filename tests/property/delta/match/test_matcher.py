@@ -7,8 +7,8 @@ from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import Zeros
 from dirsync.limits import Limits
 from tests.property.delta import edited
-from tests.support.matching import delta_of, signed
-from tests.support.patch import patch
+from tests.support.inside.matching import delta_of, signed
+from tests.support.inside.patch import patch
 
 
 @given(st.data(), edited.contents(), edited.block_sizes, edited.limits())

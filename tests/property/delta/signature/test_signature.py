@@ -14,7 +14,7 @@ from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import SHA256, XXH3
 from tests.property.delta import edited
-from tests.support.matching import fetched, signed
+from tests.support.inside.matching import fetched, signed
 
 
 def known(signature: Signature) -> tuple[object, ...]:

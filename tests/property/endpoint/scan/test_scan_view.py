@@ -14,7 +14,7 @@ from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
 from tests.property.fs.scan.test_scan import EDITS, RULES, edit
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 from tests.unit.fs.places import entries
 
 

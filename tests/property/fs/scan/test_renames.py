@@ -17,7 +17,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.tree import Tree
 from tests.property.edits import Edit, edits, empty, perform
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 
 ROUNDS = st.lists(st.tuples(st.lists(edits, max_size=6), st.booleans()), min_size=1, max_size=4)
 

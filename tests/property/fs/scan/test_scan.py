@@ -16,7 +16,7 @@ from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.tree import Tree
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 from tests.unit.fs.places import entries
 
 NAMES = st.sampled_from([b"a", b"b", b"d", b"ignored", b"\xff\n"])

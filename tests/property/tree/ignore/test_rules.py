@@ -13,7 +13,7 @@ from dirsync.tree.ignore.rules import IgnoreRules, parse
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.path import RelPath, ancestors
 from dirsync.tree.tree import Tree
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 from tests.unit.tree.git import Repository
 
 NAMES = [

@@ -16,7 +16,7 @@ from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync_client.lifecycle.activity import Activity
 from dirsync_client.lifecycle.watching import Watching
 from dirsync_client.mailbox import Mailbox
-from tests.support.metrics import samples
+from tests.support.running.metrics import samples
 
 SOURCE: Any = SimpleNamespace(ignore=SimpleNamespace(matches=lambda _path, _is_directory: False))
 

@@ -20,7 +20,7 @@ from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
-from tests.support.content import random_bytes
+from tests.support.trees.content import random_bytes
 from tests.unit.client.reconcile.model import Model, entry, path, unread
 
 SIZE = 300 * KIB

@@ -22,8 +22,8 @@ from dirsync_client.reconcile.commands import Transmit
 from dirsync_client.reconcile.context import Context, Options
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.renames import Renames
-from tests.support.renames import aside, contents, exchange
-from tests.support.trees import build
+from tests.support.trees.renames import aside, contents, exchange
+from tests.support.trees.trees import build
 
 
 class Bench:

@@ -21,8 +21,8 @@ from dirsync_client.mailbox import Mailbox
 from dirsync_client.report.reporter import MAX_SHOWN_PROBLEMS, Reporter
 from dirsync_client.report.status import StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
-from tests.support.events import faults
-from tests.support.metrics import samples
+from tests.support.running.events import faults
+from tests.support.running.metrics import samples
 from tests.unit.client.reconcile.harness import Harness
 from tests.unit.client.reconcile.model import path
 

@@ -23,7 +23,7 @@ from dirsync_client.report import status_page
 from dirsync_client.report.status import State, StatusBoard
 from dirsync_client.report.status_page import StatusPage
 from dirsync_client.settings import ClientSettings
-from tests.support.status_schema import schema_of
+from tests.support.running.status_schema import schema_of
 
 WORST = b"\xff\\\n" * 4000
 """A name whose every byte has to be escaped, twice where it stands in JSON."""

@@ -12,8 +12,8 @@ from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.strong import SHA256
 from dirsync.limits import LIMITS, Limits
-from tests.support.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed
-from tests.support.patch import patch
+from tests.support.inside.matching import Delta, collide_blocks, delta_of, fed, fetched, merged, signed
+from tests.support.inside.patch import patch
 
 B = 4096
 BASIS = random.Random(1).randbytes(100 * B + 100)

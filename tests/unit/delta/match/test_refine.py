@@ -11,8 +11,8 @@ from dirsync.delta.match.refine import Refiner
 from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.strong import XXH3
-from tests.support.matching import fed, fetched, framed, merged
-from tests.support.patch import patch
+from tests.support.inside.matching import fed, fetched, framed, merged
+from tests.support.inside.patch import patch
 
 B = 16
 COARSE = 16 * B

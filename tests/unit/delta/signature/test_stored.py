@@ -13,7 +13,7 @@ from dirsync.delta.signature.signature import Signature, stride_for
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import XXH3
 from dirsync.limits import LIMITS, Limits
-from tests.support.matching import fetched, signed
+from tests.support.inside.matching import fetched, signed
 
 BASIS = random.Random(1).randbytes(50_000)
 

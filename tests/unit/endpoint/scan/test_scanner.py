@@ -16,7 +16,7 @@ from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.tree import Tree
-from tests.support.scanning import scan_tree
+from tests.support.trees.scanning import scan_tree
 
 BEFORE = ("a/below/in-a", "b/below/in-b", "c/below/in-c")
 

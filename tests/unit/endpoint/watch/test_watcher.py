@@ -20,7 +20,7 @@ from dirsync.errors import UsageError
 from dirsync.fs.mounts import TABLE
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT, RelPath, join, split
-from tests.support.privileges import bind_mount, tmpfs, umount
+from tests.support.faults.privileges import bind_mount, tmpfs, umount
 
 CHANGED, WRITING, DIRECTORY, LOST = HintKind.CHANGED, HintKind.WRITING, HintKind.DIRECTORY, HintKind.LOST
 

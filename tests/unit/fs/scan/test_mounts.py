@@ -12,7 +12,7 @@ from dirsync.fs.scan.mount_change import accept_mounts, mount_flags
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from tests.support.privileges import bind_mount, tmpfs
+from tests.support.faults.privileges import bind_mount, tmpfs
 from tests.unit.fs.places import make, names, path_of, scanned
 
 BOTH = MOUNT | MOUNT_CHANGED

@@ -15,7 +15,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.problem import ProblemKind
 from dirsync.tree.tree import Tree
-from tests.support.scanning import Snapshot, scan_tree
+from tests.support.trees.scanning import Snapshot, scan_tree
 from tests.unit.fs.places import as_nobody, let_settle, make, names, path_of, scanned
 
 IGNORING = ScanRules(ignores=lambda path, is_directory: path.endswith(b".o") or (is_directory and path == b"build"))

@@ -23,8 +23,8 @@ from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, directory_entry, identity_of, pack
 from dirsync.tree.tree import Tree
-from tests.support.privileges import tmpfs
-from tests.support.scanning import scan_tree
+from tests.support.faults.privileges import tmpfs
+from tests.support.trees.scanning import scan_tree
 from tests.unit.fs.places import as_nobody, make, names, owned_by_nobody, path_of, scanned
 from tests.unit.fs.replicas import Replica
 

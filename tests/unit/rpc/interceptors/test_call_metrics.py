@@ -13,7 +13,7 @@ from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_m
 from dirsync.runtime.metrics.exposition import render
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.wire.descriptors import Method
-from tests.support.metrics import samples
+from tests.support.running.metrics import samples
 
 METHODS = [
     Method("t.Test", "Unary", client_streaming=False, server_streaming=False),

@@ -12,7 +12,7 @@ import pytest
 from dirsync.limits import LIMITS
 from dirsync.runtime.hooks.command import CommandHook
 from dirsync.runtime.hooks.outcome import Outcome, Result
-from tests.support.waiting import until
+from tests.support.running.waiting import until
 from tests.unit.runtime.hooks.runs import PLACE, STATE, run_of
 
 NAMES = ("SERVICE", "NAMESPACE", "ROOT", "ROOT_DIGEST")

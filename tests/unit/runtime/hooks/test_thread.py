@@ -24,7 +24,7 @@ from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.tree.entry import Entry, Kind
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Delete, Move
-from tests.support.waiting import until
+from tests.support.running.waiting import until
 
 OPTIONS = HookOptions("command", "what is called", timeout=60.0, debounce=0.01)
 GOOD, BAD = Outcome(Result.SUCCEEDED), Outcome(Result.FAILED, "it failed")

@@ -9,8 +9,8 @@ import pytest
 
 from dirsync.runtime.hooks.outcome import Outcome, Result
 from dirsync.runtime.hooks.webhook import WebhookHook
-from tests.support.ports import free_port
-from tests.support.receiver import Receiver
+from tests.support.peers.receiver import Receiver
+from tests.support.running.ports import free_port
 from tests.unit.runtime.hooks.runs import PLACE, STATE, run_of
 
 

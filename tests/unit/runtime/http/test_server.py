@@ -20,7 +20,7 @@ from dirsync.runtime.http.health import HealthState, probe
 from dirsync.runtime.http.server import NO_CONTENT_POLICY, Answer, HttpServer
 from dirsync.runtime.http.sockets import has_ipv6_loopback
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from tests.support.waiting import until
+from tests.support.running.waiting import until
 
 LOOPBACK = Address("127.0.0.1", 0)
 

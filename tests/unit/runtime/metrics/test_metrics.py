@@ -26,7 +26,7 @@ from dirsync.runtime.metrics.metrics import Metrics, NoMetrics
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.tree.guards.hold import Guard
 from dirsync.tree.path import InvalidPath
-from tests.support.manifests import REPOSITORY
+from tests.support.outside.manifests import REPOSITORY
 
 CONTRACT = {
     "dirsync_saved_bytes_total": ["reason"],

@@ -9,7 +9,7 @@ import pytest
 from dirsync.errors import LimitExceeded, StorageError
 from dirsync.tree.path import RelPath
 from dirsync_server.ingest.budget import USAGE_REFRESH_BYTES, SpaceBudget
-from tests.support.direct import QUOTA, Direct, direct
+from tests.support.inside.direct import QUOTA, Direct, direct
 
 A, B = RelPath(b"a"), RelPath(b"b")
 

@@ -11,9 +11,9 @@ from dirsync.errors import InvalidMessage, OutOfTurn, SessionSuperseded, Session
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 from dirsync_server.call import Call
-from tests.support.direct import NAMESPACE, Direct, direct, send
-from tests.support.operations import batch, begin, commit, data, digest, end, make_directory, put
-from tests.support.wire import stream_open
+from tests.support.inside.direct import NAMESPACE, Direct, direct, send
+from tests.support.peers.operations import batch, begin, commit, data, digest, end, make_directory, put
+from tests.support.peers.wire import stream_open
 
 
 @pytest.fixture

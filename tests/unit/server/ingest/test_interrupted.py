@@ -14,9 +14,9 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 from dirsync.wire.session import KeptUpload
 from dirsync_client.transfer.uploads.continuation import upload_id
-from tests.support.direct import Direct, direct, send
-from tests.support.operations import abort, begin, commit, data, digest, drop_uploads, end
-from tests.support.uploads import Uploader
+from tests.support.inside.direct import Direct, direct, send
+from tests.support.inside.uploads import Uploader
+from tests.support.peers.operations import abort, begin, commit, data, digest, drop_uploads, end
 
 SIZE = 5 * LIMITS.frame_bytes + 1000
 CONTENT = random.Random(1).randbytes(SIZE)

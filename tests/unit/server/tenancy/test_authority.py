@@ -31,8 +31,8 @@ from dirsync_server.tenancy.policies import Defaults
 from dirsync_server.tenancy.registry import TenantRegistry
 from dirsync_server.tenancy.tenants import Tenant
 from dirsync_server.tenancy.tokens import Token
-from tests.support.callers import Caller, End, bearer
-from tests.support.wire import SYNC
+from tests.support.peers.callers import Caller, End, bearer
+from tests.support.peers.wire import SYNC
 
 POLICY = Defaults(Quota(1 << 20, 1 << 20, 100, 0), Fsync.NEVER, fixed=False, file_mode=0o600, dir_mode=0o700).policy
 NAMES = ("red", "blue")

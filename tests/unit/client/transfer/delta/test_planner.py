@@ -17,8 +17,8 @@ from dirsync_client.reconcile.commands import Basis, CompareFile, EstimateSimila
 from dirsync_client.reconcile.events import FileHashed
 from dirsync_client.transfer.delta.planner import DeltaPlanner
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures
-from tests.support.content import random_bytes
-from tests.support.trees import build
+from tests.support.trees.content import random_bytes
+from tests.support.trees.trees import build
 from tests.unit.client.reconcile.model import entry, path
 
 BLOCK = 4 * KIB

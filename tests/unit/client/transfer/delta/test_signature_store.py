@@ -11,8 +11,8 @@ from dirsync.delta.signature.stored import dump_signature
 from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures, SignatureStore, builder_for
-from tests.support.content import random_bytes
-from tests.support.metrics import samples
+from tests.support.running.metrics import samples
+from tests.support.trees.content import random_bytes
 
 BLOCK = 4 * KIB
 SIZE = 300 * KIB

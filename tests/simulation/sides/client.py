@@ -1,0 +1,172 @@
+"""The client's half of a world: the real engine, one step at a time, with workers that the scheduler lets run."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Final, cast
+
+from dirsync.endpoint.source.source import Source, SourceOptions
+from dirsync.endpoint.watch.hint import Hint, HintKind
+from dirsync.endpoint.watch.schedule import Schedule
+from dirsync.fs.root import Root
+from dirsync.tree.path import ROOT as TOP
+from dirsync.tree.path import RelPath
+from dirsync_client.engine import Engine
+from dirsync_client.lifecycle.activity import Activities
+from dirsync_client.reconcile.context import Options
+from dirsync_client.session.connector import Connector
+from dirsync_client.session.link import ClientIdentity
+from dirsync_client.target import Target
+from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.uploads.memory import UploadMemory
+from tests.simulation.machine.disk import Disk
+from tests.simulation.machine.fakeos import FakeOs
+from tests.simulation.machine.memory_index import MemoryIndex
+from tests.simulation.machine.patching import Quiet, turn
+from tests.simulation.machine.process import Crashed, Hook
+from tests.simulation.machine.threads import Worker
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.sides.client_parts import (
+    Channels,
+    Signatures,
+    SimulatedStream,
+    State,
+    WakingMailbox,
+    uncounted,
+)
+from tests.simulation.sides.transport import Network
+
+if TYPE_CHECKING:
+    from dirsync.fs.index.index import Index
+    from dirsync_client.report.reporter import Reporter
+    from dirsync_client.state import StateDirectory
+    from dirsync_client.transfer.delta.signature_store import RememberedSignatures
+
+SOURCE: Final = b"/home/source"
+RESCAN_SECONDS: Final = 60.0
+BLOCK_SIZE: Final = 4096
+ROUND_SECONDS: Final = 0.0
+"""What a round of the engine takes."""
+
+
+class Client:
+    """A client that runs, from its start to its death."""
+
+    def __init__(
+        self, scheduler: Scheduler, network: Network, disk: Disk, state: State, random: Random, hook: Hook | None
+    ) -> None:
+        self.process = FakeOs(disk, random)
+        self.process.hook = hook
+        self.network = network
+        self._scheduler = scheduler
+        self._random = random
+        self._workers: list[Worker] = []
+        self._streams: list[SimulatedStream] = []
+        self._due: float | None = None
+        Worker.created = staticmethod(self._workers.append)
+        SimulatedStream.created = staticmethod(self._streams.append)
+        self.mailbox = WakingMailbox(self._wake_in, lambda: scheduler.now)
+        with turn(self.process):
+            root = Root.open(SOURCE)
+            index = cast("Index", MemoryIndex(state.store))
+            self.source = Source(root, index, SourceOptions(b".dirsyncignore"))
+            schedule = Schedule(0.05, RESCAN_SECONDS)
+            identity = ClientIdentity("default", state.client_id)
+            reporter = cast("Reporter", Quiet())
+            connector = Connector(Channels(network), identity, uncounted, self.mailbox.complete)
+            signatures = cast("RememberedSignatures", Signatures(state.signatures))
+            parts = TransferParts(
+                signatures,
+                TokenBucket(0),
+                uncounted,
+                UploadMemory(),
+                TransferOptions(block_size=BLOCK_SIZE),
+                Activities(),
+            )
+            kept = cast("StateDirectory", state)
+            self.target = Target(self.source, kept, connector, parts, reporter, self.mailbox, Options())
+            self.engine = Engine(self.source, schedule, self.mailbox, self.target, reporter)
+
+    def start(self) -> None:
+        """Begin."""
+        self._guarded(self._begin)
+        self._wake_in(0.0)
+
+    def die(self) -> None:
+        """End without any warning."""
+        self.process.kill()
+        self.network.lose_client()
+
+    def changed(self, path: bytes) -> None:
+        """The watcher saw something."""
+        kind = self._random.choice((HintKind.CHANGED, HintKind.CHANGED, HintKind.WRITING, HintKind.LOST))
+        hint = Hint(TOP, kind) if kind is HintKind.LOST else Hint(RelPath(path), kind)
+        if not self.process.is_dead:
+            self.mailbox.hint(hint)
+
+    def approve(self) -> str:
+        """A person releases whatever is held; gives its id, empty if nothing is."""
+        hold = self.target.view.hold
+        if hold is None:
+            return ""
+        self.mailbox.approve(hold.id, lambda _count: None)
+        return hold.id
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it has nothing to do."""
+        return self.target.is_open and not self.target.view.is_working and self.mailbox.empty
+
+    def _begin(self) -> None:
+        self.engine._start_scan(both_sides=False)
+
+    def _wake_in(self, seconds: float) -> None:
+        when = self._scheduler.now + seconds
+        if self._due is None or when < self._due:
+            self._due = when
+            self._scheduler.after(seconds, "", lambda: self._step(when))
+
+    def _step(self, when: float) -> None:
+        if self._due != when:
+            return
+        self._due = None
+        self._guarded(self._once_round)
+
+    def _once_round(self) -> None:
+        self.mailbox.has_waited = False
+        self.engine._step()
+        if self.engine._scan is None:
+            self.engine._sleep()
+        if not (self.mailbox.has_waited and self.mailbox.empty):
+            self._wake_in(ROUND_SECONDS)
+        self._let_others_run()
+
+    def _let_others_run(self) -> None:
+        for worker in self._workers:
+            if worker.has_work:
+                self._scheduler.after(0.001 * self._random.random(), "", lambda w=worker: self._run(w))  # type: ignore[misc]
+        for stream in self._streams[-1:]:
+            self._scheduler.after(0.001 * self._random.random(), "", lambda s=stream: self._send(s))  # type: ignore[misc]
+
+    def _run(self, worker: Worker) -> None:
+        if worker.has_work:
+            self._guarded(worker.run_some)
+            self._guarded(self._let_others_run)
+
+    def _send(self, stream: SimulatedStream) -> None:
+        def send() -> None:
+            if stream.send_some():
+                self._let_others_run()
+
+        if stream is self._streams[-1]:
+            self._guarded(send)
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do it in the client's name, unless it is dead; it may die of it."""
+        if self.process.is_dead:
+            return
+        try:
+            with turn(self.process):
+                action()
+        except Crashed:
+            pass

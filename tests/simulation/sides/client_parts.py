@@ -1,0 +1,185 @@
+"""What stands around the client's engine in a world: its state directory, its mailbox, and its way to the server."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from dirsync.delta.blocks import block_size_for
+from dirsync.delta.signature.signature import Signature
+from dirsync.errors import DirsyncError
+from dirsync.tree.guards.approvals import Released
+from dirsync.wire.push.messages import encode_stream_open
+from dirsync.wire.push.results import decode_committed
+from dirsync_client.mailbox import Mailbox
+from dirsync_client.state import ReplicaPairing
+from dirsync_client.transfer.send_queue import SendAction, SendQueue
+from dirsync_client.transfer.sender import Sender
+from dirsync_client.transfer.stream import StreamEnded
+from tests.simulation.machine.memory_index import Store
+from tests.simulation.sides.transport import Network
+
+
+class State:
+    """A state directory: what a client remembers when it ends."""
+
+    def __init__(self, random: Random) -> None:
+        self.store = Store()
+        self.client_id = f"client-{random.getrandbits(32):08x}"
+        self.signatures: dict[bytes, Signature] = {}
+        self._pairings: dict[str, ReplicaPairing] = {}
+        self._approvals: set[str] = set()
+
+    def pairing(self, replica_id: str) -> ReplicaPairing:
+        """What is known of a replica."""
+        return self._pairings.get(replica_id, ReplicaPairing(adopted=False, identity=None))
+
+    def agree(self, replica_id: str, pairing: ReplicaPairing) -> None:
+        """Remember it."""
+        self._pairings[replica_id] = pairing
+
+    def approve(self, hold_id: str) -> None:
+        """Somebody approved a hold."""
+        self._approvals.add(hold_id)
+
+    def approvals(self) -> set[str]:
+        """What was approved and not used."""
+        return set(self._approvals)
+
+    def spend(self, hold_id: str) -> None:
+        """It was used."""
+        self._approvals.discard(hold_id)
+
+
+class Signatures:
+    """As :class:`RememberedSignatures`, in memory."""
+
+    def __init__(self, kept: dict[bytes, Signature]) -> None:
+        self._kept = kept
+
+    def load(self, digest: bytes, size: int, wanted: int) -> Signature | None:
+        """The signature of this content."""
+        signature = self._kept.get(digest)
+        fits = signature is not None and (signature.size, signature.block_size) == (size, block_size_for(size, wanted))
+        return signature if fits else None
+
+    def save(self, digest: bytes, signature: Signature) -> None:
+        """Remember it."""
+        self._kept[digest] = signature
+
+
+class WakingMailbox(Mailbox):
+    """A mailbox that nobody sleeps on: what comes in, and how long there is nothing to do, goes to the scheduler."""
+
+    def __init__(self, wake: Callable[[float], None], now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.has_waited = False
+        self._wake = wake
+
+    def hints(self, batch: Any) -> None:
+        """Something may have changed."""
+        super().hints(batch)
+        self._wake(0.0)
+
+    def complete(self, session: int, result: Any) -> None:
+        """A worker is done."""
+        super().complete(session, result)
+        self._wake(0.0)
+
+    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+        """Somebody approved a hold."""
+        super().approve(hold_id, answer)
+        self._wake(0.0)
+
+    def wait(self, seconds: float | None) -> None:
+        """Nothing is to be done for so long."""
+        self.has_waited = True
+        if seconds is not None:
+            self._wake(seconds)
+
+
+class Channels:
+    """The way to the server."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def channel(self) -> Any:
+        """A channel of our own kind."""
+        return self._network
+
+    def metadata(self) -> tuple[()]:
+        """Nobody asks who we are."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def uncounted(_direction: str, _size: int) -> None:
+    """Nobody counts."""
+
+
+class SimulatedCaller:
+    """As :class:`dirsync.rpc.service.Caller`, over the network of a world."""
+
+    def __init__(self, channel: Network, _service: str, _metadata: object, _on_wire: object) -> None:
+        self.network = channel
+
+    def unary(self, name: str, request: bytes, *, timeout: float) -> bytes:
+        """Call a method of one response; how long it may take is up to the network."""
+        del timeout
+        return self.network.call(name, request)[0]
+
+    def stream(self, name: str, request: bytes, *, timeout: float | None = None) -> Iterator[bytes]:
+        """Call a method of many responses."""
+        del timeout
+        return iter(self.network.call(name, request))
+
+
+class SimulatedStream:
+    """As :class:`dirsync_client.transfer.stream.PushStream`, without threads."""
+
+    created: "Callable[[SimulatedStream], None]" = staticmethod(lambda _stream: None)
+    """Told of each new one."""
+
+    def __init__(
+        self,
+        caller: SimulatedCaller,
+        session_id: bytes,
+        sender: Sender,
+        queue: SendQueue,
+        post: Callable[[Any], None],
+        _parts: object,
+    ) -> None:
+        self._sender = sender
+        self._queue = queue
+        self._post = post
+        self._stream = caller.network.open("PushChanges", self._take, self._ended)
+        self._stream.send(encode_stream_open(session_id))
+        SimulatedStream.created(self)
+
+    def send_some(self) -> bool:
+        """Send the next thing, if there is one."""
+        work = self._queue.poll()
+        if work is None or work.action is SendAction.STOP:
+            return False
+        for message in self._sender.messages(work):
+            self._stream.send(message)
+        return True
+
+    def close(self) -> None:
+        """End the stream."""
+        self._queue.stop()
+        self._stream.cancel()
+        self._sender.close()
+
+    def _take(self, message: bytes) -> None:
+        committed = decode_committed(message)
+        settled = self._sender.in_flight.settle(committed)
+        if committed.requested:
+            self._queue.committed()
+        self._post(settled)
+
+    def _ended(self, error: DirsyncError | None) -> None:
+        self._queue.stop()
+        self._post(StreamEnded(error))
