@@ -68,8 +68,8 @@ def test_server(sweep: Sweep, share: int) -> None:
     points = sample(sweep.server_points(), share)
     crashes = [sweep.kill_server(point) for point in points]
 
-    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
     assert [] == wrong(crashes)
+    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
 
 
 @pytest.mark.case("A17")
@@ -86,8 +86,8 @@ def test_server_that_cannot_exchange(sweep: Sweep, names: Sequence[str], share: 
     points = sample(points_of(*turns), share)
     crashes = [sweep.kill_server(point, NO_EXCHANGE, absent=SWAPPED) for point in points]
 
-    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
     assert [] == wrong(crashes)
+    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
 
 
 @pytest.mark.case("A02", "A17")
@@ -97,8 +97,9 @@ def test_client(sweep: Sweep, share: int) -> None:
     points = sample(sweep.client_points((*STATE, *TALKING)), share)
     crashes = [sweep.kill_client(point) for point in points]
 
-    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
     assert [] == wrong(crashes)
+    # How many messages it takes differs from turn to turn, so a part of the points is not reached.
+    assert len(points) // 2 < sum(crash is not None for crash in crashes)
 
 
 @pytest.mark.case("A02")
@@ -109,5 +110,5 @@ def test_looking_client(sweep: Sweep) -> None:
     points = sample(sweep.client_points(("openat", *LOOKING)), 40)
     crashes = [sweep.kill_client(point) for point in points]
 
-    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
     assert [] == wrong(crashes)
+    assert 2 * len(points) // 3 < sum(crash is not None for crash in crashes)
