@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from dirsync.limits import KIB
-from tests.support.faults.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Pair
 from tests.support.running.synced import Done, done, prove_equal, synced
 from tests.support.trees.content import random_bytes

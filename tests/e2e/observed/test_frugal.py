@@ -3,7 +3,7 @@
 import pytest
 
 from dirsync.limits import KIB
-from tests.support.faults.proxy import Proxy
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Pair
 from tests.support.trees.trees import Spec, build
 

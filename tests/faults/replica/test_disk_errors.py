@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faults.faultfs import Faults, FaultyFs, faulty
+from tests.support.faultfs import Faults, FaultyFs, faulty
 from tests.support.faults.syscalls import Call, fail, traced
 from tests.support.peers.operations import batch, commit, put
 from tests.support.peers.wire import Wire

@@ -1,6 +1,6 @@
 """A replica whose file system takes several names for one: nothing is overwritten, and nothing comes and goes.
 
-The file system is one of ours, which folds case or Unicode normal forms (:mod:`tests.support.faults.faultfs`).
+The file system is one of ours, which folds case or Unicode normal forms (:mod:`tests.support.faultfs`).
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.faults.faultfs import faulty
+from tests.support.faultfs import faulty
 from tests.support.running.programs import Pair, Result
 from tests.support.trees.trees import build
 

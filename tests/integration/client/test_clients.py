@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.faults.proxy import Proxy
 from tests.support.peers.operations import batch, commit, digest, put
 from tests.support.peers.wire import SYNC, Wire, stream_open
+from tests.support.proxy import Proxy
 from tests.support.running.ports import free_port
 from tests.support.running.programs import Client, Pair
 from tests.support.running.waiting import until

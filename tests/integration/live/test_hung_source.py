@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.faults.faultfs import FaultyFs, faulty
+from tests.support.faultfs import FaultyFs, faulty
 from tests.support.running.programs import Client, Pair
 from tests.support.running.waiting import until
 from tests.support.trees.trees import differences

@@ -13,8 +13,8 @@ import pytest
 
 from dirsync.limits import KIB, MIB
 from dirsync.v1 import agent_service_pb2 as apb
-from tests.support.faults.proxy import Proxy
 from tests.support.peers.wire import AGENT, Wire
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Client, Pair, Server
 from tests.support.running.synced import Done, done, prove_equal, wait_until_agreed
 from tests.support.running.waiting import until

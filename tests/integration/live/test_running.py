@@ -13,8 +13,8 @@ import grpc
 import pytest
 
 from dirsync.v1 import agent_service_pb2 as apb
-from tests.support.faults.proxy import Proxy
 from tests.support.peers.wire import AGENT, Wire
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Client, Pair, Process
 from tests.support.running.waiting import until
 from tests.support.trees.trees import build, differences, equal, look

@@ -15,9 +15,9 @@ from dirsync.v1 import agent_service_pb2 as apb
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.faults.proxy import Proxy
 from tests.support.peers.callers import REFLECTION, Caller, End, Header, bearer, paths_of
 from tests.support.peers.wire import AGENT, REPLICA, SYNC, Wire, stream_open
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Client, Pair, Server
 
 CANARY = "c4n4ry"

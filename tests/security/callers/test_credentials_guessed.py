@@ -9,9 +9,9 @@ from dirsync.limits import LIMITS
 from dirsync.v1 import agent_service_pb2 as apb
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync_client.agent.unix_socket import UnixSocket
-from tests.support.faults.proxy import Proxy
 from tests.support.peers.callers import Caller, End, bearer
 from tests.support.peers.wire import AGENT, REPLICA
+from tests.support.proxy import Proxy
 from tests.support.running.programs import Client, Pair, Process, Server
 
 pytestmark = pytest.mark.programs

@@ -8,11 +8,11 @@ import pytest
 
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.faults.proxy import Proxy
 from tests.support.inside.savings import copy_content, signature
 from tests.support.peers.operations import batch, begin, commit, data, digest, end
 from tests.support.peers.tenants import World, open_push
 from tests.support.peers.wire import REPLICA, SYNC, Wire
+from tests.support.proxy import Proxy
 from tests.support.trees.content import random_bytes
 
 SECRET = random_bytes(8192)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.support.faults.proxy import PIECE, Proxy, end_connection
+from tests.support.proxy import PIECE, Proxy, end_connection
 
 
 @dataclass

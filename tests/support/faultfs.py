@@ -1,6 +1,6 @@
 """A file system that shows a directory and does wrong on demand: FUSE in front of real files.
 
-``python -m tests.support.faults.faultfs BACKING MOUNTPOINT FAULTS`` serves it until it is unmounted; :func:`faulty`
+``python -m tests.support.faultfs BACKING MOUNTPOINT FAULTS`` serves it until it is unmounted; :func:`faulty`
 does that for a test. Which faults there are stands in a JSON file that may change at any time (:class:`Faults`). Beside
 faults it can fold names as other systems do: ``case`` finds a file under any case, ``nfc`` under any Unicode normal
 form, and ``nfd`` moreover decomposes every name that it is given, as HFS+ does.
@@ -89,7 +89,7 @@ def faulty(place: Path, *, fold: str = "none") -> Iterator[FaultyFs]:
     path.mkdir()
     FaultyFs.write(file, Faults())
     library = ctypes.util.find_library("fuse3") or ""
-    command = [sys.executable, "-m", "tests.support.faults.faultfs", str(backing), str(path), str(file), fold]
+    command = [sys.executable, "-m", "tests.support.faultfs", str(backing), str(path), str(file), fold]
     server = subprocess.Popen(command, env={**os.environ, "FUSE_LIBRARY_PATH": library})
     try:
         until(lambda: os.path.ismount(path), "the faulty file system to be mounted")
