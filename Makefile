@@ -99,8 +99,8 @@ $(PYTEST) -m $@ $(1) $(ARGS) || { status=$$?; \
 endef
 
 .PHONY: bench
-bench: $(DEV_STAMP) ## run the benchmarks against other programs; prints ratios
-	$(call marked,--capture=no --timeout=0)
+bench: $(DEV_STAMP) ## measure against other programs, as root; ARGS="--rounds 5 --chains small,large"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: faults
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes

@@ -1,0 +1,112 @@
+"""Runs the workloads against other programs, interleaved, and prints a table: ``python -m tests.bench --help``."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench.chart import chart
+from tests.bench.data import Data
+from tests.bench.machine.namespaces import Network
+from tests.bench.measure import Row, measure
+from tests.bench.peers.dirsync import Dirsync, DirsyncAuto, DirsyncDurable
+from tests.bench.peers.others import Syncthing, Unison, UnisonRepeated
+from tests.bench.peers.peer import Peer, PeerFailed
+from tests.bench.peers.rsync import Lsyncd, Rsync, RsyncCompressed
+from tests.bench.report import summed_up, table
+from tests.bench.workloads import CHAINS
+
+PEERS: dict[str, type[Peer]] = {
+    peer.name: peer
+    for peer in (
+        Dirsync,
+        DirsyncDurable,
+        DirsyncAuto,
+        Rsync,
+        RsyncCompressed,
+        Unison,
+        Lsyncd,
+        UnisonRepeated,
+        Syncthing,
+    )
+}
+BESIDE = Rsync.name
+"""What wall times are compared with."""
+
+
+def main() -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
+    parser.add_argument("--chains", default=",".join(CHAINS), help=f"some of {','.join(CHAINS)}")
+    parser.add_argument("--peers", default=",".join(PEERS), help=f"some of: {', '.join(PEERS)}")
+    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()) / "dirsync-bench")
+    parser.add_argument("--shape", metavar="RATE,DELAY", help="slow the line down, such as 100mbit,20ms each way")
+    parser.add_argument("--write", type=Path, help="a folder for rows.jsonl, table.md and chart.svg")
+    told = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        print("the benchmark needs root and iproute2: it makes network namespaces", file=sys.stderr)
+        return 2
+    for name in [name for name in os.environ if name.startswith("DIRSYNC_")]:
+        del os.environ[name]
+    rows = run(told.place, told.rounds, told.chains.split(","), told.peers.split(","), told.shape)
+    figures = summed_up(rows)
+    text = f"{machine()}\n\n{table(figures, BESIDE)}\n"
+    print(f"\n{text}")
+    if told.write is not None:
+        told.write.mkdir(parents=True, exist_ok=True)
+        (told.write / "rows.jsonl").write_text("".join(f"{json.dumps(row._asdict())}\n" for row in rows))
+        (told.write / "table.md").write_text(text)
+        (told.write / "chart.svg").write_text(chart(figures))
+    return 1 if any(row.wrong for row in rows) else 0
+
+
+def run(place: Path, rounds: int, chains: list[str], peers: list[str], shape: str | None) -> list[Row]:
+    """All measurements: in each round, each chain with each program that is there."""
+    data, rows = Data(place / "data"), list[Row]()
+    with Network() as network:
+        if shape is not None:
+            rate, delay = shape.split(",")
+            network.shape(rate, delay)
+        for number in range(rounds):
+            for chain in chains:
+                for name in peers:
+                    kind = PEERS[name]
+                    missing = [program for program in kind.programs if shutil.which(program) is None]
+                    if missing or not (kind.watches if chain == "live" else kind.syncs_once):
+                        continue
+                    rows += _chain(network, kind(place / "run"), data, chain, number)
+    return rows
+
+
+def _chain(network: Network, peer: Peer, data: Data, chain: str, number: int) -> list[Row]:
+    rows: list[Row] = []
+    try:
+        for workload, action in CHAINS[chain](peer, data, number):
+            row = measure(network, peer, workload, number, action)
+            rows.append(row)
+            print(f"{row.workload:4} {row.peer:20} {row.seconds:9.4f} s {row.wrong}", flush=True)
+            if row.wrong:
+                break
+    except PeerFailed as failure:
+        print(f"{chain}: {peer.name}: {failure}", file=sys.stderr, flush=True)
+    finally:
+        peer.stop()
+    return rows
+
+
+def machine() -> str:
+    """Where and when: a figure without that says nothing."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    day = datetime.now(UTC).date().isoformat()
+    system = f"Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{day}, {os.cpu_count()} processors, {memory} GiB, {system}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
