@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.running.programs import Pair, Process
 from tests.support.running.waiting import until
-from tests.support.trees.trees import differences
+from tests.support.trees.trees import equal
 
 pytestmark = pytest.mark.soak
 
@@ -88,7 +88,7 @@ def test_churn(pair: Pair) -> None:
     client = pair.client(delete_settle="100ms", guard_max_delete_percent=100)
     used: dict[Process, list[Use]] = {server: [], client: []}
     for number in turns(pair.source):
-        until(lambda: not differences(pair.source, pair.replica), f"equal after turn {number}", seconds=60)
+        until(lambda: equal(pair.source, pair.replica), f"equal after turn {number}", seconds=60)
         client.wait_until_in_sync()
         for process, uses in used.items():
             uses.append(use(process))

@@ -12,7 +12,7 @@ import pytest
 from tests.support.faults.privileges import bind_mount, tmpfs, without_override
 from tests.support.running.programs import Pair, Result, Service, Setting, run_command
 from tests.support.running.waiting import until
-from tests.support.trees.trees import build, differences
+from tests.support.trees.trees import build, equal
 
 pytestmark = pytest.mark.programs
 
@@ -217,7 +217,7 @@ class TestClient:
             pair.server()
             client.wait_for("sync.completed", seconds=45)
             build(pair.source, {"b": "2"})
-            until(lambda: not differences(pair.source, pair.replica), "the mirror goes on")
+            until(lambda: equal(pair.source, pair.replica), "the mirror goes on")
             before = (state / "state.json").read_text()
             (state / "ballast").unlink()
             client.stop()

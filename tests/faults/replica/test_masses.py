@@ -13,7 +13,7 @@ from tests.support.peers.wire import Wire
 from tests.support.running.figures import resident_kib
 from tests.support.running.programs import Pair
 from tests.support.running.waiting import until
-from tests.support.trees.trees import build, differences
+from tests.support.trees.trees import build, equal
 
 pytestmark = pytest.mark.programs
 
@@ -89,14 +89,14 @@ def test_renamed_while_scanned(pair: Pair) -> None:
         time.sleep(0.15)
         old.rename(new)
         old, new = new, old
-    until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=90)
+    until(lambda: equal(pair.source, pair.replica), "both sides are equal", seconds=90)
     seen = []
     for _ in range(10):
         old.rename(new)
         old, new = new, old
         time.sleep(0.4)
         seen.append(sum(1 for _ in pair.replica.glob("[ab]/f*")))
-    until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=60)
+    until(lambda: equal(pair.source, pair.replica), "both sides are equal", seconds=60)
     deleted = [event["path"] for event in client.log.all("file.deleted")]
     client.stop()
     server.stop()

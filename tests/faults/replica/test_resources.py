@@ -19,7 +19,7 @@ from tests.support.running.programs import Pair
 from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
 from tests.support.trees.edits import scatter
-from tests.support.trees.trees import File, build, differences, look
+from tests.support.trees.trees import File, build, differences, equal, look
 from tests.support.trees.turns import neither
 
 pytestmark = pytest.mark.programs
@@ -45,7 +45,7 @@ def test_few_descriptors(pair: Pair, side: str) -> None:
     """With hardly a descriptor left nothing crashes and nothing is harmed; with enough of them all is well again."""
     server, client = pair.server(), pair.client(rescan_interval="1s")
     build(pair.source, many("old"))
-    until(lambda: not differences(pair.source, pair.replica), "the first state", seconds=30)
+    until(lambda: equal(pair.source, pair.replica), "the first state", seconds=30)
     old = look(pair.source)
     starved = server if side == "server" else client
     for process in (server, client):
@@ -57,7 +57,7 @@ def test_few_descriptors(pair: Pair, side: str) -> None:
     found, alive = look(pair.replica), not starved.ended
     wanted = look(pair.source)
     allow_files(starved.pid, 1024)
-    until(lambda: not differences(pair.source, pair.replica), "the rest", seconds=60)
+    until(lambda: equal(pair.source, pair.replica), "the rest", seconds=60)
 
     assert alive
     assert [] == neither(found, old, wanted)
@@ -71,7 +71,7 @@ def test_read_only_in_the_middle(pair: Pair) -> None:
         server = pair.server()
         client = pair.client(rescan_interval="1s")
         build(pair.source, {"f": "old", "d/g": "old"})
-        until(lambda: not differences(pair.source, pair.replica), "the first state")
+        until(lambda: equal(pair.source, pair.replica), "the first state")
         subprocess.run(("mount", "-o", "remount,ro", pair.replica), check=True, timeout=30)
         build(pair.source, {"f": "newer", "new": "new"})
         problem = client.wait_for("file.problem", kind="storage")
@@ -79,7 +79,7 @@ def test_read_only_in_the_middle(pair: Pair) -> None:
         answer = server.get("/readyz")
         old = (pair.replica / "f").read_text()
         subprocess.run(("mount", "-o", "remount,rw", pair.replica), check=True, timeout=30)
-        until(lambda: not differences(pair.source, pair.replica), "the rest", seconds=30)
+        until(lambda: equal(pair.source, pair.replica), "the rest", seconds=30)
         until(lambda: server.get("/readyz").status == 200, "it is ready again")
         client.stop()
         server.stop()
@@ -201,7 +201,7 @@ def test_memory_limit(pair: Pair) -> None:
     client = pair.client(prefix=limits[1].prefix)
     client.wait_until_in_sync()
     scatter(pair.source / "large", 300)
-    until(lambda: not differences(pair.source, pair.replica), "the edits", seconds=60)
+    until(lambda: equal(pair.source, pair.replica), "the edits", seconds=60)
     resident = resident_kib(client.pid), resident_kib(server.pid)
     client.stop()
     server.stop()

@@ -12,7 +12,7 @@ from tests.support.running.figures import descriptors, resident_kib
 from tests.support.running.programs import Pair
 from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
-from tests.support.trees.trees import File, build, differences
+from tests.support.trees.trees import File, build, equal
 
 pytestmark = pytest.mark.programs
 
@@ -67,7 +67,7 @@ def test_restart_storm(pair: Pair) -> None:
         kills += 1
     churn.stop()
     pair.server()
-    until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=60)
+    until(lambda: equal(pair.source, pair.replica), "both sides are equal", seconds=60)
     client.wait_until_in_sync()
     now = descriptors(client.pid), resident_kib(client.pid)
 
@@ -96,7 +96,7 @@ def test_rolling_restart(pair: Pair, first: str) -> None:
             events += client.log.events
             client = pair.client()
         build(pair.source, {f"new-{side}": side})
-        until(lambda: not differences(pair.source, pair.replica), "both sides are equal", seconds=40)
+        until(lambda: equal(pair.source, pair.replica), "both sides are equal", seconds=40)
     client.wait_until_in_sync()
     events += client.log.events
     names = [event["event"] for event in events]

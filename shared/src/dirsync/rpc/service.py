@@ -110,9 +110,10 @@ def _method_handler(
 def _fail(method: Method, error: Exception, context: grpc.ServicerContext) -> None:
     """End the call for a bug of ours. The peer learns nothing of it: the error may name files of this machine.
 
-    What gRPC itself raises, because the call has ended, is no bug; this returns then.
+    What gRPC itself raises, because the call has ended or is ended with a status, is no bug; this returns then.
     """
-    if isinstance(error, grpc.RpcError) or not context.is_active():
+    ended = context.code() is not None  # type: ignore[attr-defined]  # the stubs do not have it
+    if isinstance(error, grpc.RpcError) or ended or not context.is_active():
         return
     get_logger().error(Event.LIBRARY_MESSAGE, logger=__name__, message=f"{method.path} failed", exc_info=error)
     abort(context, errors.DirsyncError("an internal error; the log of the service that was called tells more"))

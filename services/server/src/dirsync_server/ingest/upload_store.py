@@ -140,7 +140,8 @@ class UploadStore:
             match item.operation:
                 case PutFile() as operation:
                     staged, literal = self._stage(operation, item.content), len(item.content)
-                    self._seal(Step(item.number, operation, staged, literal=literal, saved=saved), operation)
+                    step = Step(item.number, operation, staged, literal=literal, saved=saved)
+                    self._seal(step, operation)
                 case CopyContent() as operation:
                     self._space.admit(operation.path, operation.entry.size)
                     step = step._replace(staged=self._copier.make(operation))
