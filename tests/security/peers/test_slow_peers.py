@@ -163,9 +163,9 @@ def test_request_that_does_not_come(server: Server) -> None:
         until(lambda: before + len(METHODS) == ended_by_limit(server), "each of them is counted, once")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def content(server: Server) -> pb.OpenSessionResponse:
-    """Something in the replica that can be listed, and the session that put it there."""
+    """Something in the replica that can be listed, and a session that is the newest one."""
     with Wire(server.address) as wire:
         session = wire.open_session()
         push = wire.push(session.session_id)
