@@ -4,7 +4,6 @@ It needs no credentials, so it shows what concerns the service and nothing of wh
 its name, its writer and its sums; never a path, an address or a token. SECURITY.md says who may see that.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 
@@ -16,7 +15,7 @@ from dirsync.runtime.config.fields import MAX_COUNT, MAX_SIZE
 from dirsync.runtime.http.health import Health, HealthState
 from dirsync.runtime.http.server import Answer
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync.runtime.page.document import Document, Part, Verdict, common
+from dirsync.runtime.page.document import Document, Part, Verdict, common, time_of
 from dirsync.runtime.page.history import History
 from dirsync.runtime.page.page import page_routes
 from dirsync.runtime.page.readings import Readings
@@ -133,7 +132,7 @@ class StatusPage:
             quota_entries=quota.max_entries if quota.max_entries < MAX_COUNT else None,
             bytes=replica.state.total_bytes,
             quota_bytes=quota.max_bytes if quota.max_bytes < MAX_SIZE else None,
-            last_change=None if last is None else round(time.time() - (monotonic() - last), 3),
+            last_change=None if last is None else time_of(last),
         )
 
 

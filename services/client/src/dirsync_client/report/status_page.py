@@ -1,13 +1,12 @@
 """The client's status page: what it says at one moment, and what is remembered for it."""
 
-import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 
 from dirsync.clock import monotonic
 from dirsync.runtime.http.server import Answer
 from dirsync.runtime.metrics.registry import PrometheusMetrics
-from dirsync.runtime.page.document import common
+from dirsync.runtime.page.document import common, time_of
 from dirsync.runtime.page.history import History
 from dirsync.runtime.page.page import page_routes
 from dirsync.runtime.page.readings import Readings
@@ -122,7 +121,7 @@ class StatusPage:
             pending=status.pending,
             lag_seconds=round(self._board.lag(), 3),
             entries=status.entries,
-            last_success=None if success is None else round(time.time() - (monotonic() - success), 3),
+            last_success=None if success is None else time_of(success),
             source_digest=status.source_digest.hex(),
             replica_digest=status.replica_digest.hex(),
         )

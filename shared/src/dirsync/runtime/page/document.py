@@ -83,6 +83,11 @@ class Document(Part):
     settings: dict[str, str] = Field(description="settings that bound or steer the sync, by name, as they are in force")
 
 
+def time_of(moment: float) -> float:
+    """The time of a moment by the monotonic clock, in seconds since the epoch."""
+    return round(time.time() - (monotonic() - moment), 3)
+
+
 def common(started: float, history: History) -> dict[str, Any]:
     """The fields that are the same at both services.
 
@@ -95,7 +100,7 @@ def common(started: float, history: History) -> dict[str, Any]:
         "schema_version": 1,
         "version": __version__,
         "time": round(wall, 3),
-        "started": round(wall - (now - started), 3),
+        "started": time_of(started),
         "hour": Hour(
             step_seconds=history.step_seconds,
             end=round(wall - history.seconds_since_end(now), 3),
