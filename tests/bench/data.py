@@ -4,6 +4,7 @@ import random
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 from dirsync.limits import KIB, MIB
@@ -41,13 +42,12 @@ class Data:
         """A real source tree: the interpreter's standard library."""
         return self._made("sources", _copy_library)
 
-    def _made(self, name: str, make: "object") -> Path:
+    def _made(self, name: str, make: Callable[[Path], None]) -> Path:
         top = self._place / name
         if not top.exists():
             beside = top.with_name(f"{name}.new")
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(parents=True)
-            assert callable(make)
             make(beside)
             beside.rename(top)
         return top

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 SERVER_ADDRESS = "10.77.0.2"
-_CLIENT_ADDRESS = "10.77.0.1"
+CLIENT_ADDRESS = "10.77.0.1"
 _CABLE = {"client": "dsbench-c", "server": "dsbench-s"}
 
 
@@ -45,7 +45,7 @@ class Network:
         client, server = Side.CLIENT.namespace, Side.SERVER.namespace
         ends = (_CABLE["client"], "netns", client, "type", "veth", "peer", "name", _CABLE["server"], "netns", server)
         _ip("link", "add", *ends)
-        for side, address in ((Side.CLIENT, _CLIENT_ADDRESS), (Side.SERVER, SERVER_ADDRESS)):
+        for side, address in ((Side.CLIENT, CLIENT_ADDRESS), (Side.SERVER, SERVER_ADDRESS)):
             _ip("-n", side.namespace, "address", "add", f"{address}/24", "dev", _CABLE[side.value])
             for device in (_CABLE[side.value], "lo"):
                 _ip("-n", side.namespace, "link", "set", device, "up")

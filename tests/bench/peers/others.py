@@ -5,10 +5,8 @@ import subprocess
 import time
 
 from tests.bench.compare import difference
-from tests.bench.machine.namespaces import SERVER_ADDRESS, Side
+from tests.bench.machine.namespaces import CLIENT_ADDRESS, SERVER_ADDRESS, Side
 from tests.bench.peers.peer import SYNC_SECONDS, Peer, PeerFailed
-
-_CLIENT_ADDRESS = "10.77.0.1"
 
 
 class Unison(Peer):
@@ -90,7 +88,7 @@ class Syncthing(Peer):
         return found[1]
 
     def _configure(self, side: Side, ids: dict[Side, str], path: str, kind: str) -> None:
-        addresses = {Side.CLIENT: _CLIENT_ADDRESS, Side.SERVER: SERVER_ADDRESS}
+        addresses = {Side.CLIENT: CLIENT_ADDRESS, Side.SERVER: SERVER_ADDRESS}
         devices = "".join(
             f'<device id="{ids[end]}" name="{end.value}" compression="metadata">'
             f"<address>tcp://{addresses[end]}:22000</address></device>"

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class PeerFailed(Exception):
     """The program failed, or was not done in time."""
 
 
-class Peer:
+class Peer(ABC):
     """One program with directories of its own."""
 
     name = ""
@@ -35,17 +36,19 @@ class Peer:
         for path in (self.source, self.destination, self.state):
             path.mkdir(parents=True)
 
+    @abstractmethod
     def serve(self) -> None:
         """Start the server, ready to be used."""
-        raise NotImplementedError
 
     def sync(self) -> None:
-        """Bring the destination up to date, once."""
-        raise NotImplementedError
+        """Bring the destination up to date, once; only if it :attr:`syncs_once`."""
+        msg = f"{self.name} does not sync once"
+        raise PeerFailed(msg)
 
     def watch(self) -> None:
-        """Start to follow changes; returns when the destination is up to date."""
-        raise NotImplementedError
+        """Start to follow changes; returns when the destination is up to date. Only if it :attr:`watches`."""
+        msg = f"{self.name} does not watch"
+        raise PeerFailed(msg)
 
     def stop(self) -> None:
         """End everything that was started, and remove its directories."""
