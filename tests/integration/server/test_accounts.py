@@ -4,7 +4,7 @@ import zlib
 from typing import NamedTuple
 
 from dirsync.v1 import entry_pb2
-from tests.support.inside.savings import BLOCK, based, copied, copy_content, delta, entry, literal, move, zeros
+from tests.support.inside.deltas import BLOCK, based, copied, copy_content, delta, entry, literal, move, zeros
 from tests.support.peers.operations import (
     Request,
     batch,

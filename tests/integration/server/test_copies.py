@@ -9,7 +9,7 @@ import pytest
 
 from dirsync.limits import LIMITS, MIB
 from tests.support.faults.privileges import without_override
-from tests.support.inside.savings import based, copied, copy_content, delta, entry
+from tests.support.inside.deltas import based, copied, copy_content, delta, entry
 from tests.support.peers.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
 from tests.support.peers.serving import Bench
 from tests.support.peers.wire import OK, Wire

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import KIB, LIMITS, MIB
-from tests.support.inside.savings import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
+from tests.support.inside.deltas import BLOCK, Piece, based, copied, delta, literal, rebuilt, zeros
 from tests.support.peers.operations import MTIME_NS, batch, begin, commit, data, delete, digest, end, file, put, seen
 from tests.support.peers.serving import Bench
 from tests.support.peers.wire import OK, Wire

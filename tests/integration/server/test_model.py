@@ -15,7 +15,7 @@ from dirsync.tree.tree import Tree
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.inside.savings import copied, copy_content, literal, move, rebuilt
+from tests.support.inside.deltas import copied, copy_content, literal, move, rebuilt
 from tests.support.peers.operations import (
     MTIME_NS,
     batch,

@@ -15,7 +15,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 from dirsync.v1 import entry_pb2
 from tests.support.faults.privileges import without_override
-from tests.support.inside.savings import copy_content, entry, move
+from tests.support.inside.deltas import copy_content, entry, move
 from tests.support.peers.operations import (
     batch,
     commit,

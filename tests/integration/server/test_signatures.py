@@ -11,7 +11,7 @@ import pytest
 
 from dirsync.limits import KIB, LIMITS, MIB
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.inside.savings import delta, signature, signature_call, zeros
+from tests.support.inside.deltas import delta, signature, signature_call, zeros
 from tests.support.peers.operations import begin, data, digest, end, put
 from tests.support.peers.serving import Bench
 from tests.support.peers.wire import status_of

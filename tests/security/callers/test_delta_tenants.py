@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.inside.savings import based, copied, copy_content, delta, signature
+from tests.support.inside.deltas import based, copied, copy_content, delta, signature
 from tests.support.peers.operations import Request, batch, begin, commit, data, digest, end
 from tests.support.peers.wire import OK, Push, Status, Wire
 from tests.support.running.programs import Pair

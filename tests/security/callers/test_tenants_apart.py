@@ -8,7 +8,7 @@ import pytest
 
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.inside.savings import copy_content, signature
+from tests.support.inside.deltas import copy_content, signature
 from tests.support.peers.operations import batch, begin, commit, data, digest, end
 from tests.support.peers.tenants import World, open_push
 from tests.support.peers.wire import REPLICA, SYNC, Wire

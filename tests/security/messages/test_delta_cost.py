@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import LIMITS, MIB
-from tests.support.inside.savings import BLOCK, Piece, based, copied, delta, literal, signature, zeros
+from tests.support.inside.deltas import BLOCK, Piece, based, copied, delta, literal, signature, zeros
 from tests.support.peers.operations import begin, commit, data, digest, end
 from tests.support.peers.wire import OK, Wire
 from tests.support.running.programs import Server

@@ -9,7 +9,7 @@ import pytest
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.faults.privileges import tmpfs
-from tests.support.inside.savings import copy_content, move
+from tests.support.inside.deltas import copy_content, move
 from tests.support.peers.operations import batch, begin, commit, data, directory, file, make_directory, put, put_link
 from tests.support.peers.serving import Bench
 from tests.support.peers.wire import Wire

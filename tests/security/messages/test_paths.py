@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.inside.savings import based, copy_content, move
+from tests.support.inside.deltas import based, copy_content, move
 from tests.support.peers.operations import (
     batch,
     begin,

@@ -1,12 +1,13 @@
 """Messages that carry less than all content, and questions about what a server has: short enough to read in a test."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.peers.operations import ABSENT, Request, begin, digest, end, file, seen
-from tests.support.peers.wire import REPLICA, SYNC, Status, Wire
+from tests.support.peers.wire import REPLICA, SECONDS, SYNC, Status, Wire
 
 BLOCK = 4096
 Piece = Request.Piece
@@ -85,3 +86,10 @@ def signature(
         request.ranges.add(first=first, count=count)
     answer = wire.call(SYNC + "GetSignature", request)
     return answer.as_messages(pb.GetSignatureResponse), answer.status
+
+
+def signature_call(wire: Wire, session_id: bytes, content: bytes, block_size: int = BLOCK) -> Any:
+    """The same call, open: pages come as they are taken."""
+    request = pb.GetSignatureRequest(session_id=session_id, digest=content, block_size=block_size)
+    stub: Any = wire._channel.unary_stream(SYNC + "GetSignature")
+    return stub(request.SerializeToString(), timeout=SECONDS)
