@@ -50,6 +50,16 @@ class Limits:
     """Ranges of blocks in one request for a signature: every second coarse block of the largest file."""
     signature_bytes: int = 256 * KIB
     """Largest page of a signature, in bytes."""
+    max_content_ranges: int = 16_384
+    """Ranges of bytes in one request for content: every second block of a file of 32,768 blocks. More ranges take
+    another request."""
+    max_reported_changes: int = 4096
+    """Changed paths of a replica that wait for one watcher of it. Of more it is told that everything may be different,
+    which costs it listings of the directories that differ."""
+    max_reported_bytes: int = 1 * MIB
+    """Bytes of those paths."""
+    report_bytes: int = 256 * KIB
+    """Target size of one message of a report of changes, in bytes."""
     max_metadata_bytes: int = 16 * KIB
     """gRPC metadata (headers) of one call, in bytes."""
 

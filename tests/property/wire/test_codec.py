@@ -15,7 +15,7 @@ from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire import agent, replica, session, signature
+from dirsync.wire import agent, content, replica, session, signature, watch
 from dirsync.wire.compression import Compression
 from dirsync.wire.push import messages as push
 from dirsync.wire.push import results
@@ -24,6 +24,8 @@ from tests.property.wire.values import (
     begins,
     committed,
     compressions,
+    content_pieces,
+    content_requests,
     counts,
     deltas,
     digests,
@@ -37,6 +39,7 @@ from tests.property.wire.values import (
     opened,
     options,
     paths,
+    reports,
     session_ids,
     signature_pages,
     signature_requests,
@@ -72,6 +75,13 @@ class Codec:
         self.decode = decode
 
 
+def piece(said: content.ContentPiece) -> bytes:
+    """A piece of content as it travels."""
+    if said.zeros:
+        return content.encode_zeros(said.offset, said.zeros)
+    return content.encode_literal(said.offset, bytes(said.literal))[0]
+
+
 def pushed(values: st.SearchStrategy[Any], encode: Callable[[Any], bytes]) -> Codec:
     """A message of the push stream."""
     return Codec(values, encode, push.decode_push)
@@ -99,6 +109,10 @@ CODECS = {
         lambda page: joined(signature.encode_signature_pages([page])),
         signature.decode_signature_page,
     ),
+    "content_request": Codec(content_requests, content.encode_content_request, content.decode_content_request),
+    "content_piece": Codec(content_pieces, piece, content.decode_content_piece),
+    "watch": Codec(session_ids, watch.encode_watch, watch.decode_watch),
+    "report": Codec(reports, lambda said: joined(watch.encode_report(said)), watch.decode_report),
     "stream_open": pushed(st.builds(push.Open, session_ids), lambda said: push.encode_stream_open(said.session_id)),
     "begin": pushed(begins, lambda said: push.encode_begin(*said)),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
@@ -198,6 +212,30 @@ def test_data_by_library(number: int, literal: bytes) -> None:
     assert isinstance(frame, push.FileData)
     assert (number, literal) == (frame.number, bytes(frame.literal))
     assert message == pb.PushChangesRequest.FromString(push.encode_data(number, literal)[0])
+
+
+@given(
+    offset=st.integers(0, 1 << 40),
+    literal=st.binary(min_size=1, max_size=300) | st.just(bytes(5000)),
+    packed=compressions,
+)
+def test_content(offset: int, literal: bytes, packed: Compression) -> None:
+    """A piece of content arrives as it was, cut out by hand or parsed, compressed only where that is shorter."""
+    raw, saved = content.encode_literal(offset, literal, packed)
+    piece = content.decode_content_piece(raw)
+
+    assert (offset, literal, 0, saved) == (piece.offset, bytes(piece.literal), piece.zeros, piece.saved)
+    assert saved > 0 or packed is Compression.NONE or len(literal) < 5000
+
+
+@given(offset=st.integers(0, 1 << 40), literal=st.binary(min_size=1, max_size=300))
+def test_content_by_library(offset: int, literal: bytes) -> None:
+    """Protobuf's own serialization of a piece is understood, and its parser understands ours."""
+    message = pb.ReadContentResponse(offset=offset, literal=literal)
+    piece = content.decode_content_piece(message.SerializeToString())
+
+    assert (offset, literal) == (piece.offset, bytes(piece.literal))
+    assert message == pb.ReadContentResponse.FromString(content.encode_literal(offset, literal)[0])
 
 
 DECODERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], Any]]] = {

@@ -9,18 +9,28 @@ from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.limits import LIMITS
 from dirsync.location import Location
-from dirsync.tree.entry import MAX_MTIME_NS, MIN_MTIME_NS, UNKNOWN, directory_entry, file_entry, symlink_entry
+from dirsync.tree.entry import (
+    MAX_MTIME_NS,
+    MIN_MTIME_NS,
+    UNKNOWN,
+    directory_entry,
+    file_entry,
+    is_known,
+    symlink_entry,
+)
 from dirsync.tree.options import Attributes, TreeOptions
 from dirsync.tree.outcome import Failure, Outcome
-from dirsync.tree.path import RelPath, is_within
+from dirsync.tree.path import ROOT, RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata, TryFile
 from dirsync.tree.strategy import Strategy
 from dirsync.wire import agent, replica, session
 from dirsync.wire.compression import Compression
+from dirsync.wire.content import ByteRange, ContentPiece, ContentRequest
 from dirsync.wire.entries import MAX_SIZE
 from dirsync.wire.push import messages as push
 from dirsync.wire.push import results
 from dirsync.wire.signature import SignaturePage, SignatureRequest
+from dirsync.wire.watch import Report, ReportedChange
 
 names = st.binary(min_size=1, max_size=12).filter(lambda name: name not in (b".", b"..") and not {0, 47} & set(name))
 paths = st.lists(names, min_size=1, max_size=4).map(lambda some: RelPath(b"/".join(some)))
@@ -95,6 +105,7 @@ open_requests = st.builds(
     locations,
     st.text(max_size=128),
     st.just(session.PROTOCOL_VERSION),
+    st.sampled_from(session.SessionMode),
 )
 upload_ids = st.binary(min_size=LIMITS.upload_id_bytes, max_size=LIMITS.upload_id_bytes)
 kept_uploads = st.builds(session.KeptUpload, upload_ids, counts, st.just(b"") | digests)
@@ -115,6 +126,7 @@ opened = st.builds(
     st.just(session.PROTOCOL_VERSION),
     st.booleans(),
     st.lists(kept_uploads, max_size=3).map(tuple),
+    st.sampled_from(session.SessionMode),
 )
 statuses = st.builds(
     replica.ReplicaStatus,
@@ -220,3 +232,30 @@ def ranges(draw: st.DrawFn) -> tuple[BlockRange, ...]:
 signature_requests = st.builds(SignatureRequest, session_ids, digests, block_sizes, ranges())
 checksums = st.lists(st.binary(min_size=CHECKSUMS_SIZE, max_size=CHECKSUMS_SIZE), min_size=1, max_size=3).map(b"".join)
 signature_pages = st.builds(SignaturePage, st.integers(0, MAX_SIZE - 3), checksums)
+
+
+def byte_ranges() -> st.SearchStrategy[tuple[ByteRange, ...]]:
+    """Ranges of bytes as they may be asked for."""
+    return ranges().map(lambda some: tuple(ByteRange(*block_range) for block_range in some))
+
+
+content_requests = st.builds(
+    ContentRequest,
+    session_ids,
+    digests.filter(is_known),
+    paths | st.just(ROOT),
+    byte_ranges(),
+    st.frozensets(st.sampled_from(Compression)),
+)
+content_pieces = st.builds(
+    ContentPiece, block_numbers.map(lambda at: at // 2), st.binary(min_size=1, max_size=60), st.just(0), st.just(0)
+) | (st.builds(ContentPiece, st.integers(0, 9), st.just(b""), st.integers(1, MAX_SIZE - 9), st.just(0)))
+reported_changes = st.builds(ReportedChange, paths, st.none() | entries)
+report_pages = st.lists(reported_changes, max_size=4).map(tuple)
+reports = st.builds(
+    lambda digest, count, changes, everything: Report(digest, count, () if everything else changes, everything),
+    digests,
+    counts,
+    report_pages,
+    st.booleans(),
+)

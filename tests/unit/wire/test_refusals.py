@@ -179,6 +179,8 @@ def answer(**fields: Any) -> bytes:
             opening(location=pb.Location(directories=[pb.Location.Directory()] * (MAX_DIRECTORIES + 1))),
             "MAX_DIRECTORIES",
         ),
+        (session.decode_open, opening(mode=99), "INVALID_MODE"),
+        (session.decode_opened, answer(mode=99), "INVALID_MODE"),
         (session.decode_opened, answer(protocol_version=2), "PROTOCOL_VERSION"),
         (session.decode_opened, answer(session_id=b"short"), "INVALID_MESSAGE"),
         (session.decode_opened, answer(root_digest=b"short"), "INVALID_MESSAGE"),

@@ -1,5 +1,6 @@
 """Messages of ``SyncService`` except the push stream: opening and closing a session, listing directories."""
 
+import enum
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -34,8 +35,21 @@ _STRATEGY_NUMBERS = {
 _STRATEGIES: dict[int, Strategy] = {number: strategy for strategy, number in _STRATEGY_NUMBERS.items()}
 
 
+class SessionMode(enum.Enum):
+    """How a session changes the replica. The values are those of the setting MODE."""
+
+    MIRROR = "mirror"
+    """The replica is made equal to the source; no other client has a session meanwhile."""
+    TWO_WAY = "two-way"
+    """Changes go both ways; other clients may have two-way sessions at the same time."""
+
+
+_MODE_NUMBERS = {SessionMode.MIRROR: pb.SESSION_MODE_UNSPECIFIED, SessionMode.TWO_WAY: pb.SESSION_MODE_TWO_WAY}
+_MODES: dict[int, SessionMode] = {number: mode for mode, number in _MODE_NUMBERS.items()}
+
+
 class OpenRequest(NamedTuple):
-    """A client asks to become the writer of a replica."""
+    """A client asks to become a writer of a replica."""
 
     namespace: str
     client_id: str
@@ -45,6 +59,7 @@ class OpenRequest(NamedTuple):
     """Where the client's source is."""
     client_version: str = ""
     protocol_version: int = PROTOCOL_VERSION
+    mode: SessionMode = SessionMode.MIRROR
 
 
 class KeptUpload(NamedTuple):
@@ -77,6 +92,8 @@ class Opened(NamedTuple):
     keeps_uploads: bool = False
     """An upload with an id can be continued after an interruption."""
     kept_uploads: tuple[KeptUpload, ...] = ()
+    mode: SessionMode = SessionMode.MIRROR
+    """The mode of the session, which may not be the one that was asked for: a server may know no other."""
 
 
 class Page(NamedTuple):
@@ -99,6 +116,7 @@ def encode_open(request: OpenRequest) -> bytes:
         options=encode_options(request.options),
         client_version=request.client_version,
         location=_encode_location(request.location),
+        mode=_MODE_NUMBERS[request.mode],
     ).SerializeToString()
 
 
@@ -118,7 +136,16 @@ def decode_open(raw: bytes) -> OpenRequest:
         location=_decode_location(message.location),
         client_version=message.client_version[:MAX_IDENTIFIER_CHARACTERS],
         protocol_version=PROTOCOL_VERSION,
+        mode=_decode_mode(message.mode),
     )
+
+
+def _decode_mode(number: int) -> SessionMode:
+    mode = _MODES.get(number)
+    if mode is None:
+        msg = f"session mode {number} is not known here"
+        raise InvalidMessage(msg, reason="INVALID_MODE")
+    return mode
 
 
 def _check_identifier(field: str, value: str) -> None:
@@ -159,6 +186,7 @@ def encode_opened(opened: Opened) -> bytes:
         kept_uploads=[
             pb.KeptUpload(upload_id=kept.id, size=kept.size, digest=kept.digest) for kept in opened.kept_uploads
         ],
+        mode=_MODE_NUMBERS[opened.mode],
     ).SerializeToString()
 
 
@@ -187,6 +215,7 @@ def decode_opened(raw: bytes) -> Opened:
         server_version=message.server_version[:MAX_IDENTIFIER_CHARACTERS],
         keeps_uploads=message.keeps_uploads,
         kept_uploads=tuple(_decode_kept(kept) for kept in message.kept_uploads[: LIMITS.max_kept_uploads]),
+        mode=_decode_mode(message.mode),
     )
 
 
