@@ -66,6 +66,9 @@ def joined(messages: Iterable[bytes]) -> bytes:
     return message
 
 
+commits = st.builds(push.Commit, st.booleans(), st.booleans(), st.just("") | traceparents)
+
+
 class Codec:
     """A message: what may be said, how it travels, and how it is read. ``encode`` takes what ``values`` draws."""
 
@@ -117,9 +120,10 @@ CODECS = {
     "begin": pushed(begins, lambda said: push.encode_begin(*said)),
     "end": pushed(st.builds(push.FileEnd, numbers, digests), lambda said: push.encode_end(*said)),
     "abort": pushed(st.builds(push.FileAbort, numbers), lambda said: push.encode_abort(*said)),
-    "commit": pushed(
-        st.builds(push.Commit, st.booleans(), st.booleans(), st.just("") | traceparents),
-        lambda said: push.encode_commit(**said._asdict()),
+    "commit": pushed(commits, push.encode_commit),
+    "end_with_commit": pushed(
+        st.builds(push.WithCommit, st.builds(push.FileEnd, numbers, digests), commits),
+        lambda said: push.encode_with_commit(push.encode_end(*said.message), said.commit),
     ),
     "committed": Codec(committed, lambda said: joined(results.encode_committed(said)), results.decode_committed),
     "status_request": Codec(identifiers, replica.encode_status_request, replica.decode_status_request),

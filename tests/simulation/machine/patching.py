@@ -109,6 +109,9 @@ class _Thread:
 class Quiet:
     """Takes whatever it is told, and does nothing."""
 
+    wake_at: float | None = None
+    """It never wants to be called again."""
+
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_arguments, **_named: None
 

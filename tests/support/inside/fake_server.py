@@ -46,6 +46,7 @@ from dirsync.wire.push.messages import (
     Open,
     PushMessage,
     Unsupported,
+    WithCommit,
 )
 from dirsync.wire.push.results import CONTENT_NOT_FOUND, Committed
 from dirsync.wire.session import Page
@@ -183,6 +184,10 @@ class FakeServer:
             case FileAbort(number=number):
                 del self._uploads[number]
             case Commit():
+                return self._commit(requested=True)
+            case WithCommit(message=before):
+                self.tally.messages -= 1
+                self.receive(before)
                 return self._commit(requested=True)
             case Open():
                 pass

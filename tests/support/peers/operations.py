@@ -99,6 +99,12 @@ def commit(*, rescan: bool = False) -> Request:
     return Request(commit=Request.Commit(rescan=rescan))
 
 
+def with_commit(request: Request) -> Request:
+    """A commit in the same message."""
+    request.commit_after.SetInParent()
+    return request
+
+
 def drop_uploads() -> Request:
     """Nothing that was interrupted is continued."""
     return Request(commit=Request.Commit(drop_uploads=True))

@@ -137,6 +137,10 @@ def test_of_a_newer_peer(operation: pb.Operation) -> None:
     "message, reason",
     [
         (Push(end=Push.FileEnd(number=1, digest=b"short")), "INVALID_DIGEST"),
+        (Push(commit_after=Push.Commit()), "UNKNOWN_MESSAGE"),
+        (Push(commit=Push.Commit(), commit_after=Push.Commit()), "COMMIT_AFTER"),
+        (Push(abort=Push.FileAbort(number=1), commit_after=Push.Commit()), "COMMIT_AFTER"),
+        (Push(data=Push.FileData(number=1, literal=b"x"), commit_after=Push.Commit()), "COMMIT_AFTER"),
         (Push(data=Push.FileData(number=1)), "STRATEGY_NOT_OFFERED"),
         (Push(data=Push.FileData(number=1, delta=Push.Delta(pieces=[PIECE()]))), "INVALID_DELTA"),
         (Push(data=Push.FileData(number=1, delta=Push.Delta(pieces=[PIECE(literal=b"")]))), "INVALID_DELTA"),
@@ -148,7 +152,10 @@ def test_of_a_newer_peer(operation: pb.Operation) -> None:
             "MAX_FRAME_PIECES",
         ),
     ],
-    ids=["end", "data", "piece", "empty literal", "no zeros", "many pieces"],
+    ids=[
+        *("end", "commit after nothing", "commit after commit", "commit after abort", "commit after data"),
+        *("data", "piece", "empty literal", "no zeros", "many pieces"),
+    ],
 )
 def test_frames(message: pb.PushChangesRequest, reason: str) -> None:
     """A frame of a file that cannot be."""

@@ -61,6 +61,8 @@ class Engine:
         self._scan: SlicedScan | None = None
         self._scanned_rules = source.ignore
         """The ignore rules of the scan that was started last."""
+        self._was_quiet = False
+        """The last moment that was reported was a quiet one."""
         self._may_connect = False
         """The source was scanned with the ignore rules that a session has to agree on."""
         self._sync_requests = SyncRequests()
@@ -121,13 +123,17 @@ class Engine:
         events += self._look_where_due()
         events += self._advance_scan()
         activity.begin(Part.CLIENT)
-        target.advance(events)
+        decided = target.advance(events)
         target.take(batch.completions)
         if self._may_connect:
             target.connect_if_due(self._now())
         if target.is_open and target.view.is_changing:
             self._reporter.mark_dirty(self._now())
         quiet = self.mailbox.empty and self._scan is None and target.is_open and not target.view.is_working
+        if quiet and self._was_quiet and batch.only_hints and not decided:
+            # A file is being written: nothing is new before it is looked at, and that may be due at once.
+            return True
+        self._was_quiet = quiet
         oldest = self._oldest_change()
         if target.is_open:
             self._reporter.publish(target.view, oldest, quiet=quiet)
@@ -147,6 +153,8 @@ class Engine:
             times.append(self._target.wake_at - now)
         if self._ending is not None:
             times.append(self._ending.wake_in(now))
+        if self._target.is_open and self._reporter.wake_at is not None:
+            times.append(self._reporter.wake_at - now)
         seconds = min((time for time in times if time is not None), default=None)
         if seconds is None or seconds > 0:
             self._activity.rest()

@@ -47,7 +47,16 @@ class Batch:
     """Paths to be explained, and what is to be told."""
 
     def __bool__(self) -> bool:
-        return bool(self.completions or self.hints or self.approvals or self.syncs or self.questions)
+        return bool(self.hints or self._others)
+
+    @property
+    def only_hints(self) -> bool:
+        """Whether there are hints, and nothing else."""
+        return bool(self.hints) and not self._others
+
+    @property
+    def _others(self) -> bool:
+        return bool(self.completions or self.approvals or self.syncs or self.questions)
 
 
 class Mailbox:

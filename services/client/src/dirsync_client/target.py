@@ -216,8 +216,8 @@ class Target:
 
     # Events and commands.
 
-    def advance(self, events: Iterable[Event]) -> None:
-        """Take facts about the source, and go on with what is due.
+    def advance(self, events: Iterable[Event]) -> bool:
+        """Take facts about the source, and go on with what is due; false if there was nothing.
 
         Raises:
             DirsyncError: as for :meth:`take`.
@@ -230,6 +230,7 @@ class Target:
         due = wake_at is not None and wake_at <= self._now()
         if events or due:
             self._handle(events or (Tick(),))
+        return bool(events or due)
 
     def take(self, completions: Sequence[Completion]) -> None:
         """Take what other threads have done.

@@ -236,6 +236,7 @@ class OpenSessionResponse(_message.Message):
     KEEPS_UPLOADS_FIELD_NUMBER: _builtins.int
     KEPT_UPLOADS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    TAKES_COMMIT_AFTER_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     session_id: _builtins.bytes
     generation: _builtins.int
@@ -257,6 +258,8 @@ class OpenSessionResponse(_message.Message):
     """The mode of the session. A server that knows no modes opens a mirror session whatever was requested; a client that
     requested another mode closes it.
     """
+    takes_commit_after: _builtins.bool
+    """The server knows PushChangesRequest.commit_after."""
     @_builtins.property
     def options(self) -> _entry_pb2.TreeOptions:
         """The options that the server agreed to; never more than were requested."""
@@ -292,10 +295,11 @@ class OpenSessionResponse(_message.Message):
         keeps_uploads: _builtins.bool = ...,
         kept_uploads: _abc.Iterable[Global___KeptUpload] | None = ...,
         mode: Global___SessionMode.ValueType = ...,
+        takes_commit_after: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compressions", b"compressions", "entries", b"entries", "generation", b"generation", "keeps_uploads", b"keeps_uploads", "kept_uploads", b"kept_uploads", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "mode", b"mode", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compressions", b"compressions", "entries", b"entries", "generation", b"generation", "keeps_uploads", b"keeps_uploads", "kept_uploads", b"kept_uploads", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "mode", b"mode", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies", "takes_commit_after", b"takes_commit_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -824,6 +828,7 @@ class PushChangesRequest(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     ABORT_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    COMMIT_AFTER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def open(self) -> Global___PushChangesRequest.Open: ...
     @_builtins.property
@@ -840,6 +845,12 @@ class PushChangesRequest(_message.Message):
     def abort(self) -> Global___PushChangesRequest.FileAbort: ...
     @_builtins.property
     def commit(self) -> Global___PushChangesRequest.Commit: ...
+    @_builtins.property
+    def commit_after(self) -> Global___PushChangesRequest.Commit:
+        """Beside batch, compressed_batch or end: a commit right after this message, as if it followed in a message of its own.
+        It saves a small change one message. Only if the server has offered it with takes_commit_after.
+        """
+
     def __init__(
         self,
         *,
@@ -851,10 +862,11 @@ class PushChangesRequest(_message.Message):
         end: Global___PushChangesRequest.FileEnd | None = ...,
         abort: Global___PushChangesRequest.FileAbort | None = ...,
         commit: Global___PushChangesRequest.Commit | None = ...,
+        commit_after: Global___PushChangesRequest.Commit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "batch", "compressed_batch", "begin", "data", "end", "abort", "commit"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015

@@ -94,6 +94,8 @@ class Opened(NamedTuple):
     kept_uploads: tuple[KeptUpload, ...] = ()
     mode: SessionMode = SessionMode.MIRROR
     """The mode of the session, which may not be the one that was asked for: a server may know no other."""
+    takes_commit_after: bool = False
+    """A commit may come in the message with the last of what it is to commit."""
 
 
 class Page(NamedTuple):
@@ -187,6 +189,7 @@ def encode_opened(opened: Opened) -> bytes:
             pb.KeptUpload(upload_id=kept.id, size=kept.size, digest=kept.digest) for kept in opened.kept_uploads
         ],
         mode=_MODE_NUMBERS[opened.mode],
+        takes_commit_after=opened.takes_commit_after,
     ).SerializeToString()
 
 
@@ -216,6 +219,7 @@ def decode_opened(raw: bytes) -> Opened:
         keeps_uploads=message.keeps_uploads,
         kept_uploads=tuple(_decode_kept(kept) for kept in message.kept_uploads[: LIMITS.max_kept_uploads]),
         mode=_decode_mode(message.mode),
+        takes_commit_after=message.takes_commit_after,
     )
 
 

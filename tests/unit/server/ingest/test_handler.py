@@ -12,7 +12,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 from dirsync_server.call import Call
 from tests.support.inside.direct import NAMESPACE, Direct, direct, send
-from tests.support.peers.operations import batch, begin, commit, data, digest, end, make_directory, put
+from tests.support.peers.operations import batch, begin, commit, data, digest, end, make_directory, put, with_commit
 from tests.support.peers.wire import stream_open
 
 
@@ -38,6 +38,28 @@ def test_a_commit_is_answered(server: Direct) -> None:
     assert [b"a", b"d"] == [name for name, _ in server.list(session)]
     assert b"hello" == (server.place / "d" / "b").read_bytes()
     assert server.replica.totals().root_digest == answer.root_digest
+
+
+def test_a_commit_with_what_it_commits(server: Direct) -> None:
+    """A commit in the message of a batch, or of a file's end, is the same as one that follows."""
+    handler = server.push(server.open())
+    (small,) = send(handler, with_commit(batch(put(1, b"a", b"one"))))
+    (large,) = send(handler, begin(2, b"b", 5), data(2, b"hello"), with_commit(end(2, digest(b"hello"))))
+    handler.close()
+
+    assert (1, True, []) == (small.settled_number, small.requested, list(small.failures))
+    assert (2, True, [2]) == (large.settled_number, large.requested, list(large.files))
+    assert {"a", "b"} == {path.name for path in server.place.iterdir()}
+
+
+def test_full_and_asked(server: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that fills a commit and asks for one is committed once."""
+    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", replace(LIMITS, max_commit_operations=1))
+    handler = server.push(server.open())
+    (answer,) = send(handler, with_commit(batch(put(1, b"a", b"one"))))
+    handler.close()
+
+    assert answer.requested
 
 
 def test_no_thread_of_its_own(server: Direct) -> None:

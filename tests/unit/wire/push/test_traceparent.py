@@ -9,8 +9,8 @@ GOOD = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def test_round_trip() -> None:
     """A commit carries its trace."""
-    assert Commit(traceparent=GOOD) == decode_push(encode_commit(traceparent=GOOD))
-    assert Commit() == decode_push(encode_commit())
+    assert Commit(traceparent=GOOD) == decode_push(encode_commit(Commit(traceparent=GOOD)))
+    assert Commit() == decode_push(encode_commit(Commit()))
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ def test_round_trip() -> None:
 )
 def test_malformed(text: str) -> None:
     """A text that is no trace is none, and harms nothing else."""
-    assert Commit(rescan=True) == decode_push(encode_commit(rescan=True, traceparent=text))
+    assert Commit(rescan=True) == decode_push(encode_commit(Commit(rescan=True, traceparent=text)))

@@ -37,6 +37,8 @@ from dirsync_client.report.travels import Travels
 
 PUBLISH_SECONDS = 0.1
 """How often the status is brought up to date while work goes on."""
+TELL_SECONDS = 0.005
+"""How long after the first sign of a difference the status says so. Most small changes are at the server by then."""
 MAX_SHOWN_PROBLEMS = 10_000
 """Problems that the status lists; it counts all, as the metrics do."""
 
@@ -47,6 +49,16 @@ class Progress(NamedTuple):
     files: int
     sent_bytes: int
     """Of all messages since the start."""
+
+
+class Measured(NamedTuple):
+    """What the gauges show."""
+
+    in_sync: bool
+    pending: int
+    entries: int
+    holds: bool
+    problems: Counter[ProblemKind]
 
 
 class Reporter:
@@ -70,7 +82,14 @@ class Reporter:
         self._log = get_logger()
         self._active_since: float | None = None
         """Since when something differs or is under way; ``None`` while all is quiet."""
-        self._published = 0.0
+        self._is_logged = True
+        """The start of the present cycle was logged."""
+        self._tell_at: float | None = None
+        """When the status is to show that a cycle has begun."""
+        self._publish_at = 0.0
+        """When the status is brought up to date next, while work goes on."""
+        self._measured: Measured | None = None
+        """What the gauges show, as far as they were not set since; setting them costs more than comparing."""
         self._logged: dict[RelPath, ProblemKind] = {}
 
     def state(self, state: State) -> None:
@@ -97,6 +116,7 @@ class Reporter:
         self._log.warning(Event.CONNECTION_LOST, reason=error.reason, problem=str(error))
         self._board.update(state=State.CONNECTING, in_sync=False, last_error=str(error))
         self._metrics.set("dirsync_in_sync", 0)
+        self._measured = None
 
     def opened(self, generation: int, replica_id: str) -> None:
         """There is a session. Whether it carries anything is not known yet, so the last error stays."""
@@ -115,10 +135,33 @@ class Reporter:
         self._log.info(Event.SESSION_CLOSED)
 
     def mark_dirty(self, since: float) -> None:
-        """Something differs, or may: a cycle goes on, or begins."""
+        """Something differs, or may: a cycle goes on, or begins.
+
+        It is told a little later (:attr:`wake_at`), so that sending a small change waits for nothing else.
+        """
         if self._active_since is None:
+            now = self._now()
             self._active_since = since
+            self._is_logged, self._tell_at, self._publish_at = False, now + TELL_SECONDS, now + PUBLISH_SECONDS
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to call :meth:`publish` at the latest."""
+        return self._tell_at
+
+    def _log_start(self) -> None:
+        if not self._is_logged:
+            self._is_logged = True
             self._log.info(Event.SYNC_STARTED)
+
+    def _tell_start(self) -> None:
+        """Tell of a cycle that has begun, and is not over yet."""
+        self._tell_at = None
+        self._log_start()
+        if self._board.status.in_sync:
+            self._board.update(state=State.SYNCING, in_sync=False, oldest_change=self._active_since)
+            self._metrics.set("dirsync_in_sync", 0)
+            self._measured = None
 
     def connecting(self) -> None:
         """A session is being opened."""
@@ -140,6 +183,7 @@ class Reporter:
 
     def report(self, reports: Iterable[Report]) -> None:
         """Count and log what the reconciler has reported."""
+        self._log_start()
         for report in reports:
             match report:
                 case ReportApplied(sent=applied):
@@ -164,6 +208,7 @@ class Reporter:
 
     def behind(self, oldest_change: float | None) -> None:
         """There is no session; the oldest change that waits for one was noticed then."""
+        self._tell_start()
         if oldest_change != self._board.status.oldest_change:
             self._board.update(oldest_change=oldest_change)
 
@@ -174,9 +219,14 @@ class Reporter:
         """
         now = self._now()
         ended = quiet and self._active_since is not None
-        if not quiet and (self._active_since is None or now - self._published < PUBLISH_SECONDS):
-            return  # nothing new is known yet
-        self._published = now
+        if not quiet and (self._active_since is None or now < self._publish_at):
+            # Nothing new is known yet, but that there is something to do.
+            if self._tell_at is not None and now >= self._tell_at:
+                self._tell_start()
+            return
+        self._tell_at = None
+        self._log_start()
+        self._publish_at = now + PUBLISH_SECONDS
         if quiet:
             self.restored()
         source = self._source
@@ -251,12 +301,15 @@ class Reporter:
 
     def _measure(self, problems: Iterable[Problem]) -> None:
         status, metrics = self._board.status, self._metrics
-        metrics.set("dirsync_in_sync", status.in_sync)
-        metrics.set("dirsync_pending_changes", status.pending)
-        metrics.set("dirsync_entries", status.entries)
-        metrics.set("dirsync_holds", status.hold is not None)
         counts = Counter(problem.kind for problem in problems)
-        for kind in ProblemKind:
-            metrics.set("dirsync_problems", counts[kind], kind=kind)
+        measured = Measured(status.in_sync, status.pending, status.entries, status.hold is not None, counts)
+        if measured != self._measured:
+            self._measured = measured
+            metrics.set("dirsync_in_sync", measured.in_sync)
+            metrics.set("dirsync_pending_changes", measured.pending)
+            metrics.set("dirsync_entries", measured.entries)
+            metrics.set("dirsync_holds", measured.holds)
+            for kind in ProblemKind:
+                metrics.set("dirsync_problems", counts[kind], kind=kind)
         if status.in_sync:
             metrics.set("dirsync_last_success_timestamp_seconds", wall_ns() / 1e9)

@@ -130,10 +130,13 @@ def open_transfer(
     Files are read from clones of ``root``; ``post`` takes what happens, from any thread.
     """
     opened, block_size = link.opened, parts.options.block_size
-    queue, known = SendQueue(monotonic), AssumedContent(has_content)
+    waiting = parts.activities.add("waiting for a commit")
+    queue, known = SendQueue(monotonic, waiting), AssumedContent(has_content)
     compressor = Compressor(parts.options.compression, opened.compressions)
     resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
-    sending = SenderOptions(opened.strategies, compressor, block_size, resumption, parts.tracer)
+    sending = SenderOptions(
+        opened.strategies, compressor, block_size, resumption, parts.tracer, commits_after=opened.takes_commit_after
+    )
     sender = Sender(root, queue, known, sending, post)
     hasher = Hasher(root, post, parts.activities)
 
@@ -143,4 +146,9 @@ def open_transfer(
     shared = StreamParts(parts.on_wire, parts.bandwidth, parts.activities)
     planner = DeltaThread(make_planner, hasher, post, parts.activities)
     stream = PushStream(link.caller, opened.session_id, sender, queue, post, shared)
-    return TransferExecutor(queue, planner, hasher, known, stream.close)
+
+    def close() -> None:
+        stream.close()
+        parts.activities.remove(waiting)
+
+    return TransferExecutor(queue, planner, hasher, known, close)

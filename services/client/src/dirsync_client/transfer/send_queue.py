@@ -13,6 +13,7 @@ from typing import NamedTuple
 from dirsync.clock import Monotonic
 from dirsync.limits import LIMITS
 from dirsync.tree.plan import CopyContent, Move, PutFile
+from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.reconcile.commands import Transmit
 from dirsync_client.transfer.delta.encoder import Delta
 
@@ -53,8 +54,10 @@ class Work(NamedTuple):
 class SendQueue:
     """Thread-safe. The engine adds; one sender takes; the receiver reports commits."""
 
-    def __init__(self, now: Monotonic) -> None:
+    def __init__(self, now: Monotonic, waiting: Activity | None = None) -> None:
+        """``waiting`` is told what the receiver waits for: the answer to a commit."""
         self._now = now
+        self._waiting = waiting or Activity("waiting for a commit", now)
         self._changed = threading.Condition()
         self._small: deque[Outgoing] = deque()
         self._small_from_others = 0
@@ -160,28 +163,46 @@ class SendQueue:
         """A commit that was asked for came back."""
         with self._changed:
             self._commits -= 1
+            if not self._commits:
+                self._waiting.rest()
             self._changed.notify_all()
 
-    def _next(self) -> Work | None:
-        return Work(SendAction.STOP) if self._stopped else self._next_operation()
+    def commit_at_once(self) -> Work | None:
+        """A commit, if that is what comes next: it can go with what was sent just now."""
+        with self._changed:
+            return self._commit() if self._next_action() is SendAction.COMMIT else None
 
-    def _next_operation(self) -> Work | None:
+    def _next(self) -> Work | None:
+        match self._next_action():
+            case SendAction.BATCH:
+                self._frame_due = True
+                return Work(SendAction.BATCH, tuple(self._batch()))
+            case SendAction.FRAME:
+                self._frame_due = False
+                return Work(SendAction.FRAME)
+            case SendAction.COMMIT:
+                return self._commit()
+            case SendAction.STOP:
+                return Work(SendAction.STOP)
+            case None:
+                return None
+
+    def _next_action(self) -> SendAction | None:
+        if self._stopped:
+            return SendAction.STOP
+        may_commit = not self._commits
         if self._finishing:
-            return self._commit() if self._uncommitted and not self._commits else None
-        if self._is_commit_due and not self._commits:
-            return self._commit()
+            return SendAction.COMMIT if self._uncommitted and may_commit else None
+        if self._is_commit_due and may_commit:
+            return SendAction.COMMIT
         frames = self._open_files > 0 or bool(self._large)
         if frames and (self._frame_due or not self._small):
-            if not self._small and self._uncommitted and not self._commits:
-                return self._commit()
-            self._frame_due = False
-            return Work(SendAction.FRAME)
+            first_commit = not self._small and self._uncommitted and may_commit
+            return SendAction.COMMIT if first_commit else SendAction.FRAME
         if self._small:
-            self._frame_due = True
-            return Work(SendAction.BATCH, tuple(self._batch()))
-        if (self._uncommitted or self._rescan or self._drop_uploads) and not self._commits:
-            return self._commit()
-        return None
+            return SendAction.BATCH
+        wanted = self._uncommitted or self._rescan or self._drop_uploads
+        return SendAction.COMMIT if wanted and may_commit else None
 
     @property
     def _is_commit_due(self) -> bool:
@@ -198,6 +219,7 @@ class SendQueue:
         drop_uploads, self._drop_uploads = self._drop_uploads, False
         self._uncommitted = self._uncommitted_bytes = 0
         self._commits += 1
+        self._waiting.begin(Part.SERVER)
         return Work(SendAction.COMMIT, rescan=rescan, drop_uploads=drop_uploads)
 
     def _batch(self) -> list[Outgoing]:

@@ -21,6 +21,7 @@ from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import shares
 from dirsync.wire.push.messages import (
+    Commit,
     Item,
     Upload,
     encode_abort,
@@ -28,6 +29,7 @@ from dirsync.wire.push.messages import (
     encode_begin,
     encode_commit,
     encode_end,
+    encode_with_commit,
 )
 from dirsync.wire.push.pieces import delta_frames
 from dirsync_client.reconcile.commands import Sent, Transmit
@@ -59,6 +61,8 @@ class SenderOptions(NamedTuple):
     resumption: Resumption
     """What is continued of interrupted uploads."""
     tracer: Tracer = NO_TRACER
+    commits_after: bool = False
+    """The server takes a commit in the message with the last of what it commits."""
 
 
 class Sender:
@@ -81,6 +85,7 @@ class Sender:
         self._known = known
         self._dedups = Strategy.DEDUP in options.offered
         self._deltas = Strategy.DELTA in options.offered
+        self._commits_after = options.commits_after
         self._compressor = options.compressor
         self._block_size = options.block_size
         self._post_unsent = unsent
@@ -104,11 +109,18 @@ class Sender:
             case SendAction.FRAME:
                 yield from self._frame()
             case SendAction.COMMIT:
-                self.in_flight.commit_asked(rescan=work.rescan)
-                traceparent = self.traces.commit_asked()
-                yield encode_commit(rescan=work.rescan, drop_uploads=work.drop_uploads, traceparent=traceparent)
+                yield encode_commit(self._commit(work))
             case SendAction.STOP:
                 return
+
+    def _commit(self, work: Work) -> Commit:
+        self.in_flight.commit_asked(rescan=work.rescan)
+        return Commit(work.rescan, work.drop_uploads, self.traces.commit_asked())
+
+    def _with_commit(self, message: bytes) -> bytes:
+        """The message, and the commit of what it ends, if that comes next anyway."""
+        work = self._queue.commit_at_once() if self._commits_after else None
+        return message if work is None else encode_with_commit(message, self._commit(work))
 
     def _next_number(self) -> int:
         self._number += 1
@@ -141,7 +153,7 @@ class Sender:
         self.in_flight.batched(zip((item.number for item in items), sent, strict=True))
         self.traces.sent(sent)
         self._queue.sent(len(items), size)
-        yield message
+        yield self._with_commit(message)
 
     def _item(self, outgoing: Outgoing) -> tuple[Item, Sent] | None:
         """An operation with its content, numbered; ``None`` if it cannot go in a batch."""
@@ -277,7 +289,7 @@ class Sender:
             self.traces.sent((sent,))
         self._queue.closed_file()
         self._queue.sent(1, entry.size)
-        yield encode_end(transfer.number, entry.digest)
+        yield self._with_commit(encode_end(transfer.number, entry.digest))
 
     def _give_up(self, transfer: Transfer, error: DirsyncError) -> Iterator[bytes]:
         transfer.file.close()

@@ -59,7 +59,6 @@ class PushStream:
         self._pause = threading.Event()
         self._activities = parts.activities
         self._reading = parts.activities.add("reading files to send")
-        self._waiting = parts.activities.add("waiting for a commit")
         self._call: Any = caller.open("PushChanges", self._messages(session_id), sender.traces.stream_headers)
         self._call.add_callback(self._stop)
         self._receiver = threading.Thread(target=self._receive, name="dirsync-receive", daemon=True)
@@ -72,7 +71,6 @@ class PushStream:
         self._receiver.join()
         self._sender.traces.close()
         self._activities.remove(self._reading)
-        self._activities.remove(self._waiting)
 
     def _stop(self) -> None:
         self._pause.set()
@@ -85,8 +83,6 @@ class PushStream:
             while (work := self._queue.take()).action is not SendAction.STOP:
                 messages = self._sender.messages(work)
                 while (message := self._next(messages)) is not None:
-                    if work.action is SendAction.COMMIT:
-                        self._waiting.begin(Part.SERVER)
                     yield self._account(message)
         except Exception as error:  # noqa: BLE001  # a bug here must end the stream, not hang it
             self._post(StreamEnded(error))
@@ -120,7 +116,6 @@ class PushStream:
                 self._post(settled)
                 if committed.requested:
                     self._sender.traces.committed(settled)
-                    self._waiting.rest()
                     self._queue.committed()
         except grpc.RpcError as rpc_error:
             error = from_rpc_error(rpc_error)

@@ -20,7 +20,7 @@ time.
 from dirsync.errors import RemoteError
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
-from dirsync.wire.push.messages import Commit, Open, PushMessage, decode_push
+from dirsync.wire.push.messages import Commit, Open, PushMessage, WithCommit, decode_push
 from dirsync.wire.push.results import encode_committed
 from dirsync_server.call import Call
 from dirsync_server.ingest.observed_commit import ObservedCommitter
@@ -118,23 +118,28 @@ class IngestHandler:
             self._stream = _Stream(self._sessions, self._call, self._metrics, message)
             return []
         assert self._stream is not None
-        store = self._stream.store
-        if isinstance(message, Commit):
-            if message.drop_uploads:
-                self._stream.drop_uploads()
-            if message.rescan:
-                self._stream.rescan()
-        else:
-            store.take(message)
-            if not store.is_full:
-                return []
-        requested = isinstance(message, Commit)
+        match message:
+            case Commit():
+                return self._commit(self._stream, message)
+            case WithCommit(message=before, commit=commit):
+                self._stream.store.take(before)
+                return self._commit(self._stream, commit)
+            case _:
+                self._stream.store.take(message)
+                return self._commit(self._stream, None) if self._stream.store.is_full else []
+
+    def _commit(self, stream: _Stream, asked: Commit | None) -> list[bytes]:
+        """Commit what is there; ``None`` if the client has not asked for it."""
+        if asked is not None and asked.drop_uploads:
+            stream.drop_uploads()
+        if asked is not None and asked.rescan:
+            stream.rescan()
         # A commit that the client has not asked for belongs to the stream.
-        parent = (message.traceparent if isinstance(message, Commit) else "") or self._call.traceparent
-        namespace = self._stream.session.request.namespace
+        parent = (asked.traceparent if asked is not None else "") or self._call.traceparent
+        namespace = stream.session.request.namespace
         span = self._tracer.start("publish", parent=parent, namespace=namespace)
         try:
-            committed = store.commit(self._state.last_number, requested=requested)
+            committed = stream.store.commit(self._state.last_number, requested=asked is not None)
         except BaseException as error:
             span.end(str(error) or type(error).__name__)
             raise

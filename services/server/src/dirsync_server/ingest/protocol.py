@@ -22,6 +22,7 @@ from dirsync.wire.push.messages import (
     FileEnd,
     Open,
     PushMessage,
+    WithCommit,
 )
 
 
@@ -83,6 +84,8 @@ class PushState:
             case FileEnd(number=number) | FileAbort(number=number):
                 self._opened(number)
                 self.open_files.discard(number)
+            case WithCommit(message=before):
+                self._receive(before)
             case Commit():
                 pass
 

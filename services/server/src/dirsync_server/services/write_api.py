@@ -130,4 +130,5 @@ class WriteApi:
             max_file_bytes=replica.policy.quota.max_file_size,
             server_version=__version__,
             keeps_uploads=True,
+            takes_commit_after=True,
         )

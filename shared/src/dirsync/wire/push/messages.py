@@ -46,6 +46,7 @@ __all__ = [
     "PushMessage",
     "Unsupported",
     "Upload",
+    "WithCommit",
     "decode_push",
     "delta_frames",
     "encode_abort",
@@ -56,6 +57,7 @@ __all__ = [
     "encode_delta",
     "encode_end",
     "encode_stream_open",
+    "encode_with_commit",
 ]
 
 
@@ -68,14 +70,6 @@ class Open(NamedTuple):
     session_id: bytes
 
 
-class Batch(NamedTuple):
-    """Small operations in the order in which they are to be applied."""
-
-    items: list[Item]
-    saved: int = 0
-    """Bytes that compression saved."""
-
-
 class Commit(NamedTuple):
     """Make everything so far durable and answer; before that, with ``rescan``, look at the replica's files again."""
 
@@ -86,7 +80,22 @@ class Commit(NamedTuple):
     """The client's span; empty if there is none, or it is malformed."""
 
 
-PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit
+class Batch(NamedTuple):
+    """Small operations in the order in which they are to be applied."""
+
+    items: list[Item]
+    saved: int = 0
+    """Bytes that compression saved."""
+
+
+class WithCommit(NamedTuple):
+    """A batch or the end of a file, and a commit right after it."""
+
+    message: Batch | FileEnd
+    commit: Commit
+
+
+PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit | WithCommit
 
 
 def encode_stream_open(session_id: bytes) -> bytes:
@@ -115,10 +124,21 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
     return pb.PushChangesRequest(compressed_batch=compressed).SerializeToString(), len(raw) - len(packed)
 
 
-def encode_commit(*, rescan: bool = False, drop_uploads: bool = False, traceparent: str = "") -> bytes:
+def encode_commit(commit: Commit) -> bytes:
     """A request to commit."""
-    commit = pb.PushChangesRequest.Commit(rescan=rescan, drop_uploads=drop_uploads, traceparent=traceparent)
-    return pb.PushChangesRequest(commit=commit).SerializeToString()
+    return pb.PushChangesRequest(commit=_fill_commit(commit)).SerializeToString()
+
+
+def encode_with_commit(message: bytes, commit: Commit) -> bytes:
+    """A batch or the end of a file, as it was encoded, and a commit right after it."""
+    # Serialised messages that are put together are one message with the fields of both (Protocol Buffers, encoding).
+    return message + pb.PushChangesRequest(commit_after=_fill_commit(commit)).SerializeToString()
+
+
+def _fill_commit(commit: Commit) -> pb.PushChangesRequest.Commit:
+    return pb.PushChangesRequest.Commit(
+        rescan=commit.rescan, drop_uploads=commit.drop_uploads, traceparent=commit.traceparent
+    )
 
 
 def decode_push(raw: bytes) -> PushMessage:
@@ -131,7 +151,17 @@ def decode_push(raw: bytes) -> PushMessage:
     frame = slice_data(raw)
     if frame is not None:
         return frame
-    message = parse(pb.PushChangesRequest, raw)
+    request = parse(pb.PushChangesRequest, raw)
+    message = _decode(request)
+    if not request.HasField("commit_after"):
+        return message
+    if not isinstance(message, Batch | FileEnd):
+        msg = "a commit comes with a batch or with the end of a file, or alone"
+        raise InvalidMessage(msg, reason="COMMIT_AFTER")
+    return WithCommit(message, _decode_commit(request.commit_after))
+
+
+def _decode(message: pb.PushChangesRequest) -> PushMessage:
     match message.WhichOneof("message"):
         case "batch":
             return _decode_batch(message.batch)
@@ -149,13 +179,16 @@ def decode_push(raw: bytes) -> PushMessage:
         case "abort":
             return FileAbort(message.abort.number)
         case "commit":
-            commit = message.commit
-            return Commit(commit.rescan, commit.drop_uploads, check_traceparent(commit.traceparent))
+            return _decode_commit(message.commit)
         case "open":
             return Open(check_session_id(message.open.session_id))
         case _:
             msg = "a push message of a kind that this version does not know"
             raise InvalidMessage(msg, reason="UNKNOWN_MESSAGE")
+
+
+def _decode_commit(commit: pb.PushChangesRequest.Commit) -> Commit:
+    return Commit(commit.rescan, commit.drop_uploads, check_traceparent(commit.traceparent))
 
 
 def check_traceparent(text: str) -> str:
