@@ -4,7 +4,8 @@
 
     DirsyncError
     ├── UsageError            the user: bad setting, unusable directory
-    │   └── RootsOverlap          replica and source are one directory, or one lies in the other
+    │   ├── RootsOverlap          replica and source are one directory, or one lies in the other
+    │   └── OptionsDiffer         other two-way clients of the replica have set other options
     ├── RemoteError           the peer
     │   ├── InvalidMessage        bytes that no correct peer sends
     │   │   └── DeltaError            (dirsync.delta) checksums or pieces that do not fit the basis
@@ -108,6 +109,13 @@ class RootsOverlap(UsageError):
 
     status = "FAILED_PRECONDITION"
     default_reason = "ROOTS_OVERLAP"
+
+
+class OptionsDiffer(UsageError):
+    """Other two-way clients of the replica count something else as part of the tree."""
+
+    status = "FAILED_PRECONDITION"
+    default_reason = "OPTIONS_DIFFER"
 
 
 class AccessError(DirsyncError):

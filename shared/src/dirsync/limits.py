@@ -75,6 +75,13 @@ class Limits:
     """Server threads in addition to the quotas of all callers, for calls that are only refused."""
     max_calls_per_caller: int = 16
     """Calls in flight of one caller. A client has a push stream, a listing and few others. Each may hold a thread."""
+    max_two_way_sessions: int = 8
+    """Two-way clients of a replica at a time: they may share a token, and each has a push stream and further calls."""
+    max_content_reads: int = 2
+    """Contents that one session reads from the replica at a time."""
+    max_two_way_calls_per_caller: int = 24
+    """Calls in flight of one caller that watch or read a replica: those of its two-way sessions. They have a quota of
+    their own, because each holds a thread for long."""
     max_health_calls: int = 16
     """Calls of the health service in flight, of all callers together, because they need no credentials."""
     max_health_watchers: int = 8
@@ -275,6 +282,9 @@ class Limits:
     link_window_ns: int = 2_000_000_000
     """A file that was written this long before or after it got a further name may have been written through that.
     Nanoseconds."""
+    replica_rescan_seconds: float = 600.0
+    """A replica whose files are watched is scanned this often for what events did not tell; its clients ask for scans
+    besides."""
     rescan_cost_stretch: float = 50.0
     """The pause between two rescans is at least this many times the cost of the last one: at most two percent of one
     core."""

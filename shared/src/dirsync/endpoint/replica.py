@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dirsync.clock import monotonic
+from dirsync.endpoint.changes.feed import ChangeFeed
 from dirsync.endpoint.observer import SILENT, Observer
 from dirsync.endpoint.quota import Quota, Usage
 from dirsync.endpoint.replica_state import ReplicaState, Totals
@@ -13,7 +14,7 @@ from dirsync.endpoint.scan.scanner import Scanner
 from dirsync.endpoint.session_options import SessionOptions
 from dirsync.endpoint.uploads.kept_uploads import KeptUploads
 from dirsync.endpoint.writer_mutex import WriterMutex
-from dirsync.errors import NotFound, StorageError, Unavailable, UsageError
+from dirsync.errors import NotFound, OptionsDiffer, StorageError, Unavailable, UsageError
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
 from dirsync.fs.root import Root, RootState
@@ -21,7 +22,7 @@ from dirsync.fs.write.durable import Fsync
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, FileIdentity
-from dirsync.tree.options import Attributes, TreeOptions
+from dirsync.tree.options import Attributes, TreeOptions, difference
 from dirsync.tree.path import RelPath, escape, join
 from dirsync.tree.tree import Tree
 
@@ -68,7 +69,8 @@ class Replica:
         self.observer = observer
         self.session_options = SessionOptions(index, staging.reserved_names, policy.own_logs)
         self.state = ReplicaState(index, self.session_options.options.attributes)
-        self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer)
+        self.changes = ChangeFeed()
+        self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer, self.changes)
         self.uploads = KeptUploads(staging, root.free_bytes)
         self.last_commit: float | None = None
         self.id = _load_or_make_id(index)
@@ -208,10 +210,21 @@ class Replica:
 
     # Sessions. They hold the writer mutex.
 
+    def allowed(self, asked: TreeOptions) -> TreeOptions:
+        """A session's options as far as the policy allows them."""
+        mode = asked.attributes.mode and self.policy.preserves_mode
+        return asked._replace(attributes=Attributes(mode, asked.attributes.mtime))
+
+    def require_options(self, asked: TreeOptions) -> None:
+        """Raise OptionsDiffer unless a session that asks for these gets those that hold: others rely on them."""
+        different = difference(self.allowed(asked), self.options)
+        if different:
+            msg = f"other two-way clients of {self.namespace!r} use another setting: {different}; set the same in all"
+            raise OptionsDiffer(msg)
+
     def agree(self, asked: TreeOptions) -> TreeOptions:
         """Take over a session's options as far as the policy allows; returns what holds from now on."""
-        mode = asked.attributes.mode and self.policy.preserves_mode
-        options = asked._replace(attributes=Attributes(mode, asked.attributes.mtime))
+        options = self.allowed(asked)
         before = self.options
         if options != before:
             self.state.preserve(options.attributes)

@@ -53,6 +53,15 @@ class MoveTotals(NamedTuple):
     bytes: int
 
 
+class Moment(NamedTuple):
+    """What the tree has at some paths, and its sums, all of one moment."""
+
+    root_digest: bytes
+    entries: int
+    found: list[tuple[RelPath, Entry | None]]
+    """What is at each path, a directory with its digest."""
+
+
 class Totals(NamedTuple):
     """The whole tree in three numbers, all of one moment."""
 
@@ -100,6 +109,12 @@ class ReplicaState:
         """The root digest and the sums."""
         with self.lock:
             return Totals(self.tree.digest(), len(self.tree), self.total_bytes)
+
+    def moment(self, paths: Iterable[RelPath]) -> Moment:
+        """What is at these paths, and the sums, as they are now."""
+        with self.lock:
+            found = [(path, self.tree.get(path)) for path in paths]
+            return Moment(self.tree.digest(), len(self.tree), found)
 
     def record(self, path: RelPath) -> Record | None:
         """The record at ``path``."""

@@ -26,6 +26,7 @@ _BY_REASON: dict[str, type[errors.DirsyncError]] = {
     cls.default_reason: cls
     for cls in (
         errors.RootsOverlap,
+        errors.OptionsDiffer,
         errors.SessionUnknown,
         errors.SessionBusy,
         errors.SessionSuperseded,

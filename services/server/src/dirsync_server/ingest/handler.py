@@ -40,7 +40,7 @@ class _Stream:
         try:
             self.require_allowed = call.recheck(session.request.namespace)
             self._replica = replica
-            self._committer = ObservedCommitter(replica, self._fence)
+            self._committer = ObservedCommitter(replica, self._fence, session.id)
         except BaseException:
             sessions.detach(session, self._number)
             raise

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dirsync.clock import Monotonic, monotonic
+from dirsync.endpoint.changes.before import Before
+from dirsync.endpoint.changes.feed import ChangeFeed
 from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.replica_state import ReplicaState
 from dirsync.endpoint.scan.scan_view import ScanView
@@ -19,6 +21,7 @@ from dirsync.fs.fingerprint import file_record
 from dirsync.fs.read.hashing import Digester, resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.fs.scan.look import look_at
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
@@ -41,13 +44,18 @@ class Scanner:
         options: SessionOptions,
         require_root: Callable[[], None],
         observer: Observer,
+        changes: ChangeFeed | None = None,
     ) -> None:
-        """``require_root`` raises unless ``root`` is still what its name leads to; it is asked before each scan."""
+        """``require_root`` raises unless ``root`` is still what its name leads to; it is asked before each scan.
+
+        ``changes`` is told the paths where something else is than the tree said.
+        """
         self._root = root
         self._state = state
         self._options = options
         self._require_root = require_root
         self._observer = observer
+        self._changes = ChangeFeed() if changes is None else changes
         self.needs_rescan = False
         """What is on disk may not be what the tree says: it has to be scanned before anything is acknowledged."""
         self._stopping = threading.Event()
@@ -85,8 +93,8 @@ class Scanner:
         deep: bool = True,
         keep_directories: bool = True,
         problems: list[Problem] | None = None,
-    ) -> int:
-        """Scan again and repair what the tree said wrongly; returns how many entries that were.
+    ) -> list[RelPath]:
+        """Scan again and repair what the tree said wrongly; returns what those who watch the replica were told of it.
 
         ``deep`` as in :func:`~dirsync.fs.scan.walk.scan_steps`, ``keep_directories`` as in
         :meth:`SessionOptions.scan_rules_under`; ``problems`` gets what could not be looked at.
@@ -94,13 +102,50 @@ class Scanner:
         Raises:
             StorageError: the replica's directory is gone, was replaced or cannot be listed.
         """
-        self._require_root()
         started = self._now()
+        rules = self._options.scan_rules(self._state.owner_access, keep_directories=keep_directories)
+        before = Before(self._state, self._changes)
+        try:
+            changed = self._follow(
+                lambda root, view: scan_steps(root, view, rules, starts, deep=deep), before, problems
+            )
+        finally:
+            told = before.tell()
+        self._observer.differences_found(changed)
+        if deep and ROOT in starts:
+            self.needs_rescan = False
+            self._have_scanned(started)
+        return told
+
+    def look(self, paths: Sequence[RelPath], directories: Sequence[RelPath] = ()) -> list[RelPath]:
+        """Look at these paths, and list these directories; returns what those who watch the replica were told of it.
+
+        Raises:
+            StorageError: as :meth:`rescan`.
+        """
+        rules = self._options.scan_rules(self._state.owner_access)
+        before = Before(self._state, self._changes)
+        try:
+            if paths:
+                self._follow(lambda root, view: look_at(root, view, paths, rules), before)
+            if directories:
+                self._follow(lambda root, view: scan_steps(root, view, rules, directories, deep=False), before)
+        finally:
+            told = before.tell()
+        return told
+
+    def _follow(
+        self,
+        begin: Callable[[Root, ScanView], Iterator[DirectoryScan]],
+        before: Before,
+        problems: list[Problem] | None = None,
+    ) -> int:
+        """Scan step by step, publish what each shows, and read what is unknown; returns how many entries that were."""
+        self._require_root()
         changed: list[RelPath] = []
         with self._root.clone() as root:
-            rules = self._options.scan_rules(self._state.owner_access, keep_directories=keep_directories)
             view = ScanView(lambda: self._state.tree)
-            steps = scan_steps(root, view, rules, starts, deep=deep)
+            steps = begin(root, view)
             layout = self._state.layout_version
             while True:
                 with self._state.writer:
@@ -108,7 +153,7 @@ class Scanner:
                         # A commit came between: what was kept of a directory may be that of another by now.
                         root.forget_all()
                         view.forget_places()
-                    published = self._publish_next(steps, view)
+                    published = self._publish_next(steps, view, before)
                     layout = self._state.layout_version
                 if not published:
                     break
@@ -119,10 +164,6 @@ class Scanner:
                     if problems is not None:
                         problems += step.problems
             self._read_unknown(root, changed)
-        self._observer.differences_found(len(changed))
-        if deep and ROOT in starts:
-            self.needs_rescan = False
-            self._have_scanned(started)
         return len(changed)
 
     def listing_problem(self, path: RelPath) -> Problem | None:
@@ -155,6 +196,7 @@ class Scanner:
         with self._root.clone() as root:
             # If nothing showed that it was touched, its medium lost it, or it was edited within a tick of the clock.
             self._observer.differences_found(self._read_unknown(root, (path,)))
+        self._changes.publish((path,))
 
     def stop(self) -> None:
         """Let what is under way end."""
@@ -164,7 +206,7 @@ class Scanner:
         self._ended = self._now()
         self._cost = self._ended - started
 
-    def _publish_next(self, steps: Iterator[DirectoryScan], view: ScanView) -> list[DirectoryScan]:
+    def _publish_next(self, steps: Iterator[DirectoryScan], view: ScanView, before: Before) -> list[DirectoryScan]:
         """Scan one directory and publish what it showed; returns the steps, none at the end.
 
         Directories that were waiting for a reason to stay in the tree come together.
@@ -172,6 +214,7 @@ class Scanner:
         published: list[DirectoryScan] = []
         for step in steps:
             published.append(step)
+            before.note(step.changed)
             self._state.found(view.take_changes(step.changed))
             if not view.differs:
                 break

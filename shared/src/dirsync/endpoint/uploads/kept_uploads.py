@@ -8,11 +8,12 @@ Ids are looked up in one replica only. So nobody can find out by them what anoth
 
 RACE: the connection of a stream may be dead long before the server notices. So a new session takes over what the
 streams of older ones have open (:meth:`take_over`). From then on these write to no kept file, and start none: their
-generation is too low. The worst is that frames which they received but had not staged come again.
+generation is too low. The worst is that frames which they received but had not staged come again. Two-way sessions of
+other clients, which go on beside it, keep what they have open.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.clock import WallNanoseconds, wall_ns
@@ -51,6 +52,8 @@ class KeptUploads:
         self._lock = threading.Lock()
         """Taken after the lock of an :class:`OpenUpload`, never before it."""
         self._generation = 0
+        self._fellows: frozenset[int] = frozenset()
+        """Older generations that go on beside the newest one."""
         self._open: dict[bytes, OpenUpload] = {}
         self._content = {
             file.id: _Content(Kept(file.id, file.size, file.changed_ns), None, file.size, 0)
@@ -84,11 +87,15 @@ class KeptUploads:
 
     # Streams.
 
-    def take_over(self, generation: int) -> None:
-        """A session of this generation begins: keep what older ones have open, for this one to continue."""
+    def take_over(self, generation: int, fellows: Collection[int] = ()) -> None:
+        """A session of this generation begins: keep what older ones have open, for this one to continue.
+
+        ``fellows`` are the generations of the sessions that go on beside it.
+        """
         with self._lock:
-            self._generation = max(self._generation, generation)
-            opened = list(self._open.values())
+            if generation > self._generation:
+                self._generation, self._fellows = generation, frozenset(fellows)
+            opened = [upload for upload in self._open.values() if not self._is_current(upload.generation)]
         for upload in opened:
             self.keep(upload)
 
@@ -100,7 +107,7 @@ class KeptUploads:
             PathFailure: StorageFailed or Refused.
         """
         with self._lock:
-            mine = generation >= self._generation and upload.id not in self._open
+            mine = self._is_current(generation) and upload.id not in self._open
             if not upload.id or not mine:
                 if upload.offset:
                     raise UploadNotFound(path)
@@ -110,6 +117,7 @@ class KeptUploads:
             if opened is None:
                 self._remove(upload.id)
                 opened = OpenUpload(upload.id, staging.create(path, kept_name(upload.id)))
+            opened.generation = generation
             self._open[upload.id] = opened
             return opened
 
@@ -180,6 +188,9 @@ class KeptUploads:
             while self._content:
                 self._remove(self._content.popitem()[0])
             self._staging.tidy()
+
+    def _is_current(self, generation: int) -> bool:
+        return generation >= self._generation or generation in self._fellows
 
     def _drop(self, upload: OpenUpload) -> None:
         if upload.is_over:

@@ -39,6 +39,8 @@ class OpenUpload:
         """Bytes of those that compression saved on the way here."""
         self.is_over = False
         """It was published, dropped, kept, or taken over."""
+        self.generation = 0
+        """That of the session whose stream has it open."""
         self.lock = threading.Lock()
 
     def read(self, cancelled: Cancelled) -> bytes:
