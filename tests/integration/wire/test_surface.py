@@ -15,7 +15,10 @@ from tests.support.running.waiting import until
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 HEALTH = "grpc.health.v1.Health"
 CONTRACT = {
-    "dirsync.v1.SyncService": ["OpenSession", "ListDirectories", "GetSignature", "PushChanges", "CloseSession"],
+    "dirsync.v1.SyncService": [
+        *("OpenSession", "ListDirectories", "GetSignature", "PushChanges"),
+        *("WatchReplica", "ReadContent", "CloseSession"),
+    ],
     "dirsync.v1.ReplicaService": ["GetStatus", "ListEntries", "StatEntry", "VerifyContent"],
     "dirsync.v1.AgentService": ["GetStatus", "SyncNow", "ListProblems", "ApproveHold", "ExplainPath", "WatchEvents"],
 }

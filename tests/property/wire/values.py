@@ -141,6 +141,8 @@ statuses = st.builds(
     words,
     st.none() | floats,
     words,
+    st.lists(words, max_size=3).map(tuple),
+    st.sampled_from(session.SessionMode),
 )
 agent_statuses = st.builds(
     agent.AgentStatus,

@@ -69,6 +69,8 @@ def requests(namespace: str, session_id: bytes) -> dict[str, bytes]:
         SYNC + "ListDirectories": pb.ListDirectoriesRequest(session_id=session_id, paths=[b""]),
         SYNC + "GetSignature": pb.GetSignatureRequest(session_id=session_id, digest=b"d" * 32, block_size=4096),
         SYNC + "PushChanges": stream_open(session_id),
+        SYNC + "WatchReplica": pb.WatchReplicaRequest(session_id=session_id),
+        SYNC + "ReadContent": pb.ReadContentRequest(session_id=session_id, digest=b"d" * 32),
         SYNC + "CloseSession": pb.CloseSessionRequest(session_id=session_id),
         REPLICA + "GetStatus": rpb.ReplicaServiceGetStatusRequest(namespace=namespace),
         REPLICA + "ListEntries": rpb.ListEntriesRequest(namespace=namespace),
@@ -116,16 +118,17 @@ def test_server(world: World) -> None:
     answers = {}
     with ExitStack() as stack:
         for number, (kind, headers) in enumerate(BAD.items(), 1):
-            # Each from an address of its own, so that each is really looked at.
-            proxy = stack.enter_context(Proxy(world.server.address, source=f"127.0.4.{number}"))
-            caller = stack.enter_context(Caller(proxy.address, *headers))
+            # Each from two addresses of its own, so that each is really looked at.
+            addresses = [f"127.0.4.{number}", f"127.0.4.{number + 100}"]
+            proxies = [stack.enter_context(Proxy(world.server.address, source=address)) for address in addresses]
+            right, garbled = (stack.enter_context(Caller(proxy.address, *headers)) for proxy in proxies)
             for path, request in world.proper.items():
-                answers[kind, path, "right"] = caller.call(path, request)
+                answers[kind, path, "right"] = right.call(path, request)
                 if kind in GARBLED:
-                    answers[kind, path, "garbage"] = caller.call(path, GARBAGE)
+                    answers[kind, path, "garbage"] = garbled.call(path, GARBAGE)
     after = _rejected(world.server)
 
-    assert LIMITS.auth_burst >= 2 * len(SERVER_PATHS)
+    assert LIMITS.auth_burst >= len(SERVER_PATHS)
     assert {_refusal(answers)} == set(answers.values()), _odd(answers)
     assert len(answers) == after["unauthenticated"] - before["unauthenticated"]
     assert 0 == after["rate_limited"]

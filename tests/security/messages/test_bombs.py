@@ -38,6 +38,8 @@ REQUESTS: dict[str, Message] = {
     SYNC + "ListDirectories": pb.ListDirectoriesRequest(session_id=SESSION),
     SYNC + "GetSignature": pb.GetSignatureRequest(session_id=SESSION, digest=digest(b""), block_size=4096),
     SYNC + "PushChanges": batch(make_directory(1, b"d")),
+    SYNC + "WatchReplica": pb.WatchReplicaRequest(session_id=SESSION),
+    SYNC + "ReadContent": pb.ReadContentRequest(session_id=SESSION, digest=digest(b"")),
     SYNC + "CloseSession": pb.CloseSessionRequest(session_id=SESSION),
     REPLICA + "GetStatus": rpb.ReplicaServiceGetStatusRequest(namespace="default"),
     REPLICA + "ListEntries": rpb.ListEntriesRequest(namespace="default"),

@@ -36,6 +36,12 @@ SERVER_METHODS: dict[str, list[Message]] = {
     ],
     SYNC + "ListDirectories": [pb.ListDirectoriesRequest(session_id=SESSION, paths=[b"", b"a/b"])],
     SYNC + "GetSignature": [pb.GetSignatureRequest(session_id=SESSION, digest=digest(b"content"), block_size=4096)],
+    SYNC + "WatchReplica": [pb.WatchReplicaRequest(session_id=SESSION)],
+    SYNC + "ReadContent": [
+        pb.ReadContentRequest(
+            session_id=SESSION, digest=digest(b"content"), path=b"a/b", ranges=[pb.ByteRange(offset=1, length=2)]
+        )
+    ],
     SYNC + "CloseSession": [pb.CloseSessionRequest(session_id=SESSION)],
     REPLICA + "GetStatus": [rpb.ReplicaServiceGetStatusRequest(namespace="default")],
     REPLICA + "ListEntries": [

@@ -40,6 +40,7 @@ LIMITS = {
 }
 METHODS = [
     *(SYNC + name for name in ("OpenSession", "ListDirectories", "GetSignature", "PushChanges", "CloseSession")),
+    *(SYNC + name for name in ("WatchReplica", "ReadContent")),
     *(REPLICA + name for name in ("GetStatus", "ListEntries", "StatEntry", "VerifyContent")),
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",

@@ -15,7 +15,7 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.replica import ReplicaStatus, decode_status, encode_status_request
-from dirsync.wire.session import OpenRequest, decode_opened, decode_page, encode_list, encode_open
+from dirsync.wire.session import OpenRequest, SessionMode, decode_opened, decode_page, encode_list, encode_open
 from dirsync_server.call import Call
 from dirsync_server.ingest.handler import IngestHandler
 from dirsync_server.replica_metrics import ReplicaMetrics
@@ -44,9 +44,11 @@ class Direct(NamedTuple):
     reader: ReplicaServicer
     call: Call
 
-    def open(self, options: TreeOptions | None = None, client: str = "client") -> bytes:
+    def open(
+        self, options: TreeOptions | None = None, client: str = "client", mode: SessionMode = SessionMode.MIRROR
+    ) -> bytes:
         """Open a session; returns its id."""
-        request = OpenRequest(NAMESPACE, client, "1", options or TreeOptions(), Location("", ()))
+        request = OpenRequest(NAMESPACE, client, "1", options or TreeOptions(), Location("", ()), mode=mode)
         return decode_opened(self.api.open_session(encode_open(request), self.call)).session_id
 
     def push(self, session_id: bytes) -> IngestHandler:

@@ -16,8 +16,8 @@ from dirsync.errors import (
 from dirsync.limits import LIMITS
 from dirsync.location import Location
 from dirsync.tree.options import TreeOptions
-from dirsync.wire.session import OpenRequest
-from dirsync_server.sessions import MAX_REMEMBERED, Session, Sessions
+from dirsync.wire.session import OpenRequest, SessionMode
+from dirsync_server.sessions import MAX_REMEMBERED, Session, Sessions, StreamKind
 
 IDLE = LIMITS.session_idle_seconds
 
@@ -41,11 +41,21 @@ class Desk:
         self.sessions = Sessions(3, self.clock)
         self.generation = 0
 
-    def open(self, client: str = "ann", instance: str = "1", namespace: str = "default") -> Session:
+    def open(
+        self,
+        client: str = "ann",
+        instance: str = "1",
+        namespace: str = "default",
+        mode: SessionMode = SessionMode.MIRROR,
+    ) -> Session:
         """Open a session, as the servicer does."""
         self.generation += 1
-        request = OpenRequest(namespace, client, instance, TreeOptions(), Location("", ()))
+        request = OpenRequest(namespace, client, instance, TreeOptions(), Location("", ()), mode=mode)
         return self.sessions.open(request, self.generation)
+
+    def both(self, client: str, instance: str = "1") -> Session:
+        """Open a two-way session."""
+        return self.open(client, instance, mode=SessionMode.TWO_WAY)
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -241,3 +251,122 @@ def test_end_all(desk: Desk) -> None:
 
     assert ["a", "b"] == sorted(ended)
     assert Unavailable is refusal(lambda: desk.sessions.attach(late, lambda: None))
+
+
+@pytest.mark.case("H07")
+def test_two_way_sessions_go_together(desk: Desk) -> None:
+    """Several clients have two-way sessions at the same time; none ends another's, and each can commit."""
+    ann, bob, eve = (desk.both(name) for name in ("ann", "bob", "eve"))
+
+    assert [eve, bob, ann] == desk.sessions.writers("default")
+    assert [bob, ann] == desk.sessions.fellows(eve.request)
+    assert (3, 3) == (len(desk.sessions), desk.sessions.two_way)
+    assert [None] * 3 == [refusal(lambda s=s: desk.sessions.check(s)) for s in (ann, bob, eve)]  # type: ignore[misc]
+
+
+@pytest.mark.case("H07")
+@pytest.mark.parametrize("first, second", [("mirror", "two-way"), ("two-way", "mirror")])
+def test_mirror_excludes_two_way(desk: Desk, first: str, second: str) -> None:
+    """A mirror session of another client excludes a two-way one, and the reverse; the refusal names that client."""
+    session = desk.open("ann", mode=SessionMode(first))
+    with pytest.raises(SessionBusy) as refused:
+        desk.open("bob", mode=SessionMode(second))
+
+    assert "REPLICA_BUSY" == refused.value.reason
+    assert "'ann'" in str(refused.value)
+    assert f"MODE={first}" in str(refused.value)
+    assert None is refusal(lambda: desk.sessions.check(session))
+
+    desk.wait(IDLE + 0.1)
+
+    assert None is refusal(lambda: desk.open("bob", mode=SessionMode(second)))
+    assert SessionSuperseded is refusal(lambda: desk.sessions.use(session.id))
+
+
+@pytest.mark.case("H07")
+def test_every_two_way_client_excludes_a_mirror(desk: Desk) -> None:
+    """A client that has a two-way session cannot make a mirror of it while others have theirs."""
+    desk.both("ann")
+    desk.both("bob")
+
+    assert SessionBusy is refusal(lambda: desk.open("ann"))
+
+    desk.sessions.close(desk.sessions.writers("default")[0].id)
+
+    assert None is refusal(lambda: desk.open("ann"))
+    assert 0 == desk.sessions.two_way
+
+
+@pytest.mark.case("H04")
+def test_two_way_client_again(desk: Desk) -> None:
+    """A client that opens again supersedes its own session, and no other's."""
+    ended: list[str] = []
+    old, bob = desk.both("ann"), desk.both("bob")
+    desk.sessions.attach(old, lambda: ended.append("ann"))
+    desk.sessions.attach(bob, lambda: ended.append("bob"))
+    desk.both("ann")
+
+    assert ["ann"] == ended
+    assert SessionSuperseded is refusal(lambda: desk.sessions.check(old))
+    assert None is refusal(lambda: desk.sessions.check(bob))
+
+    desk.both("ann", "2")
+
+    assert SessionSuperseded is refusal(lambda: desk.both("ann", "1"))
+
+
+def test_two_way_sessions_that_are_gone(desk: Desk) -> None:
+    """A two-way session without a sign of life is superseded by the next session that is opened."""
+    ann, bob = desk.both("ann"), desk.both("bob")
+    desk.wait(IDLE - 1)
+    desk.sessions.use(bob.id)
+    desk.wait(2)
+    eve = desk.both("eve")
+
+    assert [eve, bob] == desk.sessions.writers("default")
+    assert SessionSuperseded is refusal(lambda: desk.sessions.use(ann.id))
+
+
+@pytest.mark.case("I18")
+def test_two_way_sessions_are_bounded() -> None:
+    """More two-way clients of one replica than the limit are refused by its name; one that returns is not."""
+    desk = Desk()
+    desk.sessions = Sessions(100, desk.clock)
+    for number in range(LIMITS.max_two_way_sessions):
+        desk.both(f"client {number}")
+    with pytest.raises(LimitExceeded) as refused:
+        desk.both("one more")
+
+    assert "MAX_TWO_WAY_SESSIONS" == refused.value.reason
+    assert None is refusal(lambda: desk.both("client 0"))
+    assert None is refusal(lambda: desk.open("one more", namespace="elsewhere", mode=SessionMode.TWO_WAY))
+
+
+def test_streams_of_a_two_way_session(desk: Desk) -> None:
+    """It has one push stream, one stream of reports and a few reads, and lives as long as any of them."""
+    session = desk.both("ann")
+    read, watch = LIMITS.max_content_reads, StreamKind.WATCH
+    numbers = [desk.sessions.attach(session, lambda: None, kind) for kind in (StreamKind.PUSH, watch)]
+    numbers += [desk.sessions.attach(session, lambda: None, StreamKind.READ) for _ in range(read)]
+
+    assert OutOfTurn is refusal(lambda: desk.sessions.attach(session, lambda: None))
+    assert OutOfTurn is refusal(lambda: desk.sessions.attach(session, lambda: None, watch))
+    assert LimitExceeded is refusal(lambda: desk.sessions.attach(session, lambda: None, StreamKind.READ))
+
+    for number in numbers:
+        desk.wait(100 * IDLE)
+
+        assert [session] == desk.sessions.writers("default")
+
+        desk.sessions.detach(session, number)
+    desk.wait(IDLE + 0.1)
+
+    assert [] == desk.sessions.writers("default")
+
+
+@pytest.mark.parametrize("kind", [StreamKind.WATCH, StreamKind.READ])
+def test_streams_of_a_mirror_session(desk: Desk, kind: StreamKind) -> None:
+    """A mirror session has nothing to watch or read for."""
+    session = desk.open()
+
+    assert OutOfTurn is refusal(lambda: desk.sessions.attach(session, lambda: None, kind))

@@ -10,6 +10,7 @@ import pytest
 
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, ReplicaPolicy
+from dirsync.limits import LIMITS
 from dirsync.location import Location
 from dirsync.runtime.config.fields import MAX_SIZE
 from dirsync.runtime.config.settings import effective
@@ -20,7 +21,7 @@ from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.page.document import MAX_BYTES
 from dirsync.tree.options import TreeOptions
-from dirsync.wire.session import OpenRequest
+from dirsync.wire.session import OpenRequest, SessionMode
 from dirsync_server.sessions import Sessions
 from dirsync_server.settings import ServerSettings
 from dirsync_server.status_page import SHOWN, StatusPage
@@ -79,6 +80,8 @@ def test_namespaces(bench: Bench) -> None:
         "name": "books",
         "ready": True,
         "writer": "",
+        "other_writers": [],
+        "mode": "",
         "generation": 0,
         "entries": 1,
         "quota_entries": 10,
@@ -87,7 +90,20 @@ def test_namespaces(bench: Bench) -> None:
         "last_change": None,
     } == books
     assert ("photos", "camera", 6) == (photos["name"], photos["writer"], photos["bytes"])
+    assert ("mirror", []) == (photos["mode"], photos["other_writers"])
     assert photos["last_change"] is not None
+
+
+def test_several_writers(bench: Bench) -> None:
+    """Of several two-way clients of a namespace all are shown, the newest first; a long id is shortened."""
+    for number, client in enumerate(("ann", "b" * 100, "eve"), 2):
+        request = OpenRequest("books", client, "1", TreeOptions(), Location("", ()), mode=SessionMode.TWO_WAY)
+        bench.sessions.open(request, number)
+    books, _ = bench.document()["namespaces"]["shown"]
+
+    assert ("two-way", "eve") == (books["mode"], books["writer"])
+    assert [40, 3] == [len(each.encode()) for each in books["other_writers"]]
+    assert "ann" == books["other_writers"][1]
 
 
 def test_health(bench: Bench) -> None:
@@ -115,6 +131,12 @@ def test_no_path(bench: Bench, tmp_path: Path) -> None:
 
 def test_many_namespaces(bench: Bench) -> None:
     """Those that are not shown are counted, and the document stays small."""
+    bench.sessions = Sessions(4000)
+    for number in range(LIMITS.max_two_way_sessions):
+        request = OpenRequest(
+            "photos", f"{number}" * 128, "1", TreeOptions(), Location("", ()), mode=SessionMode.TWO_WAY
+        )
+        bench.sessions.open(request, number)
     many = dict.fromkeys((f"n{number}" for number in range(1000)), bench.replicas["photos"])
     found = bench.document(many)["namespaces"]
 

@@ -18,7 +18,7 @@ from dirsync.rpc.auth.tls import Identity, NamedFile, ServerSecurity
 from dirsync.rpc.channel import server_options
 from dirsync.rpc.health_service import add_health_service
 from dirsync.rpc.interceptors.admission import admission
-from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor
+from dirsync.rpc.interceptors.call_limit import CallLimitInterceptor, MethodQuota
 from dirsync.rpc.interceptors.call_metrics import GrpcMetricsInterceptor, grpc_metrics
 from dirsync.rpc.interceptors.rejections import rejections
 from dirsync.rpc.listen import listen
@@ -42,7 +42,15 @@ from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.runtime.process.lifecycle import Lifetime, freeze_heap
 from dirsync.runtime.process.malloc import keep_message_memory
 from dirsync.runtime.trace.setup import make_tracer
-from dirsync.wire.descriptors import PUSH_CHANGES, REPLICA_SERVICE, SYNC_SERVICE, methods
+from dirsync.wire.descriptors import (
+    PUSH_CHANGES,
+    READ_CONTENT,
+    REPLICA_SERVICE,
+    SYNC_SERVICE,
+    WATCH_REPLICA,
+    methods,
+)
+from dirsync_server.replica_edits import watch_edits
 from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
@@ -85,6 +93,7 @@ class Server:
         self._tracer = make_tracer(settings.service)
         self._measured = ReplicaMetrics(self.metrics, self._hooks)
         self._replicas = self._open_replicas()
+        self._edits = [watch_edits(replica, self.metrics) for replica in self._replicas.values()]
         self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
         self._grpc = self._make_grpc()
@@ -95,6 +104,8 @@ class Server:
         self._disks = threading.Thread(target=self._watch_disks, name="dirsync-disk", daemon=True)
         self.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
+        self.metrics.gauge("dirsync_two_way_sessions").set_function(lambda: self._sessions.two_way)
+        self.metrics.gauge("dirsync_watches").set_function(lambda: sum(edits.watches for edits in self._edits))
         self.metrics.gauge("dirsync_kept_uploads").set_function(
             lambda: sum(replica.uploads.count for replica in self._replicas.values())
         )
@@ -128,6 +139,8 @@ class Server:
             self._page.close()
         if self._disks.is_alive():
             self._disks.join(DISK_SECONDS)  # it looks at what is closed next
+        for edits in self._edits:
+            edits.close()
         for replica in self._replicas.values():
             replica.close()
 
@@ -153,11 +166,15 @@ class Server:
         settings = self._settings
         rejected = rejections(self.metrics)
         calls = LIMITS.max_calls_per_caller
-        workers = len(self._replicas) * CALLERS * calls + LIMITS.max_health_calls + LIMITS.reserve_workers
+        two_way = MethodQuota(LIMITS.max_two_way_calls_per_caller, "max_two_way_calls_per_caller")
+        callers = len(self._replicas) * CALLERS
+        workers = callers * (calls + two_way.calls) + LIMITS.max_health_calls + LIMITS.reserve_workers
         server = grpc.server(
             worker_pool(workers, "dirsync-rpc"),
             interceptors=[
-                CallLimitInterceptor(caller_key, calls, rejected, (PUSH_CHANGES,)),
+                CallLimitInterceptor(
+                    caller_key, calls, rejected, (PUSH_CHANGES,), {WATCH_REPLICA: two_way, READ_CONTENT: two_way}
+                ),
                 GrpcMetricsInterceptor(self.metrics, SERVED),
             ],
             # No maximum_concurrent_rpcs: that would refuse a caller while others, who are over their share, wait for

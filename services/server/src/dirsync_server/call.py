@@ -25,6 +25,10 @@ def _do_nothing() -> None:
     return
 
 
+def _forget(_ended: Callable[[], None]) -> None:
+    return
+
+
 class Call(NamedTuple):
     """What one call brings with it besides its messages."""
 
@@ -36,5 +40,7 @@ class Call(NamedTuple):
     """Whether the caller has gone; asked now and then during long work."""
     end: Callable[[], object] = _do_nothing
     """Ends the call from another thread, for example because a newer session took over."""
+    on_end: Callable[[Callable[[], None]], None] = _forget
+    """Has a function called, from any thread, when the call has ended in whatever way; at once if it has."""
     traceparent: str = ""
     """The caller's span, as the metadata of the call names it; empty: none."""

@@ -1,7 +1,7 @@
 """The server's status page: what it says at one moment, and what is remembered for it.
 
 It needs no credentials, so it shows what concerns the service and nothing of what is in a replica: of each namespace
-its name, its writer and its sums; never a path, an address or a token. SECURITY.md says who may see that.
+its name, its writers and its sums; never a path, an address or a token. SECURITY.md says who may see that.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,6 +25,8 @@ from dirsync_server.sessions import Sessions
 
 SHOWN = 40
 """Namespaces that are shown."""
+OTHER_BYTES = 40
+"""Bytes of the id of a further writer that are shown."""
 SETTINGS = ("fsync", "permissions", "max_file_size", "min_free_bytes", "max_sessions")
 """Settings that are shown: none that is a path or a secret."""
 STATES = {
@@ -39,7 +41,9 @@ class Namespace(Part):
 
     name: str = Field(description="its name")
     ready: bool = Field(description="false while the replica is being read")
-    writer: str = Field(description="client id of the session that may write it; empty without one")
+    writer: str = Field(description="client id of the newest session that may write it; empty without one")
+    other_writers: list[str] = Field(description="client ids of the further two-way sessions, the newest first")
+    mode: str = Field(description="mode of the sessions, `mirror` or `two-way`; empty without one")
     generation: int = Field(description="number of its last session")
     entries: int = Field(description="entries of the replica")
     quota_entries: int | None = Field(description="the most that it may hold; null without a quota")
@@ -121,12 +125,15 @@ class StatusPage:
         )
 
     def _namespace(self, replica: Replica) -> Namespace:
-        writer = self._sessions.writer(replica.namespace)
+        writers = self._sessions.writers(replica.namespace)
+        ids = [writer.request.client_id for writer in writers]
         quota, last = replica.policy.quota, replica.last_commit
         return Namespace(
             name=replica.namespace,
             ready=replica.ready,
-            writer=shorten(writer.request.client_id, PATH_BYTES) if writer else "",
+            writer=shorten(ids[0], PATH_BYTES) if ids else "",
+            other_writers=[shorten(each, OTHER_BYTES) for each in ids[1:]],
+            mode=writers[0].request.mode.value if writers else "",
             generation=replica.generation,
             entries=len(replica.tree),
             quota_entries=quota.max_entries if quota.max_entries < MAX_COUNT else None,

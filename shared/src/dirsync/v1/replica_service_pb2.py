@@ -23,33 +23,34 @@ _sym_db = _symbol_database.Default()
 
 
 from dirsync.v1 import entry_pb2 as dirsync_dot_v1_dot_entry__pb2
+from dirsync.v1 import sync_service_pb2 as dirsync_dot_v1_dot_sync__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dirsync/v1/replica_service.proto\x12\ndirsync.v1\x1a\x16\x64irsync/v1/entry.proto\"3\n\x1eReplicaServiceGetStatusRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"\xce\x02\n\x1fReplicaServiceGetStatusResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x13\n\x0broot_digest\x18\x02 \x01(\x0c\x12\x17\n\x0froot_digest_hex\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12(\n\x07options\x18\x06 \x01(\x0b\x32\x17.dirsync.v1.TreeOptions\x12\x12\n\nreplica_id\x18\x07 \x01(\t\x12\x0e\n\x06writer\x18\x08 \x01(\t\x12\x12\n\ngeneration\x18\t \x01(\x04\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12!\n\x14seconds_since_commit\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10not_ready_reason\x18\x0c \x01(\tB\x17\n\x15_seconds_since_commit\"[\n\x12ListEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x11\n\tpath_text\x18\x03 \x01(\t\x12\x11\n\trecursive\x18\x04 \x01(\x08\"=\n\x13ListEntriesResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.dirsync.v1.PathEntry\"F\n\x10StatEntryRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x11\n\tpath_text\x18\x03 \x01(\t\"9\n\x11StatEntryResponse\x12$\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.dirsync.v1.PathEntry\"v\n\x14VerifyContentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x65\x65p\x18\x02 \x01(\x08\x12(\n\x07options\x18\x03 \x01(\x0b\x32\x17.dirsync.v1.TreeOptions\x12\x13\n\x0broot_digest\x18\x04 \x01(\x0c\"\xeb\x01\n\x15VerifyContentResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.dirsync.v1.PathEntry\x12:\n\x07summary\x18\x02 \x01(\x0b\x32).dirsync.v1.VerifyContentResponse.Summary\x1an\n\x07Summary\x12\x13\n\x0broot_digest\x18\x01 \x01(\x0c\x12\x17\n\x0froot_digest_hex\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x12\n\nbytes_read\x18\x04 \x01(\x04\x12\x10\n\x08repaired\x18\x05 \x01(\x04\x32\xea\x02\n\x0eReplicaService\x12\x64\n\tGetStatus\x12*.dirsync.v1.ReplicaServiceGetStatusRequest\x1a+.dirsync.v1.ReplicaServiceGetStatusResponse\x12P\n\x0bListEntries\x12\x1e.dirsync.v1.ListEntriesRequest\x1a\x1f.dirsync.v1.ListEntriesResponse0\x01\x12H\n\tStatEntry\x12\x1c.dirsync.v1.StatEntryRequest\x1a\x1d.dirsync.v1.StatEntryResponse\x12V\n\rVerifyContent\x12 .dirsync.v1.VerifyContentRequest\x1a!.dirsync.v1.VerifyContentResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dirsync/v1/replica_service.proto\x12\ndirsync.v1\x1a\x16\x64irsync/v1/entry.proto\x1a\x1d\x64irsync/v1/sync_service.proto\"3\n\x1eReplicaServiceGetStatusRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"\x86\x03\n\x1fReplicaServiceGetStatusResponse\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x13\n\x0broot_digest\x18\x02 \x01(\x0c\x12\x17\n\x0froot_digest_hex\x18\x03 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12(\n\x07options\x18\x06 \x01(\x0b\x32\x17.dirsync.v1.TreeOptions\x12\x12\n\nreplica_id\x18\x07 \x01(\t\x12\x0e\n\x06writer\x18\x08 \x01(\t\x12\x12\n\ngeneration\x18\t \x01(\x04\x12\x16\n\x0eserver_version\x18\n \x01(\t\x12!\n\x14seconds_since_commit\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10not_ready_reason\x18\x0c \x01(\t\x12\x0f\n\x07writers\x18\r \x03(\t\x12%\n\x04mode\x18\x0e \x01(\x0e\x32\x17.dirsync.v1.SessionModeB\x17\n\x15_seconds_since_commit\"[\n\x12ListEntriesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x11\n\tpath_text\x18\x03 \x01(\t\x12\x11\n\trecursive\x18\x04 \x01(\x08\"=\n\x13ListEntriesResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.dirsync.v1.PathEntry\"F\n\x10StatEntryRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x11\n\tpath_text\x18\x03 \x01(\t\"9\n\x11StatEntryResponse\x12$\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.dirsync.v1.PathEntry\"v\n\x14VerifyContentRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x65\x65p\x18\x02 \x01(\x08\x12(\n\x07options\x18\x03 \x01(\x0b\x32\x17.dirsync.v1.TreeOptions\x12\x13\n\x0broot_digest\x18\x04 \x01(\x0c\"\xeb\x01\n\x15VerifyContentResponse\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.dirsync.v1.PathEntry\x12:\n\x07summary\x18\x02 \x01(\x0b\x32).dirsync.v1.VerifyContentResponse.Summary\x1an\n\x07Summary\x12\x13\n\x0broot_digest\x18\x01 \x01(\x0c\x12\x17\n\x0froot_digest_hex\x18\x02 \x01(\t\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x04\x12\x12\n\nbytes_read\x18\x04 \x01(\x04\x12\x10\n\x08repaired\x18\x05 \x01(\x04\x32\xea\x02\n\x0eReplicaService\x12\x64\n\tGetStatus\x12*.dirsync.v1.ReplicaServiceGetStatusRequest\x1a+.dirsync.v1.ReplicaServiceGetStatusResponse\x12P\n\x0bListEntries\x12\x1e.dirsync.v1.ListEntriesRequest\x1a\x1f.dirsync.v1.ListEntriesResponse0\x01\x12H\n\tStatEntry\x12\x1c.dirsync.v1.StatEntryRequest\x1a\x1d.dirsync.v1.StatEntryResponse\x12V\n\rVerifyContent\x12 .dirsync.v1.VerifyContentRequest\x1a!.dirsync.v1.VerifyContentResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dirsync.v1.replica_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLICASERVICEGETSTATUSREQUEST']._serialized_start=72
-  _globals['_REPLICASERVICEGETSTATUSREQUEST']._serialized_end=123
-  _globals['_REPLICASERVICEGETSTATUSRESPONSE']._serialized_start=126
-  _globals['_REPLICASERVICEGETSTATUSRESPONSE']._serialized_end=460
-  _globals['_LISTENTRIESREQUEST']._serialized_start=462
-  _globals['_LISTENTRIESREQUEST']._serialized_end=553
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=555
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=616
-  _globals['_STATENTRYREQUEST']._serialized_start=618
-  _globals['_STATENTRYREQUEST']._serialized_end=688
-  _globals['_STATENTRYRESPONSE']._serialized_start=690
-  _globals['_STATENTRYRESPONSE']._serialized_end=747
-  _globals['_VERIFYCONTENTREQUEST']._serialized_start=749
-  _globals['_VERIFYCONTENTREQUEST']._serialized_end=867
-  _globals['_VERIFYCONTENTRESPONSE']._serialized_start=870
-  _globals['_VERIFYCONTENTRESPONSE']._serialized_end=1105
-  _globals['_VERIFYCONTENTRESPONSE_SUMMARY']._serialized_start=995
-  _globals['_VERIFYCONTENTRESPONSE_SUMMARY']._serialized_end=1105
-  _globals['_REPLICASERVICE']._serialized_start=1108
-  _globals['_REPLICASERVICE']._serialized_end=1470
+  _globals['_REPLICASERVICEGETSTATUSREQUEST']._serialized_start=103
+  _globals['_REPLICASERVICEGETSTATUSREQUEST']._serialized_end=154
+  _globals['_REPLICASERVICEGETSTATUSRESPONSE']._serialized_start=157
+  _globals['_REPLICASERVICEGETSTATUSRESPONSE']._serialized_end=547
+  _globals['_LISTENTRIESREQUEST']._serialized_start=549
+  _globals['_LISTENTRIESREQUEST']._serialized_end=640
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=642
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=703
+  _globals['_STATENTRYREQUEST']._serialized_start=705
+  _globals['_STATENTRYREQUEST']._serialized_end=775
+  _globals['_STATENTRYRESPONSE']._serialized_start=777
+  _globals['_STATENTRYRESPONSE']._serialized_end=834
+  _globals['_VERIFYCONTENTREQUEST']._serialized_start=836
+  _globals['_VERIFYCONTENTREQUEST']._serialized_end=954
+  _globals['_VERIFYCONTENTRESPONSE']._serialized_start=957
+  _globals['_VERIFYCONTENTRESPONSE']._serialized_end=1192
+  _globals['_VERIFYCONTENTRESPONSE_SUMMARY']._serialized_start=1082
+  _globals['_VERIFYCONTENTRESPONSE_SUMMARY']._serialized_end=1192
+  _globals['_REPLICASERVICE']._serialized_start=1195
+  _globals['_REPLICASERVICE']._serialized_end=1557
 # @@protoc_insertion_point(module_scope)

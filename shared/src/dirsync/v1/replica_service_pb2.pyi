@@ -5,6 +5,7 @@ Read API: the content of a replica. No session is required."""
 
 from collections import abc as _abc
 from dirsync.v1 import entry_pb2 as _entry_pb2
+from dirsync.v1 import sync_service_pb2 as _sync_service_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
@@ -54,6 +55,8 @@ class ReplicaServiceGetStatusResponse(_message.Message):
     SERVER_VERSION_FIELD_NUMBER: _builtins.int
     SECONDS_SINCE_COMMIT_FIELD_NUMBER: _builtins.int
     NOT_READY_REASON_FIELD_NUMBER: _builtins.int
+    WRITERS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
     """The replica has been read and accepts sessions."""
     root_digest: _builtins.bytes
@@ -63,7 +66,9 @@ class ReplicaServiceGetStatusResponse(_message.Message):
     """Sum of the file sizes, in bytes."""
     replica_id: _builtins.str
     writer: _builtins.str
-    """Id of the client that is the writer at present; empty if there is none."""
+    """Id of the client that is the writer at present; empty if there is none. Of several it is the one with the newest
+    session.
+    """
     generation: _builtins.int
     """Fencing number of the last session."""
     server_version: _builtins.str
@@ -71,9 +76,15 @@ class ReplicaServiceGetStatusResponse(_message.Message):
     """Seconds since the server's last commit to this replica; absent before the first one."""
     not_ready_reason: _builtins.str
     """Why the replica cannot be written at present; empty if it can be."""
+    mode: _sync_service_pb2.SessionMode.ValueType
+    """The mode of their sessions."""
     @_builtins.property
     def options(self) -> _entry_pb2.TreeOptions:
         """The options under which the digest was computed: those of the last session."""
+
+    @_builtins.property
+    def writers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of all clients that are writers at present, the newest session first. More than one only in two-way mode."""
 
     def __init__(
         self,
@@ -90,10 +101,12 @@ class ReplicaServiceGetStatusResponse(_message.Message):
         server_version: _builtins.str = ...,
         seconds_since_commit: _builtins.float | None = ...,
         not_ready_reason: _builtins.str = ...,
+        writers: _abc.Iterable[_builtins.str] | None = ...,
+        mode: _sync_service_pb2.SessionMode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_commit", b"_seconds_since_commit", "options", b"options", "seconds_since_commit", b"seconds_since_commit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_commit", b"_seconds_since_commit", "bytes", b"bytes", "entries", b"entries", "generation", b"generation", "not_ready_reason", b"not_ready_reason", "options", b"options", "ready", b"ready", "replica_id", b"replica_id", "root_digest", b"root_digest", "root_digest_hex", b"root_digest_hex", "seconds_since_commit", b"seconds_since_commit", "server_version", b"server_version", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_commit", b"_seconds_since_commit", "bytes", b"bytes", "entries", b"entries", "generation", b"generation", "mode", b"mode", "not_ready_reason", b"not_ready_reason", "options", b"options", "ready", b"ready", "replica_id", b"replica_id", "root_digest", b"root_digest", "root_digest_hex", b"root_digest_hex", "seconds_since_commit", b"seconds_since_commit", "server_version", b"server_version", "writer", b"writer", "writers", b"writers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_since_commit: _TypeAlias = _typing.Literal["seconds_since_commit"]  # noqa: Y015
     _WhichOneofArgType__seconds_since_commit: _TypeAlias = _typing.Literal["_seconds_since_commit", b"_seconds_since_commit"]  # noqa: Y015

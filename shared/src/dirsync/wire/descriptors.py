@@ -10,6 +10,8 @@ AGENT_SERVICE: str = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService
 
 PUSH_CHANGES = f"/{SYNC_SERVICE}/PushChanges"
 """The one method whose requests go on for as long as a client lives."""
+WATCH_REPLICA = f"/{SYNC_SERVICE}/WatchReplica"
+READ_CONTENT = f"/{SYNC_SERVICE}/ReadContent"
 
 _DESCRIPTORS = {
     service.full_name: service

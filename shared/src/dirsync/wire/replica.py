@@ -11,6 +11,7 @@ from dirsync.tree.path import RelPath, parse_path, unescape
 from dirsync.v1 import replica_service_pb2 as pb
 from dirsync.wire.entries import decode_current, decode_options, encode_options, encode_path_entry
 from dirsync.wire.parse import parse
+from dirsync.wire.session import SessionMode, decode_mode, encode_mode
 
 
 class ReplicaStatus(NamedTuple):
@@ -27,6 +28,10 @@ class ReplicaStatus(NamedTuple):
     server_version: str
     seconds_since_commit: float | None
     not_ready_reason: str
+    writers: tuple[str, ...] = ()
+    """Ids of all clients that are writers, the newest session first."""
+    mode: SessionMode = SessionMode.MIRROR
+    """Of their sessions."""
 
 
 class ListRequest(NamedTuple):
@@ -80,6 +85,8 @@ def encode_status(status: ReplicaStatus) -> bytes:
         server_version=status.server_version,
         seconds_since_commit=status.seconds_since_commit,
         not_ready_reason=status.not_ready_reason,
+        writers=status.writers,
+        mode=encode_mode(status.mode),
     ).SerializeToString()
 
 
@@ -98,6 +105,8 @@ def decode_status(raw: bytes) -> ReplicaStatus:
         server_version=message.server_version,
         seconds_since_commit=message.seconds_since_commit if message.HasField("seconds_since_commit") else None,
         not_ready_reason=message.not_ready_reason,
+        writers=tuple(message.writers),
+        mode=decode_mode(message.mode),
     )
 
 

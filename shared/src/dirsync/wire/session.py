@@ -118,7 +118,7 @@ def encode_open(request: OpenRequest) -> bytes:
         options=encode_options(request.options),
         client_version=request.client_version,
         location=_encode_location(request.location),
-        mode=_MODE_NUMBERS[request.mode],
+        mode=encode_mode(request.mode),
     ).SerializeToString()
 
 
@@ -138,11 +138,21 @@ def decode_open(raw: bytes) -> OpenRequest:
         location=_decode_location(message.location),
         client_version=message.client_version[:MAX_IDENTIFIER_CHARACTERS],
         protocol_version=PROTOCOL_VERSION,
-        mode=_decode_mode(message.mode),
+        mode=decode_mode(message.mode),
     )
 
 
-def _decode_mode(number: int) -> SessionMode:
+def encode_mode(mode: SessionMode) -> "pb.SessionMode.ValueType":
+    """The number of a mode."""
+    return _MODE_NUMBERS[mode]
+
+
+def decode_mode(number: int) -> SessionMode:
+    """The mode that a number stands for.
+
+    Raises:
+        InvalidMessage: only a newer peer knows it.
+    """
     mode = _MODES.get(number)
     if mode is None:
         msg = f"session mode {number} is not known here"
@@ -188,8 +198,8 @@ def encode_opened(opened: Opened) -> bytes:
         kept_uploads=[
             pb.KeptUpload(upload_id=kept.id, size=kept.size, digest=kept.digest) for kept in opened.kept_uploads
         ],
-        mode=_MODE_NUMBERS[opened.mode],
         takes_commit_after=opened.takes_commit_after,
+        mode=encode_mode(opened.mode),
     ).SerializeToString()
 
 
@@ -218,8 +228,8 @@ def decode_opened(raw: bytes) -> Opened:
         server_version=message.server_version[:MAX_IDENTIFIER_CHARACTERS],
         keeps_uploads=message.keeps_uploads,
         kept_uploads=tuple(_decode_kept(kept) for kept in message.kept_uploads[: LIMITS.max_kept_uploads]),
-        mode=_decode_mode(message.mode),
         takes_commit_after=message.takes_commit_after,
+        mode=decode_mode(message.mode),
     )
 
 

@@ -21,6 +21,7 @@ from dirsync.wire.replica import (
     encode_status,
     encode_verified,
 )
+from dirsync.wire.session import SessionMode
 from dirsync_server.sessions import Sessions
 from dirsync_server.tenancy.authority import Authority
 
@@ -35,7 +36,7 @@ class ReplicaServicer:
     def get_status(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Whether a replica can be used, and what it holds."""
         replica = self._authority.authorize(decode_status_request(raw), context)
-        writer = self._sessions.writer(replica.namespace)
+        writers = self._sessions.writers(replica.namespace)
         last_commit = replica.last_commit
         ready, totals = replica.ready, replica.totals()
         status = ReplicaStatus(
@@ -45,11 +46,13 @@ class ReplicaServicer:
             bytes=totals.bytes,
             options=replica.options,
             replica_id=replica.id,
-            writer=writer.request.client_id if writer else "",
+            writer=writers[0].request.client_id if writers else "",
             generation=replica.generation,
             server_version=__version__,
             seconds_since_commit=None if last_commit is None else monotonic() - last_commit,
             not_ready_reason=replica.trouble(),
+            writers=tuple(writer.request.client_id for writer in writers),
+            mode=writers[0].request.mode if writers else SessionMode.MIRROR,
         )
         return encode_status(status)
 

@@ -18,7 +18,7 @@ class SyncServicer:
         self._api = api
 
     def open_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
-        """Make the caller the writer of a replica."""
+        """Make the caller a writer of a replica."""
         return self._api.open_session(raw, self._authority.call(context))
 
     def list_directories(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -37,6 +37,16 @@ class SyncServicer:
             for message in requests:
                 yield from handler.receive(message)
 
+    def watch_replica(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Report what others change, as long as the session lives."""
+        with closing(self._api.watch_replica(raw, self._authority.call(context))) as watch:
+            while watch.wait():
+                yield from watch.take()
+
+    def read_content(self, raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Content that the replica has, piece by piece."""
+        return self._api.read_content(raw, self._authority.call(context))
+
     def close_session(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """End a session."""
         return self._api.close_session(raw, self._authority.call(context))
@@ -48,5 +58,7 @@ class SyncServicer:
             "ListDirectories": self.list_directories,
             "GetSignature": self.get_signature,
             "PushChanges": self.push_changes,
+            "WatchReplica": self.watch_replica,
+            "ReadContent": self.read_content,
             "CloseSession": self.close_session,
         }

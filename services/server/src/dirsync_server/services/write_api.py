@@ -12,6 +12,8 @@ that runs client and server in one thread drives it directly::
     stream = api.push_changes(call)                 # see dirsync_server.ingest.handler
     responses = stream.receive(message)             # bytes -> list of bytes, once for each message
     stream.close()
+    watch = api.watch_replica(request, call)        # see dirsync_server.services.watch
+    pieces = api.read_content(request, call)        # bytes -> iterator of bytes
     api.close_session(request, call)                # bytes -> bytes
 
 Errors that a peer is told are :class:`~dirsync.errors.DirsyncError`.
@@ -30,6 +32,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.tree.strategy import Strategy
 from dirsync.wire.compression import Compression
+from dirsync.wire.content import decode_content_request
 from dirsync.wire.session import (
     CLOSED,
     Opened,
@@ -41,17 +44,20 @@ from dirsync.wire.session import (
     encode_pages,
 )
 from dirsync.wire.signature import decode_signature_request
+from dirsync.wire.watch import decode_watch
 from dirsync_server.call import Call
 from dirsync_server.ingest.handler import IngestHandler
+from dirsync_server.services.content import content_pieces
 from dirsync_server.services.signature import signature_pages
-from dirsync_server.sessions import Session, Sessions
+from dirsync_server.services.watch import ReplicaWatch
+from dirsync_server.sessions import Session, Sessions, StreamKind
 
 STRATEGIES = frozenset(Strategy)
 """What this server understands."""
 
 
 class WriteApi:
-    """The API of the one writer of each replica. Thread-safe: each call may come from a thread of its own."""
+    """The API of the writers of each replica. Thread-safe: each call may come from a thread of its own."""
 
     def __init__(self, sessions: Sessions, metrics: Metrics, tracer: Tracer = NO_TRACER) -> None:
         self._sessions = sessions
@@ -60,7 +66,7 @@ class WriteApi:
         self._log = get_logger()
 
     def open_session(self, raw: bytes, call: Call) -> bytes:
-        """Make the caller the writer of a replica."""
+        """Make the caller a writer of a replica."""
         request = decode_open(raw)
         replica = call.authorize(request.namespace)
         if overlap(replica.location, request.location):
@@ -72,10 +78,13 @@ class WriteApi:
         self._sessions.admit(request)
         replica.scanner.rescan_if_due()
         with replica.writer:
+            fellows = self._sessions.fellows(request)
+            if fellows:
+                replica.require_options(request.options)
             session = self._sessions.open(request, replica.next_generation())
             opened = self._opened(session, replica, request)
-        # Nothing that older sessions have staged can be committed any more. What they have is continued here.
-        replica.uploads.take_over(session.generation)
+        # Nothing that superseded sessions have staged can be committed any more. What they have is continued here.
+        replica.uploads.take_over(session.generation, [fellow.generation for fellow in fellows])
         opened = opened._replace(kept_uploads=replica.uploads.listing())
         self._log.info(
             Event.SESSION_OPENED,
@@ -83,6 +92,7 @@ class WriteApi:
             session=session.id.hex()[:8],
             client=request.client_id,
             generation=session.generation,
+            mode=request.mode.value,
         )
         return encode_opened(opened)
 
@@ -102,6 +112,25 @@ class WriteApi:
     def push_changes(self, call: Call) -> IngestHandler:
         """The handler of one push stream. The caller closes it."""
         return IngestHandler(self._sessions, call, self._metrics, self._tracer)
+
+    def watch_replica(self, raw: bytes, call: Call) -> ReplicaWatch:
+        """What others change in a replica, as reports. The caller closes it."""
+        return ReplicaWatch(self._sessions, call, decode_watch(raw), self._metrics)
+
+    def read_content(self, raw: bytes, call: Call) -> Iterator[bytes]:
+        """Content that the replica has, piece by piece."""
+        request = decode_content_request(raw)
+        session, replica = self._sessions.authorized(request.session_id, call.authorize)
+        number = self._sessions.attach(session, call.end, StreamKind.READ)
+
+        def ended() -> None:
+            self._sessions.detach(session, number)
+
+        call.on_end(ended)
+        try:
+            yield from content_pieces(replica, request, self._metrics, call.cancelled)
+        finally:
+            ended()
 
     def close_session(self, raw: bytes, call: Call) -> bytes:
         """End a session."""
@@ -131,4 +160,5 @@ class WriteApi:
             server_version=__version__,
             keeps_uploads=True,
             takes_commit_after=True,
+            mode=request.mode,
         )

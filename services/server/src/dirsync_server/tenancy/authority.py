@@ -78,6 +78,7 @@ class Authority:
             recheck=lambda namespace: self.keep(namespace, context),
             cancelled=lambda: not context.is_active(),
             end=context.cancel,
+            on_end=lambda ended: _on_end(context, ended),
             traceparent=_traceparent(context),
         )
 
@@ -123,6 +124,11 @@ def _require_allowed(decision: Decision) -> None:
         raise PermissionDenied(WRONG_CERTIFICATE)
     if decision is not Decision.ALLOW:
         raise InvalidCredentials
+
+
+def _on_end(context: grpc.ServicerContext, ended: Callable[[], None]) -> None:
+    if not context.add_callback(ended):
+        ended()
 
 
 def _traceparent(context: grpc.ServicerContext) -> str:

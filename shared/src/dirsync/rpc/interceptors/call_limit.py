@@ -4,8 +4,8 @@ The interceptor stands in front of all methods, ours and those of libraries. A m
 took many. Only then can the watchdog see the wait for the request; the library's own wait has no end.
 """
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import grpc
 
@@ -22,10 +22,29 @@ Rejected = Callable[[DirsyncError, str], None]
 Behaviour = Callable[[Iterator[Any], grpc.ServicerContext], Any]
 
 
+class MethodQuota(NamedTuple):
+    """A quota of each caller for the calls of some methods together."""
+
+    calls: int
+    limit: str
+    """The limit's name, which a refusal carries. Methods whose limits have one name share one quota."""
+
+
+NO_QUOTAS: Final[Mapping[str, MethodQuota]] = {}
+"""All methods take from one quota."""
+
+
 class CallLimitInterceptor(grpc.ServerInterceptor):
     """Counts calls and watches for stalled ones. Put it first among a server's interceptors."""
 
-    def __init__(self, caller_key: CallerKey, calls: int, rejected: Rejected, may_idle: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        caller_key: CallerKey,
+        calls: int,
+        rejected: Rejected,
+        may_idle: Collection[str] = (),
+        quotas: Mapping[str, MethodQuota] = NO_QUOTAS,
+    ) -> None:
         """Guard a server's threads.
 
         Args:
@@ -33,11 +52,13 @@ class CallLimitInterceptor(grpc.ServerInterceptor):
             calls: How many calls one caller may have under way.
             rejected: Told of each call that is refused or ended, and of its method.
             may_idle: Paths of the methods whose streams may be silent between requests for as long as they like.
+            quotas: Paths of methods whose calls take from another quota of their caller.
         """
         self._caller_key = caller_key
         self._calls = calls
         self._rejected = rejected
         self._may_idle = frozenset(may_idle)
+        self._quotas = quotas
         self._watchdog = StallWatchdog(rejected)
         self._limiter = ConcurrencyLimiter()
 
@@ -98,7 +119,10 @@ class CallLimitInterceptor(grpc.ServerInterceptor):
         if path.startswith(_HEALTH):
             # Health needs no credentials, so a caller could show different ones with each call.
             return CallQuota("", LIMITS.max_health_calls, "max_health_calls")
-        return CallQuota(self._caller_key(context), self._calls, "max_calls_per_caller")
+        caller, own = self._caller_key(context), self._quotas.get(path)
+        if own is not None:
+            return CallQuota(f"{own.limit} of {caller}", own.calls, own.limit)
+        return CallQuota(caller, self._calls, "max_calls_per_caller")
 
     def _arriving(
         self, requests: Iterator[Any], path: str, timer: CallTimer, context: grpc.ServicerContext

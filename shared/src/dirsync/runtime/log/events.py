@@ -53,6 +53,9 @@ class Event(StrEnum):
     GUARD_HELD = "guard.held"
     GUARD_RELEASED = "guard.released"
 
+    REPLICA_EDITED = "replica.edited"
+    """Others than clients changed files of a replica that a two-way client watches: ``paths`` (how many), ``path`` (the
+    first)."""
     WATCH_OVERFLOW = "watch.overflow"
     WATCH_DEGRADED = "watch.degraded"
     RESCAN_COMPLETED = "rescan.completed"
@@ -87,6 +90,7 @@ REPEATED = frozenset(
         Event.AUTH_REJECTED,
         Event.REQUEST_REJECTED,
         Event.CONFIG_REJECTED,
+        Event.REPLICA_EDITED,
         Event.WATCH_OVERFLOW,
         Event.HOOK_FAILED,
         Event.LIBRARY_MESSAGE,

@@ -154,13 +154,14 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
         },
     ),
     Event.SESSION_OPENED: EventSchema(
-        "A client has become the writer of a replica.",
+        "A client has become a writer of a replica.",
         _BOTH,
         _INFO,
         {
             "generation": Field(_T.COUNT, "number of the session; an older one can write no more"),
             "replica": Field(_T.TEXT, "id of the replica; at the client", optional=True),
             "client": Field(_T.TEXT, "id of the client; at the server", optional=True),
+            "mode": Field(_T.TEXT, "`mirror` or `two-way`; at the server", optional=True),
         },
     ),
     Event.SESSION_CLOSED: EventSchema("A session has ended in order.", _BOTH, _INFO, {}),
@@ -267,11 +268,23 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
         _INFO,
         {"hold": Field(_T.TEXT, "the id"), "guard": Field(_T.TEXT, "as in `dirsync_guard_holds_total`")},
     ),
+    Event.REPLICA_EDITED: EventSchema(
+        "Others than clients have changed files of a replica that a two-way client watches.",
+        _SERVER,
+        _INFO,
+        {
+            "paths": Field(_T.COUNT, "how many were found at once"),
+            "path": Field(_T.PATH, "the first of them"),
+        },
+    ),
     Event.WATCH_OVERFLOW: EventSchema(
-        "The kernel dropped events of changes. Everything is looked at.", _CLIENT, _WARNING, {}
+        "The kernel dropped events of changes. Everything is looked at.", _BOTH, _WARNING, {}
     ),
     Event.WATCH_DEGRADED: EventSchema(
-        "The source cannot be watched, so it is polled.", _CLIENT, _WARNING, {"reason": Field(_T.TEXT, "why")}
+        "The source, or a replica that two-way clients use, cannot be watched, so it is polled.",
+        _BOTH,
+        _WARNING,
+        {"reason": Field(_T.TEXT, "why")},
     ),
     Event.RESCAN_COMPLETED: EventSchema(
         "A whole tree was looked at.",

@@ -50,6 +50,7 @@ HOOKS = ("command", "webhook")
 HOOK_OUTCOMES = ("succeeded", "failed", "timed_out")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
 WATCH_MODES = ("native", "poll", "off")
+REPORTS = ("changes", "everything", "digest")
 REJECTIONS = (
     "invalid_message",
     "invalid_path",
@@ -58,6 +59,7 @@ REJECTIONS = (
     "session_unknown",
     "replica_busy",
     "session_superseded",
+    "options_differ",
     "unauthenticated",
     "permission_denied",
     "rate_limited",
@@ -109,6 +111,8 @@ _BOTH: tuple[Metric, ...] = (
     _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
     _counter("dirsync_resumed_bytes_total", "Content of interrupted uploads that did not have to be sent again."),
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
+    _gauge("dirsync_watches", "Directories watched for changes."),
+    _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
     _gauge("dirsync_log_dropped_lines", "Lines of the log that were dropped because nobody read stderr."),
     _counter("dirsync_rejected_total", "Requests refused, by reason.", reason=REJECTIONS),
     _counter(
@@ -150,15 +154,17 @@ _CLIENT: tuple[Metric, ...] = (
         FAST_SECONDS,
     ),
     _histogram("dirsync_cycle_duration_seconds", "Sync cycles.", SLOW_SECONDS),
-    _gauge("dirsync_watches", "Directories watched for changes."),
     _gauge("dirsync_watch_mode", "1 for the way in which changes are noticed at present, else 0.", mode=WATCH_MODES),
     _gauge("dirsync_watch_degraded", "1 while the source is polled because it cannot be watched, else 0."),
-    _counter("dirsync_watch_overflows_total", "Times that change events were lost."),
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
 _SERVER: tuple[Metric, ...] = (
     _gauge("dirsync_sessions", "Open sessions."),
+    _gauge("dirsync_two_way_sessions", "Those of them that carry changes in both directions."),
+    _counter("dirsync_content_sent_bytes_total", "Content read for two-way clients, before compression."),
+    _counter("dirsync_reports_total", "Reports of changes to two-way clients, by what they say.", says=REPORTS),
+    _counter("dirsync_replica_edits_total", "Paths of watched replicas that others than clients changed."),
     _gauge("dirsync_kept_uploads", "Interrupted uploads that are kept to be continued."),
     _gauge("dirsync_kept_upload_bytes", "Bytes of those."),
 )

@@ -40,7 +40,8 @@ const sections = {
     table(["namespace", "writer", "size", "entries", "last change"],
       it.namespaces.shown.map((one) => make("tr", { "data-namespace": one.name },
         make("td", {}, one.name, one.ready ? null : make("span", { class: "faint" }, " (being read)")),
-        make("td", { "data-label": "writer" }, one.writer || make("span", { class: "faint" }, "none")),
+        make("td", { "data-label": "writer" }, one.writer ? [one.writer, ...one.other_writers].join(", ") : make("span", { class: "faint" }, "none"),
+          one.mode === "two-way" ? make("span", { class: "faint" }, " (two-way)") : null),
         make("td", { "data-label": "size" }, ...filled(one.bytes, one.quota_bytes, bytes)),
         make("td", { "data-label": "entries" }, ...filled(one.entries, one.quota_entries, count)),
         make("td", { "data-label": "last change", class: "when" }, one.last_change === null ? "none since the start"
