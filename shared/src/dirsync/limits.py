@@ -334,8 +334,11 @@ class Limits:
 
     # Files that never rest.
     pace_stretch: float = 4.0
-    """After a file was sent it is left alone for this many times what that took, so that one that is written all the
-    time takes at most a fifth of a core."""
+    """After a file was sent whole it is left alone for this many times what that took, so that one that is written all
+    the time takes at most a fifth of the line and of a core."""
+    pace_least_stretch: float = 1.0
+    """After little of a file was sent it is left alone for this many times what that took. Nothing but reading it costs
+    then, and a database or a disk image that is written now and then is not held back."""
     pace_burst_seconds: float = 2.0
     """Pauses that are saved up: with the smallest cost, about 20 versions of a file are sent one after another."""
     pace_least_seconds: float = 0.02

@@ -81,7 +81,7 @@ def test_the_first_part_is_a_version() -> None:
     first = sync.content
     sync.grow()
     sync.change("log")
-    sync.acknowledge(first, cost=1.0, older=True)
+    sync.acknowledge(first, cost=3.0, older=True)
 
     assert Phase.PACED is sync.phase
     assert not sync.reconciler.view.in_sync
@@ -92,7 +92,7 @@ def test_the_first_part_is_a_version() -> None:
 def test_the_first_part_does_not_pass_for_the_file() -> None:
     """Even where nobody has noticed the growth, the source's record is not that of the part."""
     sync = Growing()
-    sync.acknowledge(sync.content, cost=1.0, older=True)
+    sync.acknowledge(sync.content, cost=3.0, older=True)
 
     assert sync.source.tree.record(LOG) == pack(unread(sync.content))
     assert not sync.reconciler.view.in_sync
@@ -102,10 +102,10 @@ def test_in_sync_when_it_rests() -> None:
     """A log that is not written any more is sent, and then all is in sync."""
     sync = Growing()
     for _ in range(4):
-        sync.acknowledge(sync.content, cost=1.0, older=True)
+        sync.acknowledge(sync.content, cost=3.0, older=True)
         if not sync.outgoing:
             assert sent_again(sync, 60) is not None
-    sync.acknowledge(sync.content, cost=1.0, older=False)
+    sync.acknowledge(sync.content, cost=3.0, older=False)
 
     assert Phase.IDLE is sync.phase
     assert sync.reconciler.view.in_sync
@@ -113,24 +113,24 @@ def test_in_sync_when_it_rests() -> None:
 
 @pytest.mark.parametrize("cost", [0.5, 2.0, 10.0])
 def test_pauses_are_in_proportion(cost: float) -> None:
-    """It is sent again and again; each time the pause is four times what the last one cost, but for the first ones."""
+    """It is sent again and again; each time the pause is what the last one cost, but for the first ones."""
     sync = Growing()
     pauses = []
-    for _ in range(8):
+    for _ in range(12):
         sync.acknowledge(sync.content, cost=cost, older=True)
         pause = 0.0 if sync.outgoing else sent_again(sync, 10 * cost)
         assert pause is not None
         pauses.append(pause)
 
-    assert [pytest.approx(4 * cost, abs=0.3)] * 3 == pauses[-3:]
+    assert [pytest.approx(LIMITS.pace_least_stretch * cost, abs=0.3)] * 3 == pauses[-3:]
 
 
 def test_age_of_what_is_missing() -> None:
     """What was noticed before the last version was read is acknowledged; what came later is not."""
     sync = Growing()
     for _ in range(3):
-        sync.acknowledge(sync.content, cost=1.0, older=True)
-        started = sync.now - 1.0
+        sync.acknowledge(sync.content, cost=3.0, older=True)
+        started = sync.now - 3.0
         if not sync.outgoing:
             assert sync.reconciler.view.only_paced
             assert started == sync.reconciler.view.paced_since
@@ -182,7 +182,7 @@ def test_what_has_moved_on_is_not_read_to_see_that() -> None:
 def test_a_single_sync_takes_the_first_part() -> None:
     """For `once`, what was read is what the source had: it is done then."""
     sync = Growing(at_once=True)
-    sync.acknowledge(sync.content + b"and more", cost=1.0, older=True)
+    sync.acknowledge(sync.content + b"and more", cost=3.0, older=True)
 
     assert Phase.IDLE is sync.phase
     assert sync.reconciler.view.in_sync
@@ -191,7 +191,7 @@ def test_a_single_sync_takes_the_first_part() -> None:
 def test_a_paced_path_that_is_deleted() -> None:
     """What is held back does not keep its file at the replica."""
     sync = Growing()
-    sync.acknowledge(sync.content, cost=1.0, older=True)
+    sync.acknowledge(sync.content, cost=3.0, older=True)
     assert Phase.PACED is sync.phase
     sync.source.tree.remove(LOG)
     sync.change("log", retried=["log"])
@@ -205,7 +205,7 @@ def test_a_paced_path_that_is_deleted() -> None:
 def test_a_new_session_compares_again() -> None:
     """A lost session loses no path that was held back."""
     sync = Growing()
-    sync.acknowledge(sync.content, cost=1.0, older=True)
+    sync.acknowledge(sync.content, cost=3.0, older=True)
     sync.connect()
     assert Phase.PACED is sync.phase
     sync.wait(60)
@@ -219,7 +219,7 @@ def test_a_new_session_compares_again() -> None:
 def test_the_end_does_not_wait_for_a_pause() -> None:
     """What was to be sent later is sent at once when a retry is requested, and counts as under way until then."""
     sync = Growing()
-    sync.acknowledge(sync.content, cost=1.0, older=True)
+    sync.acknowledge(sync.content, cost=3.0, older=True)
     assert Phase.PACED is sync.phase
     assert sync.reconciler.view.is_sending
     sync.tell(RetryRequested())
@@ -228,6 +228,6 @@ def test_the_end_does_not_wait_for_a_pause() -> None:
 
     assert 1 == len(sync.outgoing)
 
-    sync.acknowledge(sync.content, cost=1.0, older=False)
+    sync.acknowledge(sync.content, cost=3.0, older=False)
 
     assert not sync.reconciler.view.is_sending

@@ -51,6 +51,29 @@ def test_a_bounded_age(cost: float) -> None:
     assert max(pauses) <= (1 + LIMITS.pace_stretch) * max(cost, LIMITS.pace_least_seconds) + cost + 3 * STEP
 
 
+@pytest.mark.parametrize("cost", [0.05, 0.2, 3.0])
+def test_edits_of_a_large_file_are_held_back_less(cost: float) -> None:
+    """If little of it is sent, it may take half of the time: what the replica has is younger."""
+    times = written(300, cost, size=100 * MIB, sends=0.0001)
+    pauses = [after - before for before, after in pairwise(times)]
+
+    assert max(pauses) <= (1 + LIMITS.pace_least_stretch) * cost * 1.01 + 3 * STEP
+    assert len(times) * cost <= 300 / 2 + LIMITS.pace_burst_seconds + 2 * cost
+
+
+def test_an_edit_now_and_then_waits_for_nothing() -> None:
+    """A person who edits a large file twice in a second, for minutes, never waits."""
+    pace, now = Pace(), 100.0
+    for _ in range(500):
+        pace.changed(now)
+
+        assert pace.due(100 * MIB) <= now
+
+        now += 0.2
+        pace.published(100 * MIB, Cost(0.2, 4 * KIB), now)
+        now += 0.3
+
+
 def test_a_few_saves_wait_for_nothing() -> None:
     """A small file that is saved twenty times within two seconds is sent each time."""
     pace, now = Pace(), 100.0

@@ -2,9 +2,10 @@
 
 A file that is written all the time would be read and sent all the time. What holds instead:
 
-- Each try is followed by a pause of ``LIMITS.pace_stretch`` times what it cost, so one file takes a bounded part of a
-  core and of the line, and what the replica has of it is of a bounded age. Pauses are saved up to
-  ``LIMITS.pace_burst_seconds``: a person who saves a few times in a row waits for nothing.
+- Each try is followed by a pause of ``LIMITS.pace_least_stretch`` times what it took if little of the file was sent, up
+  to ``LIMITS.pace_stretch`` times if all of it was. So one file takes a bounded part of a core and of the line, and
+  what the replica has of it is of a bounded age. Pauses are saved up to ``LIMITS.pace_burst_seconds``: a person who
+  saves a few times in a row waits for nothing.
 - A file that rests is sent without a pause: if nobody wrote it for as long as a try takes, a try will probably succeed.
 - Of a file that grows, at most twice its size is sent before it rests, so three times its size in all. Where no delta
   can be made, a file that has used that up is sent every ``LIMITS.pace_longest_seconds`` nevertheless. A small one
@@ -100,7 +101,9 @@ class Pace:
         # What was written meanwhile may not have been noticed yet.
         self._changed_at = now
         seconds = max(cost.seconds, LIMITS.pace_least_seconds)
-        self._free_at = max(self._free_at, now - seconds) + (1 + LIMITS.pace_stretch) * seconds
+        share = min(1.0, cost.sent_bytes / self._size) if self._size else 1.0
+        stretch = LIMITS.pace_least_stretch + share * (LIMITS.pace_stretch - LIMITS.pace_least_stretch)
+        self._free_at = max(self._free_at, now - seconds) + (1 + stretch) * seconds
 
     def _doubled(self, first: float, last: float) -> float:
         doublings = min(self.torn - 1, _MAX_DOUBLINGS)
