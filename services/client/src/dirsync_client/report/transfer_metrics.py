@@ -11,6 +11,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.tally import Tally
 from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import (
@@ -75,6 +76,7 @@ class TransferMetrics:
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._resumed = metrics.counter("dirsync_resumed_bytes_total")
         self._hashed = metrics.counter("dirsync_hashed_bytes_total")
+        self._tally = Tally()
         self._lag = metrics.histogram("dirsync_change_lag_seconds")
 
     def count_wire(self, direction: str, size: int) -> None:
@@ -91,7 +93,7 @@ class TransferMetrics:
     def applied(self, sent: Sent) -> None:
         """The server applied an operation."""
         operation = sent.operation
-        self._changes[OPERATION_NAMES[type(operation)], "applied"].inc()
+        self._tally.note(self._changes[OPERATION_NAMES[type(operation)], "applied"])
         self._observe_lag(sent)
         if isinstance(operation, Delete):
             self.totals.deletes += 1
@@ -108,11 +110,11 @@ class TransferMetrics:
 
     def moved(self, sent: Sent, files: int, size: int) -> None:
         """The server moved so many files, of ``size`` bytes in all, with one operation."""
-        self._changes[OPERATION_NAMES[Move], "applied"].inc()
+        self._tally.note(self._changes[OPERATION_NAMES[Move], "applied"])
         self._observe_lag(sent)
         self.totals.files += max(files, 1)
-        self._logical.inc(size)
-        self._saved[("rename",)].inc(size)
+        self._tally.note(self._logical, size)
+        self._tally.note(self._saved[("rename",)], size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
         self._note_synced(sent, sent.choice, size, size, files)
@@ -122,7 +124,8 @@ class TransferMetrics:
             self._lag.observe(self._now() - sent.transmit.changed_at)
 
     def flush(self) -> None:
-        """Log what was applied since the last time."""
+        """Count and log what was applied since the last time."""
+        self._tally.flush()
         synced, self._synced = self._synced, []
         deleted, self._deleted = self._deleted, []
         info_each(Event.FILE_SYNCED, synced)
@@ -131,9 +134,9 @@ class TransferMetrics:
     def failed(self, sent: Sent, failure: Failure) -> None:
         """The server did not apply an operation."""
         outcome = "unsupported" if failure.outcome is Outcome.UNKNOWN else failure.outcome.name.lower()
-        self._changes[OPERATION_NAMES[type(sent.operation)], outcome].inc()
+        self._tally.note(self._changes[OPERATION_NAMES[type(sent.operation)], outcome])
         if failure.outcome is Outcome.MISMATCH and sent.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
-            self._content_lookups["content", "stale"].inc()
+            self._tally.note(self._content_lookups["content", "stale"])
             self._log.warning(
                 Event.FILE_PROBLEM,
                 path=sent.path,
@@ -144,13 +147,13 @@ class TransferMetrics:
 
     def proved(self, size: int) -> None:
         """A file of ``size`` bytes that was moved by its inode was read, and is what the replica has."""
-        self._hashed.inc(size)
+        self._tally.note(self._hashed, size)
 
     def unchanged(self, size: int) -> None:
         """A file of ``size`` bytes was read again and found equal to the replica's."""
-        self._saved[("unchanged",)].inc(size)
-        self._logical.inc(size)
-        self._hashed.inc(size)
+        self._tally.note(self._saved[("unchanged",)], size)
+        self._tally.note(self._logical, size)
+        self._tally.note(self._hashed, size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
 
@@ -169,15 +172,15 @@ class TransferMetrics:
         """A file was made: ``literal`` bytes of it were sent, the rest the replica had."""
         size = sent.size
         had = max(0, size - literal)
-        self._logical.inc(literal + had)
-        self._literal.inc(literal)
-        self._resumed.inc(sent.continued_bytes)
+        self._tally.note(self._logical, literal + had)
+        self._tally.note(self._literal, literal)
+        self._tally.note(self._resumed, sent.continued_bytes)
         if had:
-            self._saved[(choice.strategy.value,)].inc(had)
+            self._tally.note(self._saved[(choice.strategy.value,)], had)
         if choice.reason is not Reason.SAME_FILE:
-            self._hashed.inc(size)
-        self._saved[("compression",)].inc(sent.compressed_bytes)
-        self._content_lookups["content", "hit" if choice.strategy is Strategy.DEDUP else "miss"].inc()
+            self._tally.note(self._hashed, size)
+        self._tally.note(self._saved[("compression",)], sent.compressed_bytes)
+        self._tally.note(self._content_lookups["content", "hit" if choice.strategy is Strategy.DEDUP else "miss"])
         self.totals.logical_bytes += literal + had
         self.totals.literal_bytes += literal
         self.totals.saved_bytes += had + sent.compressed_bytes
@@ -187,8 +190,8 @@ class TransferMetrics:
         way, reason = choice.strategy.value, choice.reason.value
         now, former = self._now(), sent.operation.source if isinstance(sent.operation, Move) else None
         self.travels.note(sent.path, Travel(choice, size, sent.literal_bytes, now, former))
-        self._strategies[(way,)].inc(files)
-        self._choices[way, reason].inc(files)
+        self._tally.note(self._strategies[(way,)], files)
+        self._tally.note(self._choices[way, reason], files)
         fields: dict[str, object] = {
             "path": sent.path,
             "strategy": way,

@@ -6,7 +6,8 @@ saved by compression, where a run of zeros counts as a literal that compression 
 
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.replica_state import MoveTotals
-from dirsync.runtime.metrics.metrics import Counter, Metrics
+from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.runtime.metrics.tally import Tally
 from dirsync.tree.entry import Kind
 from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import (
@@ -28,14 +29,13 @@ class IngestCounters:
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._resumed = metrics.counter("dirsync_resumed_bytes_total")
         self._logical = metrics.counter("dirsync_logical_bytes_total")
-        self._noted: dict[Counter, int] = {}
-        """What is not added to the metrics yet: each addition takes a lock, and a commit has thousands of steps."""
+        self._tally = Tally()
 
     def settled(self, step: Step, failure: Failure | None, moved: MoveTotals | None) -> None:
         """A step was applied, or not; ``moved`` is what it brought to its place, if it is a move. See :meth:`flush`."""
         name = OPERATION_NAMES.get(type(step.operation))
         if name is not None:
-            self._note(self._changes[name, "applied" if failure is None else failure.outcome.name.lower()])
+            self._tally.note(self._changes[name, "applied" if failure is None else failure.outcome.name.lower()])
         if failure is not None:
             return
         match step.operation:
@@ -46,31 +46,26 @@ class IngestCounters:
             case Move() if moved is not None:
                 self._elsewhere("rename", moved.files, moved.bytes)
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
-                self._note(self._files[("metadata",)])
+                self._tally.note(self._files[("metadata",)])
             case _:
                 pass
 
     def flush(self) -> None:
         """Add what was settled since the last time to the metrics."""
-        noted, self._noted = self._noted, {}
-        for counter, amount in noted.items():
-            counter.inc(amount)
-
-    def _note(self, counter: Counter, amount: int = 1) -> None:
-        self._noted[counter] = self._noted.get(counter, 0) + amount
+        self._tally.flush()
 
     def _put(self, step: Step, size: int) -> None:
-        self._note(self._files["delta" if step.is_delta else "whole",])
-        self._note(self._logical, size)
-        self._note(self._literal, step.literal)
-        self._note(self._resumed, step.continued)
+        self._tally.note(self._files["delta" if step.is_delta else "whole",])
+        self._tally.note(self._logical, size)
+        self._tally.note(self._literal, step.literal)
+        self._tally.note(self._resumed, step.continued)
         if step.saved:
-            self._note(self._saved["compression",], step.saved)
+            self._tally.note(self._saved["compression",], step.saved)
         if size > step.literal:
-            self._note(self._saved["delta",], size - step.literal)
+            self._tally.note(self._saved["delta",], size - step.literal)
 
     def _elsewhere(self, reason: str, files: int, size: int) -> None:
         """Content of which nothing had to come: the replica had it elsewhere."""
-        self._note(self._files[reason,], files)
-        self._note(self._logical, size)
-        self._note(self._saved[reason,], size)
+        self._tally.note(self._files[reason,], files)
+        self._tally.note(self._logical, size)
+        self._tally.note(self._saved[reason,], size)
