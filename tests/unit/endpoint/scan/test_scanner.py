@@ -1,5 +1,6 @@
 """Scanning a replica's files while commits change them."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,12 @@ from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, ReplicaPolicy
+from dirsync.fs.failure import Unreadable
+from dirsync.fs.fingerprint import RACY, flags_of
+from dirsync.fs.read.hashing import Digester
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
+from dirsync.tree.entry import fingerprint_of, is_known, pack, unpack
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Move, Operation
 from dirsync.tree.tree import Tree
@@ -94,6 +99,58 @@ def test_rearranged_meanwhile(
     assert {True} == set(applied)
     assert names(there) == names(replica.tree)
     assert names(there) == {os.path.relpath(path, tmp_path / "replica") for path in (tmp_path / "replica").rglob("*")}
+
+
+def digest_at(replica: Replica, path: RelPath) -> bytes:
+    """The digest that the tree has."""
+    entry = replica.state.entry(path)
+    assert entry is not None
+    return entry.digest
+
+
+@pytest.mark.case("D04")
+@pytest.mark.parametrize("wrong", [False, True], ids=["as it was", "changed within a tick"])
+def test_file_whose_time_proves_nothing(tmp_path: Path, replica: Replica, *, wrong: bool) -> None:
+    """It keeps its digest until it was read again, so that its content is found meanwhile; then it has the real one."""
+    path, content = RelPath(b"a/new"), b"content"
+    (tmp_path / "replica" / "a" / "new").write_bytes(content)
+    replica.scanner.rescan()
+    right = hashlib.sha256(content).digest()
+    known = replica.state.record(path)
+    assert known is not None
+    assert flags_of(known) & RACY
+    with replica.writer:
+        if wrong:
+            replica.state.put(path, pack(unpack(known)._replace(digest=b"w" * 32), fingerprint_of(known)))
+    meanwhile: list[bytes] = []
+
+    def between(_path: RelPath) -> None:
+        meanwhile.append(digest_at(replica, path))
+
+    assert isinstance(replica.observer, Between)
+    replica.observer.act = between
+    subscription = replica.changes.subscribe(b"somebody")
+    told = replica.scanner.rescan()
+
+    assert {b"w" * 32 if wrong else right} == set(meanwhile)
+    assert right == digest_at(replica, path)
+    assert [path] * wrong == told
+    assert wrong is subscription.wait(0)
+
+
+def test_doubtful_file_that_cannot_be_read(tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose time proves nothing, and that cannot be read again, has no digest any more."""
+    path = RelPath(b"a/new")
+    (tmp_path / "replica" / "a" / "new").write_bytes(b"content")
+    replica.scanner.rescan()
+
+    def denied(_digester: Digester, path: RelPath) -> None:
+        raise Unreadable(path, "no")
+
+    monkeypatch.setattr(Digester, "digest", denied)
+    replica.scanner.rescan()
+
+    assert not is_known(digest_at(replica, path))
 
 
 def names(tree: Tree) -> set[str]:

@@ -5,6 +5,7 @@ writer mutex for one directory at a time, so commits come between, and no lock w
 Readers wait for none of it: what a directory showed is published at once, when the directory has been read.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -17,7 +18,7 @@ from dirsync.endpoint.scan.scan_view import ScanView
 from dirsync.endpoint.session_options import SessionOptions
 from dirsync.errors import StorageError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.fingerprint import file_record
+from dirsync.fs.fingerprint import RACY, file_record, flags_of, status_identity
 from dirsync.fs.read.hashing import Digester, resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
@@ -25,7 +26,18 @@ from dirsync.fs.scan.look import look_at
 from dirsync.fs.scan.observe import renew
 from dirsync.fs.scan.walk import scan_steps
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, UNLISTED, Kind, Record, digest_of, fingerprint_of, is_known, pack, unpack
+from dirsync.tree.entry import (
+    UNKNOWN,
+    UNLISTED,
+    Kind,
+    Record,
+    digest_of,
+    fingerprint_of,
+    identity_of,
+    is_known,
+    pack,
+    unpack,
+)
 from dirsync.tree.path import ROOT, RelPath, split
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.tree import Tree
@@ -143,6 +155,7 @@ class Scanner:
         """Scan step by step, publish what each shows, and read what is unknown; returns how many entries that were."""
         self._require_root()
         changed: list[RelPath] = []
+        again: dict[RelPath, Record] = {}
         with self._root.clone() as root:
             view = ScanView(lambda: self._state.tree)
             steps = begin(root, view)
@@ -153,7 +166,7 @@ class Scanner:
                         # A commit came between: what was kept of a directory may be that of another by now.
                         root.forget_all()
                         view.forget_places()
-                    published = self._publish_next(steps, view, before)
+                    published = self._publish_next(steps, view, before, again)
                     layout = self._state.layout_version
                 if not published:
                     break
@@ -164,6 +177,7 @@ class Scanner:
                     if problems is not None:
                         problems += step.problems
             self._read_unknown(root, changed)
+            self._read_again(root, again)
         return len(changed)
 
     def listing_problem(self, path: RelPath) -> Problem | None:
@@ -206,19 +220,54 @@ class Scanner:
         self._ended = self._now()
         self._cost = self._ended - started
 
-    def _publish_next(self, steps: Iterator[DirectoryScan], view: ScanView, before: Before) -> list[DirectoryScan]:
+    def _publish_next(
+        self, steps: Iterator[DirectoryScan], view: ScanView, before: Before, again: dict[RelPath, Record]
+    ) -> list[DirectoryScan]:
         """Scan one directory and publish what it showed; returns the steps, none at the end.
 
-        Directories that were waiting for a reason to stay in the tree come together.
+        Directories that were waiting for a reason to stay in the tree come together. A file that shows no change, but
+        whose time proves nothing, stays in the tree as it is until it was read ``again``. Otherwise its content could
+        not be found meanwhile.
         """
         published: list[DirectoryScan] = []
         for step in steps:
             published.append(step)
             before.note(step.changed)
-            self._state.found(view.take_changes(step.changed))
+            changes = view.take_changes(step.changed)
+            doubtful = {path: found for path, found in changes if found is not None and self._is_doubtful(path, found)}
+            again |= doubtful
+            self._state.found([change for change in changes if change[0] not in doubtful])
             if not view.differs:
                 break
         return published
+
+    def _is_doubtful(self, path: RelPath, found: Record) -> bool:
+        """Whether the file at ``path`` shows no change, and its time proves nothing."""
+        known = self._state.record(path)
+        return (
+            known is not None
+            and found[0] == known[0] == Kind.FILE
+            and bool(flags_of(known) & RACY)
+            and digest_of(found) == UNKNOWN
+            and is_known(digest_of(known))
+            and fingerprint_of(found)[1:] == fingerprint_of(known)[1:]
+        )
+
+    def _read_again(self, root: Root, doubtful: dict[RelPath, Record]) -> None:
+        """Read files of which it is not proved that they are what the tree says."""
+        digester = Digester(root, hashed=self._observer.bytes_hashed, cancelled=self._stopping.is_set)
+        for path, found in doubtful.items():
+            known = self._state.record(path)
+            if known is None or fingerprint_of(known)[1:] != fingerprint_of(found)[1:]:
+                continue  # something else came to the path
+            fresh = found
+            with contextlib.suppress(PathFailure):
+                digest, status, looked_at_ns = digester.digest(path)
+                if status_identity(status) == identity_of(found):
+                    fresh = renew(known, file_record(status, looked_at_ns, digest))
+            with self._state.writer:
+                if self._state.record(path) is known:
+                    self._state.put(path, fresh)
 
     def _read_unknown(self, root: Root, paths: Iterable[RelPath]) -> int:
         """Read those files whose digest is unknown; returns how many were read."""
