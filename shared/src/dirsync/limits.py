@@ -343,7 +343,7 @@ class Limits:
     """Pauses that are saved up: with the smallest cost, about 20 versions of a file are sent one after another."""
     pace_least_seconds: float = 0.02
     """The least that sending a file is taken to cost, because commits and answers cost something for small files."""
-    pace_rest_seconds: float = 0.5
+    pace_rest_seconds: float = 0.25
     """A file that was not written for this long, or for as long as it took to send if that is longer, is sent without a
     pause."""
     pace_longest_rest_seconds: float = 5.0

@@ -33,15 +33,16 @@ class Growing(Harness):
         self.content += b"a line\n"
         self.source.tree.put(LOG, pack(unread(self.content)))
 
-    def acknowledge(self, content: bytes, *, cost: float, older: bool) -> None:
-        """The server has ``content``, which was read for ``cost`` seconds."""
+    def acknowledge(self, content: bytes, *, cost: float, older: bool, waits: float = 0.0) -> None:
+        """The server has ``content``, which was read for ``cost`` seconds; it answered ``waits`` seconds later."""
         (transmit,) = self.outgoing
         self.outgoing.clear()
         started = self.now
-        self.now += cost
+        ended = self.now + cost
+        self.now = ended + waits
         read = record(content)
         self.server.put(LOG, read)
-        sent = Sent(transmit, transmit.operation, transmit.choice, read, started, 7, is_older=older)
+        sent = Sent(transmit, transmit.operation, transmit.choice, read, started, 7, is_older=older, ended=ended)
         self.tell(Settled([sent], [], self.server.digest()))
 
     def give_up(self, cost: float = 0.0) -> None:
@@ -123,6 +124,17 @@ def test_pauses_are_in_proportion(cost: float) -> None:
         pauses.append(pause)
 
     assert [pytest.approx(LIMITS.pace_least_stretch * cost, abs=0.3)] * 3 == pauses[-3:]
+
+
+def test_waiting_for_the_answer_costs_nothing() -> None:
+    """A server that is busy with other files does not make this one wait for longer."""
+    sync = Growing()
+    first = sync.content
+    sync.grow()
+    sync.change("log")
+    sync.acknowledge(first, cost=0.1, waits=30.0, older=True)
+
+    assert Phase.SENDING is sync.phase
 
 
 def test_age_of_what_is_missing() -> None:

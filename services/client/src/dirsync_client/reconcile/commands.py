@@ -79,6 +79,8 @@ class Sent(NamedTuple):
     """The file grew while it was read: what was sent is its first part, and it has moved on since."""
     signature: "Signature | None" = None
     """Of the content, if it is worth remembering."""
+    ended: float = 0.0
+    """When the last of a large file was sent, by the monotonic clock; 0 if that was not noted."""
 
     @property
     def path(self) -> RelPath:

@@ -131,7 +131,8 @@ class Results:
             return
         large = sent.size > LIMITS.inline_file_bytes
         if large or step.expected is not None:
-            seconds = max(0.0, context.now - sent.started) if large else 0.0
+            # Not until the answer: with much under way that waits for others, and costs nothing.
+            seconds = max(0.0, (sent.ended or context.now) - sent.started) if large else 0.0
             cost = Cost(seconds, max(0, sent.literal_bytes - sent.continued_bytes))
             context.pacing.published(sent.path, sent.size, cost, context.now)
 

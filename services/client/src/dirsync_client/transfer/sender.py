@@ -282,6 +282,7 @@ class Sender:
             content_assumed=True,
             is_older=transfer.file.is_older,
             signature=transfer.builder.finish() if transfer.builder is not None else None,
+            ended=self._now(),
         )
         self._resumption.ended(transfer.path)
         if self.in_flight.file_ended(transfer.number, sent):

@@ -86,7 +86,7 @@ def test_a_few_saves_wait_for_nothing() -> None:
         now += 0.1
 
 
-@pytest.mark.parametrize("cost, rest", [(0.01, 0.5), (2.0, 2.0), (100.0, 5.0)])
+@pytest.mark.parametrize("cost, rest", [(0.01, 0.25), (2.0, 2.0), (100.0, 5.0)])
 def test_a_rest_ends_the_pause(cost: float, rest: float) -> None:
     """A file that was not written for as long as it took to send is sent at once, and after 5 s in any case."""
     pace = Pace()
@@ -161,15 +161,29 @@ def test_tries_for_nothing_are_rare() -> None:
     assert 8 == pace.torn
 
 
-@pytest.mark.parametrize("torn, rest", [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 5.0), (9, 5.0)])
-def test_a_rest_is_longer_after_tries_for_nothing(torn: int, rest: float) -> None:
+@pytest.mark.parametrize(
+    "cost, torn, rest",
+    [(0.1, 1, 0.25), (0.4, 1, 0.4), (0.4, 2, 0.8), (0.4, 3, 1.6), (0.4, 4, 3.2), (0.4, 5, 5.0), (9.0, 9, 5.0)],
+)
+def test_a_rest_is_longer_after_tries_for_nothing(cost: float, torn: int, rest: float) -> None:
     """A file that was rewritten while it was read has to rest for longer each time, up to 5 s."""
     pace = Pace()
     for _ in range(torn):
-        pace.given_up(Cost(0.1, 0), 100.0)
+        pace.given_up(Cost(cost, 0), 100.0)
     pace.changed(100.2)
 
     assert min(100.2 + rest, 100.0 + 2 ** (torn - 1)) == pytest.approx(pace.due(1000))
+
+
+@pytest.mark.parametrize("torn", [1, 2, 5, 20])
+def test_a_small_file_is_tried_soon(torn: int) -> None:
+    """One that is read in no time is sent soon after its last write, however often it was torn before."""
+    pace = Pace()
+    for _ in range(torn):
+        pace.given_up(NOTHING, 100.0)
+    pace.changed(160.0)
+
+    assert 160.0 + LIMITS.pace_rest_seconds >= pace.due(1000)
 
 
 def test_what_rests_is_forgotten() -> None:

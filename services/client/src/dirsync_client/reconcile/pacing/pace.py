@@ -11,8 +11,8 @@ A file that is written all the time would be read and sent all the time. What ho
   can be made, a file that has used that up is sent every ``LIMITS.pace_longest_seconds`` nevertheless. A small one
   that has used it up is sent as often as ``LIMITS.pace_small_bytes_per_second`` allows: what the replica has of it is
   never old, and costs little.
-- A file that is rewritten while it is read costs for nothing. The pause, and the rest that is asked for, double with
-  each such try, up to a limit.
+- A file that is rewritten while it is read costs for nothing. The pause doubles with each such try, up to a limit. So
+  does the rest that is asked for, from what a try costs: one that is quickly read is tried soon after its last write.
 """
 
 import math
@@ -31,7 +31,7 @@ class Cost(NamedTuple):
     """What one try took."""
 
     seconds: float
-    """From the first byte that was read to the answer."""
+    """From the first byte that was read to the last one that was sent."""
     sent_bytes: int
     """Bytes of content that were sent, before compression."""
 
@@ -93,8 +93,10 @@ class Pace:
     @property
     def _rest(self) -> float:
         """Seconds without a write after which a try is promising."""
-        least = min(max(LIMITS.pace_rest_seconds, self._cost.seconds), LIMITS.pace_longest_rest_seconds)
-        return self._doubled(least, LIMITS.pace_longest_rest_seconds) if self.torn else least
+        cost, longest = self._cost.seconds, LIMITS.pace_longest_rest_seconds
+        # A small file costs next to nothing: another try soon after its last write harms nobody.
+        wanted = self._doubled(cost, longest) if self.torn else min(cost, longest)
+        return max(LIMITS.pace_rest_seconds, wanted)
 
     def _ended(self, cost: Cost, now: float) -> None:
         self._cost, self._ended_at = cost, now
