@@ -33,6 +33,7 @@ from dirsync_client.reconcile.commands import (
     ProbeFile,
     ProbeSource,
     RememberRecord,
+    RememberRecords,
     RequestCommit,
     Transmit,
     WakeAt,
@@ -228,22 +229,16 @@ class Reconciled:
                     outgoing.append(Outgoing(command, delta))
                 case EstimateSimilarity() | CompareFile():
                     self._plan(command)
-                case DropEstimate(path=path):
-                    self._planner.take(path)
                 case RequestCommit():
                     self._queue.rescan()
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
                     self._reads.append(command)
-                case (
-                    HashFile()
-                    | ProbeFile()
-                    | LookAt()
-                    | ProbeSource()
-                    | CheckSource()
-                    | RememberRecord()
-                    | AcceptMounts()
-                ):
+                case RememberRecord() | RememberRecords():
+                    self._source_executor.remember(command.records)
+                case HashFile() | ProbeFile() | LookAt() | ProbeSource() | CheckSource() | AcceptMounts():
                     self._note(self._source_executor.execute(command))
+                case DropEstimate():
+                    self._planner.take(command.path)
                 case ListReplica(known=known, root_digest=digest):
                     self._events.append(ReplicaListed(fetch(known.copy(), digest, self._server.list)))
                 case WakeAt(time=time):
@@ -252,8 +247,7 @@ class Reconciled:
                     self._adopted = True
                 case _:
                     pass
-        if outgoing:
-            self._queue.add(outgoing)
+        self._queue.add(outgoing)
 
     def _note(self, event: Event | None) -> None:
         if event is None:

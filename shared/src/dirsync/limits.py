@@ -38,6 +38,19 @@ class Limits:
     they would be acknowledged late, and a client that has to end would have published nothing."""
     inline_file_bytes: int = 64 * KIB
     """A file of at most this many bytes travels inside a batch; a larger one as begin, data, end."""
+    max_section_entries: int = 4096
+    """Entries of one section of a new directory: each costs an object. A section of 256 KiB has fewer."""
+    max_built_entries: int = 16_384
+    """Entries of a directory that is built as a whole. What does not fit follows when it is there."""
+    max_built_bytes: int = 32 * MIB
+    """Bytes of the files in it. A lost connection loses the directory that was under way."""
+    max_built_depth: int = 64
+    """Directories in one another in it: an entry costs as many calls as it is deep, whatever its message has."""
+    max_built_path_bytes: int = 4 * MIB
+    """All paths in it together, in bytes: a message has the names alone."""
+    min_built_files: int = 8
+    """Files from which on a new directory is built as a whole. A smaller one is made step by step, so that what is
+    added to it while it is under way need not wait."""
     max_listed_entries: int = 20_000_000
     """Entries that a client accepts in listings of its server: twice a server's default for QUOTA_ENTRIES. Each costs
     the client about 300 bytes."""

@@ -41,6 +41,7 @@ FIRST: Spec = {
     "becomes-a-directory": "f",
     "becomes-a-file/inside": "i",
     "link": Link("small"),
+    **{f"many/{number}/{mode:o}": File(b"%d" % mode, mode) for number in range(3) for mode in (0o600, 0o664, 0o755)},
 }
 SECOND: Spec = {
     "small": File(b"another", 0o660),

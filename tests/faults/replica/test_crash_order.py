@@ -35,7 +35,9 @@ def steps(calls: list[Call], replica: Path) -> Iterator[tuple[int, Call]]:
 
 
 def _step(call: Call, replica: Path, published: bool) -> int:
-    staged, inside = "/staged-" in call.names or "\nstaged-" in call.names, str(replica) in call.names
+    built = "/built-" in call.names or "\nbuilt-" in call.names
+    staged = built or "/staged-" in call.names or "\nstaged-" in call.names
+    inside = str(replica) in call.names
     match call.name:
         case "openat":
             return STAGE if staged and "O_CREAT" in call.arguments else 0
@@ -47,7 +49,7 @@ def _step(call: Call, replica: Path, published: bool) -> int:
             return FILES if staged else DIRECTORIES if inside else 0
         case "syncfs":
             return DIRECTORIES if published else FILES
-        case "mkdirat" if "dirsync-staging" in call.names and not staged:
+        case "mkdirat" if built or ("dirsync-staging" in call.names and not staged):
             return STAGE
         case "unlinkat" if "dirsync-staging" in call.names and not staged:
             return TIDY
@@ -65,7 +67,7 @@ def test_document(pair: Pair, fsync: str) -> None:
     server = pair.server(fsync=fsync)
     with Wire(server.address) as wire, traced(server.pid, pair.place / "strace", names=MUTATING) as trace:
         push = wire.push(wire.open_session().session_id)
-        answers = [push.send(*step.messages, commit()).receive() for step in told("area")]
+        answers = [push.send(*step.messages, commit()).receive() for step in told("area", builds=fsync == "batch")]
         push.finish()
         until(lambda: not list(pair.place.glob(".*staging")), "the staging directory to be removed")
     taken = list(steps(trace.calls(), pair.replica))

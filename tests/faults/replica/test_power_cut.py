@@ -68,7 +68,7 @@ class Site:
         """Cut the power when so many commits of a history have just been answered; what is not there then."""
         with Wire(self.server.address) as wire:
             push = wire.push(wire.open_session().session_id)
-            for step in islice(told(f"area-{next(self._areas)}"), steps):
+            for step in islice(told(f"area-{next(self._areas)}", builds=self._fsync == "batch"), steps):
                 assert self.send(push, step)
             self.cut()
         known, self._known = self._known, look(self.replica)
@@ -102,7 +102,7 @@ class Site:
                 if not dies(self.server):
                     raise
                 return Commit([], {})
-            for step in told(f"area-{next(self._areas)}"):
+            for step in told(f"area-{next(self._areas)}", builds=self._fsync == "batch"):
                 if not self.send(push, step):
                     return step
             push.finish()

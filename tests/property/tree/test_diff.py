@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dirsync.tree.diff import Change, diff, diff_paths
 from dirsync.tree.entry import Entry, directory_entry, pack, unpack
 from dirsync.tree.path import RelPath, ancestors, components, is_within
-from dirsync.tree.plan import Delete, MakeDirectory, Move, Operation, Plan, needs_digest
+from dirsync.tree.plan import BuildDirectory, Delete, MakeDirectory, Move, Operation, Plan, needs_digest
 from dirsync.tree.tree import Tree
 from tests.property.strategies import pairs, paths, unread
 from tests.support.trees.plans import apply
@@ -136,6 +136,8 @@ def perform(tree: Tree, step: Operation) -> None:
         case Move():
             assert directory is None
             tree.move(step.source, step.path)
+        case BuildDirectory():
+            raise AssertionError(step)
         case _:
             assert directory is None or not directory.children or step.entry.is_directory
             tree.put(step.path, pack(step.entry))

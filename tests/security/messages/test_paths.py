@@ -12,6 +12,7 @@ from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.inside.deltas import based, copy_content, move
 from tests.support.peers.operations import (
+    Inside,
     batch,
     begin,
     commit,
@@ -21,6 +22,7 @@ from tests.support.peers.operations import (
     make_directory,
     put,
     put_link,
+    section,
     seen,
     set_metadata,
 )
@@ -55,6 +57,8 @@ WAYS: dict[str, Callable[[bytes], pb.PushChangesRequest]] = {
     "set_metadata": lambda path: batch(set_metadata(1, path, seen(file(b"")))),
     "delete": lambda path: batch(delete(1, path, seen(file(b"")))),
     "begin": lambda path: begin(1, path, 1),
+    "section": lambda path: section(1, path, Inside(b"a", b"x")),
+    "in_section": lambda path: section(1, b"new", Inside(path, b"x")),
     "based": lambda path: based(1, path, 1, digest(b"basis")),
     "move_to": lambda path: batch(move(1, b"source", path, file(b"x"))),
     "move_from": lambda path: batch(move(1, path, b"target", file(b"x"))),
@@ -133,6 +137,7 @@ names = st.sampled_from(
 def test_property(server: Server, wire: Wire, path: bytes, way: str) -> None:
     """Of any mix of good and evil components, exactly those paths are refused that have an evil one."""
     evil = any(name in (b"", b".", b"..") or b"\0" in name or len(name) > 255 for name in path.split(b"/"))
+    evil |= way == "in_section" and b"/" in path  # a name has its place there, no path
     outside = set(os.listdir(server.root.parent))
     status = send(wire, WAYS[way](path))
 

@@ -4,6 +4,7 @@ It stands in for :class:`dirsync.fs.index.index.Index`, whose own tests show tha
 the disk lags behind: rows are written in batches, so the last ones are lost when the program dies.
 """
 
+from collections.abc import Iterable
 from random import Random
 from typing import Final
 
@@ -73,6 +74,11 @@ class MemoryIndex:
         """Keep what is at ``path``."""
         self._rows[path] = record
         self._changed()
+
+    def put_all(self, records: Iterable[tuple[RelPath, Record]]) -> None:
+        """Keep what is at these paths."""
+        for path, record in records:
+            self.put(path, record)
 
     def remove(self, path: RelPath) -> None:
         """Forget ``path`` and everything below it."""

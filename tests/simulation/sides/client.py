@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 SOURCE: Final = b"/home/source"
 RESCAN_SECONDS: Final = 60.0
 BLOCK_SIZE: Final = 4096
+MIN_BUILT_FILES: Final = 1
+"""So few, because the trees are small: each new directory with a file in it is built as a whole."""
 ROUND_SECONDS: Final = 0.0
 """What a round of the engine takes."""
 
@@ -84,7 +86,9 @@ class Client:
                 Activities(),
             )
             kept = cast("StateDirectory", state)
-            self.target = Target(self.source, kept, connector, parts, reporter, self.mailbox, Options())
+            self.target = Target(
+                self.source, kept, connector, parts, reporter, self.mailbox, Options(min_built_files=MIN_BUILT_FILES)
+            )
             self.engine = Engine(self.source, schedule, self.mailbox, self.target, reporter)
 
     def start(self) -> None:

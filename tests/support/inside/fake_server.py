@@ -23,6 +23,7 @@ from dirsync.tree.entry import UNKNOWN, Entry, Kind, directory_entry, pack, unpa
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within, split
 from dirsync.tree.plan import (
+    BuildDirectory,
     CopyContent,
     Delete,
     MakeDirectory,
@@ -37,6 +38,7 @@ from dirsync.tree.tree import Tree
 from dirsync.wire.push.messages import (
     Batch,
     Commit,
+    DirectorySection,
     FileAbort,
     FileBegin,
     FileData,
@@ -191,6 +193,8 @@ class FakeServer:
                 return self._commit(requested=True)
             case Open():
                 pass
+            case DirectorySection():
+                raise AssertionError(message)  # not offered
         full = self._commits_after is not None and len(self._steps) >= self._commits_after
         return self._commit(requested=False) if full else None
 
@@ -297,6 +301,8 @@ class FakeServer:
                 tree.put(path, pack(entry))
             case TryFile():
                 pass
+            case BuildDirectory():
+                raise AssertionError(operation)
         return None
 
     def _is_in_the_way(self, operation: Operation) -> bool:

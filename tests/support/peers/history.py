@@ -14,6 +14,7 @@ from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.inside.deltas import BLOCK, copied, copy_content, literal, move, rebuilt
 from tests.support.peers.operations import (
     MTIME_NS,
+    Inside,
     batch,
     begin,
     data,
@@ -22,10 +23,12 @@ from tests.support.peers.operations import (
     directory,
     end,
     file,
+    inner,
     link,
     make_directory,
     put,
     put_link,
+    section,
     seen,
     set_metadata,
 )
@@ -48,8 +51,11 @@ class Commit(NamedTuple):
     after: dict[str, Seen | None]
 
 
-def told(area: str) -> Iterator[Commit]:
-    """The history of one directory, which is made by the first commit. Numbers of operations begin with 1."""
+def told(area: str, *, builds: bool = False) -> Iterator[Commit]:
+    """The history of one directory, which is made by the first commit. Numbers of operations begin with 1.
+
+    ``builds``: a directory comes in sections, too.
+    """
     numbers = count(1)
 
     def at(name: str) -> bytes:
@@ -87,15 +93,24 @@ def told(area: str) -> Iterator[Commit]:
         [batch(put(n(), at("small-0"), b"overwritten", seen(file(b"small"))))], {"small-0": is_file(b"overwritten")}
     )
     number = n()
+    inside = Inside(b"a", b"a", mode=0o640), inner(b"sub", mode=0o700), Inside(b"b", b"bb", 2)
+    built = {
+        "built": is_directory(0o750),
+        "built/a": is_file(b"a", 0o640),
+        "built/sub": is_directory(0o700),
+        "built/sub/b": is_file(b"bb"),
+    }
     yield commit(
         [
             begin(number, at("framed"), len(FRAMED)),
             data(number, FRAMED),
             end(number, digest(FRAMED)),
+            *([section(n(), at("built"), *inside, mode=0o750)] if builds else []),
             batch(make_directory(n(), at("deep")), make_directory(n(), at("deep/er")), put(n(), at("deep/er/f"), b"f")),
         ],
         {
             "framed": is_file(FRAMED),
+            **(built if builds else {}),
             "deep": is_directory(),
             "deep/er": is_directory(),
             "deep/er/f": is_file(b"f"),

@@ -1,6 +1,8 @@
 """Messages of the push stream, short enough that a test shows what is sent."""
 
 import hashlib
+import struct
+from typing import NamedTuple
 
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import sync_service_pb2 as pb
@@ -53,6 +55,39 @@ def make_directory(number: int, path: bytes, expected: pb.Expected = ABSENT, mod
     """Make a directory."""
     what = pb.Operation.MakeDirectory(mode=mode)
     return pb.Operation(number=number, path=path, expected=expected, make_directory=what)
+
+
+class Inside(NamedTuple):
+    """An entry of a directory that is built; without content it is a directory."""
+
+    name: bytes
+    content: bytes | None = None
+    parent: int = 0
+    mode: int = 0o644
+
+    @property
+    def head(self) -> bytes:
+        """The head of its record."""
+        if self.content is None:
+            return struct.pack("<BHQq32s", DIRECTORY, self.mode, 0, 0, bytes(32))
+        return struct.pack("<BHQq32s", FILE, self.mode, len(self.content), MTIME_NS, digest(self.content))
+
+
+def inner(name: bytes, parent: int = 0, mode: int = 0o755) -> Inside:
+    """A directory in a directory that is built."""
+    return Inside(name, None, parent, mode)
+
+
+def section(number: int, path: bytes | None, *inside: Inside, last: bool = True, mode: int = 0o755) -> Request:
+    """A section of a directory that is built; the first one has its path."""
+    what = Request.DirectorySection(number=number, last=last)
+    if path is not None:
+        what.begin.path, what.begin.mode = path, mode
+    what.parents = struct.pack(f"<{len(inside)}I", *(one.parent for one in inside))
+    what.names = b"".join(one.name + bytes(1) for one in inside)
+    what.entries = b"".join(one.head for one in inside)
+    what.contents = b"".join(one.content or b"" for one in inside)
+    return Request(section=what)
 
 
 def set_metadata(number: int, path: bytes, expected: pb.Expected, mode: int = 0o600) -> pb.Operation:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from dirsync.endpoint.source.source import Source
 from dirsync.limits import LIMITS
+from dirsync.tree.entry import Record
+from dirsync.tree.path import RelPath
 from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
@@ -23,6 +25,7 @@ from dirsync_client.reconcile.commands import (
     ProbeFile,
     ProbeSource,
     RememberRecord,
+    RememberRecords,
     Report,
     RequestCommit,
     SpendApproval,
@@ -69,11 +72,11 @@ class Executor:
         reports: list[Report] = []
         to_transfer: list[TransferCommand] = []
         self.wake_at = None
-        remembered: list[RememberRecord] = []
+        remembered: list[tuple[RelPath, Record]] = []
         for command in commands:
             match command:
-                case RememberRecord():
-                    remembered.append(command)
+                case RememberRecord() | RememberRecords():
+                    remembered += command.records
                 case Transmit() | CompareFile() | EstimateSimilarity() | DropEstimate() | RequestCommit():
                     to_transfer.append(command)
                 case HashFile(size=size) if size > LIMITS.inline_file_bytes:
@@ -101,12 +104,11 @@ class Executor:
             self._reporter.report(reports)
         return [event for event in events if event is not None]
 
-    def _remember(self, records: list[RememberRecord]) -> None:
+    def _remember(self, records: list[tuple[RelPath, Record]]) -> None:
         """Have the index keep these, and forget them here."""
         if records:
             self._activity.begin(Part.SOURCE)
-            for record in records:
-                self._source_executor.execute(record)
+            self._source_executor.remember(records)
             records.clear()
             self._activity.begin(Part.CLIENT)
 

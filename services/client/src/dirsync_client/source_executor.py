@@ -1,10 +1,13 @@
 """Does what the reconciler wants of the source: looking, checking, reading a few bytes or a small file."""
 
+from collections.abc import Iterable
+
 from dirsync.endpoint.source.source import Source
 from dirsync.fs.read.hashing import Digester
 from dirsync.fs.read.openable import is_openable
 from dirsync.fs.root import RootState
 from dirsync.tree.entry import Record
+from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
@@ -13,7 +16,6 @@ from dirsync_client.reconcile.commands import (
     LookAt,
     ProbeFile,
     ProbeSource,
-    RememberRecord,
     SourceCommand,
 )
 from dirsync_client.reconcile.events import Event, FileHashed, FileProbed, SourceChanged, SourceChecked
@@ -30,8 +32,6 @@ class SourceExecutor:
         """Do what ``command`` says, and return what came of it."""
         source = self._source
         match command:
-            case RememberRecord(path=path, record=record):
-                source.remember(path, record)
             case ProbeFile(path=path):
                 return FileProbed(path, source.probe(path))
             case HashFile(path=path, planned=planned):
@@ -46,6 +46,10 @@ class SourceExecutor:
             case AcceptMounts():
                 source.accept_mounts()
         return None
+
+    def remember(self, records: Iterable[tuple[RelPath, Record]]) -> None:
+        """Files were read: keep their records in the index."""
+        self._source.remember(records)
 
     def _hash(self, command: HashFile) -> Record | Problem | None:
         return hash_file(Digester(self._source.root), command.path)

@@ -20,7 +20,7 @@ from dirsync.tree.guards.approvals import Released
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from dirsync.wire.session import KeptUpload
+from dirsync.wire.session import KeptUpload, SessionMode
 from dirsync_client.executor import Executor
 from dirsync_client.lifecycle.activity import Part
 from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
@@ -197,7 +197,9 @@ class Target:
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
         pairing = self._state.pairing(self._executor.replica_id)
         approvals = frozenset(self._state.approvals())
-        return Connected(replica, link.opened.strategies, pairing.adopted, pairing.identity, approvals, pairing.entries)
+        agreed = pairing.adopted, pairing.identity, approvals, pairing.entries
+        builds = link.opened.builds_directories and link.opened.mode is SessionMode.MIRROR
+        return Connected(replica, link.opened.strategies, *agreed, builds=builds)
 
     def _lost(self, error: DirsyncError) -> None:
         """The session is over, or none could be opened.

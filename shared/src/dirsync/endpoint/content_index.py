@@ -8,6 +8,8 @@ Digests are kept shortened to 56 bits, which is what a small number of Python ho
 each. Two contents that share those bits by accident or by design are two candidates of which one is refused.
 """
 
+from collections.abc import Iterable
+
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import files
 from dirsync.tree.entry import Kind, Record, digest_of, is_known, size_of
@@ -50,6 +52,17 @@ class ContentIndex:
         key = _key_of(record)
         if key is not None:
             self._add(path, key)
+
+    def add_all(self, records: Iterable[tuple[RelPath, Record]]) -> None:
+        """These are at their paths now; as :meth:`add`, for many."""
+        paths = self._paths
+        for path, record in records:
+            key = _key_of(record)
+            if key is not None:
+                if key in paths or self.is_full:
+                    self._add(path, key)
+                else:
+                    paths[key] = path
 
     def remove(self, path: RelPath, record: Record) -> None:
         """``record`` is not at ``path`` any more."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known
 from dirsync.tree.options import Attributes
 from dirsync.tree.plan import (
+    BuildDirectory,
     CopyContent,
     Delete,
     MakeDirectory,
@@ -106,7 +107,7 @@ def _is_done(operation: Operation, current: Entry | None, attributes: Attributes
             if current is None or not is_known(wanted.digest):
                 return False
             return attributes.normalize(current) == attributes.normalize(wanted)
-        case MakeDirectory() | Move() | TryFile():
+        case MakeDirectory() | BuildDirectory() | Move() | TryFile():
             return False
 
 

@@ -31,7 +31,7 @@ from dirsync.fs.fingerprint import as_unread
 from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import owner_access_down_to
-from dirsync.tree.directory import Directory, files
+from dirsync.tree.directory import Directory, directory_of, files, hashes_of
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, digest_of, size_of, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
@@ -173,6 +173,22 @@ class ReplicaState:
             self.tree.put(path, record)
             self._arrives(path, record)
         self._index.put(path, record)
+
+    def put_tree(self, path: RelPath, record: Record, below: Sequence[tuple[RelPath, Record]]) -> None:
+        """A directory was published at ``path``, where nothing was, with everything below it: parents first."""
+        self.writer.require_held()
+        node = directory_of(path, record, below, hashes_of(below, self.tree.attributes))
+        size = sum(size_of(child) for _, child in below if child[0] == Kind.FILE)
+        with self.lock:
+            self.tree.graft(path, node)
+            if self.content.is_full:
+                for at, child in below:
+                    self._know(at, child)
+            else:
+                self.content.add_all(below)
+            if self._bytes is not None:
+                self._bytes += size
+        self._index.put_all(((path, record), *below))
 
     def remove(self, path: RelPath) -> None:
         """What was at ``path``, no directory with content, is gone."""

@@ -49,13 +49,22 @@ def sync_file_system(descriptor: int) -> bool:
     Raises:
         OSError: a write-back failed.
     """
-    call = _function("syncfs") if _kernel() >= _SYNCFS_REPORTS_ERRORS else None
+    call = _syncfs()
     if call is None:
         return False
     number = call(descriptor)
     if number:
         raise OSError(number, os.strerror(number))
     return True
+
+
+def can_sync_file_system() -> bool:
+    """Whether :func:`sync_file_system` is reliable here."""
+    return _syncfs() is not None
+
+
+def _syncfs() -> Callable[..., int] | None:
+    return _function("syncfs") if _kernel() >= _SYNCFS_REPORTS_ERRORS else None
 
 
 def birth_time(directory: int, name: bytes) -> tuple[int, int] | None:

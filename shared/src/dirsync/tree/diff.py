@@ -18,7 +18,7 @@ Rules:
   acknowledging a change does. Other changes may or may not be seen; the next comparison finds them.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.tree.directory import Directory
@@ -43,17 +43,29 @@ class Change(NamedTuple):
     """What the source has."""
 
 
-def diff(replica: Tree, source: Tree, protected: Collection[RelPath] = ()) -> Iterator[Change]:
-    """Every change that makes ``replica`` equal ``source``.
+Whole = Callable[[RelPath, Directory], bool]
+"""Whether a directory that only the source has is brought over as a whole, so that nothing below it need be compared.
+It is asked once for each, before the change of the directory itself comes."""
+
+
+def diff(
+    replica: Tree, source: Tree, protected: Collection[RelPath] = (), *, whole: Whole | None = None
+) -> Iterator[Change]:
+    """Every change that makes ``replica`` equal ``source``, but for what is below a directory that goes as a ``whole``.
 
     Raises:
         ValueError: the trees count different attributes.
     """
-    return diff_paths(replica, source, (ROOT,), protected)
+    return diff_paths(replica, source, (ROOT,), protected, whole=whole)
 
 
 def diff_paths(
-    replica: Tree, source: Tree, paths: Iterable[RelPath], protected: Collection[RelPath] = ()
+    replica: Tree,
+    source: Tree,
+    paths: Iterable[RelPath],
+    protected: Collection[RelPath] = (),
+    *,
+    whole: Whole | None = None,
 ) -> Iterator[Change]:
     """The changes at each of ``paths`` and below it, each once.
 
@@ -66,7 +78,7 @@ def diff_paths(
     if replica.attributes != source.attributes:
         msg = "the trees count different attributes and cannot be compared"
         raise ValueError(msg)
-    return _Comparison(replica, source, protected).run(paths)
+    return _Comparison(replica, source, protected, whole).run(paths)
 
 
 def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
@@ -92,12 +104,13 @@ class _Level(NamedTuple):
 
 
 class _Comparison:
-    def __init__(self, replica: Tree, source: Tree, protected: Collection[RelPath]) -> None:
+    def __init__(self, replica: Tree, source: Tree, protected: Collection[RelPath], whole: Whole | None) -> None:
         self.replica = replica
         self.source = source
         self.attributes = replica.attributes
         self.plain = self.attributes == Attributes()
         self.protected = protected
+        self.whole = whole
         self.kept: set[RelPath] = set()
         """Directories that would be removed, but hold something protected."""
 
@@ -144,8 +157,11 @@ class _Comparison:
             if path in self.protected and not isinstance(new, Directory):
                 continue
             change = self._change(path, old, new, topmost=source is not None)
+            whole = old is None and isinstance(new, Directory) and self.whole is not None and self.whole(path, new)
             if change is not None:
                 yield change
+            if whole:
+                continue
             if isinstance(old, Directory) or isinstance(new, Directory):
                 stack.append(self._level(path, _directory(old), _directory(new)))
 

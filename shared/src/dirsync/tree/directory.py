@@ -17,7 +17,7 @@ content (:func:`~dirsync.tree.entry.unread_digest`).
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dirsync.tree.entry import (
     DIGEST_SIZE,
@@ -33,10 +33,11 @@ from dirsync.tree.entry import (
     with_digest,
 )
 from dirsync.tree.options import Attributes
-from dirsync.tree.path import ROOT, RelPath, join
+from dirsync.tree.path import ROOT, RelPath, join, split
 
 _MODULUS_MASK = (1 << 256) - 1
 _FILE = int(Kind.FILE)
+_DIRECTORY = int(Kind.DIRECTORY)
 
 
 class Directory:
@@ -132,6 +133,38 @@ def merkle_digest(directory: Directory, attributes: Attributes | None) -> bytes:
         current.cached = unread_digest(digest) if digest_of(current.record) == UNLISTED else digest
     assert directory.cached is not None
     return directory.cached
+
+
+def hashes_of(below: Iterable[tuple[RelPath, Record]], attributes: Attributes) -> list[int]:
+    """The record hashes of files, in a tree that counts these attributes; 0 for directories."""
+    counted = None if attributes == Attributes() else attributes
+    return [0 if child[0] == _DIRECTORY else record_hash(split(at)[1], child, counted) for at, child in below]
+
+
+def directory_of(
+    path: RelPath, record: Record, below: Iterable[tuple[RelPath, Record]], hashes: Iterable[int]
+) -> Directory:
+    """The directory at ``path``, made of everything below it, parents before children.
+
+    ``hashes``: :func:`hashes_of` the same.
+
+    Raises:
+        KeyError: something comes before the directory that holds it.
+    """
+    top = Directory(record)
+    found = {path: top}
+    for (at, child), hashed in zip(below, hashes, strict=True):
+        parent, name = split(at)
+        holder = found[parent]
+        if child[0] == _DIRECTORY:
+            found[at] = holder.children[name] = Directory(child)
+            holder.mark_stale(name)
+        else:
+            holder.children[name] = child
+            holder.total += hashed
+    for directory in found.values():
+        directory.counted = -1
+    return top
 
 
 def copy_directory(source: Directory, target: Directory) -> None:

@@ -28,6 +28,9 @@ _FIXED = struct.Struct("<BHQq32sH")
 _COVERED = _FIXED.size - 2
 """How much of a record, from its start, a directory's digest covers (all but the target's length)."""
 
+HEAD_SIZE: Final = _COVERED
+"""Bytes of a record's head: kind, mode, size, mtime and digest, little-endian as in ``<BHQq32s``."""
+
 _DIGEST_AT: Final = slice(_COVERED - DIGEST_SIZE, _COVERED)
 _SIZE_AT: Final = slice(3, 11)
 _IDENTITY: Final = struct.Struct("<QQ")
@@ -170,6 +173,16 @@ def digest_of(record: Record) -> bytes:
 def with_digest(record: Record, digest: bytes) -> Record:
     """The covered part of a record, with another digest."""
     return Record(record[: _COVERED - DIGEST_SIZE] + digest + b"\0\0")
+
+
+def with_content(record: Record, digest: bytes) -> Record:
+    """The record of a file once it was read: the same, with the digest of its content."""
+    return Record(record[: _COVERED - DIGEST_SIZE] + digest + record[_COVERED:])
+
+
+def from_head(head: bytes, fingerprint: bytes = b"") -> Record:
+    """The record of a file or directory whose :func:`covered` part is ``head``; one that is valid."""
+    return Record(head + b"\0\0" + fingerprint)
 
 
 def identity_of(record: bytes) -> FileIdentity:

@@ -13,11 +13,11 @@ Rules:
   lost, repeated or reordered without harm.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dirsync.tree.diff import Change
-from dirsync.tree.entry import UNKNOWN, Entry, Kind, is_known
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, is_known
 from dirsync.tree.path import RelPath
 
 
@@ -83,6 +83,26 @@ class CopyContent(NamedTuple):
     entry: Entry
 
 
+class Below(NamedTuple):
+    """Something in a directory that is built as a whole."""
+
+    path: RelPath
+    record: Record
+    """That of a file, or of a directory."""
+
+
+class BuildDirectory(NamedTuple):
+    """Make a directory where nothing is, together with what is in it; all of it becomes visible at once.
+
+    ``below`` comes parents before children: files, whose digests may be unknown before they are sent, and directories.
+    """
+
+    path: RelPath
+    expected: None
+    mode: int
+    below: Sequence[Below]
+
+
 class TryFile(NamedTuple):
     """Find out whether a file would be taken, without its content. Nothing is changed."""
 
@@ -91,7 +111,7 @@ class TryFile(NamedTuple):
     entry: Entry
 
 
-Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent | TryFile
+Operation = MakeDirectory | PutFile | PutSymlink | SetMetadata | Delete | Move | CopyContent | BuildDirectory | TryFile
 """One step of a plan."""
 
 OPERATION_NAMES: Final[dict[type, str]] = {
@@ -102,6 +122,7 @@ OPERATION_NAMES: Final[dict[type, str]] = {
     Delete: "delete",
     Move: "move",
     CopyContent: "copy_content",
+    BuildDirectory: "build_directory",
     TryFile: "try_file",
 }
 """The names of operations in metrics and in the output of ``plan``."""
@@ -114,6 +135,8 @@ def changed_paths(step: Operation) -> tuple[RelPath, ...]:
             return ()
         case Move():
             return step.source, step.path
+        case BuildDirectory():
+            return (step.path, *(path for path, _ in step.below))
         case _:
             return (step.path,)
 

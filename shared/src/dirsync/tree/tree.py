@@ -4,7 +4,7 @@ How a directory's digest is computed is :mod:`dirsync.tree.directory`. The root'
 belongs to the user who mounted it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dirsync.tree.directory import (
     Directory,
@@ -140,6 +140,19 @@ class Tree:
             self._changed(chain, 0)
         else:
             self._set(chain, name, old, Directory(record))
+
+    def learn(self, path: RelPath, files: Iterable[tuple[bytes, Record, int]]) -> None:
+        """Files in the directory at ``path`` were read: their records, which had no digests, and the hashes of these.
+
+        Raises:
+            KeyError: there is no such directory.
+        """
+        chain = self._chain_or_error(path)
+        holder = chain.directories[-1]
+        for name, record, hashed in files:
+            holder.children[name] = record
+            holder.total += hashed
+        self._changed(chain, 0)
 
     def remove(self, path: RelPath) -> None:
         """Drop what is at ``path`` and below it; nothing happens if nothing is there.

@@ -237,6 +237,7 @@ class OpenSessionResponse(_message.Message):
     KEPT_UPLOADS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     TAKES_COMMIT_AFTER_FIELD_NUMBER: _builtins.int
+    BUILDS_DIRECTORIES_FIELD_NUMBER: _builtins.int
     protocol_version: _builtins.int
     session_id: _builtins.bytes
     generation: _builtins.int
@@ -260,6 +261,8 @@ class OpenSessionResponse(_message.Message):
     """
     takes_commit_after: _builtins.bool
     """The server knows PushChangesRequest.commit_after."""
+    builds_directories: _builtins.bool
+    """The server builds new directories from sections (DirectorySection)."""
     @_builtins.property
     def options(self) -> _entry_pb2.TreeOptions:
         """The options that the server agreed to; never more than were requested."""
@@ -296,10 +299,11 @@ class OpenSessionResponse(_message.Message):
         kept_uploads: _abc.Iterable[Global___KeptUpload] | None = ...,
         mode: Global___SessionMode.ValueType = ...,
         takes_commit_after: _builtins.bool = ...,
+        builds_directories: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compressions", b"compressions", "entries", b"entries", "generation", b"generation", "keeps_uploads", b"keeps_uploads", "kept_uploads", b"kept_uploads", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "mode", b"mode", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies", "takes_commit_after", b"takes_commit_after"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["builds_directories", b"builds_directories", "compressions", b"compressions", "entries", b"entries", "generation", b"generation", "keeps_uploads", b"keeps_uploads", "kept_uploads", b"kept_uploads", "max_file_bytes", b"max_file_bytes", "max_message_bytes", b"max_message_bytes", "mode", b"mode", "options", b"options", "protocol_version", b"protocol_version", "replica_id", b"replica_id", "reserved_names", b"reserved_names", "root_digest", b"root_digest", "server_version", b"server_version", "session_id", b"session_id", "strategies", b"strategies", "takes_commit_after", b"takes_commit_after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -572,6 +576,104 @@ class PushChangesRequest(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class DirectorySection(_message.Message):
+        """A part of a new directory: of itself, and of what is in it, at any depth. The server builds the directory out of
+        sight, and makes all of it visible at once, or nothing. One directory is built at a time; it is applied at its last
+        section. Entries have numbers in the order in which they come, from 1; number 0 is the directory itself.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NUMBER_FIELD_NUMBER: _builtins.int
+        BEGIN_FIELD_NUMBER: _builtins.int
+        PARENTS_FIELD_NUMBER: _builtins.int
+        NAMES_FIELD_NUMBER: _builtins.int
+        ENTRIES_FIELD_NUMBER: _builtins.int
+        CONTENTS_FIELD_NUMBER: _builtins.int
+        LAST_FIELD_NUMBER: _builtins.int
+        number: _builtins.int
+        """The number of the operation. All sections of a directory have it."""
+        parents: _builtins.bytes
+        """For each entry the number of the directory that holds it, which came before: 4 bytes, little-endian."""
+        names: _builtins.bytes
+        """The name of each entry in that directory, followed by a NUL."""
+        entries: _builtins.bytes
+        """For each entry 51 bytes, little-endian: kind (1 byte; 1: a file, 2: a directory), mode (2), size (8), mtime in
+        nanoseconds (8), SHA-256 of the content (32; zeros for a directory). Other kinds are sent by themselves.
+        """
+        contents: _builtins.bytes
+        """The contents of the files, one after the other."""
+        last: _builtins.bool
+        """The directory is complete."""
+        @_builtins.property
+        def begin(self) -> Global___PushChangesRequest.DirectoryBegin:
+            """In the first section only."""
+
+        def __init__(
+            self,
+            *,
+            number: _builtins.int = ...,
+            begin: Global___PushChangesRequest.DirectoryBegin | None = ...,
+            parents: _builtins.bytes = ...,
+            names: _builtins.bytes = ...,
+            entries: _builtins.bytes = ...,
+            contents: _builtins.bytes = ...,
+            last: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["begin", b"begin", "contents", b"contents", "entries", b"entries", "last", b"last", "names", b"names", "number", b"number", "parents", b"parents"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DirectoryBegin(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PATH_FIELD_NUMBER: _builtins.int
+        MODE_FIELD_NUMBER: _builtins.int
+        path: _builtins.bytes
+        """Nothing is there, and the directory above is."""
+        mode: _builtins.int
+        def __init__(
+            self,
+            *,
+            path: _builtins.bytes = ...,
+            mode: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "path", b"path"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CompressedSection(_message.Message):
+        """A serialized DirectorySection, compressed."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        COMPRESSION_FIELD_NUMBER: _builtins.int
+        SIZE_FIELD_NUMBER: _builtins.int
+        PAYLOAD_FIELD_NUMBER: _builtins.int
+        compression: _entry_pb2.Compression.ValueType
+        size: _builtins.int
+        """Size of the serialized DirectorySection, in bytes."""
+        payload: _builtins.bytes
+        def __init__(
+            self,
+            *,
+            compression: _entry_pb2.Compression.ValueType = ...,
+            size: _builtins.int = ...,
+            payload: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["compression", b"compression", "payload", b"payload", "size", b"size"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class FileBegin(_message.Message):
         """Begins a file whose content follows in data frames that carry its number. The file is applied at its end."""
 
@@ -828,6 +930,8 @@ class PushChangesRequest(_message.Message):
     END_FIELD_NUMBER: _builtins.int
     ABORT_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    SECTION_FIELD_NUMBER: _builtins.int
+    COMPRESSED_SECTION_FIELD_NUMBER: _builtins.int
     COMMIT_AFTER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def open(self) -> Global___PushChangesRequest.Open: ...
@@ -846,6 +950,10 @@ class PushChangesRequest(_message.Message):
     @_builtins.property
     def commit(self) -> Global___PushChangesRequest.Commit: ...
     @_builtins.property
+    def section(self) -> Global___PushChangesRequest.DirectorySection: ...
+    @_builtins.property
+    def compressed_section(self) -> Global___PushChangesRequest.CompressedSection: ...
+    @_builtins.property
     def commit_after(self) -> Global___PushChangesRequest.Commit:
         """Beside batch, compressed_batch or end: a commit right after this message, as if it followed in a message of its own.
         It saves a small change one message. Only if the server has offered it with takes_commit_after.
@@ -862,13 +970,15 @@ class PushChangesRequest(_message.Message):
         end: Global___PushChangesRequest.FileEnd | None = ...,
         abort: Global___PushChangesRequest.FileAbort | None = ...,
         commit: Global___PushChangesRequest.Commit | None = ...,
+        section: Global___PushChangesRequest.DirectorySection | None = ...,
+        compressed_section: Global___PushChangesRequest.CompressedSection | None = ...,
         commit_after: Global___PushChangesRequest.Commit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "compressed_section", b"compressed_section", "data", b"data", "end", b"end", "message", b"message", "open", b"open", "section", b"section"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "data", b"data", "end", b"end", "message", b"message", "open", b"open"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abort", b"abort", "batch", b"batch", "begin", b"begin", "commit", b"commit", "commit_after", b"commit_after", "compressed_batch", b"compressed_batch", "compressed_section", b"compressed_section", "data", b"data", "end", b"end", "message", b"message", "open", b"open", "section", b"section"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "batch", "compressed_batch", "begin", "data", "end", "abort", "commit"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["open", "batch", "compressed_batch", "begin", "data", "end", "abort", "commit", "section", "compressed_section"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -1157,7 +1267,7 @@ class PushChangesResponse(_message.Message):
     REQUESTED_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     settled_number: _builtins.int
-    """Every operation with a number up to this one is settled, except files that are still open."""
+    """Every operation with a number up to this one is settled, except files and built directories that are still open."""
     root_digest: _builtins.bytes
     """Digest of the replica's root after this commit."""
     entries: _builtins.int
@@ -1172,7 +1282,7 @@ class PushChangesResponse(_message.Message):
 
     @_builtins.property
     def files(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Numbers of the large files that ended and were applied with this commit."""
+        """Numbers of the large files, and of the directories built from sections, that ended and were applied with this commit."""
 
     def __init__(
         self,

@@ -96,6 +96,8 @@ class Opened(NamedTuple):
     """The mode of the session, which may not be the one that was asked for: a server may know no other."""
     takes_commit_after: bool = False
     """A commit may come in the message with the last of what it is to commit."""
+    builds_directories: bool = False
+    """New directories may come in sections."""
 
 
 class Page(NamedTuple):
@@ -195,6 +197,7 @@ def encode_opened(opened: Opened) -> bytes:
         max_file_bytes=opened.max_file_bytes,
         server_version=opened.server_version,
         keeps_uploads=opened.keeps_uploads,
+        builds_directories=opened.builds_directories,
         kept_uploads=[
             pb.KeptUpload(upload_id=kept.id, size=kept.size, digest=kept.digest) for kept in opened.kept_uploads
         ],
@@ -227,6 +230,7 @@ def decode_opened(raw: bytes) -> Opened:
         max_file_bytes=message.max_file_bytes,
         server_version=message.server_version[:MAX_IDENTIFIER_CHARACTERS],
         keeps_uploads=message.keeps_uploads,
+        builds_directories=message.builds_directories,
         kept_uploads=tuple(_decode_kept(kept) for kept in message.kept_uploads[: LIMITS.max_kept_uploads]),
         takes_commit_after=message.takes_commit_after,
         mode=decode_mode(message.mode),

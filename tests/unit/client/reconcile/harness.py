@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dirsync.tree.entry import Record, pack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Delete, Move, TryFile
+from dirsync.tree.plan import BuildDirectory, CopyContent, Delete, Move, TryFile
 from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import (
@@ -63,11 +63,11 @@ class Harness:
         """The source has this file; it is read."""
         self.source.tree.put(path(name), record(content))
 
-    def connect(self, *, adopted: bool = False, approvals: Iterable[str] = ()) -> None:
+    def connect(self, *, adopted: bool = False, approvals: Iterable[str] = (), builds: bool = False) -> None:
         """Open a session."""
         root = self.source.identity if adopted else None
         offered = frozenset(Strategy)
-        self.tell(Connected(self.server.copy(), offered, adopted, root, frozenset(approvals)))
+        self.tell(Connected(self.server.copy(), offered, adopted, root, frozenset(approvals), builds=builds))
 
     def change(self, *names: str, retried: Iterable[str] = ()) -> None:
         """The source was found to be different at these paths."""
@@ -162,6 +162,10 @@ class Harness:
                 self.server.move(source, at)
             case CopyContent(path=at, entry=entry):
                 self.server.put(at, pack(entry))
+            case BuildDirectory(path=at, below=below):
+                assert sent.record is not None
+                for below_at, below_record in ((at, sent.record), *below):
+                    self.server.put(below_at, below_record)
             case operation:
                 assert sent.record is not None
                 self.server.put(operation.path, sent.record)

@@ -148,7 +148,7 @@ def test_rewritten_and_appended(source: Path, rewrite: str, reading: str) -> Non
 @pytest.mark.case("D01")
 def test_half_a_write(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A size that differs before and after waiting for writers may be that of half a write: it starts no version."""
-    monkeypatch.setattr(stable, "_wait_for_writers", lambda _: append(source))
+    monkeypatch.setattr(stable, "wait_for_writers_of", lambda _: append(source))
     with Root.open(source.parent) as root:
         record, _, _ = read(root)
 

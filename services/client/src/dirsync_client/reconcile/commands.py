@@ -7,7 +7,7 @@ from dirsync.tree.entry import Entry, Record, digest_of, size_of
 from dirsync.tree.guards.hold import Hold
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Move, Operation, PutFile
+from dirsync.tree.plan import Below, CopyContent, Move, Operation, PutFile
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync.tree.tree import Tree
 
@@ -81,6 +81,8 @@ class Sent(NamedTuple):
     """Of the content, if it is worth remembering."""
     ended: float = 0.0
     """When the last of a large file was sent, by the monotonic clock; 0 if that was not noted."""
+    shares: Sequence[int] = ()
+    """Of a directory that was sent as a whole: what of ``compressed_bytes`` belongs to each entry; empty: nothing."""
 
     @property
     def path(self) -> RelPath:
@@ -174,6 +176,17 @@ class RememberRecord(NamedTuple):
     path: RelPath
     record: Record
 
+    @property
+    def records(self) -> Sequence[tuple[RelPath, Record]]:
+        """As of many."""
+        return ((self.path, self.record),)
+
+
+class RememberRecords(NamedTuple):
+    """Files of the source were read: keep their records in the index."""
+
+    records: Sequence[tuple[RelPath, Record]]
+
 
 class Adopt(NamedTuple):
     """Remember that this source belongs to this replica."""
@@ -193,6 +206,14 @@ class ReportApplied(NamedTuple):
     """Count and log what the server applied; moves apart, in ``ReportMoved``."""
 
     sent: list[Sent]
+
+
+class ReportBuilt(NamedTuple):
+    """Count and log a directory that the server made as a whole."""
+
+    sent: Sent
+    below: Sequence[Below]
+    """What is in it."""
 
 
 class ReportMoved(NamedTuple):
@@ -239,10 +260,11 @@ class WakeAt(NamedTuple):
 
 FileCommand = ProbeFile | HashFile | CompareFile | EstimateSimilarity | DropEstimate
 ReplicaCommand = RequestCommit | ListReplica
-SourceCommand = LookAt | ProbeSource | CheckSource | RememberRecord | AcceptMounts
+SourceCommand = LookAt | ProbeSource | CheckSource | AcceptMounts
+Remember = RememberRecord | RememberRecords
 StateCommand = Adopt | SpendApproval
-Report = ReportApplied | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
-Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | StateCommand | Report | WakeAt
+Report = ReportApplied | ReportBuilt | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
+Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | Remember | StateCommand | Report | WakeAt
 
 
 def merge_looks(commands: Sequence[Command]) -> list[Command]:

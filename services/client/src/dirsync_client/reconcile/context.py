@@ -6,8 +6,8 @@ from dirsync.endpoint.watch.deadlines import Deadlines
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import FileIdentity, Record, size_of
 from dirsync.tree.guards.hold import GuardPolicy
-from dirsync.tree.path import RelPath
-from dirsync.tree.plan import Move, Operation
+from dirsync.tree.path import RelPath, ancestors
+from dirsync.tree.plan import BuildDirectory, Move, Operation
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.strategy import Choice, Strategy
@@ -69,6 +69,8 @@ class Options(NamedTuple):
     delete_settle: float = 0.5
     """Seconds without a new removal before removals are judged."""
     policy: GuardPolicy = GuardPolicy()
+    min_built_files: int = LIMITS.min_built_files
+    """Files from which on a new directory is sent as a whole."""
 
 
 class Context:
@@ -131,10 +133,23 @@ class Context:
         """Have an operation sent. Both paths of a move are busy until it is settled."""
         operation = transmit.operation
         phase = Phase.MOVING if transmit.moves_directory else Phase.SENDING
+        if isinstance(operation, BuildDirectory):
+            phase = Phase.BUILDING
         self.table.to(operation.path, phase).transmit = transmit
         if isinstance(operation, Move):
             self.table.to(operation.source, phase).transmit = transmit
         self.emit(transmit)
+
+    def is_building(self, path: RelPath) -> bool:
+        """Whether ``path`` is, or is in, a directory that is on its way with what is in it."""
+        building = self.table.paths(Phase.BUILDING)
+        return bool(building) and any(at in building for at in (path, *ancestors(path)))
+
+    @property
+    def entries_building(self) -> int:
+        """Entries of the directories that are on their way with what is in them."""
+        steps = (state.transmit and state.transmit.operation for _, state in self.table.states(Phase.BUILDING))
+        return sum(len(step.below) for step in steps if isinstance(step, BuildDirectory))
 
     def learn(self, path: RelPath, planned: Record | None, record: Record) -> bool:
         """Take over that the file was read as ``record``, unless it is known to have changed since."""

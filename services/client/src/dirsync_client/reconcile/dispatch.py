@@ -20,6 +20,7 @@ from dirsync_client.reconcile.commands import Basis, CompareFile, HashFile, Look
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.directories.builds import WHOLE, Builds
 from dirsync_client.reconcile.events import FileHashed, FileProbed
 from dirsync_client.reconcile.pacing.pace import NOTHING
 from dirsync_client.reconcile.path_states import Phase
@@ -31,13 +32,14 @@ class Dispatcher:
     """Takes changes, and decides about each."""
 
     def __init__(
-        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links
+        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links, builds: Builds
     ) -> None:
         self._context = context
         self._routes = routes
         self._renames = renames
         self._deletes = deletes
         self._links = links
+        self._builds = builds
         self.more_comes = False
         """A comparison of the whole trees is under way: more may differ than was dispatched."""
 
@@ -45,7 +47,9 @@ class Dispatcher:
         """Compare these paths and what is below them, and dispatch what differs."""
         context = self._context
         self._renames.send_directories(changed_at)
-        changes = diff_paths(context.replica, context.source.tree, paths, context.source.problems)
+        changes = diff_paths(
+            context.replica, context.source.tree, paths, context.source.problems, whole=self._builds.takes
+        )
         self.dispatch(list(changes), changed_at)
         self._renames.send_directories(changed_at)
 
@@ -112,6 +116,8 @@ class Dispatcher:
     def _dispatch(self, change: Change, changed_at: float) -> None:
         path, table = change.path, self._context.table
         if table.is_busy(path) or table.phase(path) is Phase.FAILED or self._renames.covers(path):
+            return
+        if self._context.is_building(path):
             return
         blocker = self._blocker(path)
         if blocker is not None:
@@ -225,6 +231,10 @@ class Dispatcher:
             context.emit(HashFile(path, planned, new.size))
 
     def _dispatch_step(self, change: Change, changed_at: float) -> None:
+        build = self._builds.take(change.path)
+        if build is not None:
+            self._context.transmit(build, changed_at, WHOLE)
+            return
         step = operation(change)
         if self._deletes.waits(step) or self._deletes.is_under_held(change.path):
             self._remove_later(change, step)

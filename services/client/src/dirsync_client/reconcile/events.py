@@ -27,6 +27,8 @@ class Connected(NamedTuple):
     """Ids of holds that were approved while no session was open."""
     agreed_entries: int = 0
     """How many entries the source had when its root was agreed on, but for a factor of two."""
+    builds: bool = False
+    """The server takes new directories as a whole."""
 
 
 class Disconnected(NamedTuple):

@@ -9,7 +9,7 @@ interpreter does as a whole; an answer that is a moment old is an error of the c
 
 from dirsync.limits import LIMITS
 from dirsync.tree.directory import Directory
-from dirsync.tree.entry import Entry, Kind, digest_of, is_known, size_of
+from dirsync.tree.entry import Entry, Kind, Record, digest_of, is_known, size_of
 from dirsync.tree.tree import Tree
 
 
@@ -61,6 +61,10 @@ class KnownContent:
         """The replica has one more file like this. An entry that is no file does not count."""
         if entry.kind is Kind.FILE:
             self._count(entry.digest, entry.size, 1)
+
+    def count(self, record: Record) -> None:
+        """The replica has one more file, which this record describes."""
+        self._count(digest_of(record), size_of(record), 1)
 
     def remove(self, entry: Entry) -> None:
         """It has one less."""

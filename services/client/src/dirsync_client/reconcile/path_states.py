@@ -53,11 +53,13 @@ class Phase(enum.IntEnum):
     """It is being compared, in the present call."""
     PACED = 12
     """A file that never rests was sent a short time ago, and is sent again later."""
+    BUILDING = 13
+    """A new directory is on its way to the server, with what is in it."""
 
 
-BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
+BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING, Phase.BUILDING})
 """Something is under way that will be answered. A busy path is not planned again until then."""
-IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING})
+IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING, Phase.BUILDING})
 """An operation is decided and not settled."""
 UNBOUNDED: Final = frozenset({Phase.BLOCKED, Phase.DOOMED, Phase.PACED})
 """Any number of paths may be in these; of what is under way there is a limited number."""
@@ -78,6 +80,7 @@ TRANSITIONS: Final[Mapping[Phase, Collection[Phase]]] = MappingProxyType(
         Phase.ESTIMATING: frozenset({Phase.SENDING, Phase.IDLE}),
         Phase.SENDING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED, Phase.PACED}),
         Phase.MOVING: frozenset({Phase.DIRTY, Phase.IDLE}),
+        Phase.BUILDING: frozenset({Phase.DIRTY, Phase.IDLE}),
         Phase.BLOCKED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.DOOMED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.HELD: _START | {Phase.DIRTY, Phase.IDLE},
@@ -105,6 +108,7 @@ class PathState:
         "misled",
         "paced_since",
         "phase",
+        "piecewise",
         "probe",
         "problem",
         "since",
@@ -127,6 +131,8 @@ class PathState:
         """The file could be opened after it had failed, and then not be read."""
         self.asks_first = False
         """The server refused the file: it is asked whether it would take it before its content is sent again."""
+        self.piecewise = False
+        """The server did not take the directory as a whole: it is made step by step."""
         self.waits_for: bytes | None = None
         """Of a blocked path: the key that it waits for."""
         self.transmit: Transmit | None = None

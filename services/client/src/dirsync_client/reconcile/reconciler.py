@@ -12,14 +12,15 @@ One reconciler belongs to one server and outlives its sessions. Rules:
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
+from dirsync.tree.path import RelPath, ancestors
 from dirsync_client.reconcile.commands import Command, ListReplica, WakeAt, merge_looks
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
 from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.directories.builds import Builds
 from dirsync_client.reconcile.dispatch import Dispatcher
 from dirsync_client.reconcile.events import (
     Connected,
@@ -50,6 +51,8 @@ MAX_IN_FLIGHT: Final = 8192
 """Operations that may be decided and not settled; above that, nothing more is compared."""
 MAX_HASHING: Final = 256
 """Files that wait to be read; above that, nothing more is compared."""
+MAX_BUILDING: Final = 32_768
+"""Entries of directories on their way as a whole; above that, nothing more is compared."""
 BULK_CHANGES: Final = 512
 """Changes of a whole comparison that are dispatched in one call."""
 
@@ -66,8 +69,9 @@ class Reconciler:
         self._retrier = Retrier(self._context)
         self._deletes = Deletes(self._context, self._links.lead_to, self._scans)
         self._routes = ContentRoutes(self._context, self._renames)
-        self._dispatcher = Dispatcher(self._context, self._routes, self._renames, self._deletes, self._links)
-        self._results = Results(self._context, self._routes, self._renames, self._deletes, self._links)
+        self._builds = Builds(self._context, self._renames, self._deletes)
+        parts = self._context, self._routes, self._renames, self._deletes, self._links, self._builds
+        self._dispatcher, self._results = Dispatcher(*parts), Results(*parts)
         self._connected = False
         self._listing = False
         self._bulk: Iterator[Change] | None = None
@@ -156,6 +160,7 @@ class Reconciler:
                 self._connect(event)
             case Disconnected():
                 self._connected, self._bulk = False, None
+                self._builds.disconnected()
                 self._context.note_behind(self._context.table.oldest_change)
                 self._context.table.clear((*BUSY, Phase.BLOCKED, Phase.DIRTY))
             case ReplicaListed(replica=replica):
@@ -174,6 +179,7 @@ class Reconciler:
         self._renames.reset()
         self._links.reset()
         self._routes.reset()
+        self._builds.reset(offered=connected.builds)
         self._scans.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
@@ -187,6 +193,7 @@ class Reconciler:
         table = self._context.table
         changed_at = self._context.now if event.changed_at is None else event.changed_at
         for path in event.paths:
+            self._note_building(path, changed_at)
             self._context.pacing.changed(path, self._context.now)
             state = table.get(path)
             if state is not None and state.phase not in IN_FLIGHT:
@@ -202,6 +209,14 @@ class Reconciler:
             self._dispatcher.compare([*event.paths, *dirty], changed_at)
         elif event.paths:
             self._context.note_behind(changed_at)
+
+    def _note_building(self, path: RelPath, changed_at: float) -> None:
+        """What changes in a directory that is on its way is sent after that."""
+        building = self._context.table.paths(Phase.BUILDING)
+        for above in ancestors(path) if building else ():
+            state = self._context.table.get(above) if above in building else None
+            if state is not None and state.again_since is None:
+                state.again_since = changed_at
 
     # Going on with what is under way.
 
@@ -238,7 +253,7 @@ class Reconciler:
 
     def _compare_all(self) -> None:
         context = self._context
-        self._bulk = diff(context.replica, context.source.tree, context.source.problems)
+        self._bulk = diff(context.replica, context.source.tree, context.source.problems, whole=self._builds.takes)
         context.note_behind(context.now)
         self._dispatcher.more_comes = True
         self._results.directory_moved = False
@@ -248,10 +263,16 @@ class Reconciler:
             return
         if self._results.directory_moved:
             self._compare_all()
-        count = self._bulk_room
-        changes = list(islice(self._bulk, count))
-        if len(changes) < count:
-            self._bulk = None
+        changes, room = [], self._bulk_room
+        while room > 0:
+            change = next(self._bulk, None)
+            if change is None:
+                self._bulk = None
+                break
+            changes.append(change)
+            room -= 1
+            if self._builds.entries >= MAX_BUILDING:
+                break
         self._dispatcher.more_comes = self._bulk is not None
         since = self._context.behind_since
         self._dispatcher.dispatch(changes, self._context.now if since is None else since)
@@ -259,6 +280,8 @@ class Reconciler:
     @property
     def _bulk_room(self) -> int:
         table = self._context.table
+        if self._builds.entries >= MAX_BUILDING:
+            return 0
         in_flight, hashing = table.count(IN_FLIGHT), table.count((Phase.HASHING, Phase.PROBING))
         return max(0, min(BULK_CHANGES, MAX_IN_FLIGHT - in_flight, MAX_HASHING - hashing))
 

@@ -9,17 +9,28 @@ changed the replica (or there is a bug), and the tree is listed again.
 from collections.abc import Iterator
 
 from dirsync.limits import LIMITS
+from dirsync.tree.directory import directory_of, hashes_of
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, fingerprint_of, pack, unpack
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import CopyContent, Delete, Move, PutFile, PutSymlink, TryFile
+from dirsync.tree.plan import BuildDirectory, CopyContent, Delete, Move, PutFile, PutSymlink, TryFile, changed_paths
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.strategy import Reason
 from dirsync.tree.tree import Tree
-from dirsync_client.reconcile.commands import RememberRecord, ReportApplied, ReportFailed, ReportMoved, Sent
+from dirsync_client.reconcile.commands import (
+    RememberRecord,
+    RememberRecords,
+    ReportApplied,
+    ReportBuilt,
+    ReportFailed,
+    ReportMoved,
+    Sent,
+)
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Context
 from dirsync_client.reconcile.deletes import Deletes
+from dirsync_client.reconcile.directories.builds import Builds
+from dirsync_client.reconcile.directories.learn import learn
 from dirsync_client.reconcile.events import Settled, Unsent
 from dirsync_client.reconcile.pacing.pace import Cost
 from dirsync_client.reconcile.path_states import Phase
@@ -42,7 +53,7 @@ class Results:
     """Takes what came back of the operations that were sent."""
 
     def __init__(
-        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links
+        self, context: Context, routes: ContentRoutes, renames: Renames, deletes: Deletes, links: Links, builds: Builds
     ) -> None:
         self.root_digest = b""
         """The replica's, as the server named it last."""
@@ -53,6 +64,7 @@ class Results:
         self._renames = renames
         self._deletes = deletes
         self._links = links
+        self._builds = builds
 
     def reset(self, root_digest: bytes) -> None:
         """A new session begins; the replica was just listed."""
@@ -70,6 +82,9 @@ class Results:
                 self._moved(sent, sent.operation)
             elif isinstance(sent.operation, TryFile):
                 self._would_be_taken(sent.path)
+            elif isinstance(sent.operation, BuildDirectory):
+                self._built(sent, sent.operation)
+                came += changed_paths(sent.operation)
             else:
                 self._applied(sent)
                 reported.append(sent)
@@ -123,6 +138,28 @@ class Results:
         if sent.is_older:
             state.since = sent.started
         state.paced_since = sent.started if sent.is_older else None
+
+    def _built(self, sent: Sent, step: BuildDirectory) -> None:
+        """The replica has the directory, with what was sent of it; the source learns what was read."""
+        context, path = self._context, step.path
+        context.succeeded(path)
+        assert sent.record is not None
+        hashes = hashes_of(step.below, context.replica.attributes)
+        try:
+            context.replica.graft(path, directory_of(path, sent.record, step.below, hashes))
+        except KeyError:
+            # The server says that it made something in a directory that it does not have.
+            context.refetch = True
+        for _, record in step.below:
+            if record[0] == Kind.FILE:
+                context.content.count(record)
+        learned = learn(context.source.tree, sent, step.below, hashes)
+        if learned:
+            context.emit(RememberRecords(learned))
+        context.emit(ReportBuilt(sent, step.below))
+        # What was left out, or has changed since, is found by another comparison.
+        state = context.table.acknowledged(path, Phase.DIRTY, context.now)
+        state.attempts = 0
 
     def _note_cost(self, sent: Sent) -> None:
         """Remember what sending took of a file that may never rest: a new small one is none yet."""
@@ -194,6 +231,11 @@ class Results:
         self._routes.failed(sent, failure.outcome)
         state = context.table.get(path)
         assert state is not None
+        if isinstance(sent.operation, BuildDirectory):
+            self._builds.failed(failure.outcome)
+            state.piecewise = True
+            context.table.to(path, Phase.DIRTY)
+            return
         state.differs = False
         if isinstance(sent.operation, PutFile | CopyContent) and failure.outcome in _REFUSALS:
             state.asks_first = True

@@ -87,7 +87,7 @@ class View:
     @property
     def pending(self) -> int:
         """How many paths are known to differ, whatever is going on at them."""
-        return len(self._context.table)
+        return len(self._context.table) + self._context.entries_building
 
     @property
     def phases(self) -> Mapping[Phase, int]:
@@ -96,7 +96,8 @@ class View:
 
     def phase(self, path: RelPath) -> Phase:
         """What is going on at ``path``."""
-        return self._context.table.phase(path)
+        phase = self._context.table.phase(path)
+        return Phase.BUILDING if phase is Phase.IDLE and self._context.is_building(path) else phase
 
     def replica_entry(self, path: RelPath) -> Entry | None:
         """What the replica has at ``path``, as far as it is known; a directory with its digest."""

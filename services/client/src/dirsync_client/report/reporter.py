@@ -24,6 +24,7 @@ from dirsync_client.lifecycle.readiness import outage
 from dirsync_client.reconcile.commands import (
     Report,
     ReportApplied,
+    ReportBuilt,
     ReportFailed,
     ReportHold,
     ReportMoved,
@@ -191,6 +192,10 @@ class Reporter:
                     self._hooks.applied(sent.operation for sent in applied)
                     for sent in applied:
                         self._transfer.applied(sent)
+                case ReportBuilt(sent=built, below=below):
+                    self.mark_dirty(self._now())
+                    self._hooks.applied((built.operation,))
+                    self._transfer.built(built, below)
                 case ReportMoved(sent=moved, files=files, size=size):
                     self._hooks.applied((moved.operation,))
                     self._transfer.moved(moved, files, size)

@@ -4,7 +4,9 @@ Identities, which the tests check: logical = literal + saved by delta, dedup, re
 sent + saved by compression.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import repeat
 from threading import Lock
 
 from dirsync.clock import Monotonic, monotonic
@@ -12,12 +14,15 @@ from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.tally import Tally
-from dirsync.tree.entry import Kind
+from dirsync.tree.entry import Kind, size_of
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import (
     OPERATION_NAMES,
+    Below,
+    BuildDirectory,
     CopyContent,
     Delete,
+    MakeDirectory,
     Move,
     PutFile,
     SetMetadata,
@@ -67,6 +72,8 @@ class TransferMetrics:
         self._wire_before = 0
         self._synced: list[dict[str, object]] = []
         self._deleted: list[dict[str, object]] = []
+        self._built: list[tuple[list[dict[str, object]], dict[str, object]]] = []
+        """The files of each directory that was sent as a whole, and what is the same for all of them."""
         self._changes = metrics.family("dirsync_changes_applied_total")
         self._strategies = metrics.family("dirsync_files_transferred_total")
         self._choices = metrics.family("dirsync_strategy_choices_total")
@@ -108,6 +115,36 @@ class TransferMetrics:
             case SetMetadata(entry=entry) if entry.kind is Kind.FILE:
                 self._note_synced(sent, METADATA, entry.size, 0)
 
+    def built(self, sent: Sent, below: Sequence[Below]) -> None:
+        """The server made a directory as a whole, with these files and directories in it."""
+        self._tally.note(self._changes[OPERATION_NAMES[BuildDirectory], "applied"])
+        self._observe_lag(sent)
+        size, saved, choice = sent.literal_bytes, sent.compressed_bytes, sent.choice
+        way, reason, now = choice.strategy.value, choice.reason.value, self._now()
+        duration = round((now - sent.started) * _MILLISECONDS, 1)
+        rows: list[dict[str, object]] = []
+        for (path, record), share in zip(below, sent.shares or repeat(0), strict=False):
+            if record[0] != Kind.FILE:
+                continue
+            length = size_of(record)
+            self.travels.note(path, Travel(choice, length, length, now, None))
+            rows.append({"path": path, "size": length, "literal_bytes": length, "saved_bytes": share})
+        self._built.append((rows, {"strategy": way, "reason": reason, "duration_ms": duration}))
+        files = len(rows)
+        self._tally.note(self._changes[OPERATION_NAMES[PutFile], "applied"], files)
+        self._tally.note(self._changes[OPERATION_NAMES[MakeDirectory], "applied"], len(below) - files)
+        self._tally.note(self._strategies[(way,)], files)
+        self._tally.note(self._choices[way, reason], files)
+        self._tally.note(self._content_lookups["content", "miss"], files)
+        self._tally.note(self._logical, size)
+        self._tally.note(self._literal, size)
+        self._tally.note(self._hashed, size)
+        self._tally.note(self._saved[("compression",)], saved)
+        self.totals.files += 1 + len(below)
+        self.totals.logical_bytes += size
+        self.totals.literal_bytes += size
+        self.totals.saved_bytes += saved
+
     def moved(self, sent: Sent, files: int, size: int) -> None:
         """The server moved so many files, of ``size`` bytes in all, with one operation."""
         self._tally.note(self._changes[OPERATION_NAMES[Move], "applied"])
@@ -128,6 +165,9 @@ class TransferMetrics:
         self._tally.flush()
         synced, self._synced = self._synced, []
         deleted, self._deleted = self._deleted, []
+        built, self._built = self._built, []
+        for rows, shared in built:
+            info_each(Event.FILE_SYNCED, rows, shared)
         info_each(Event.FILE_SYNCED, synced)
         info_each(Event.FILE_DELETED, deleted)
 

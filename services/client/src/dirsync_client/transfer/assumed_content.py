@@ -4,7 +4,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from dirsync.tree.entry import Entry
+from dirsync.tree.entry import Entry, digest_of, size_of
+from dirsync.tree.plan import BuildDirectory
 from dirsync_client.reconcile.commands import Sent
 
 HasContent = Callable[[bytes], bool]
@@ -26,8 +27,12 @@ class AssumedContent:
     def assume(self, entry: Entry) -> None:
         """A file like this was sent."""
         if entry.size:
-            with self._lock:
-                self._assumed[entry.digest] += 1
+            self.assume_content(entry.digest)
+
+    def assume_content(self, digest: bytes) -> None:
+        """A file with content of this digest was sent."""
+        with self._lock:
+            self._assumed[digest] += 1
 
     def release(self, settled: Iterable[Sent]) -> None:
         """These are settled, and the reconciler knows it: what was applied is known content now."""
@@ -35,8 +40,15 @@ class AssumedContent:
             for sent in settled:
                 if not sent.content_assumed or sent.record is None:
                     continue
-                digest = sent.content_digest
-                if self._assumed[digest] > 1:
-                    self._assumed[digest] -= 1
+                if isinstance(sent.operation, BuildDirectory):
+                    for _, record in sent.operation.below:
+                        if size_of(record):
+                            self._release(digest_of(record))
                 else:
-                    del self._assumed[digest]
+                    self._release(sent.content_digest)
+
+    def _release(self, digest: bytes) -> None:
+        if self._assumed[digest] > 1:
+            self._assumed[digest] -= 1
+        else:
+            del self._assumed[digest]

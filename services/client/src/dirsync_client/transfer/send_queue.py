@@ -1,7 +1,8 @@
 """Operations between the engine, which decides on them, and the sender.
 
-Small operations go before frames of large files, so that a small change never waits behind more than one frame. After
-each batch a frame has its turn, so that many small changes do not keep a large file waiting.
+Small operations go before sections of new directories and frames of large files, so that a small change never waits
+behind more than one of those. After each batch or section a frame has its turn, so that many small changes do not keep
+a large file waiting.
 """
 
 import threading
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from dirsync.clock import Monotonic
 from dirsync.limits import LIMITS
-from dirsync.tree.plan import CopyContent, Move, PutFile
+from dirsync.tree.plan import BuildDirectory, CopyContent, Move, PutFile
 from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.reconcile.commands import Transmit
 from dirsync_client.transfer.delta.encoder import Delta
@@ -38,6 +39,7 @@ class SendAction(Enum):
 
     BATCH = "batch"
     FRAME = "frame"
+    SECTION = "section"
     COMMIT = "commit"
     STOP = "stop"
 
@@ -63,6 +65,10 @@ class SendQueue:
         self._small_from_others = 0
         """How many of these are made from other paths of the replica."""
         self._large: deque[Outgoing] = deque()
+        self._directories: deque[Outgoing] = deque()
+        """New directories that are sent as a whole."""
+        self._directory_is_open = False
+        """One of these has begun, and more sections of it are to be sent."""
         self._open_files = 0
         self._uncommitted = 0
         self._uncommitted_bytes = 0
@@ -85,7 +91,10 @@ class SendQueue:
             for item in outgoing:
                 step = item.transmit.operation
                 large = isinstance(step, PutFile) and step.entry.size > LIMITS.inline_file_bytes
-                (self._large if large else self._small).append(item)
+                if isinstance(step, BuildDirectory):
+                    self._directories.append(item)
+                else:
+                    (self._large if large else self._small).append(item)
                 self._small_from_others += isinstance(step, CopyContent | Move)
             self._changed.notify_all()
 
@@ -125,7 +134,7 @@ class SendQueue:
             self._taking = False
             while (work := self._next()) is None:
                 self._changed.wait()
-            self._taking = work.action in (SendAction.BATCH, SendAction.FRAME)
+            self._taking = work.action in (SendAction.BATCH, SendAction.FRAME, SendAction.SECTION)
             return work
 
     def poll(self) -> Work | None:
@@ -140,6 +149,19 @@ class SendQueue:
                 return None
             self._open_files += 1
             return self._large.popleft()
+
+    def take_directory(self) -> Outgoing | None:
+        """The next new directory to begin, if one is waiting. It is open until :meth:`closed_directory`."""
+        with self._changed:
+            if not self._directories:
+                return None
+            self._directory_is_open = True
+            return self._directories.popleft()
+
+    def closed_directory(self) -> None:
+        """The last section of a directory was made."""
+        with self._changed:
+            self._directory_is_open = False
 
     def requeue_as_large(self, outgoing: Outgoing) -> None:
         """A file of a batch turned out to be large: it travels in frames instead."""
@@ -180,6 +202,9 @@ class SendQueue:
             case SendAction.FRAME:
                 self._frame_due = False
                 return Work(SendAction.FRAME)
+            case SendAction.SECTION:
+                self._frame_due = True
+                return Work(SendAction.SECTION)
             case SendAction.COMMIT:
                 return self._commit()
             case SendAction.STOP:
@@ -196,11 +221,12 @@ class SendQueue:
         if self._is_commit_due and may_commit:
             return SendAction.COMMIT
         frames = self._open_files > 0 or bool(self._large)
-        if frames and (self._frame_due or not self._small):
-            first_commit = not self._small and self._uncommitted and may_commit
+        others = bool(self._small or self._directories) or self._directory_is_open
+        if frames and (self._frame_due or not others):
+            first_commit = not others and self._uncommitted and may_commit
             return SendAction.COMMIT if first_commit else SendAction.FRAME
-        if self._small:
-            return SendAction.BATCH
+        if others:
+            return SendAction.BATCH if self._small else SendAction.SECTION
         wanted = self._uncommitted or self._rescan or self._drop_uploads
         return SendAction.COMMIT if wanted and may_commit else None
 

@@ -39,6 +39,7 @@ from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
 from dirsync_client.transfer.delta.encoder import Delta
 from dirsync_client.transfer.delta.signature_store import builder_for
+from dirsync_client.transfer.directories.sender import DirectorySender, SendingParts
 from dirsync_client.transfer.in_flight import InFlight
 from dirsync_client.transfer.reader import read_content
 from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, Work
@@ -94,6 +95,8 @@ class Sender:
         self._encoder = FrameEncoder(options.compressor, zeros=self._deltas)
         self._resumption = options.resumption
         self._transfers: deque[Transfer] = deque()
+        self._directory: DirectorySender | None = None
+        """The new directory that is being sent."""
 
     def close(self) -> None:
         """Let go of the files."""
@@ -108,6 +111,8 @@ class Sender:
                 yield from self._batch(work.batch)
             case SendAction.FRAME:
                 yield from self._frame()
+            case SendAction.SECTION:
+                yield from self._section()
             case SendAction.COMMIT:
                 yield encode_commit(self._commit(work))
             case SendAction.STOP:
@@ -172,6 +177,30 @@ class Sender:
             return None
         small = decide_small_file(transmit, content, self._known, started, dedups=self._dedups)
         return Item(self._next_number(), small.operation, small.data), small.sent
+
+    # New directories.
+
+    def _section(self) -> Iterator[bytes]:
+        directory = self._directory
+        if directory is None:
+            outgoing = self._queue.take_directory()
+            if outgoing is None:
+                return
+            parts = SendingParts(self._root, self._known, self._compressor, self._dedups)
+            directory = DirectorySender(self._next_number(), outgoing.transmit, parts, self._now())
+            self._directory = directory
+            self.in_flight.file_begun(directory.number, directory.draft())
+        self._root.forget_all()
+        message = directory.next()
+        self._root.forget_all()
+        if directory.is_complete:
+            self._directory = None
+            sent = directory.sent()
+            self.in_flight.file_ended(directory.number, sent)
+            self.traces.sent((sent,))
+            self._queue.closed_directory()
+            self._queue.sent(directory.entries, directory.literal_bytes)
+        yield message
 
     # Large files.
 

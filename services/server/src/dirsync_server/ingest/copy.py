@@ -34,10 +34,11 @@ class ContentCopier:
         self._finder = finder
         self._staging = staging
         self._cancelled = cancelled
-        self._staged: dict[bytes, StagedFile] = {}
+        self._staged: dict[bytes, RelPath] = {}
+        """Where they are, from the staging directory."""
 
-    def remember(self, digest: bytes, staged: StagedFile) -> None:
-        """This stream has staged and sealed a file of this content."""
+    def remember(self, digest: bytes, staged: RelPath) -> None:
+        """This stream has staged and sealed a file of this content, at this path from the staging directory."""
         self._staged[digest] = staged
 
     def forget(self) -> None:
@@ -75,7 +76,7 @@ class ContentCopier:
         try:
             with (
                 Root(b"", os.open(".", OPEN_DIRECTORY, dir_fd=self._staging.descriptor)) as root,
-                StableFile(root, RelPath(known.name)) as source,
+                StableFile(root, known) as source,
             ):
                 return self._copy(path, source, digest, size)
         except (Vanished, Unreadable, Changing):

@@ -8,11 +8,13 @@ from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.replica_state import MoveTotals
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.tally import Tally
-from dirsync.tree.entry import Kind
+from dirsync.tree.entry import Kind, size_of
 from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import (
     OPERATION_NAMES,
+    BuildDirectory,
     CopyContent,
+    MakeDirectory,
     Move,
     PutFile,
     SetMetadata,
@@ -41,6 +43,8 @@ class IngestCounters:
         match step.operation:
             case PutFile(entry=entry):
                 self._put(step, entry.size)
+            case BuildDirectory():
+                self._built(step, step.operation)
             case CopyContent(entry=entry):
                 self._elsewhere("dedup", 1, entry.size)
             case Move() if moved is not None:
@@ -63,6 +67,17 @@ class IngestCounters:
             self._tally.note(self._saved["compression",], step.saved)
         if size > step.literal:
             self._tally.note(self._saved["delta",], size - step.literal)
+
+    def _built(self, step: Step, operation: BuildDirectory) -> None:
+        """A directory came with files in it, all of them whole."""
+        sizes = [size_of(record) for _, record in operation.below if record[0] == Kind.FILE]
+        self._tally.note(self._changes[OPERATION_NAMES[PutFile], "applied"], len(sizes))
+        self._tally.note(self._changes[OPERATION_NAMES[MakeDirectory], "applied"], len(operation.below) - len(sizes))
+        self._tally.note(self._files["whole",], len(sizes))
+        self._tally.note(self._logical, sum(sizes))
+        self._tally.note(self._literal, step.literal)
+        if step.saved:
+            self._tally.note(self._saved["compression",], step.saved)
 
     def _elsewhere(self, reason: str, files: int, size: int) -> None:
         """Content of which nothing had to come: the replica had it elsewhere."""

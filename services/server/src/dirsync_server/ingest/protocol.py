@@ -2,10 +2,10 @@
 
 ::
 
-    START --open--> READY --batch, begin, data, end, abort, commit--> READY
+    START --open--> READY --batch, begin, data, end, abort, section, commit--> READY
 
 A refused message closes the machine for good. Numbers of operations and files grow along the stream; data, end and
-abort name a file that has begun and not ended.
+abort name a file that has begun and not ended. Sections name the one directory that is being built.
 """
 
 import enum
@@ -15,6 +15,7 @@ from dirsync.limits import LIMITS
 from dirsync.wire.push.messages import (
     Batch,
     Commit,
+    DirectorySection,
     FileAbort,
     FileBegin,
     FileData,
@@ -42,6 +43,8 @@ class PushState:
         self.last_number = 0
         """The highest number of an operation or file so far."""
         self.open_files: set[int] = set()
+        self.building: int | None = None
+        """The directory that is being built."""
 
     def receive(self, message: PushMessage) -> None:
         """Accept a message.
@@ -74,11 +77,7 @@ class PushState:
                 for item in items:
                     self._number(item.number)
             case FileBegin(number=number):
-                if len(self.open_files) >= LIMITS.max_open_files:
-                    msg = f"at most {LIMITS.max_open_files} files may be open on a stream"
-                    raise LimitExceeded("max_open_files", msg)
-                self._number(number)
-                self.open_files.add(number)
+                self._begin(number)
             case FileData(number=number) | FileDelta(number=number):
                 self._opened(number)
             case FileEnd(number=number) | FileAbort(number=number):
@@ -86,6 +85,8 @@ class PushState:
                 self.open_files.discard(number)
             case WithCommit(message=before):
                 self._receive(before)
+            case DirectorySection():
+                self._section(message)
             case Commit():
                 pass
 
@@ -94,6 +95,26 @@ class PushState:
             msg = f"operation {number} came after operation {self.last_number}; numbers must grow"
             raise OutOfTurn(msg)
         self.last_number = number
+
+    def _begin(self, number: int) -> None:
+        if len(self.open_files) >= LIMITS.max_open_files:
+            msg = f"at most {LIMITS.max_open_files} files may be open on a stream"
+            raise LimitExceeded("max_open_files", msg)
+        self._number(number)
+        self.open_files.add(number)
+
+    def _section(self, section: DirectorySection) -> None:
+        if section.begin is not None:
+            if self.building is not None:
+                msg = f"directory {section.number} begins before directory {self.building} is complete"
+                raise OutOfTurn(msg)
+            self._number(section.number)
+            self.building = section.number
+        elif section.number != self.building:
+            msg = f"directory {section.number} has not begun, or is complete already"
+            raise OutOfTurn(msg)
+        if section.last:
+            self.building = None
 
     def _opened(self, number: int) -> None:
         if number not in self.open_files:

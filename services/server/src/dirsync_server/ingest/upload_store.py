@@ -5,6 +5,7 @@ visible in the replica before a commit.
 """
 
 import hashlib
+from collections import ChainMap
 from contextlib import nullcontext
 from itertools import repeat
 from typing import TYPE_CHECKING, assert_never
@@ -14,15 +15,18 @@ from dirsync.endpoint.apply.outcomes import Mismatch, UploadNotFound, failed
 from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.finder import ContentFinder
 from dirsync.endpoint.replica import Replica
-from dirsync.errors import DirsyncError, Unavailable
+from dirsync.errors import DirsyncError, InvalidMessage, Unavailable
 from dirsync.fs.read.hashing import Cancelled
+from dirsync.fs.write.durable import can_build
 from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
 from dirsync.runtime.metrics.metrics import Metrics
+from dirsync.tree.path import RelPath
 from dirsync.tree.plan import CopyContent, PutFile, TryFile
 from dirsync.wire.compression import shares
 from dirsync.wire.push.messages import (
     Batch,
+    DirectorySection,
     FileAbort,
     FileBegin,
     FileData,
@@ -31,7 +35,8 @@ from dirsync.wire.push.messages import (
     Item,
 )
 from dirsync.wire.push.results import Committed
-from dirsync_server.ingest.budget import SpaceBudget
+from dirsync_server.ingest.budget import Incoming, SpaceBudget
+from dirsync_server.ingest.build import DirectoryBuild
 from dirsync_server.ingest.copy import ContentCopier
 from dirsync_server.ingest.counters import IngestCounters
 from dirsync_server.ingest.upload import Upload
@@ -56,7 +61,11 @@ class UploadStore:
         self._uploads: dict[int, Upload] = {}
         self._ended: dict[int, OpenUpload] = {}
         """The content of steps that were uploads, until they are committed."""
-        self._space = SpaceBudget(replica, self._uploads)
+        self._builds: dict[int, DirectoryBuild] = {}
+        """The directory that is being built, if there is one."""
+        self._built = 0
+        """Entries of the directories among the steps."""
+        self._space = SpaceBudget(replica, ChainMap[int, Incoming](self._uploads, self._builds))  # type: ignore[arg-type]
         self._finder = ContentFinder(replica)
         self._copier = ContentCopier(self._finder, committer.staging, cancelled)
         self._counters = IngestCounters(metrics)
@@ -65,9 +74,12 @@ class UploadStore:
     @property
     def is_full(self) -> bool:
         """Whether so much has come in that it has to be committed, though the client has not asked for it."""
-        return len(self._steps) >= LIMITS.max_commit_operations or self._space.staged >= LIMITS.max_commit_bytes
+        return (
+            len(self._steps) + self._built >= LIMITS.max_commit_operations
+            or self._space.staged >= LIMITS.max_commit_bytes
+        )
 
-    def take(self, message: Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort) -> None:
+    def take(self, message: Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | DirectorySection) -> None:
         """Stage what a message brings; it is one that may come now.
 
         Raises:
@@ -88,6 +100,8 @@ class UploadStore:
                 self._end(self._uploads.pop(number), digest)
             case FileAbort(number=number):
                 self._uploads.pop(number).discard()
+            case DirectorySection():
+                self._section(message)
             case _:
                 assert_never(message)
 
@@ -103,6 +117,7 @@ class UploadStore:
         """
         steps, self._steps = self._steps, []
         files, self._files = self._files, []
+        self._built = 0
         self._copier.forget()
         try:
             results = self._committer.commit(steps)
@@ -116,7 +131,7 @@ class UploadStore:
         self._counters.flush()
         totals = self._replica.totals()
         self._space.committed()
-        if not self._uploads:
+        if not (self._uploads or self._builds):
             # Nothing is staged any more, and a replica at rest shows no trace of us.
             self._committer.staging.tidy()
         applied = [number for number in files if number not in results.failures]
@@ -128,8 +143,11 @@ class UploadStore:
         self._interrupt(self._steps)
         for upload in self._uploads.values():
             upload.interrupt()
+        for build in self._builds.values():
+            build.discard()
         self._steps.clear()
         self._uploads.clear()
+        self._builds.clear()
         self._copier.forget()
         self._finder.close()
 
@@ -168,6 +186,28 @@ class UploadStore:
             raise
         return staged
 
+    def _section(self, section: DirectorySection) -> None:
+        """A part of a new directory becomes a part of what is staged, and with the last one a step."""
+        number = section.number
+        if section.begin is not None:
+            if not can_build(self._replica.policy.fsync):
+                msg = "a new directory in sections, which the server did not offer"
+                raise InvalidMessage(msg, reason="STRATEGY_NOT_OFFERED")
+            self._builds[number] = DirectoryBuild(number, section.begin, self._replica, self._committer.trees)
+        build = self._builds[number]
+        self._hashed(build.add(section, self._space, self._copier))
+        if not section.last:
+            return
+        del self._builds[number]
+        self._files.append(number)
+        step = build.end()
+        if build.error is not None:
+            self._fail(step, build.error)
+            return
+        self._space.take(build.arrived)
+        self._built += len(build.below)
+        self._steps.append(step)
+
     def _end(self, upload: Upload, digest: bytes) -> None:
         self._files.append(upload.number)
         step = upload.end(digest)
@@ -195,7 +235,7 @@ class UploadStore:
         self._space.take(operation.entry.size)
         self._steps.append(step if failure is None else step._replace(failure=failure))
         if failure is None:
-            self._copier.remember(operation.entry.digest, step.staged)
+            self._copier.remember(operation.entry.digest, RelPath(step.staged.name))
 
     def _fail(self, step: Step, error: DirsyncError) -> None:
         self._settle(step, applied=False)
@@ -208,8 +248,8 @@ class UploadStore:
         if upload is not None:
             settle = self._replica.uploads.published if applied else self._replica.uploads.drop
             settle(upload)
-        elif step.staged is not None and not applied:
-            step.staged.discard()
+        elif not applied:
+            _discard(step)
 
     def _interrupt(self, steps: list[Step]) -> None:
         """These are not committed on this stream."""
@@ -217,5 +257,13 @@ class UploadStore:
             upload = self._ended.pop(step.number, None)
             if upload is not None:
                 self._replica.uploads.keep(upload)
-            elif step.staged is not None:
-                step.staged.discard()
+            else:
+                _discard(step)
+
+
+def _discard(step: Step) -> None:
+    """Remove what is staged for a step."""
+    if step.staged is not None:
+        step.staged.discard()
+    if step.tree is not None:
+        step.tree.staged.discard()

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dirsync import __version__
 from dirsync.endpoint.replica import Replica
 from dirsync.errors import RootsOverlap
+from dirsync.fs.write.durable import can_build
 from dirsync.limits import LIMITS
 from dirsync.location import overlap
 from dirsync.runtime.log.events import Event
@@ -161,4 +162,5 @@ class WriteApi:
             keeps_uploads=True,
             takes_commit_after=True,
             mode=request.mode,
+            builds_directories=can_build(replica.policy.fsync),
         )

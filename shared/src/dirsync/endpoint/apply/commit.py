@@ -20,6 +20,7 @@ from dirsync.endpoint.apply.steps import Step
 from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.replica_state import MoveTotals
 from dirsync.errors import DirsyncError
+from dirsync.fs.write.build.publish import TreePublisher
 from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.outcome import Failure, Outcome
@@ -46,7 +47,9 @@ class Committer:
         self._durability = Durability(replica.policy.fsync, self._root)
         attributes = replica.options.attributes
         self.publisher = Publisher(self._root, self.staging, replica.policy.modes, attributes)
-        self._applier = StepApplier(replica, self._root, self.publisher)
+        modes = replica.policy.modes
+        self.trees = TreePublisher(self._root, self.staging, modes, self.publisher, mtimes=attributes.mtime)
+        self._applier = StepApplier(replica, self._root, self.publisher, self.trees)
 
     def close(self) -> None:
         """Let go of the descriptors; staged files are the caller's to discard."""
@@ -91,10 +94,15 @@ class Committer:
 
     def _make_files_durable(self, steps: Sequence[Step]) -> dict[int, Failure]:
         staged = {id(step.staged): step for step in steps if step.staged is not None}
+        trees = [step for step in steps if step.tree is not None]
+        files = [step.staged for step in staged.values() if step.staged is not None]
         try:
-            self._durability.files([step.staged for step in staged.values() if step.staged is not None])
+            if trees:
+                self._durability.everything(files, len(trees))
+            else:
+                self._durability.files(files)
         except NotDurable as error:
-            lost = [staged[id(file)] for file in error.staged]
+            lost = [*(staged[id(file)] for file in error.staged), *trees]
             return {step.number: Failure(step.number, Outcome.STORAGE, None, error.reason, str(error)) for step in lost}
         return {}
 

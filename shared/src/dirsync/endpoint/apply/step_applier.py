@@ -15,10 +15,12 @@ from dirsync.fs.failure import NotEmpty, Refused
 from dirsync.fs.fingerprint import RACY
 from dirsync.fs.root import Root
 from dirsync.fs.scan.rules import LOST_AND_FOUND, has_lost_and_found
+from dirsync.fs.write.build.publish import TreePublisher
 from dirsync.fs.write.publish import Publisher
-from dirsync.tree.entry import UNLISTED, Entry, directory_entry, pack
+from dirsync.tree.entry import UNLISTED, Entry, Kind, directory_entry, pack
 from dirsync.tree.path import RelPath, components, escape
 from dirsync.tree.plan import (
+    BuildDirectory,
     CopyContent,
     Delete,
     MakeDirectory,
@@ -37,11 +39,12 @@ _ALREADY_THERE = MoveTotals(0, 0)
 class StepApplier:
     """Applies steps to one replica, for the holder of its writer mutex. ``root`` is the caller's own clone."""
 
-    def __init__(self, replica: Replica, root: Root, publisher: Publisher) -> None:
+    def __init__(self, replica: Replica, root: Root, publisher: Publisher, trees: TreePublisher) -> None:
         self._replica = replica
         self._state = replica.state
         self._root = root
         self._publisher = publisher
+        self._trees = trees
         # A session that agrees on others fences the stream that this one works for.
         self._attributes = replica.options.attributes
         self._facts = FactReader(replica, root)
@@ -61,6 +64,8 @@ class StepApplier:
             self._permit(path, is_directory=is_directory)
         if isinstance(operation, Move):
             return self._move(operation)
+        if isinstance(operation, BuildDirectory):
+            self._permit_below(operation)
         self._apply(step, operation)
         return None
 
@@ -80,6 +85,16 @@ class StepApplier:
         if top == LOST_AND_FOUND and has_lost_and_found(self._root):
             msg = f"{escape(path)!r} belongs to the file system of the replica: rename it, or choose another directory"
             raise DirsyncError(msg, reason="RESERVED")
+
+    def _permit_below(self, operation: BuildDirectory) -> None:
+        """Refuse a directory if this session ignores something in it."""
+        options = self._replica.session_options
+        if not options.ignores_any:
+            return
+        for path, record in operation.below:
+            if options.ignore.matches(path, record[0] == Kind.DIRECTORY):
+                msg = f"{escape(path)!r} is ignored in this session"
+                raise DirsyncError(msg, reason="IGNORED")
 
     def _move(self, move: Move) -> MoveTotals:
         # Reading the one may repair what the tree says of the other, so the entries are taken after both.
@@ -102,9 +117,12 @@ class StepApplier:
                 step.staged.discard()
             return
         if judgement is not Judgement.APPLY:
-            raise refusal(judgement, operation)
+            error = refusal(judgement, operation)
+            # What is in the way of a directory as a whole may not be in the way of what is in it.
+            raise Changed(str(error)) if isinstance(operation, BuildDirectory) else error
         if facts.entry is None:
-            check_entry(self._replica.policy.quota, len(self._state.tree), path)
+            more = len(operation.below) if isinstance(operation, BuildDirectory) else 0
+            check_entry(self._replica.policy.quota, len(self._state.tree) + more, path)
         try:
             self._carry_out(step, operation, facts.entry)
         except NotEmpty:
@@ -127,6 +145,10 @@ class StepApplier:
             case PutFile(entry=entry) | CopyContent(entry=entry):
                 assert step.staged is not None
                 self._published(path, entry, self._publisher.publish_file(step.staged, path, entry))
+            case BuildDirectory(mode=mode, below=below):
+                assert step.tree is not None
+                proof = self._trees.publish(step.tree.staged, step.tree.identity, mode)
+                self._state.put_tree(path, pack(directory_entry(mode), proof), below)
             case TryFile():
                 self._publisher.try_place(path)
             case PutSymlink(entry=entry):
@@ -172,7 +194,7 @@ def _results(operation: Operation) -> list[tuple[RelPath, bool]]:
     match operation:
         case PutFile() | CopyContent() | PutSymlink() | TryFile():
             return [(path, False)]
-        case MakeDirectory():
+        case MakeDirectory() | BuildDirectory():
             return [(path, True)]
         case SetMetadata(entry=entry):
             return [(path, entry.is_directory)]

@@ -2,10 +2,20 @@
 
 from typing import NamedTuple
 
+from dirsync.fs.write.build.staged_tree import StagedTree
 from dirsync.fs.write.staged import StagedFile
+from dirsync.tree.entry import FileIdentity
 from dirsync.tree.outcome import Failure
 from dirsync.tree.plan import Operation
 from dirsync.wire.push.messages import Unsupported
+
+
+class BuiltTree(NamedTuple):
+    """A directory that is staged with everything in it."""
+
+    staged: StagedTree
+    identity: FileIdentity
+    """Its own."""
 
 
 class Step(NamedTuple):
@@ -22,5 +32,7 @@ class Step(NamedTuple):
     """Bytes of those that compression saved on the way here."""
     continued: int = 0
     """Bytes of its content that had come on a stream before, and were kept."""
+    tree: BuiltTree | None = None
+    """Of a directory that was built: where it is staged."""
     is_delta: bool = False
     """Its content was rebuilt from a basis."""

@@ -23,7 +23,7 @@ from dirsync.fs.scan.look import look_at
 from dirsync.fs.scan.mount_change import accept_mounts
 from dirsync.fs.scan.rules import ScanRules
 from dirsync.fs.scan.walk import scan_steps
-from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, identity_of, unpack
+from dirsync.tree.entry import UNKNOWN, FileIdentity, Kind, Record, digest_of, identity_of
 from dirsync.tree.ignore.rules import IgnoreRules
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, is_within, join, split
@@ -214,9 +214,9 @@ class Source:
         directories = [path for path in paths if self.tree.directory(path) is not None]
         return changed + [path for step in self.scan(directories) for path in step]
 
-    def remember(self, path: RelPath, record: Record) -> None:
-        """A file was read as ``record``, which the tree has: keep that in the index."""
-        self._index.put(path, record)
+    def remember(self, records: Iterable[tuple[RelPath, Record]]) -> None:
+        """Files were read, and the tree has these records of them: keep them in the index."""
+        self._index.put_all(records)
 
     def probe(self, path: RelPath) -> bytes:
         """A few bytes of the file at ``path``, and its size; one that cannot be read looks like no other."""
@@ -281,7 +281,7 @@ class Source:
             for gone in [p for p in self.problems if p != path and is_within(p, path)]:
                 del self.problems[gone]
             self.untracked.forget(path)
-        elif record[0] != Kind.FILE or unpack(record).digest != UNKNOWN:
+        elif record[0] != Kind.FILE or digest_of(record) != UNKNOWN:
             self._index.put(path, record)
 
     def _read_ignore_rules(self) -> IgnoreRules:

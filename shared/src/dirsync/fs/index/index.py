@@ -19,7 +19,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -117,6 +117,10 @@ class Index:
     def put(self, path: RelPath, record: Record) -> None:
         """Store what is at ``path``."""
         self._queue([(PUT, (path, encode_row(path, record)))])
+
+    def put_all(self, records: Iterable[tuple[RelPath, Record]]) -> None:
+        """Store what is at these paths; cheaper than one by one."""
+        self._queue([(PUT, (path, encode_row(path, record))) for path, record in records])
 
     def remove(self, path: RelPath) -> None:
         """Forget ``path`` and everything below it; the root: everything."""

@@ -5,7 +5,7 @@ moved in between, what was read is thrown away (D01, D02). A file that is replac
 trouble: the descriptor keeps the old version, whole.
 
 A write that is under way when we open shows no sign of that: the kernel sets the times first and copies after. So the
-first status is followed by a call that has to wait for it (:func:`_wait_for_writers`): what was under way has ended
+first status is followed by a call that has to wait for it (:func:`wait_for_writers_of`): what was under way has ended
 then, and what begins later sets new times.
 
 RACE: a write that leaves the size shows no other timestamp if it falls into the same clock tick as the last change that
@@ -14,7 +14,6 @@ next scan reads the file again. Writes that lock nothing (by a mapping, past the
 waited for.
 """
 
-import contextlib
 import os
 from collections.abc import Iterator
 from typing import Final, Self
@@ -43,7 +42,7 @@ class StableFile:
         """The time for the fingerprint of what is read."""
         self._fd, self.status = root.open_file(path)
         """The status is as of before the first byte."""
-        _wait_for_writers(self._fd)
+        wait_for_writers_of(self._fd)
         self._holes = Holes(self._fd, self.status)
 
     def __enter__(self) -> Self:
@@ -144,7 +143,7 @@ class StableFile:
     def wait_for_writers(self) -> None:
         """Return when no call of write that was under way can still be; reading continues where it was."""
         offset = os.lseek(self._fd, 0, os.SEEK_CUR)
-        _wait_for_writers(self._fd)
+        wait_for_writers_of(self._fd)
         os.lseek(self._fd, offset, os.SEEK_SET)
 
     def become_steady(self, attempts: int) -> bool:
@@ -158,7 +157,7 @@ class StableFile:
             if is_same(status, self.status):
                 return True
             self.looked_at_ns, self.status = looked_at_ns, status
-            _wait_for_writers(self._fd)
+            wait_for_writers_of(self._fd)
             self._holes = Holes(self._fd, status)
         return False
 
@@ -203,13 +202,16 @@ def is_same(one: os.stat_result, other: os.stat_result) -> bool:
     )
 
 
-def _wait_for_writers(descriptor: int) -> None:
+def wait_for_writers_of(descriptor: int) -> None:
     """Return when no call of write that was under way can still be.
 
     Looking for data takes the lock that ext4, btrfs and tmpfs hold while they write, and moves nothing; XFS lets no
     other process read during a write anyway. Where a file system cannot look, nothing is lost but this.
     """
-    if _SEEK_DATA is not None:
-        with contextlib.suppress(OSError):
-            if os.lseek(descriptor, 0, _SEEK_DATA):
-                os.lseek(descriptor, 0, os.SEEK_SET)
+    if _SEEK_DATA is None:
+        return
+    try:
+        if os.lseek(descriptor, 0, _SEEK_DATA):
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:
+        return

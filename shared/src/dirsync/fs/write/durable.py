@@ -18,7 +18,7 @@ from typing import Final
 
 from dirsync.errors import StorageError
 from dirsync.fs.failure import Changing, PathFailure, Vanished, shown
-from dirsync.fs.kernel import sync_file_system
+from dirsync.fs.kernel import can_sync_file_system, sync_file_system
 from dirsync.fs.root import Root
 from dirsync.fs.write.access import is_denied
 from dirsync.fs.write.staged import StagedFile
@@ -40,6 +40,11 @@ class Fsync(StrEnum):
     """When the kernel decides: for replicas that are cheaper to sync again than to wait for."""
 
 
+def can_build(policy: Fsync) -> bool:
+    """Whether this policy allows a directory with everything in it to be made durable at once."""
+    return policy is Fsync.NEVER or (policy is Fsync.BATCH and can_sync_file_system())
+
+
 class NotDurable(StorageError):
     """Written data could not be made durable; ``staged`` are the files that must be written again."""
 
@@ -56,6 +61,16 @@ class Durability:
     def __init__(self, policy: Fsync, root: Root) -> None:
         self.policy = policy
         self._root = root
+
+    def everything(self, staged: Sequence[StagedFile], trees: int) -> None:
+        """Make sealed files durable, and so many directories that were built (see :func:`can_build`).
+
+        Raises:
+            NotDurable: nothing of it is; with all the files, which are marked failed.
+        """
+        if self.policy is not Fsync.NEVER and not self._sync_all(len(staged) + trees, staged):
+            msg = f"cannot make {trees} directories durable: the system cannot sync a file system"
+            raise NotDurable(msg, staged)
 
     def files(self, staged: Sequence[StagedFile]) -> None:
         """Make sealed files durable. Under ``always`` the caller passes each as soon as it is sealed.

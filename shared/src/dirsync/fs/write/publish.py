@@ -85,7 +85,7 @@ class Publisher:
         if staged.failed:
             message = f"{shown(path)} could not be made durable and has to be sent again"
             raise StorageFailed(path, message)
-        proof = self._act(path, "publish", lambda parent, name: self._place(staged.name, parent, name, path))
+        proof = self.act(path, "publish", lambda parent, name: self._place(staged.name, parent, name, path))
         if identity_of(proof) != staged.identity:
             raise Changing(path, f"{shown(path)} was replaced by another process right after it was published")
         return proof
@@ -96,7 +96,7 @@ class Publisher:
         Raises:
             PathFailure: as :meth:`publish_file`.
         """
-        self._act(path, "publish", self._try)
+        self.act(path, "publish", self._try)
 
     def make_directory(self, path: RelPath, mode: int) -> bytes:
         """Make a directory, in place of a file or link if there is one; an existing directory only gets the mode.
@@ -105,7 +105,7 @@ class Publisher:
             PathFailure: as :meth:`publish_file`.
         """
         self.begin()
-        return self._act(path, "make the directory", lambda parent, name: self._make(path, mode, parent, name))
+        return self.act(path, "make the directory", lambda parent, name: self._make(path, mode, parent, name))
 
     def make_symlink(self, path: RelPath, target: bytes) -> bytes:
         """Make a symbolic link, in place of what is there.
@@ -113,7 +113,7 @@ class Publisher:
         Raises:
             PathFailure: as :meth:`publish_file`.
         """
-        return self._act(path, "make the link", lambda parent, name: self._link(path, target, parent, name))
+        return self.act(path, "make the link", lambda parent, name: self._link(path, target, parent, name))
 
     def set_metadata(self, path: RelPath, entry: Entry) -> bytes:
         """Give the file or directory at ``path`` the mode, and a file the mtime, of ``entry``.
@@ -122,7 +122,7 @@ class Publisher:
             PathFailure: Changing if it is of another kind; else as :meth:`publish_file`.
         """
         self.begin()
-        return self._act(path, "change the metadata of", lambda parent, name: self._set(path, entry, parent, name))
+        return self.act(path, "change the metadata of", lambda parent, name: self._set(path, entry, parent, name))
 
     def remove(self, path: RelPath, kind: Kind) -> None:
         """Remove what is at ``path``, which is of this kind; nothing happens if it is absent.
@@ -131,7 +131,7 @@ class Publisher:
             PathFailure: NotEmpty for a directory that holds anything; Changing if it is of another kind; Refused.
         """
         self.begin()
-        self._act(path, "remove", lambda parent, name: self._remove(path, kind, parent, name))
+        self.act(path, "remove", lambda parent, name: self._remove(path, kind, parent, name))
 
     def move(self, source: RelPath, path: RelPath, kind: Kind) -> bytes:
         """Move what is at ``source``, which is of this kind, to ``path``, in place of a file or link that is there.
@@ -188,8 +188,12 @@ class Publisher:
                 raise Changing(path, f"{shown(path)} was replaced by another process while it was moved")
         return proofs
 
-    def _act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:
-        """Act in the directory that holds ``path``, if necessary with owner access to it."""
+    def act(self, path: RelPath, doing: str, act: Callable[[int, bytes], _T]) -> _T:
+        """Act in the directory that holds ``path``, if necessary with owner access to it.
+
+        Raises:
+            PathFailure: as :meth:`publish_file`; ``doing`` is what could not be done.
+        """
         try:
             return act(*self._root.parent(path))
         except (OSError, PathFailure) as error:

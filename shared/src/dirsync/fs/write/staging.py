@@ -25,6 +25,7 @@ from dirsync.fs.descriptors import OPEN_DIRECTORY
 from dirsync.fs.failure import StorageFailed, Vanished, shown, writing_failure
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.root import Root
+from dirsync.fs.write.build.remove import remove_tree
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging_place import PRIVATE, free_name, is_ours
 from dirsync.limits import LIMITS
@@ -35,7 +36,11 @@ STAGING_NAME: Final = b".dirsync-staging"
 
 KEPT_PREFIX: Final = b"upload-"
 """How the names of interrupted uploads begin."""
+STAGED_PREFIX: Final = b"staged-"
+BUILT_PREFIX: Final = b"built-"
+"""How the names of directories begin that are built: unlike others they are removed with everything in them."""
 _STAGED_NAME: Final = re.compile(rb"staged-[0-9a-f]{8}-[0-9a-f]{8}")
+_BUILT_NAME: Final = re.compile(rb"built-[0-9a-f]{8}-[0-9a-f]{8}")
 _CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTEMPTS: Final = 10
 """How often another process may remove the directory during one operation before that is an error."""
@@ -50,7 +55,7 @@ class Staging:
         """Descriptor of the directory that holds the staging directory."""
         self._name = name
         self._fd = -1
-        self._prefix = b"staged-%s-" % os.urandom(4).hex().encode()
+        self._prefix = STAGED_PREFIX + b"%s-" % os.urandom(4).hex().encode()
         self._count = 0
         self._kept_by_disk: set[bytes] = set()
         """Names that could not be removed; :meth:`tidy` tries again."""
@@ -149,6 +154,12 @@ class Staging:
         self._make_in(path, lambda at: os.mkdir(name, PRIVATE, dir_fd=at))
         return name
 
+    def create_tree(self, path: RelPath) -> bytes:
+        """As :meth:`create_directory`, for one that is removed with everything in it if it is not published."""
+        name = BUILT_PREFIX + self.new_name().removeprefix(STAGED_PREFIX)
+        self._make_in(path, lambda at: os.mkdir(name, PRIVATE, dir_fd=at))
+        return name
+
     def create_symlink(self, path: RelPath, target: bytes) -> bytes:
         """A new link that will be published at ``path``; its name. Errors as :meth:`create`."""
         name = self.new_name()
@@ -192,7 +203,7 @@ class Staging:
         raise StorageFailed(path, f"cannot stage {shown(path)}: the staging directory was removed repeatedly")
 
     def remove(self, name: bytes) -> None:
-        """Remove a staged file, link or empty directory; nothing happens if it is absent.
+        """Remove a staged file, link or empty directory, or one that was built; nothing happens if it is absent.
 
         What a failing disk keeps is tried again by :meth:`tidy`, and at the next start. The caller has an error of its
         own to tell, or none.
@@ -201,7 +212,10 @@ class Staging:
             return
         try:
             try:
-                os.unlink(name, dir_fd=self._fd)
+                if name.startswith(BUILT_PREFIX):
+                    remove_tree(self._fd, name)
+                else:
+                    os.unlink(name, dir_fd=self._fd)
             except (IsADirectoryError, PermissionError):
                 os.rmdir(name, dir_fd=self._fd)
         except FileNotFoundError:
@@ -264,7 +278,11 @@ class Staging:
         A file that takes the place of a directory is exchanged with it: a crash leaves the directory under its name.
         """
         for name in self.names():
-            if _STAGED_NAME.fullmatch(name) or (name.startswith(KEPT_PREFIX) and not self._is_file(name)):
+            if (
+                _STAGED_NAME.fullmatch(name)
+                or _BUILT_NAME.fullmatch(name)
+                or (name.startswith(KEPT_PREFIX) and not self._is_file(name))
+            ):
                 self.remove(name)
 
     def _is_file(self, name: bytes) -> bool:

@@ -31,11 +31,13 @@ from dirsync.wire.push.frames import (
 )
 from dirsync.wire.push.operations import Item, Unsupported, decode_operation, fill_operation
 from dirsync.wire.push.pieces import delta_frames
+from dirsync.wire.push.sections import DirectorySection, decode_sections
 from dirsync.wire.session import check_session_id
 
 __all__ = [
     "Batch",
     "Commit",
+    "DirectorySection",
     "FileAbort",
     "FileBegin",
     "FileData",
@@ -95,7 +97,9 @@ class WithCommit(NamedTuple):
     commit: Commit
 
 
-PushMessage = Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | Commit | WithCommit
+PushMessage = (
+    Open | Batch | FileBegin | FileData | FileDelta | FileEnd | FileAbort | DirectorySection | Commit | WithCommit
+)
 
 
 def encode_stream_open(session_id: bytes) -> bytes:
@@ -163,13 +167,10 @@ def decode_push(raw: bytes) -> PushMessage:
 
 def _decode(message: pb.PushChangesRequest) -> PushMessage:
     match message.WhichOneof("message"):
-        case "batch":
-            return _decode_batch(message.batch)
-        case "compressed_batch":
-            packed = message.compressed_batch
-            payload = decompress(packed.compression, packed.payload, packed.size)
-            batch = _decode_batch(parse(pb.PushChangesRequest.Batch, payload))
-            return batch._replace(saved=max(0, packed.size - len(packed.payload)))
+        case "batch" | "compressed_batch":
+            return _decode_batches(message)
+        case "section" | "compressed_section":
+            return decode_sections(message)
         case "begin":
             return decode_begin(message.begin)
         case "data":
@@ -194,6 +195,16 @@ def _decode_commit(commit: pb.PushChangesRequest.Commit) -> Commit:
 def check_traceparent(text: str) -> str:
     """The text if it is a traceparent, otherwise an empty one: a mistake in a trace must not harm the sync."""
     return text if _TRACEPARENT.fullmatch(text) else ""
+
+
+def _decode_batches(message: pb.PushChangesRequest) -> Batch:
+    """A batch that comes as it is, or compressed."""
+    if message.WhichOneof("message") == "batch":
+        return _decode_batch(message.batch)
+    packed = message.compressed_batch
+    payload = decompress(packed.compression, packed.payload, packed.size)
+    batch = _decode_batch(parse(pb.PushChangesRequest.Batch, payload))
+    return batch._replace(saved=max(0, packed.size - len(packed.payload)))
 
 
 def _decode_batch(batch: pb.PushChangesRequest.Batch) -> Batch:

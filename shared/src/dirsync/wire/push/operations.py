@@ -6,6 +6,7 @@ from dirsync.errors import InvalidMessage
 from dirsync.tree.entry import UNKNOWN, Entry, Kind, symlink_entry
 from dirsync.tree.path import RelPath, escape, is_within, parse_entry_path
 from dirsync.tree.plan import (
+    BuildDirectory,
     CopyContent,
     Delete,
     MakeDirectory,
@@ -40,7 +41,7 @@ def fill_operation(message: pb.Operation, item: Item) -> None:
     """Write an item into a message that is part of another: cheaper than to make one and copy it.
 
     Raises:
-        TypeError: an :class:`Unsupported`, which can be received but not sent.
+        TypeError: an :class:`Unsupported`, which can be received but not sent, or a directory with what is in it.
     """
     number, operation, content = item
     message.number, message.path = number, operation.path
@@ -64,8 +65,8 @@ def fill_operation(message: pb.Operation, item: Item) -> None:
             fill_entry(message.copy_content.entry, entry)
         case TryFile(entry=entry):
             fill_entry(message.try_file.entry, entry)
-        case Unsupported():
-            msg = "only what this version knows can be sent"
+        case BuildDirectory() | Unsupported():
+            msg = "only what this version knows can be sent, and a directory that is built has messages of its own"
             raise TypeError(msg)
 
 
