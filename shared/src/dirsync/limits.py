@@ -304,7 +304,11 @@ class Limits:
     retry_initial_seconds: float = 1.0
     """First pause before a path that had a problem is tried again; it doubles each time."""
     retry_max_seconds: float = 60.0
-    """Longest pause before a path that had a problem is tried again."""
+    """Longest pause before a path that had a problem is tried again, but for ``retries_per_second``."""
+    retries_per_second: float = 200.0
+    """How many paths that had a problem are tried again in a second, if very many have one. Their pauses grow with
+    their number, so that 100,000 refused files take a bounded part of a core at both ends. Probes find out in the
+    meantime whether the cause is gone."""
 
     probe_seconds: float = 2.5
     """How often it is tried whether the cause of failed paths is gone."""

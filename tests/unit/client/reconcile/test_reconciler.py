@@ -1,5 +1,7 @@
 """The reconciler as a whole: events in, commands out. Nothing here starts a process or touches a disk."""
 
+from dataclasses import replace
+
 import pytest
 
 from dirsync.limits import LIMITS
@@ -223,6 +225,29 @@ class TestFailures:
             sync.look()
 
         assert [1, 2, 4, 8, 16, 32, 60, 60, 60] == pauses
+
+    def test_very_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However many paths have a problem, so many are tried again in a second, and once the cause is gone, all."""
+        monkeypatch.setattr("dirsync_client.reconcile.context.LIMITS", replace(LIMITS, retries_per_second=0.5))
+        sync = Harness(Options())
+        for number in range(200):
+            sync.write(f"{number:03}", b"content %d" % number)
+        sync.connect()
+        tries = 0
+        begun = sync.now
+        while sync.now < begun + 1000:
+            tries += len(sync.outgoing)
+            sync.settle(*[Outcome.STORAGE] * len(sync.outgoing))
+            sync.wait(1.0)
+            sync.look()
+        for _ in range(20):
+            sync.wait(1.0)
+            sync.look()
+            sync.settle()
+
+        first, retried, probes = 200, 0.5 * 1000, 1000 / LIMITS.probe_seconds
+        assert tries <= 2 * (first + retried + probes)  # each first asks whether it would be taken
+        assert sync.reconciler.view.in_sync
 
     def test_solved(self, synced: Harness) -> None:
         """After a success the next series starts with the shortest pause."""

@@ -161,6 +161,8 @@ class Context:
     def fail(self, problem: Problem, *, spared: int = 0) -> None:
         """Note a problem. The path is tried again later; each time the pause doubles, up to a limit.
 
+        If very many paths have one, the pause is longer: see ``LIMITS.retries_per_second``.
+
         ``spared``: how many attempts were made without a pause, and do not count here.
         """
         state = self.table.to(problem.path, Phase.FAILED)
@@ -170,6 +172,8 @@ class Context:
         state.attempts += 1
         doublings = min(max(0, state.attempts - 1 - spared), _MAX_DOUBLINGS)
         pause = min(LIMITS.retry_initial_seconds * 2.0**doublings, LIMITS.retry_max_seconds)
+        if not self.options.at_once:
+            pause = max(pause, self.table.count((Phase.FAILED,)) / LIMITS.retries_per_second)
         self.retries.set(problem.path, self.now + pause)
 
     def succeeded(self, path: RelPath) -> None:
