@@ -19,6 +19,7 @@ from dirsync.wire.entries import decode_entry, fill_entry
 from dirsync.wire.parse import parse
 from dirsync.wire.push.operations import check_file, decode_expected, fill_expected
 from dirsync.wire.push.pieces import decode_pieces, fill_delta
+from dirsync.wire.varint import decode_varint, encode_varint
 
 
 class Upload(NamedTuple):
@@ -108,8 +109,8 @@ def encode_data(number: int, literal: bytes, compression: Compression = Compress
     if packed is not None:
         data = pb.PushChangesRequest.FileData(number=number, compressed=packed)
         return pb.PushChangesRequest(data=data).SerializeToString(), len(literal) - len(packed.payload)
-    inner = bytes((_NUMBER_TAG,)) + _varint(number) + bytes((_LITERAL_TAG,)) + _varint(len(literal))
-    outer = bytes((_DATA_TAG,)) + _varint(len(inner) + len(literal))
+    inner = bytes((_NUMBER_TAG,)) + encode_varint(number) + bytes((_LITERAL_TAG,)) + encode_varint(len(literal))
+    outer = bytes((_DATA_TAG,)) + encode_varint(len(inner) + len(literal))
     return b"".join((outer, inner, literal)), 0
 
 
@@ -225,13 +226,13 @@ def slice_data(raw: bytes) -> FileData | None:
     if not raw or raw[0] != _DATA_TAG:
         return None
     try:
-        length, at = _read_varint(raw, 1)
+        length, at = decode_varint(raw, 1)
         if at + length != len(raw) or raw[at] != _NUMBER_TAG:
             return None
-        number, at = _read_varint(raw, at + 1)
+        number, at = decode_varint(raw, at + 1)
         if raw[at] != _LITERAL_TAG:
             return None
-        length, at = _read_varint(raw, at + 1)
+        length, at = decode_varint(raw, at + 1)
     except IndexError:
         return None
     return FileData(number, memoryview(raw)[at:]) if at + length == len(raw) else None
@@ -265,25 +266,3 @@ def _decompressed(packed: pb.PushChangesRequest.Compressed) -> bytes:
 
 def _saved(packed: pb.PushChangesRequest.Compressed) -> int:
     return max(0, packed.size - len(packed.payload))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = raw[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise IndexError
