@@ -1407,7 +1407,9 @@ class WatchReplicaResponse(_message.Message):
     """The report is complete."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchReplicaResponse.Change]:
-        """Paths that others have changed, and what was there at that moment. Empty if only this session has committed."""
+        """Paths that others have changed, in byte order, and what was there at that moment. Empty if only this session has
+        committed.
+        """
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ from tests.support.peers.operations import (
     data,
     delete,
     digest,
+    directory,
     end,
     file,
     make_directory,
@@ -160,6 +161,17 @@ def test_reports_say_what_is(server: Direct) -> None:
     assert [b"a", b"b"] == [change.path for change in report.changes]
     assert server.replica.state.get(RelPath(b"a")) == report.changes[0].entry
     assert server.replica.root_digest() == report.root_digest
+
+
+def test_directories_come_first(server: Direct) -> None:
+    """Paths are reported in byte order, whatever changed first: a directory before what is in it."""
+    ann, bob = server.open(client="ann", mode=BOTH), server.open(client="bob", mode=BOTH)
+    push(server, ann, make_directory(1, b"d"), put(2, b"d/f", b"x"))
+    watching = watch(server, bob)
+    push(server, ann, delete(3, b"d/f", seen(file(b"x"))), delete(4, b"d", seen(directory())))
+    push(server, ann, put(5, b"a", b"x"), make_directory(6, b"d"), put(7, b"d/f", b"y"))
+
+    assert [b"a", b"d", b"d/f"] == paths(watching)
 
 
 def test_refused_operations_are_not_reported(server: Direct) -> None:

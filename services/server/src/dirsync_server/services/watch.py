@@ -56,7 +56,8 @@ class ReplicaWatch:
         self._require_allowed()
         self._sessions.check(self._session)
         dirty = self._subscription.take()
-        digest, entries, found = self._replica.state.moment(dirty.paths)
+        # In byte order a directory comes before what is in it.
+        digest, entries, found = self._replica.state.moment(sorted(dirty.paths))
         changes = tuple(ReportedChange(path, entry) for path, entry in found)
         self._reports["everything" if dirty.everything else "changes" if changes else "digest",].inc()
         return list(encode_report(Report(digest, entries, changes, dirty.everything)))
