@@ -6,14 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirsync.endpoint.changes.dirty_paths import Dirty, DirtyPaths, paths_of
+from dirsync.endpoint.changes.dirty_paths import Dirty, DirtyPaths
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import file_entry
 from dirsync.tree.path import ROOT, RelPath
-from dirsync.tree.plan import Delete, MakeDirectory, Move, Operation, TryFile
 
 A, B, C, D = (RelPath(name) for name in (b"a", b"b", b"c", b"d"))
-FILE = file_entry(mode=0o644, size=1, mtime_ns=0, digest=b"d" * 32)
 SMALL = replace(LIMITS, max_reported_changes=3, max_reported_bytes=10)
 
 
@@ -104,15 +101,3 @@ def test_no_change_is_lost(steps: list[list[RelPath] | None]) -> None:
         assert len(taken.paths) <= SMALL.max_reported_changes
 
         owed = set()
-
-
-def test_paths_of_operations() -> None:
-    """A move changes two paths, a question none, and everything else one."""
-    operations: list[Operation] = [
-        MakeDirectory(A, None, 0o755),
-        Move(B, None, C, FILE),
-        Delete(D, FILE),
-        TryFile(A, None, FILE),
-    ]
-
-    assert [A, C, B, D] == paths_of(operations)

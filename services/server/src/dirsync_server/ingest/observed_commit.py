@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from dirsync.endpoint.apply.commit import Committer, Results
 from dirsync.endpoint.apply.steps import Step
-from dirsync.endpoint.changes.dirty_paths import paths_of
 from dirsync.endpoint.replica import Replica
+from dirsync.tree.plan import changed_paths
 from dirsync.wire.push.messages import Unsupported
 
 
@@ -28,6 +28,8 @@ class ObservedCommitter(Committer):
         applied = [step.operation for step in steps if step.number not in results.failures]
         operations = [operation for operation in applied if not isinstance(operation, Unsupported)]
         replica = self._observed
-        replica.changes.publish(paths_of(operations), self._session_id)
+        if replica.changes.subscribers:
+            paths = [path for operation in operations for path in changed_paths(operation)]
+            replica.changes.publish(paths, self._session_id)
         replica.observer.committed(replica.namespace, operations, replica.root_digest)
         return results

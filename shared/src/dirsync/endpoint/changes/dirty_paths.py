@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from dirsync.limits import LIMITS, Limits
 from dirsync.tree.path import RelPath
-from dirsync.tree.plan import Move, Operation, TryFile
 
 
 class Dirty(NamedTuple):
@@ -63,15 +62,3 @@ class DirtyPaths:
 
     def _forget(self) -> None:
         self._paths, self._bytes = {}, 0
-
-
-def paths_of(operations: Iterable[Operation]) -> list[RelPath]:
-    """The paths where operations that were applied have changed something."""
-    paths: list[RelPath] = []
-    for operation in operations:
-        if isinstance(operation, TryFile):
-            continue
-        if isinstance(operation, Move):
-            paths.append(operation.source)
-        paths.append(operation.path)
-    return paths
