@@ -51,7 +51,9 @@ class ServerSettings(ServiceSettings):
     quota_bytes: ByteSize = Field(1 << 60, ge=1, description="bytes that a replica may hold; unlimited by default")
     quota_entries: Count = Field(10_000_000, ge=1, description="entries that a replica may hold; each costs memory")
     min_free_bytes: ByteSize = Field(64 * MIB, description="free space that stays on the disk")
-    max_sessions: Count = Field(64, ge=1, le=1024, description="clients connected at a time; each may hold a thread")
+    max_sessions: Count = Field(
+        64, ge=1, le=1024, description="clients connected at a time; each may hold a thread, in two-way mode two"
+    )
 
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together."""

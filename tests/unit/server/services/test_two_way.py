@@ -18,6 +18,7 @@ from dirsync_server.services.watch import ReplicaWatch
 from tests.support.inside.direct import NAMESPACE, Direct, direct, send
 from tests.support.peers.operations import (
     ABSENT,
+    Inside,
     batch,
     begin,
     commit,
@@ -27,8 +28,10 @@ from tests.support.peers.operations import (
     directory,
     end,
     file,
+    inner,
     make_directory,
     put,
+    section,
     seen,
 )
 
@@ -137,6 +140,19 @@ def test_commits_are_reported_to_others(server: Direct) -> None:
     assert {answer.root_digest} == {mine.root_digest, theirs.root_digest}  # type: ignore[attr-defined]
     assert (2, 2) == (mine.entries, theirs.entries)
     assert [[], []] == [reports(one) for one in watches]
+
+
+def test_built_directories_are_reported(server: Direct) -> None:
+    """A directory that one session has built as a whole is reported with all that is in it."""
+    ann, bob = server.open(client="ann", mode=BOTH), server.open(client="bob", mode=BOTH)
+    watching = watch(server, bob)
+    handler = server.push(ann)
+    send(handler, section(1, b"new", Inside(b"a", b"one"), inner(b"sub"), Inside(b"b", b"two", 2)), commit())
+    handler.close()
+    (report,) = reports(watching)
+
+    assert [b"new", b"new/a", b"new/sub", b"new/sub/b"] == [change.path for change in report.changes]
+    assert server.replica.root_digest() == report.root_digest
 
 
 def test_what_is_gone_is_reported(server: Direct) -> None:

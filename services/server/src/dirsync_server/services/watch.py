@@ -35,9 +35,9 @@ class ReplicaWatch:
         self._sessions = sessions
         self._session = session
         self._replica = replica
-        self._number = sessions.attach(session, call.end, StreamKind.WATCH)
         self._require_allowed = call.recheck(session.request.namespace)
         self._reports = metrics.family("dirsync_reports_total")
+        self._number = sessions.attach(session, call.end, StreamKind.WATCH)
         self._subscription = replica.changes.subscribe(session.id)
         self._subscription.tell((), session.id)
         call.on_end(self.close)
