@@ -258,8 +258,24 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "Those that are open, and those that are kept to be continued.",
             (
                 Target(f"dirsync_sessions{S}", "sessions {{instance}}"),
+                Target(f"dirsync_two_way_sessions{S}", "two-way {{instance}}"),
                 Target(f"dirsync_kept_uploads{S}", "uploads {{instance}}"),
             ),
+        ),
+        Panel(
+            "Content for two-way clients",
+            "What they have read.",
+            (Target(rate("dirsync_content_sent_bytes_total", S)),),
+            unit="Bps",
+        ),
+        Panel(
+            "Changes told to two-way clients",
+            "Reports by what they say, and edits of replicas by hand.",
+            (
+                Target(rate("dirsync_reports_total", S, "says"), "{{says}}"),
+                Target(rate("dirsync_replica_edits_total", S), "edits {{instance}}"),
+            ),
+            unit="cps",
         ),
         Panel(
             "Calls",
