@@ -316,7 +316,7 @@ def test_two_way_client_again(desk: Desk) -> None:
 
 
 def test_two_way_sessions_that_are_gone(desk: Desk) -> None:
-    """A two-way session without a sign of life is superseded by the next session that is opened."""
+    """A two-way session without a sign of life is over when a fellow opens one; its client is not fenced off."""
     ann, bob = desk.both("ann"), desk.both("bob")
     desk.wait(IDLE - 1)
     desk.sessions.use(bob.id)
@@ -324,7 +324,10 @@ def test_two_way_sessions_that_are_gone(desk: Desk) -> None:
     eve = desk.both("eve")
 
     assert [eve, bob] == desk.sessions.writers("default")
-    assert SessionSuperseded is refusal(lambda: desk.sessions.use(ann.id))
+    assert SessionUnknown is refusal(lambda: desk.sessions.use(ann.id))
+    assert SessionUnknown is refusal(lambda: desk.sessions.check(ann))
+    assert SessionUnknown is refusal(lambda: desk.sessions.attach(ann, lambda: None))
+    assert None is refusal(lambda: desk.both("ann"))
 
 
 @pytest.mark.case("I18")

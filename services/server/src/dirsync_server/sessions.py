@@ -11,7 +11,8 @@ A session belongs to a client (an id that survives restarts) and to one process 
 - An instance that a *different* instance of the same client has superseded stays out while the newer one lives;
   otherwise two processes with one client id would take the replica from each other for ever.
 
-A session that lives no more is superseded by the next one that is opened, whoever opens it.
+A session that lives no more is over when the next one is opened, whoever opens it: superseded, or unknown if both are
+two-way sessions. Its client then opens another one, and nobody has taken anything from it.
 """
 
 import enum
@@ -114,12 +115,15 @@ class Sessions:
             sessions = self._by_namespace.setdefault(request.namespace, {})
             old = [s for s in sessions.values() if s.request.client_id == request.client_id or not s.lives(now)]
             session = Session(secrets.token_bytes(SESSION_ID_SIZE), generation, request, now)
-            for superseded in old:
-                self._retire(superseded)
+            for ended in old:
+                self._forget(ended)
+                # Beside a fellow a session expires, but nothing is taken over from it.
+                if ended.request.client_id == request.client_id or not (ended.is_two_way and session.is_two_way):
+                    self._supersede(ended)
             self._by_id[session.id] = session
             sessions[request.client_id] = session
-        for superseded in old:
-            _end_streams(superseded)
+        for ended in old:
+            _end_streams(ended)
         return session
 
     def use(self, session_id: bytes) -> Session:
@@ -161,11 +165,7 @@ class Sessions:
     def check(self, session: Session) -> None:
         """Raise unless the session is the writer still: the fence in front of every commit."""
         with self._lock:
-            if session.superseded:
-                raise _superseded()
-            if self._by_id.get(session.id) is not session:
-                msg = "the session was closed"
-                raise SessionUnknown(msg)
+            self._check(session)
 
     def attach(self, session: Session, end: Callable[[], object], kind: StreamKind = StreamKind.PUSH) -> int:
         """Note an open stream; ``end`` ends it. Returns its number for :meth:`detach`.
@@ -178,8 +178,7 @@ class Sessions:
         with self._lock:
             if self._ending:
                 raise Unavailable("the server is stopping")
-            if session.superseded:
-                raise _superseded()
+            self._check(session)
             _check_stream(session, kind)
             number = max(session.streams, default=0) + 1
             session.streams[number] = _Stream(kind, end)
@@ -194,7 +193,7 @@ class Sessions:
     def close(self, session_id: bytes) -> None:
         """End a session; nothing happens if it is over already."""
         with self._lock:
-            session = self._by_id.pop(session_id, None)
+            session = self._by_id.get(session_id)
             if session is not None:
                 self._forget(session)
         if session is not None:
@@ -223,6 +222,13 @@ class Sessions:
         for session in sessions:
             _end_streams(session)
 
+    def _check(self, session: Session) -> None:
+        if session.superseded:
+            raise _superseded()
+        if self._by_id.get(session.id) is not session:
+            msg = "the session was closed, or has expired"
+            raise SessionUnknown(msg)
+
     def _admit(self, request: OpenRequest, now: float) -> None:
         living = [s for s in self._by_namespace.get(request.namespace, {}).values() if s.lives(now)]
         for other in living:
@@ -241,14 +247,13 @@ class Sessions:
         if others >= self._max_sessions:
             raise LimitExceeded("max_sessions", f"the server has its {self._max_sessions} sessions already")
 
-    def _retire(self, old: Session) -> None:
+    def _supersede(self, old: Session) -> None:
         old.superseded = True
-        self._by_id.pop(old.id, None)
-        self._forget(old)
         _remember(self._gone, old.id)
         _remember(self._fenced, (old.request.client_id, old.request.instance_id))
 
     def _forget(self, session: Session) -> None:
+        self._by_id.pop(session.id, None)
         sessions = self._by_namespace.get(session.request.namespace, {})
         if sessions.get(session.request.client_id) is session:
             del sessions[session.request.client_id]

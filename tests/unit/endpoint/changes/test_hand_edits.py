@@ -11,6 +11,7 @@ import pytest
 from dirsync.endpoint.changes.dirty_paths import Dirty
 from dirsync.endpoint.changes.feed import Subscription
 from dirsync.endpoint.changes.hand_edits import HandEdits
+from dirsync.endpoint.watch.hint import WatchRefused
 from dirsync.errors import StorageError
 from dirsync.fs.read.hashing import Digester
 from dirsync.tree.entry import is_known
@@ -202,3 +203,27 @@ def test_a_replica_that_is_gone(watched: Watched, tmp_path: Path) -> None:
             watched.server.replica.scanner.look([RelPath(b"f")])
         (tmp_path / "aside").rename(watched.server.place)
         wait_for(subscription, b"f")
+
+
+@pytest.mark.case("F02")
+def test_without_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the kernel does not tell of changes, the files are looked at again and again, and somebody is told why."""
+
+    def refused(*_arguments: object, **_options: object) -> None:
+        raise WatchRefused("no watch is left")
+
+    monkeypatch.setattr("dirsync.endpoint.watch.watcher.make_observer", refused)
+    monkeypatch.setattr("dirsync.endpoint.changes.hand_edits.POLL_SECONDS", 0.05)
+    reasons: list[str] = []
+    with direct(tmp_path) as server:
+        edits = HandEdits(server.replica, degraded=reasons.append)
+        subscription = server.replica.changes.subscribe(b"ann")
+        until(lambda: reasons, "a reason")
+        (server.place / "a").write_bytes(b"by hand")
+        wait_for(subscription, b"a")
+        (server.place / "a").write_bytes(b"by hand, again")
+        wait_for(subscription, b"a")
+        edits.close()
+
+    assert ["no watch is left"] == reasons
+    assert not edits.is_active
