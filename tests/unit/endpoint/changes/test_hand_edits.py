@@ -163,6 +163,29 @@ def test_what_is_left_out(watched: Watched) -> None:
         assert [b"mark"] == list(dict.fromkeys(watched.found))
 
 
+def test_our_own_staging(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A staging directory in the root that comes and goes with each commit is looked for nowhere."""
+    server = watched.server
+    server.replica.session_options.reserved = frozenset({b".dirsync-staging"})
+    looked: list[RelPath] = []
+    look = server.replica.scanner.look
+
+    def counted(paths: Sequence[RelPath], directories: Sequence[RelPath] = ()) -> list[RelPath]:
+        looked.extend((*paths, *directories))
+        return look(paths, directories)
+
+    monkeypatch.setattr(server.replica.scanner, "look", counted)
+    with watched.subscribed() as subscription:
+        for _ in range(5):
+            (server.place / ".dirsync-staging").mkdir()
+            (server.place / ".dirsync-staging" / "f").write_bytes(b"x")
+            (server.place / ".dirsync-staging" / "f").unlink()
+            (server.place / ".dirsync-staging").rmdir()
+        watched.settle(subscription)
+
+    assert {b"mark"} == set(looked)
+
+
 def test_nobody_wants_to_know(watched: Watched) -> None:
     """Without a subscription nothing is watched, and some time after the last one ended nothing is watched any more."""
     before = threading.active_count()

@@ -15,7 +15,7 @@ from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.endpoint.watch.watcher import Watcher
 from dirsync.errors import StorageError, Unavailable, UsageError
 from dirsync.limits import LIMITS
-from dirsync.tree.path import ROOT, RelPath, split
+from dirsync.tree.path import ROOT, RelPath
 
 SETTLE_SECONDS = 0.05
 """Quiet time that is asked of a file that is still open for writing; a closed one is looked at at once."""
@@ -110,7 +110,9 @@ class HandEdits:
     def _hint(self, hints: Sequence[Hint]) -> None:
         with self._changed:
             for hint in hints:
-                self._schedule.hint(hint, self._now())
+                # Our own staging comes and goes with commits, where it is in the root.
+                if not self._is_reserved(hint.path):
+                    self._schedule.hint(hint, self._now())
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -177,5 +179,7 @@ class HandEdits:
             self._changed.wait_for(lambda: self._stopping, seconds)
 
     def _is_ignored(self, path: RelPath) -> bool:
-        options = self._replica.session_options
-        return self._rules.matches(path, True) or (not split(path)[0] and path in options.reserved)
+        return self._is_reserved(path) or self._rules.matches(path, True)
+
+    def _is_reserved(self, path: RelPath) -> bool:
+        return path.partition(b"/")[0] in self._replica.session_options.reserved
