@@ -59,6 +59,7 @@ kinds = (
     "hand move",
     "read",
     "read",
+    "reopen",
 )
 steps = st.lists(
     st.builds(Step, st.integers(0, 2), st.sampled_from(kinds), st.integers(0, 38), st.integers(0, 38)), max_size=25
@@ -70,12 +71,20 @@ class Follower:
 
     def __init__(self, server: Direct, client: str) -> None:
         self.server = server
+        self.client = client
         self.session = server.open(client=client, mode=SessionMode.TWO_WAY)
         self.watch = server.api.watch_replica(encode_watch(self.session), server.call)
         self.tree = Tree()
         self.listings = 0
         self.must_list = False
         """Something was reported, or done by the client itself, that does not say what is in a directory."""
+
+    def reopen(self) -> None:
+        """Lose the session, and open another one: whatever was not read is lost."""
+        self.watch.close()
+        self.session = self.server.open(client=self.client, mode=SessionMode.TWO_WAY)
+        self.watch = self.server.api.watch_replica(encode_watch(self.session), self.server.call)
+        self.must_list = True
 
     def apply(self, path: RelPath, entry: Entry | None) -> None:
         """This is at the path."""
@@ -144,6 +153,8 @@ class World:
         follower = self.followers[step.who]
         if step.kind == "read":
             follower.read()
+        elif step.kind == "reopen":
+            follower.reopen()
         elif step.kind.startswith("hand"):
             self.by_hand(step)
         else:
