@@ -12,7 +12,7 @@ from dirsync.endpoint.changes.dirty_paths import Dirty
 from dirsync.endpoint.changes.feed import Subscription
 from dirsync.endpoint.changes.hand_edits import HandEdits
 from dirsync.endpoint.watch.hint import WatchRefused
-from dirsync.errors import StorageError
+from dirsync.errors import PathError, StorageError
 from dirsync.fs.read.hashing import Digester
 from dirsync.tree.entry import is_known
 from dirsync.tree.options import TreeOptions
@@ -226,6 +226,48 @@ def test_a_replica_that_is_gone(watched: Watched, tmp_path: Path) -> None:
             watched.server.replica.scanner.look([RelPath(b"f")])
         (tmp_path / "aside").rename(watched.server.place)
         wait_for(subscription, b"f")
+
+
+class Scans:
+    """Scans that fail as often as a test wants, and then succeed."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        self.count = 0
+        self._error = error
+        self._times = times
+
+    def __call__(self) -> list[RelPath]:
+        """One of them."""
+        self.count += 1
+        if self.count <= self._times:
+            raise self._error
+        return []
+
+
+def test_a_failure_is_tried_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any failure to look there is another look, after a pause."""
+    monkeypatch.setattr("dirsync.endpoint.changes.hand_edits.PAUSE_SECONDS", 0.05)
+    scans = Scans(PathError("some path"), times=3)
+    monkeypatch.setattr(watched.server.replica.scanner, "rescan", scans)
+    watched.server.replica.changes.subscribe(b"ann")
+    until(lambda: scans.count > 3, "a scan that succeeds")
+
+    assert watched.edits.is_active
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.case("F07")
+def test_a_defect_does_not_spin(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect of ours ends the watch and is told once; the next one who wants to know begins another."""
+    scans = Scans(ZeroDivisionError("a defect"), times=1)
+    monkeypatch.setattr(watched.server.replica.scanner, "rescan", scans)
+    watched.server.replica.changes.subscribe(b"ann")
+    until(lambda: scans.count and not watched.edits.is_active, "the end of the watch")
+
+    assert 1 == scans.count
+
+    watched.server.replica.changes.subscribe(b"bob")
+    until(lambda: scans.count > 1, "another scan")
 
 
 @pytest.mark.case("F02")

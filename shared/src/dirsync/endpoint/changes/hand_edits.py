@@ -13,7 +13,7 @@ from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.endpoint.watch.watcher import Watcher
-from dirsync.errors import StorageError, Unavailable, UsageError
+from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 
@@ -121,7 +121,7 @@ class HandEdits:
                 try:
                     self._keep_watching()
                     self._look()
-                except (StorageError, Unavailable, UsageError, OSError):
+                except (DirsyncError, OSError):
                     # The replica cannot be read at present; the server's readiness tells why.
                     self._hint([Hint(ROOT, HintKind.LOST)])
                     self._pause(PAUSE_SECONDS)
@@ -129,7 +129,8 @@ class HandEdits:
             self._watcher.stop()
             with self._changed:
                 self._thread = None
-                self._start()  # somebody may have subscribed meanwhile
+        with self._changed:
+            self._start()  # somebody may have subscribed meanwhile
 
     def _is_wanted(self) -> bool:
         with self._changed:
