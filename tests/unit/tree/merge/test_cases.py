@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.tree.entry import UNLISTED, Entry, Kind, pack, unpack, unread_digest
-from dirsync.tree.merge.decision import Carry, Conflict, Decision, ReadFirst, Unreadable
+from dirsync.tree.merge.decision import Carry, Conflict, Decision, Pending, ReadFirst, Unreadable
 from dirsync.tree.merge.merge import merge
 from dirsync.tree.merge.policy import Conflicts, Policy, Side
 from dirsync.tree.options import Attributes
@@ -129,7 +129,9 @@ def test_taken_conflict_name_is_numbered() -> None:
     [
         pytest.param("", "a?1", "a=1", [ReadFirst(path_of("a"))], id="perhaps-equal"),
         pytest.param("a=1", "a?1", "", [ReadFirst(path_of("a"))], id="perhaps-unchanged-and-removed"),
-        pytest.param("d/a=1", "d/a?1", "", [ReadFirst(path_of("d/a"))], id="perhaps-unchanged-in-a-removed-directory"),
+        pytest.param(
+            "d/a=1", "d/a?1", "", [Pending(path_of("d")), ReadFirst(path_of("d/a"))], id="in-a-removed-directory"
+        ),
         pytest.param("a=1", "a?1", "a/x=1", [ReadFirst(path_of("a"))], id="perhaps-unchanged-against-a-directory"),
     ],
 )

@@ -40,4 +40,10 @@ class Unreadable(NamedTuple):
     path: RelPath
 
 
-Decision = Carry | Conflict | ReadFirst | Unreadable
+class Pending(NamedTuple):
+    """A directory of one side stays as it is until more is known of what is in it: it may be removed, or made again."""
+
+    path: RelPath
+
+
+Decision = Carry | Conflict | ReadFirst | Unreadable | Pending

@@ -18,7 +18,7 @@ from dirsync.tree.diff import Change, equal
 from dirsync.tree.directory import Directory, Node
 from dirsync.tree.entry import Entry, covered, digest_of, is_known
 from dirsync.tree.merge.conflict_name import conflict_name
-from dirsync.tree.merge.decision import Carry, Conflict, Decision, ReadFirst, Unreadable
+from dirsync.tree.merge.decision import Carry, Conflict, Decision, Pending, ReadFirst, Unreadable
 from dirsync.tree.merge.judge import Verdict, judge
 from dirsync.tree.merge.policy import Conflicts, Policy, Side, preferred, preferred_directory
 from dirsync.tree.merge.survey import Fate, entry_at, is_unlisted, survey
@@ -47,6 +47,18 @@ def merge(
         msg = "the trees count different attributes and cannot be merged"
         raise ValueError(msg)
     return _Merge(ancestor, source, replica, policy, protected).run(paths)
+
+
+def topmost_difference(source: Tree, replica: Tree, path: RelPath, protected: Collection[RelPath] = ()) -> RelPath:
+    """What is merged for ``path``: it, or its topmost ancestor that is no directory on both sides, or is protected."""
+    ours: Node | None = source.root
+    theirs: Node | None = replica.root
+    above = ROOT
+    for name in components(path):
+        if not (isinstance(ours, Directory) and isinstance(theirs, Directory)) or above in protected:
+            return above
+        ours, theirs, above = ours.children.get(name), theirs.children.get(name), join(above, name)
+    return path
 
 
 class _Nodes(NamedTuple):
@@ -91,21 +103,11 @@ class _Merge:
     def run(self, paths: Iterable[RelPath]) -> Iterator[Decision]:
         """Merge each of these paths, each once."""
         last: RelPath | None = None
-        for path in sorted({self._topmost_difference(path) for path in paths}, key=components):
+        tops = {topmost_difference(self._source, self._replica, path, self._protected) for path in paths}
+        for path in sorted(tops, key=components):
             if last is None or not is_within(path, last):
                 last = path
                 yield from self._walk(self._start(path))
-
-    def _topmost_difference(self, path: RelPath) -> RelPath:
-        """The path, or its topmost ancestor that is not a directory on both sides, or is protected."""
-        ours: Node | None = self._source.root
-        theirs: Node | None = self._replica.root
-        above = ROOT
-        for name in components(path):
-            if not (isinstance(ours, Directory) and isinstance(theirs, Directory)) or above in self._protected:
-                return above
-            ours, theirs, above = ours.children.get(name), theirs.children.get(name), join(above, name)
-        return path
 
     def _start(self, path: RelPath) -> _Level:
         if path == ROOT:
@@ -204,6 +206,8 @@ class _Merge:
             if leaf_entry is not None and not equal(entry_at(nodes.ancestor), leaf_entry, self._attributes):
                 return (yield from self._directory_conflict(path, side, nodes))
             yield _carry(side.other, path, leaf, directory)
+        else:
+            yield Pending(path)
         return content
 
     def _directory_conflict(self, path: RelPath, side: Side, nodes: _Nodes) -> Generator[Decision, None, _Level | None]:
@@ -216,7 +220,8 @@ class _Merge:
             yield ReadFirst(path)
             return None
         if winner is not side and path in self._unclear:
-            return None  # the directory cannot give way: it holds something of which nothing is known
+            yield Pending(path)  # the directory cannot give way: it holds something of which nothing is known
+            return None
         kept_as = None
         if self._policy.conflicts in (Conflicts.KEEP_BOTH, Conflicts.NEWEST):
             kept_as = yield from self._keep(path, leaf_entry)
