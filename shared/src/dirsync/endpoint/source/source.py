@@ -79,6 +79,8 @@ class Source:
         self.untracked = UntrackedPaths()
         self._index = index
         self._reserved: frozenset[bytes] = frozenset()
+        self.own_names: frozenset[bytes] = frozenset()
+        """Names directly below the root where what comes in is staged."""
         self.ignore = self._read_ignore_rules()
         index.load(self.tree)
 
@@ -99,6 +101,7 @@ class Source:
             ignores=self.ignore.matches if self.ignore.lines else None,
             reserved=self._reserved,
             report_reserved=True,
+            own=self.own_names,
             symlinks=self.options.symlinks,
             own_logs=self.options.own_logs,
         )
@@ -217,6 +220,18 @@ class Source:
     def remember(self, records: Iterable[tuple[RelPath, Record]]) -> None:
         """Files were read, and the tree has these records of them: keep them in the index."""
         self._index.put_all(records)
+
+    def publish(self, path: RelPath, record: Record | None) -> None:
+        """We changed what is at ``path`` ourselves: it is known without a look."""
+        if record is None:
+            self.tree.remove(path)
+        else:
+            self.tree.put(path, record)
+        self._store(path)
+
+    def forget(self, path: RelPath) -> None:
+        """What is at ``path`` may not be on the disk: nothing is remembered of it in the index."""
+        self._index.remove(path)
 
     def probe(self, path: RelPath) -> bytes:
         """A few bytes of the file at ``path``, and its size; one that cannot be read looks like no other."""

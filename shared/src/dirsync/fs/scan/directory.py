@@ -159,7 +159,7 @@ class _Listing:
         """Whether the entry is left out; adds a Problem if its name is reserved."""
         rules, path = self._rules, join(self._path, name)
         if rules.is_reserved(path):
-            if rules.report_reserved:
+            if rules.report_reserved and path not in rules.own:
                 message = f"{escape(path)} is a name that the server keeps for itself: rename it"
                 self._found.problems.append(Problem(path, ProblemKind.RESERVED_NAME, message))
             return True

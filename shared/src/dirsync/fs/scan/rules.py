@@ -49,6 +49,8 @@ class ScanRules:
     """Names directly below the root that belong to the server: its staging directory."""
     report_reserved: bool = False
     """A reserved name is a Problem (in a source) rather than ours (in a replica)."""
+    own: frozenset[bytes] = frozenset()
+    """Names directly below the root that are the program's own: what comes in is staged there (in a two-way source)."""
     symlinks: bool = True
     """Links are mirrored; otherwise left out."""
     keep_known_directories: bool = False
@@ -72,8 +74,8 @@ class ScanRules:
         return bool(self.own_logs) and status_identity(status) in self.own_logs
 
     def is_reserved(self, path: RelPath) -> bool:
-        """Whether the path belongs to the server's staging."""
-        return path in self.reserved
+        """Whether the path belongs to the server's staging, or to our own."""
+        return path in self.reserved or path in self.own
 
     def leaves_out(self, path: RelPath, *, is_directory: bool, is_link: bool) -> bool:
         """Whether the entry at ``path``, none of whose ancestors is, is left out by the rules of the session."""
