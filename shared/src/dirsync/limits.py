@@ -66,6 +66,10 @@ class Limits:
     max_content_ranges: int = 16_384
     """Ranges of bytes in one request for content: every second block of a file of 32,768 blocks. More ranges take
     another request."""
+    agreed_trees: int = 8
+    """Replicas for which a two-way client keeps what was agreed on."""
+    source_free_bytes: int = 64 * MIB
+    """Space that what a two-way client receives leaves free on the disk of its source."""
     max_reported_changes: int = 4096
     """Changed paths of a replica that wait for one watcher of it. Of more it is told that everything may be different,
     which costs it listings of the directories that differ."""

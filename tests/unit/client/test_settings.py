@@ -10,8 +10,9 @@ from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import LogFormat, LogLevel, Tls, effective
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
+from dirsync.tree.merge.policy import Conflicts
 from dirsync_client.core import Core
-from dirsync_client.settings import ClientSettings, Compression, Delete, Symlinks, Watch
+from dirsync_client.settings import ClientSettings, Compression, Delete, Mode, Symlinks, Watch
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,8 @@ def test_defaults() -> None:
         "agent_token_file": None,
         "block_size": 4096,
         "compression": Compression.AUTO,
+        "mode": Mode.MIRROR,
+        "conflicts": Conflicts.KEEP_BOTH,
         "delete": Delete.PROPAGATE,
         "delete_settle": 0.5,
         "watch": Watch.AUTO,

@@ -11,6 +11,7 @@ from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import own_logs
+from dirsync.fs.write.staging import Staging
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.directories import lies_within, require_readable
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
@@ -19,8 +20,10 @@ from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.process.lifecycle import within
 from dirsync.runtime.trace.setup import make_tracer
 from dirsync.tree.guards.hold import GuardPolicy
+from dirsync.tree.merge.policy import Policy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
+from dirsync.wire.session import SessionMode
 from dirsync_client.engine import Engine
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.mailbox import Mailbox
@@ -31,7 +34,7 @@ from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import ClientIdentity
-from dirsync_client.settings import ClientSettings, Delete, Symlinks
+from dirsync_client.settings import ClientSettings, Delete, Mode, Symlinks
 from dirsync_client.state import StateDirectory
 from dirsync_client.target import Target
 from dirsync_client.transfer.bandwidth import TokenBucket
@@ -97,14 +100,29 @@ def open_source(
         raise UsageError(msg) from None
 
 
-def reconcile_options(settings: ClientSettings, *, at_once: bool) -> Options:
-    """How the reconciler goes about it; ``at_once``: for a single sync."""
+def reconcile_options(settings: ClientSettings, client_id: str, *, at_once: bool) -> Options:
+    """How the reconciler goes about it; ``at_once``: for a single sync. Conflict names have the ``client_id``."""
     return Options(
         settings.delete is Delete.PROPAGATE,
         at_once,
         settings.delete_settle,
         GuardPolicy(settings.guard_max_delete_percent, settings.guard_max_delete_count),
+        two_way=Policy(settings.conflicts, client_id) if settings.mode is Mode.TWO_WAY else None,
     )
+
+
+def require_writable(root: Root) -> None:
+    """Check that what comes in can be staged and published, and that no other client does that here.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    try:
+        root.lock()
+        Staging.open(root).close()
+    except UsageError as error:
+        msg = f"{name_of('source')}: {error}; {name_of('mode')}=two-way writes to it"
+        raise UsageError(msg) from None
 
 
 class Core:
@@ -133,6 +151,8 @@ class Core:
             self.state.open_index(),
             lambda step: metrics.count_lookup("index", hits=step.proved, misses=step.unknown, stale=step.stale),
         )
+        if settings.mode is Mode.TWO_WAY:
+            require_writable(self.source.root)
         self.board = StatusBoard()
         self.activities = Activities()
         self.connection = ServerConnection(settings)
@@ -147,7 +167,7 @@ class Core:
             self.state,
             Connector(
                 self.connection,
-                ClientIdentity(settings.namespace, client_id),
+                ClientIdentity(settings.namespace, client_id, SessionMode(settings.mode.value)),
                 transfer.count_wire,
                 mailbox.complete,
                 self.activities.add("calling the server"),
@@ -163,7 +183,7 @@ class Core:
             ),
             reporter,
             mailbox,
-            reconcile_options(settings, at_once=once),
+            reconcile_options(settings, client_id, at_once=once),
         )
         schedule = Schedule(settings.settle, settings.rescan_interval)
         self.engine = Engine(self.source, schedule, mailbox, target, reporter, self.activities.engine)

@@ -33,11 +33,14 @@ from dirsync_client.reconcile.commands import (
     WakeAt,
 )
 from dirsync_client.reconcile.events import Event, Settled
+from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove, Receive
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.source_executor import SourceExecutor
 from dirsync_client.state import ReplicaPairing, StateDirectory
 
 if TYPE_CHECKING:
+    from dirsync_client.receive.executor import ReceiveExecutor
+    from dirsync_client.receive.reception import AgreedTrees
     from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
 
 
@@ -57,6 +60,10 @@ class Executor:
         """Of the present session."""
         self.transfer: TransferExecutor | None = None
         """Of the present session; without one, what is to be sent is dropped."""
+        self.receiver: ReceiveExecutor | None = None
+        """Of the present session, if it is a two-way one."""
+        self.agreed: AgreedTrees | None = None
+        """Of a two-way client."""
         self.wake_at: float | None = None
         """When the reconciler wants to go on."""
         self._source = source
@@ -73,6 +80,7 @@ class Executor:
         to_transfer: list[TransferCommand] = []
         self.wake_at = None
         remembered: list[tuple[RelPath, Record]] = []
+        two_way: list[Receive | Agree | AgreeMove] = []
         for command in commands:
             match command:
                 case RememberRecord() | RememberRecords():
@@ -87,12 +95,12 @@ class Executor:
                     self._activity.begin(Part.SOURCE)
                     events.append(self._source_executor.execute(command))
                     self._activity.begin(Part.CLIENT)
+                case Receive() | Agree() | AgreeMove():
+                    two_way.append(command)
                 case WakeAt(time=time):
                     self.wake_at = time
-                case Adopt():
-                    self._adopt()
-                case SpendApproval(hold_id=hold_id):
-                    self._state.spend(hold_id)
+                case Adopt() | SpendApproval():
+                    self._keep(command)
                 case ListReplica():
                     self._list_replica(command)
                 case _:
@@ -100,6 +108,7 @@ class Executor:
         self._remember(remembered)
         if to_transfer and self.transfer is not None:
             self.transfer.execute(to_transfer)
+        events += self._execute_two_way(two_way)
         if reports:
             self._reporter.report(reports)
         return [event for event in events if event is not None]
@@ -120,5 +129,19 @@ class Executor:
             if isinstance(event, Settled):
                 self.transfer.taken_over(event.applied, (sent for sent, _ in event.failed))
 
-    def _adopt(self) -> None:
+    def _execute_two_way(self, commands: list[Receive | Agree | AgreeMove]) -> list[Event]:
+        to_receive = [command for command in commands if isinstance(command, Receive)]
+        if self.agreed is not None:
+            self.agreed.keep([command for command in commands if not isinstance(command, Receive)])
+        if not to_receive or self.receiver is None:
+            return []
+        self._activity.begin(Part.SOURCE)
+        events = self.receiver.execute(to_receive)
+        self._activity.begin(Part.CLIENT)
+        return events
+
+    def _keep(self, command: Adopt | SpendApproval) -> None:
+        if isinstance(command, SpendApproval):
+            self._state.spend(command.hold_id)
+            return
         self._state.agree(self.replica_id, ReplicaPairing(True, self._source.identity, len(self._source.tree)))

@@ -28,6 +28,7 @@ from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.config.values import check_path, refuse_quotes
 from dirsync.runtime.files.directories import is_named_within
 from dirsync.tree.ignore.rules import IgnoreRules, can_match
+from dirsync.tree.merge.policy import Conflicts
 from dirsync.tree.path import escape
 
 
@@ -54,6 +55,13 @@ class Watch(StrEnum):
     NATIVE = "native"
     POLL = "poll"
     OFF = "off"
+
+
+class Mode(StrEnum):
+    """Which way changes go."""
+
+    MIRROR = "mirror"
+    TWO_WAY = "two-way"
 
 
 class Symlinks(StrEnum):
@@ -137,7 +145,7 @@ class ClientSettings(ServiceSettings):
         Path(".dirsync/client"),
         description="cache of the state of the source, and identity of this client; losing it costs a rescan",
     )
-    source: Directory = Field(Path("dirsync_from"), description="directory to mirror; never written to")
+    source: Directory = Field(Path("dirsync_from"), description="directory to mirror; written to only in MODE=two-way")
     server: Server = Field(Target.parse("127.0.0.1:50051"), description="server: host:port or any gRPC target")
     namespace: Name = Field("default", description="name of the replica at the server")
     client_id: OptionalName = Field(
@@ -153,6 +161,10 @@ class ClientSettings(ServiceSettings):
     )
     compression: Compression = Field(
         Compression.AUTO, description="compression of content; auto: zstd if a sample shrinks"
+    )
+    mode: Mode = Field(Mode.MIRROR, description="mirror: the source is never written to; two-way: changes go both ways")
+    conflicts: Conflicts = Field(
+        Conflicts.KEEP_BOTH, description="two-way: which version of a file that both sides changed gets the name"
     )
     delete: Delete = Field(Delete.PROPAGATE, description="never: keep entries that were deleted in the source")
     delete_settle: Duration = Field(0.5, description="deletes wait until none was added for this long")
@@ -185,6 +197,10 @@ class ClientSettings(ServiceSettings):
                 f"{names['server']}={self.server} is not loopback and would be contacted without TLS; "
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
+        if self.mode is Mode.TWO_WAY:
+            for name, usable in (("delete", Delete.PROPAGATE), ("symlinks", Symlinks.PRESERVE)):
+                if getattr(self, name) is not usable:
+                    yield f"{names['mode']}=two-way needs {names[name]}={usable.value}, so that both sides are equal"
         # By name only: `status` and `health` have to answer while the source does not. What links hide is found by
         # those commands that open the source.
         if is_named_within(self.state_dir, self.source):

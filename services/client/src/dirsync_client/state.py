@@ -179,6 +179,11 @@ class StateView:
         """As :meth:`StateDirectory.pairing`."""
         return _pairing(_load(self._path), replica_id)
 
+    def client_id(self) -> str:
+        """As :meth:`StateDirectory.client_id`, but none is made: empty before the first run."""
+        client_id = _load(self._path).get("client_id")
+        return client_id if isinstance(client_id, str) else ""
+
     def approvals(self) -> set[str]:
         """As :meth:`StateDirectory.approvals`."""
         return _approvals(self._path)

@@ -25,6 +25,9 @@ from dirsync_client.executor import Executor
 from dirsync_client.lifecycle.activity import Part
 from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
 from dirsync_client.mailbox import Completion, Mailbox
+from dirsync_client.receive.reception import AgreedTrees, Reception
+from dirsync_client.receive.thread import Staged
+from dirsync_client.receive.watch import ReplicaReported
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
 from dirsync_client.reconcile.events import (
@@ -32,6 +35,7 @@ from dirsync_client.reconcile.events import (
     Disconnected,
     Event,
     HoldApproved,
+    ReplicaChanged,
     ReplicaListed,
     RetryRequested,
     Settled,
@@ -81,6 +85,8 @@ class Target:
         self._reconciler = Reconciler(source, options)
         self._activity = parts.activities.engine
         self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
+        self._agreed = None if options.two_way is None else AgreedTrees(state)
+        self._executor.agreed = self._agreed
         self._session = Attempt(0)
         self._retry = Retry(once=options.at_once)
         self._kept: dict[bytes, int] = {}
@@ -120,7 +126,7 @@ class Target:
         session, self._session = self._session, Attempt(self._session.number + 1)
         self._connector.run(session.close)
         self._retry.at_once()
-        self._executor.transfer = None
+        self._executor.transfer = self._executor.receiver = None
         self._handle((Disconnected(),))
         if session.link is not None:
             self._reporter.closed()
@@ -158,6 +164,8 @@ class Target:
         """End the session, and all calls."""
         self.disconnect()
         self._connector.stop()
+        if self._agreed is not None:
+            self._agreed.close()
 
     def _session_opened(self, link: Link) -> None:
         session, source, opened = self._session, self._source, link.opened
@@ -199,7 +207,13 @@ class Target:
         approvals = frozenset(self._state.approvals())
         agreed = pairing.adopted, pairing.identity, approvals, pairing.entries
         builds = link.opened.builds_directories and link.opened.mode is SessionMode.MIRROR
-        return Connected(replica, link.opened.strategies, *agreed, builds=builds)
+        connected = Connected(replica, link.opened.strategies, *agreed, builds=builds)
+        if self._agreed is None:
+            return connected
+        session.reception = Reception(source, link, self._parts, post)
+        self._executor.receiver = session.reception.executor
+        ancestor = self._agreed.open(self._executor.replica_id, source)
+        return connected._replace(ancestor=ancestor.tree, unclean_end=ancestor.unclean_end)
 
     def _lost(self, error: DirsyncError) -> None:
         """The session is over, or none could be opened.
@@ -241,6 +255,7 @@ class Target:
             DirsyncError: trying again cannot help, or this is a single sync that has tried for long enough.
         """
         events: list[Event] = []
+        staged: list[Staged] = []
         for number, result in completions:
             if number != self._session.number:
                 if isinstance(result, SessionOpened):
@@ -257,8 +272,13 @@ class Target:
                 case StreamEnded(error=ended):
                     # What was settled before is taken over first.
                     self._handle(events)
-                    events = []
+                    self._publish(staged)
+                    events, staged = [], []
                     self._lost(_as_error(ended))
+                case Staged():
+                    staged.append(result)
+                case ReplicaReported():
+                    events += self._reported(result)
                 case _:
                     if isinstance(result, Settled):
                         self._session.progressed = True
@@ -266,6 +286,23 @@ class Target:
                     events.append(result)
         if events:
             self._handle(events)
+        self._publish(staged)
+
+    def _reported(self, report: ReplicaReported) -> Sequence[Event]:
+        """What others changed is listed."""
+        first, self._session.reported = not self._session.reported, True
+        # What was changed after the listing, and before the reports began, is in the first one.
+        stale = first and report.root_digest != self.view.replica_digest
+        return (ReplicaChanged(report.root_digest),) if report.changed or stale else ()
+
+    def _publish(self, staged: Sequence[Staged]) -> None:
+        """Publish what came in."""
+        if not staged or self._executor.receiver is None:
+            return
+        self._activity.begin(Part.SOURCE)
+        events = self._executor.receiver.take(staged)
+        self._activity.begin(Part.CLIENT)
+        self._handle(events)
 
     def _trust(self) -> None:
         """The connection works."""

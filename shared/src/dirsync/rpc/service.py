@@ -123,7 +123,7 @@ class Caller:
     """Calls the methods of one service over a channel with raw bytes, and raises errors of ours.
 
     ``metadata`` is called before each call, so that a rotated token is used at once. ``on_wire`` is called for all
-    messages except those of :meth:`open`, whose caller counts them.
+    messages except those of :meth:`open` and the responses of :meth:`begin`, whose callers count them.
     """
 
     def __init__(
@@ -160,6 +160,11 @@ class Caller:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+
+    def begin(self, name: str, request: bytes) -> Any:
+        """Start a method of one request and many responses that goes on until it is cancelled; returns the call."""
+        self._on_wire("sent", len(request))
+        return self._calls[name](request, metadata=self._metadata())
 
     def open(self, name: str, requests: Iterator[bytes], headers: Metadata = ()) -> Any:
         """Start a method of many requests and many responses, with ``headers`` beside the metadata of all calls.

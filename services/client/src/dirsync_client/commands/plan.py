@@ -8,6 +8,7 @@ from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards.hold import Hold
+from dirsync.tree.merge.policy import Policy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape, unescape
 from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
@@ -15,11 +16,12 @@ from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
 from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.outline import SHOWN, show
+from dirsync_client.commands.plan_two_way import plan_two_way
 from dirsync_client.commands.source_readonly import open_source_readonly
 from dirsync_client.core import reconcile_options
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
-from dirsync_client.settings import ClientSettings
+from dirsync_client.settings import ClientSettings, Mode
 from dirsync_client.state import StateView
 
 FOUND_OUT_WHEN_SENT = "found_out_when_sent"
@@ -53,12 +55,21 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
             replica = remote.tree(source.tree.attributes, source.ignore)
         finally:
             connection.close()
+        if settings.mode is Mode.TWO_WAY:
+            client_id = settings.client_id or StateView(settings.state_dir).client_id()
+            policy = Policy(settings.conflicts, client_id)
+            two_way = plan_two_way(source, replica, settings.state_dir, status.replica_id, policy)
+            if arguments.json:
+                print(two_way.as_json())
+            else:
+                two_way.print(everything=arguments.all)
+            return ExitCode.DONE
         dry_run = DryRun(
             source,
             replica,
             StateView(settings.state_dir),
             status.replica_id,
-            reconcile_options(settings, at_once=True),
+            reconcile_options(settings, "", at_once=True),
             settings.block_size,
         )
         try:

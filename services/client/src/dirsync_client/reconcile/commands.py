@@ -10,6 +10,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import Below, CopyContent, Move, Operation, PutFile
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync.tree.tree import Tree
+from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove, Receive, ReportConflict, ReportReceived
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.signature import Signature
@@ -262,9 +263,19 @@ FileCommand = ProbeFile | HashFile | CompareFile | EstimateSimilarity | DropEsti
 ReplicaCommand = RequestCommit | ListReplica
 SourceCommand = LookAt | ProbeSource | CheckSource | AcceptMounts
 Remember = RememberRecord | RememberRecords
-StateCommand = Adopt | SpendApproval
-Report = ReportApplied | ReportBuilt | ReportMoved | ReportFailed | ReportUnchanged | ReportHold | ReportRelease
-Command = Transmit | FileCommand | ReplicaCommand | SourceCommand | Remember | StateCommand | Report | WakeAt
+StateCommand = Adopt | SpendApproval | Agree | AgreeMove
+Report = (
+    ReportApplied
+    | ReportBuilt
+    | ReportMoved
+    | ReportFailed
+    | ReportUnchanged
+    | ReportReceived
+    | ReportConflict
+    | ReportHold
+    | ReportRelease
+)
+Command = Transmit | Receive | FileCommand | ReplicaCommand | SourceCommand | Remember | StateCommand | Report | WakeAt
 
 
 def merge_looks(commands: Sequence[Command]) -> list[Command]:

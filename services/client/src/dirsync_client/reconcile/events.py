@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from dirsync.tree.entry import FileIdentity, Record
+from dirsync.tree.merge.distrust import UncleanEnd
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
@@ -11,6 +12,7 @@ from dirsync.tree.strategy import Strategy
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.commands import Sent, Transmit
 from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
+from dirsync_client.reconcile.two_way.commands import Receive
 
 
 class Connected(NamedTuple):
@@ -29,6 +31,10 @@ class Connected(NamedTuple):
     """How many entries the source had when its root was agreed on, but for a factor of two."""
     builds: bool = False
     """The server takes new directories as a whole."""
+    ancestor: Tree | None = None
+    """What both sides last agreed on; ``None``: what is known already, or this is no two-way session."""
+    unclean_end: UncleanEnd | None = None
+    """How the client that kept the ancestor ended; ``None``: well."""
 
 
 class Disconnected(NamedTuple):
@@ -112,6 +118,26 @@ class Settled(NamedTuple):
     """The server scanned its replica before."""
 
 
+class ReplicaChanged(NamedTuple):
+    """Others changed the replica, or it is not known what was changed."""
+
+    root_digest: bytes
+    """Of the replica now."""
+
+
+class Received(NamedTuple):
+    """An operation at the source is done, or was not applied."""
+
+    receive: Receive
+    failure: Failure | None = None
+    vanished: bool = False
+    """The replica has not got the content any more."""
+    received_bytes: int = 0
+    """Content that the server sent, before compression."""
+    reused_bytes: int = 0
+    """Content that the source had."""
+
+
 class RetryRequested(NamedTuple):
     """What failed is tried again at once, because its cause may be gone; so is what was to be sent later."""
 
@@ -140,5 +166,7 @@ Event = (
     | Settled
     | HoldApproved
     | RetryRequested
+    | ReplicaChanged
+    | Received
     | Tick
 )

@@ -55,13 +55,21 @@ class Phase(enum.IntEnum):
     """A file that never rests was sent a short time ago, and is sent again later."""
     BUILDING = 13
     """A new directory is on its way to the server, with what is in it."""
+    RECEIVING = 14
+    """What the replica has here is on its way to the source."""
+    LEAVING = 15
+    """What the source has here is to be removed, because the replica has not got it any more, once that was judged."""
 
 
-BUSY: Final = frozenset({Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING, Phase.BUILDING})
+AT_REPLICA: Final = frozenset(
+    {Phase.PROBING, Phase.HASHING, Phase.ESTIMATING, Phase.SENDING, Phase.MOVING, Phase.BUILDING}
+)
+"""What is under way may change what the replica has, or depends on it: the replica is not listed meanwhile."""
+BUSY: Final = AT_REPLICA | {Phase.RECEIVING}
 """Something is under way that will be answered. A busy path is not planned again until then."""
 IN_FLIGHT: Final = frozenset({Phase.ESTIMATING, Phase.SENDING, Phase.MOVING, Phase.BUILDING})
 """An operation is decided and not settled."""
-UNBOUNDED: Final = frozenset({Phase.BLOCKED, Phase.DOOMED, Phase.PACED})
+UNBOUNDED: Final = frozenset({Phase.BLOCKED, Phase.DOOMED, Phase.PACED, Phase.LEAVING})
 """Any number of paths may be in these; of what is under way there is a limited number."""
 REMOVING: Final = frozenset({Phase.DOOMED, Phase.HELD})
 LATER: Final = frozenset({Phase.FAILED, Phase.PACED})
@@ -81,6 +89,8 @@ TRANSITIONS: Final[Mapping[Phase, Collection[Phase]]] = MappingProxyType(
         Phase.SENDING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED, Phase.PACED}),
         Phase.MOVING: frozenset({Phase.DIRTY, Phase.IDLE}),
         Phase.BUILDING: frozenset({Phase.DIRTY, Phase.IDLE}),
+        Phase.RECEIVING: frozenset({Phase.DIRTY, Phase.IDLE, Phase.FAILED}),
+        Phase.LEAVING: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.BLOCKED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.DOOMED: _START | {Phase.DIRTY, Phase.IDLE},
         Phase.HELD: _START | {Phase.DIRTY, Phase.IDLE},
@@ -152,7 +162,9 @@ class PathState:
         """Of a paced path: since when the replica has not what it has."""
 
 
-_UNSETTLED: Final = tuple(phase for phase in Phase if phase not in (Phase.IDLE, Phase.FAILED, Phase.HELD))
+_UNSETTLED: Final = tuple(
+    phase for phase in Phase if phase not in (Phase.IDLE, Phase.FAILED, Phase.HELD, Phase.LEAVING)
+)
 _SINCE: Final = attrgetter("since")
 MANY_SEEN: Final = 64
 """Paths of a phase without a bound that are looked at for the oldest change: those that came to it first."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
 from dirsync.tree.diff import Change, diff
-from dirsync.tree.path import RelPath, ancestors
+from dirsync.tree.path import ROOT, RelPath, ancestors
 from dirsync_client.reconcile.commands import Command, ListReplica, WakeAt, merge_looks
 from dirsync_client.reconcile.content_routes import ContentRoutes
 from dirsync_client.reconcile.context import Context, Options, SourceModel
@@ -29,6 +29,8 @@ from dirsync_client.reconcile.events import (
     FileHashed,
     FileProbed,
     HoldApproved,
+    Received,
+    ReplicaChanged,
     ReplicaListed,
     RetryRequested,
     Settled,
@@ -40,11 +42,12 @@ from dirsync_client.reconcile.events import (
     Unsent,
 )
 from dirsync_client.reconcile.pacing.retrier import Retrier
-from dirsync_client.reconcile.path_states import BUSY, IN_FLIGHT, LATER, Phase
+from dirsync_client.reconcile.path_states import AT_REPLICA, BUSY, IN_FLIGHT, LATER, Phase
 from dirsync_client.reconcile.removal.links import NOT_DISPATCHED, Links
 from dirsync_client.reconcile.removal.replica_scans import ReplicaScans
 from dirsync_client.reconcile.renames import Renames
 from dirsync_client.reconcile.results import Results
+from dirsync_client.reconcile.two_way.two_way import TwoWay
 from dirsync_client.reconcile.view import View
 
 MAX_IN_FLIGHT: Final = 8192
@@ -72,6 +75,8 @@ class Reconciler:
         self._builds = Builds(self._context, self._renames, self._deletes)
         parts = self._context, self._routes, self._renames, self._deletes, self._links, self._builds
         self._dispatcher, self._results = Dispatcher(*parts), Results(*parts)
+        if options.two_way is not None:
+            self._context.two_way = TwoWay(self._context, options.two_way, lambda: self._deletes.hold is not None)
         self._connected = False
         self._listing = False
         self._bulk: Iterator[Change] | None = None
@@ -120,6 +125,23 @@ class Reconciler:
                 if event.rescanned:
                     self._scans.answered()
                 self._results.settled(event)
+            case FileProbed() | FileHashed() | SimilarityEstimated() | Unsent() | Received():
+                self._take_answer(event)
+            case SourceChanged() | SourceScanned() | SourceChecked():
+                self._take_source(event)
+            case Connected() | Disconnected() | ReplicaListed() | ReplicaChanged():
+                self._take_session(event)
+            case HoldApproved(hold_id=hold_id):
+                self._approve(hold_id)
+            case RetryRequested():
+                self._retrier.try_all()
+            case Tick():
+                pass
+            case _:
+                assert_never(event)
+
+    def _take_answer(self, event: FileProbed | FileHashed | SimilarityEstimated | Unsent | Received) -> None:
+        match event:
             case FileProbed():
                 self._dispatcher.probed(event)
             case FileHashed():
@@ -128,18 +150,14 @@ class Reconciler:
                 self._routes.estimated(event.path, event.similarity)
             case Unsent():
                 self._results.unsent(event)
-            case SourceChanged() | SourceScanned() | SourceChecked():
-                self._take_source(event)
-            case Connected() | Disconnected() | ReplicaListed():
-                self._take_session(event)
-            case HoldApproved(hold_id=hold_id):
-                self._deletes.approve(hold_id)
-            case RetryRequested():
-                self._retrier.try_all()
-            case Tick():
-                pass
-            case _:
-                assert_never(event)
+            case Received():
+                if self._context.two_way is not None:
+                    self._context.two_way.received(event)
+
+    def _approve(self, hold_id: str) -> None:
+        self._deletes.approve(hold_id)
+        if self._context.two_way is not None:
+            self._context.two_way.approve(hold_id)
 
     def _take_source(self, event: SourceChanged | SourceScanned | SourceChecked) -> None:
         match event:
@@ -147,6 +165,8 @@ class Reconciler:
                 self._source_changed(event)
             case SourceScanned(both_sides=both_sides):
                 self._deletes.invalidate()
+                if self._context.two_way is not None:
+                    self._context.two_way.invalidate()
                 if both_sides and self._connected:
                     self._scans.ask()
             case SourceChecked(in_place=in_place):
@@ -154,8 +174,12 @@ class Reconciler:
                     self._deletes.checked(in_place=in_place)
                     self._deletes.pairing.checked(in_place=in_place, in_sync=self.view.in_sync)
 
-    def _take_session(self, event: Connected | Disconnected | ReplicaListed) -> None:
+    def _take_session(self, event: Connected | Disconnected | ReplicaListed | ReplicaChanged) -> None:
         match event:
+            case ReplicaChanged(root_digest=root_digest):
+                self._results.root_digest = root_digest
+                if self._context.two_way is not None and self._connected:
+                    self._context.two_way.listing.changed()
             case Connected():
                 self._connect(event)
             case Disconnected():
@@ -168,6 +192,8 @@ class Reconciler:
                 self._context.replica = replica
                 self._context.content.clear()
                 self._compare_all()
+                if self._context.two_way is not None:
+                    self._context.two_way.listing.done(is_current=replica.digest() == self._results.root_digest)
 
     def _connect(self, connected: Connected) -> None:
         context = self._context
@@ -183,6 +209,8 @@ class Reconciler:
         self._scans.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
+        if context.two_way is not None:
+            context.two_way.reset(connected)
         for phase in sorted(LATER):
             for path in list(context.table.paths(phase)):
                 context.retries.discard(path)
@@ -222,9 +250,11 @@ class Reconciler:
 
     def _advance(self) -> None:
         context = self._context
+        if context.two_way is not None and context.two_way.listing.take_due():
+            context.refetch = True
         if context.refetch:
             context.note_behind(context.now)
-        if context.refetch and not self._listing and not context.table.count(BUSY):
+        if context.refetch and not self._listing and not context.table.count(AT_REPLICA):
             context.refetch = False
             self._listing = True
             context.emit(ListReplica(context.replica, self._results.root_digest))
@@ -240,6 +270,8 @@ class Reconciler:
             self._renames.give_up()
         if self._bulk is None and not (self._renames.waiting or self._renames.under_way):
             context.table.release(NOT_DISPATCHED)
+        if context.two_way is not None:
+            context.two_way.advance(compared=self._bulk is None and not context.refetch)
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
         if not self._is_working and self._deletes.pairing.is_unsettled and self.view.in_sync:
@@ -253,7 +285,10 @@ class Reconciler:
 
     def _compare_all(self) -> None:
         context = self._context
-        self._bulk = diff(context.replica, context.source.tree, context.source.problems, whole=self._builds.takes)
+        if context.two_way is not None:
+            context.two_way.decide((ROOT,))
+        changes = diff(context.replica, context.source.tree, context.source.problems, whole=self._builds.takes)
+        self._bulk = iter(context.outgoing(changes))
         context.note_behind(context.now)
         self._dispatcher.more_comes = True
         self._results.directory_moved = False
@@ -290,7 +325,8 @@ class Reconciler:
         """Whether anything is sent, read, compared or listed."""
         table = self._context.table
         under_way = table.count(BUSY) > 0 or table.count((Phase.DIRTY,)) > 0 or self._bulk is not None
-        return under_way or self._context.refetch or self._listing
+        two_way = self._context.two_way
+        return under_way or self._context.refetch or self._listing or (two_way is not None and two_way.pending)
 
     @property
     def _only_tries(self) -> bool:
@@ -302,6 +338,8 @@ class Reconciler:
     @property
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
+        if self._context.two_way is not None and self._context.two_way.removals_pending:
+            return True
         return self._going_on or self._renames.waiting or self._deletes.pending or self._scans.are_under_way
 
     # When to go on.
@@ -309,7 +347,8 @@ class Reconciler:
     def _schedule_wake(self) -> None:
         if self._listing:
             return  # nothing is done before the answer
-        times = (self._retrier.wake_at, self._deletes.wake_at)
+        two_way = self._context.two_way
+        times = (self._retrier.wake_at, self._deletes.wake_at, None if two_way is None else two_way.wake_at)
         wake = min((time for time in times if time is not None), default=None)
         if self._can_go_on_at_once:
             wake = self._context.now
@@ -319,7 +358,7 @@ class Reconciler:
     @property
     def _can_go_on_at_once(self) -> bool:
         if self._context.refetch:
-            return not self._context.table.count(BUSY)
+            return not self._context.table.count(AT_REPLICA)
         if self._context.table.count((Phase.DIRTY,)):
             return True
         return self._bulk is not None and not self._renames.under_way and self._bulk_room > 0

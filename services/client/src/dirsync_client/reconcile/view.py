@@ -125,12 +125,16 @@ class View:
 
     @property
     def hold(self) -> Hold | None:
-        """The removals that a guard holds."""
-        return self._deletes.hold
+        """The removals that a guard holds, those at the replica first."""
+        two_way = self._context.two_way
+        return self._deletes.hold or (None if two_way is None else two_way.hold)
 
     def approval(self, hold_id: str) -> Released:
         """What approving this hold would release now."""
-        return self._deletes.answer(hold_id)
+        two_way, answer = self._context.two_way, self._deletes.answer(hold_id)
+        if answer.paths or two_way is None or two_way.hold is None:
+            return answer
+        return two_way.answer(hold_id)
 
     @property
     def problems(self) -> Mapping[RelPath, Problem]:

@@ -51,6 +51,7 @@ _PHASES = {
     Phase.COMPARING: "it changed and is about to be compared",
     Phase.BLOCKED: "it waits for another path that is on its way",
     Phase.DOOMED: "it is to be removed at the replica, after DELETE_SETTLE without another delete",
+    Phase.LEAVING: "the replica has it no more: it is to be removed here, after DELETE_SETTLE without another delete",
     Phase.PACED: "it is written all the time, so it is sent again after a pause",
 }
 
@@ -86,7 +87,7 @@ def _problem(path: RelPath, source: Source, view: View) -> Problem | None:
 def _compared(path: RelPath, here: Entry | None, there: Entry | None, view: View) -> tuple[PathStanding, str]:
     phase = view.phase(path)
     if phase in BUSY:
-        return PathStanding.PENDING, "it is being read or sent"
+        return PathStanding.PENDING, "it is being read, sent or received"
     if phase in _PHASES:
         return PathStanding.PENDING, _PHASES[phase]
     if here is None and there is None:

@@ -31,7 +31,9 @@ from dirsync_client.reconcile.commands import (
     ReportRelease,
     ReportUnchanged,
 )
+from dirsync_client.reconcile.two_way.commands import ReportConflict, ReportReceived
 from dirsync_client.reconcile.view import View
+from dirsync_client.report.received import ReceivedMetrics
 from dirsync_client.report.status import State, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.report.travels import Travels
@@ -76,6 +78,7 @@ class Reporter:
     ) -> None:
         self._source = source
         self._board = board
+        self._received = ReceivedMetrics(metrics)
         self._transfer = transfer
         self._metrics = metrics
         self._hooks = hooks
@@ -205,11 +208,21 @@ class Reporter:
                     self._transfer.proved(entry.size)
                 case ReportUnchanged(entry=entry):
                     self._transfer.unchanged(entry.size)
+                case ReportReceived() | ReportConflict():
+                    self._report_two_way(report)
                 case ReportHold(hold=hold):
                     self._held(hold)
                 case ReportRelease(hold=hold):
                     self._log.info(Event.GUARD_RELEASED, hold=hold.id, guard=hold.guard.value)
         self._transfer.flush()
+
+    def _report_two_way(self, report: ReportReceived | ReportConflict) -> None:
+        if isinstance(report, ReportConflict):
+            self._received.conflict(report.conflict)
+            return
+        self.mark_dirty(self._now())
+        self._hooks.applied((report.receive.operation,))
+        self._received.received(report)
 
     def behind(self, oldest_change: float | None) -> None:
         """There is no session; the oldest change that waits for one was noticed then."""

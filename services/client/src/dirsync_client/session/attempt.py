@@ -4,6 +4,7 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dirsync_client.receive.reception import Reception
     from dirsync_client.session.link import Link
     from dirsync_client.transfer.executor import TransferExecutor
 
@@ -25,17 +26,23 @@ class Attempt:
         self.stage = Stage.CLOSED
         self.link: Link | None = None
         self.transfer: TransferExecutor | None = None
+        self.reception: Reception | None = None
+        """Of a two-way session."""
         self.opened_at = 0.0
         self.trusted_at: float | None = None
         """When the connection will be known to work, if nothing is settled before: one that carries nothing ends
         earlier."""
         self.progressed = False
         """The server settled something: a session that opens and dies is no progress."""
+        self.reported = False
+        """The server has reported what the replica is, after it was listed."""
         self.keeps_surplus = False
         """The server has kept uploads that may not be needed any more."""
 
     def close(self) -> None:
         """End it, as far as it got."""
+        if self.reception is not None:
+            self.reception.close()
         if self.transfer is not None:
             self.transfer.close()
         if self.link is not None:

@@ -13,6 +13,7 @@ from dirsync.rpc.service import Metadata, OnWire
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
+from dirsync.wire.session import SessionMode
 from dirsync_client.lifecycle.activity import Activity
 from dirsync_client.session.link import ClientIdentity, Link
 from dirsync_client.session.listing import fetch
@@ -94,7 +95,8 @@ class Connector:
 
         ``ReplicaFetched`` answers, or ``CallFailed``. ``moved``: see :func:`~dirsync_client.session.listing.fetch`.
         """
-        self._submit(session, lambda: ReplicaFetched(fetch(tree, root_digest, link.list, moved)))
+        is_alone = self._identity.mode is SessionMode.MIRROR
+        self._submit(session, lambda: ReplicaFetched(fetch(tree, root_digest, link.list, moved, is_alone=is_alone)))
 
     @property
     def namespace(self) -> str:

@@ -22,7 +22,14 @@ _NOTHING: Mapping[RelPath, RelPath] = MappingProxyType({})
 Lister = Callable[[Sequence[RelPath]], Iterable[Page]]
 
 
-def fetch(tree: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath, RelPath] = _NOTHING) -> Tree:
+def fetch(
+    tree: Tree,
+    root_digest: bytes,
+    lister: Lister,
+    moved: Mapping[RelPath, RelPath] = _NOTHING,
+    *,
+    is_alone: bool = True,
+) -> Tree:
     """List the replica.
 
     Args:
@@ -30,6 +37,7 @@ def fetch(tree: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath
         root_digest: what the server says that the replica's root digest is.
         lister: lists directories of the replica.
         moved: directories of ``tree`` that the replica may have elsewhere: their path in ``tree`` to their path there.
+        is_alone: nobody else writes to the replica. Otherwise what was listed may be of several moments.
 
     Raises:
         RemoteError: what was listed does not have that digest, or has no end.
@@ -41,7 +49,7 @@ def fetch(tree: Tree, root_digest: bytes, lister: Lister, moved: Mapping[RelPath
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
         due.extend(_take_listing(tree, batch, lister(batch), listing_limit))
-    if tree.digest() != root_digest:
+    if is_alone and tree.digest() != root_digest:
         msg = "the server's listing does not have the root digest that the server named"
         raise RemoteError(msg, reason="LISTING_INCONSISTENT")
     return tree

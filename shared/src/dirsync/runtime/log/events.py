@@ -46,6 +46,11 @@ class Event(StrEnum):
     """``path``, ``strategy``, ``size``, ``literal_bytes``, ``saved_bytes``, ``duration_ms``."""
     FILE_DELETED = "file.deleted"
     """``path``."""
+    FILE_RECEIVED = "file.received"
+    """In two-way mode, at the source: ``path``, ``operation``, ``size``, ``received_bytes``, ``reused_bytes``."""
+    CONFLICT_KEPT = "conflict.kept"
+    """Both sides had changed ``path``: ``winner`` (``source``, ``replica``), ``resolution``, ``kept_as`` (the conflict
+    name of the other version)."""
     FILE_LEFT_OUT = "file.left_out"
     """What was at ``path`` got a ``name`` that is left out, so the replica loses it; ``problem`` says why."""
     FILE_PROBLEM = "file.problem"

@@ -233,6 +233,29 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
             "files": Field(_T.COUNT, "of a rename: how many files came along", optional=True),
         },
     ),
+    Event.FILE_RECEIVED: EventSchema(
+        "In two-way mode: a change of the replica was applied at the source.",
+        _CLIENT,
+        _INFO,
+        {
+            "path": _PATH,
+            "operation": Field(_T.TEXT, "`put_file`, `put_symlink`, `make_directory`, `set_metadata` or `delete`"),
+            "size": Field(_T.BYTES, "of the file; 0 for an operation without content"),
+            "received_bytes": Field(_T.BYTES, "content that the server sent, before compression"),
+            "reused_bytes": Field(_T.BYTES, "content that the source had"),
+        },
+    ),
+    Event.CONFLICT_KEPT: EventSchema(
+        "In two-way mode: both sides had changed a path ([two-way.md](two-way.md)).",
+        _CLIENT,
+        _WARNING,
+        {
+            "path": _PATH,
+            "winner": Field(_T.TEXT, "the side whose version gets the name: `source` or `replica`"),
+            "resolution": Field(_T.TEXT, "the policy, as CONFLICTS names it"),
+            "kept_as": Field(_T.PATH, "where both sides keep the other version; null if it is not kept"),
+        },
+    ),
     Event.FILE_DELETED: EventSchema("Something was removed at the replica.", _CLIENT, _INFO, {"path": _PATH}),
     Event.FILE_LEFT_OUT: EventSchema(
         "Something got a name that is left out, so the replica loses it.",

@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import product
 
 from dirsync.errors import DirsyncError
+from dirsync.tree.merge.policy import Conflicts
 from dirsync.tree.plan import OPERATION_NAMES
 from dirsync.tree.problem import ProblemKind
 from dirsync.tree.strategy import CHOICES, Strategy
@@ -50,6 +51,7 @@ HOOKS = ("command", "webhook")
 HOOK_OUTCOMES = ("succeeded", "failed", "timed_out")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
 WATCH_MODES = ("native", "poll", "off")
+CONFLICTS = tuple(policy.value for policy in Conflicts)
 REPORTS = ("changes", "everything", "digest")
 REJECTIONS = (
     "invalid_message",
@@ -157,6 +159,12 @@ _CLIENT: tuple[Metric, ...] = (
     _gauge("dirsync_watch_mode", "1 for the way in which changes are noticed at present, else 0.", mode=WATCH_MODES),
     _gauge("dirsync_watch_degraded", "1 while the source is polled because it cannot be watched, else 0."),
     _counter("dirsync_guard_holds_total", "Times that a guard held operations.", guard=GUARDS),
+    _counter(
+        "dirsync_conflicts_total", "Paths that both sides had changed, by how that was resolved.", resolution=CONFLICTS
+    ),
+    _counter("dirsync_received_changes_total", "Changes of the replica that were applied at the source."),
+    _counter("dirsync_received_bytes_total", "Content that came from the replica, before compression."),
+    _counter("dirsync_received_reused_bytes_total", "Content of received files that the source had."),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
 _SERVER: tuple[Metric, ...] = (

@@ -1,0 +1,119 @@
+"""One thread that stages what comes in."""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from dirsync.endpoint.apply.outcomes import failed
+from dirsync.errors import DirsyncError, RemoteError
+from dirsync.fs.write.durable import NotDurable
+from dirsync.fs.write.staged import StagedFile
+from dirsync.tree.outcome import Failure
+from dirsync_client.lifecycle.activity import Activities, Part
+from dirsync_client.receive.content import ContentStager, Counted, is_gone
+from dirsync_client.reconcile.two_way.commands import Receive
+
+_TOO_MANY = "MAX_CONTENT_READS"
+_PAUSE_SECONDS = 0.02
+_MAX_TRIES = 50
+_BATCH = 64
+"""Files that are made durable together."""
+
+
+class Staged(NamedTuple):
+    """A file was staged, or could not be."""
+
+    receive: Receive
+    staged: StagedFile | None
+    counted: Counted = Counted(0, 0)
+    failure: Failure | None = None
+    vanished: bool = False
+    """The replica has not got the content any more."""
+
+
+class StagingThread:
+    """Stages files in the order in which they were given."""
+
+    def __init__(
+        self,
+        make: Callable[[Callable[[], bool]], ContentStager],
+        post: Callable[[Staged], None],
+        activities: Activities,
+    ) -> None:
+        """``make`` makes the stager, whose work is cancelled when the function that it is given returns true."""
+        self._stopped = threading.Event()
+        self._stager = make(self._stopped.is_set)
+        self._post = post
+        self._activities = activities
+        self._activity = activities.add("receiving files")
+        self._queue: queue.SimpleQueue[Receive | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="dirsync-stage", daemon=True)
+        self._thread.start()
+
+    def add(self, receive: Receive) -> None:
+        """Stage this file."""
+        self._queue.put(receive)
+
+    def close(self) -> None:
+        """Stop; what is under way is given up."""
+        self._activity.thread = None  # it may end now
+        self._stopped.set()
+        self._queue.put(None)
+        self._thread.join()
+        self._activities.remove(self._activity)
+        self._stager.close()
+
+    def _run(self) -> None:
+        self._activity.follow()
+        while batch := self._next_batch():
+            self._activity.begin(Part.SERVER)
+            results = [self._stage(receive) for receive in batch]
+            results = self._made_durable(results)
+            self._activity.rest()
+            for result in results:
+                if not self._stopped.is_set():
+                    self._post(result)
+                elif result.staged is not None:
+                    result.staged.discard()
+
+    def _next_batch(self) -> list[Receive]:
+        """What waits, up to a limit: it is made durable together. Empty at the end."""
+        batch: list[Receive] = []
+        receive = self._queue.get()
+        while receive is not None and not self._stopped.is_set():
+            batch.append(receive)
+            if len(batch) >= _BATCH or self._queue.empty():
+                return batch
+            receive = self._queue.get()
+        return []
+
+    def _made_durable(self, results: list[Staged]) -> list[Staged]:
+        try:
+            self._stager.make_durable([result.staged for result in results if result.staged is not None])
+        except NotDurable as error:
+            lost = set(map(id, error.staged))
+            return [self._not_durable(result, error) if id(result.staged) in lost else result for result in results]
+        return results
+
+    def _not_durable(self, result: Staged, error: NotDurable) -> Staged:
+        assert result.staged is not None
+        result.staged.discard()
+        return Staged(result.receive, None, failure=failed(0, error, None))
+
+    def _stage(self, receive: Receive) -> Staged:
+        result = self._try(receive)
+        for _ in range(_MAX_TRIES):
+            # The server has not noticed yet that the content before was read to its end.
+            if result.failure is None or result.failure.reason != _TOO_MANY or self._stopped.wait(_PAUSE_SECONDS):
+                break
+            result = self._try(receive)
+        return result
+
+    def _try(self, receive: Receive) -> Staged:
+        try:
+            staged, counted = self._stager.stage(receive)
+        except DirsyncError as error:
+            wrong = isinstance(error, RemoteError)
+            return Staged(receive, None, failure=failed(0, error, None), vanished=is_gone(error) or wrong)
+        return Staged(receive, staged, counted)

@@ -1,0 +1,83 @@
+"""What both sides last agreed on, and how that follows what they acknowledge.
+
+- Where both sides are known to have the same, that is agreed on.
+- What the replica acknowledged of what was sent is agreed on, even if the source has moved on meanwhile; so is what was
+  applied at the source. Otherwise a file that is written all the time would be in conflict with its own last version.
+- What was moved at the replica because it was moved at the source is agreed on under its new name.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dirsync.tree.diff import Change, equal
+from dirsync.tree.entry import UNKNOWN, Entry, pack
+from dirsync.tree.merge.agreed import newly_agreed
+from dirsync.tree.merge.distrust import UncleanEnd, distrusted
+from dirsync.tree.options import Attributes
+from dirsync.tree.path import ROOT, RelPath
+from dirsync.tree.plan import Move
+from dirsync.tree.tree import Tree
+from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove
+
+if TYPE_CHECKING:
+    from dirsync_client.reconcile.context import Context
+
+
+class Agreement:
+    """The ancestor of merges, for one replica."""
+
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+        self.tree = Tree()
+        """The ancestor."""
+
+    def reset(self, kept: Tree | None, unclean_end: UncleanEnd | None) -> None:
+        """A new session begins, with what is kept; ``None``: with what is known."""
+        context = self._context
+        ancestor = self.tree if kept is None else kept
+        attributes = context.source.tree.attributes
+        self.tree = ancestor if ancestor.attributes == attributes else ancestor.copy(attributes)
+        if unclean_end is not None:
+            source, replica, problems = context.source.tree, context.replica, context.source.problems
+            touched = list(distrusted(self.tree, source, replica, unclean_end, problems))
+            self._take([Change(path, self.tree.get(path), None) for path in touched])
+
+    def compare(self, paths: Iterable[RelPath] = (ROOT,)) -> None:
+        """Take for agreed what both sides have at these paths and below them."""
+        context = self._context
+        source, replica, problems = context.source.tree, context.replica, context.source.problems
+        self._take(list(newly_agreed(self.tree, source, replica, paths, problems)))
+
+    def settled(self, path: RelPath, entry: Entry | None) -> None:
+        """Both sides had this at ``path``, which was acknowledged."""
+        before = self.tree.get(path)
+        if entry is not None and entry.is_directory:
+            entry = entry._replace(digest=UNKNOWN)
+        if not equal(before, entry, Attributes()):
+            self._take([Change(path, before, entry)])
+
+    def moved(self, step: Move) -> None:
+        """The replica moved what the source had moved."""
+        try:
+            if step.exchange:
+                self.tree.exchange(step.path, step.source)
+            else:
+                self.tree.move(step.source, step.path)
+        except KeyError:
+            return  # it was not agreed on, or where it is now was not
+        self._context.emit(AgreeMove(step.source, step.path, step.exchange))
+
+    def _take(self, changes: list[Change]) -> None:
+        taken: list[Change] = []
+        for change in changes:
+            path, _, new = change
+            try:
+                if new is None:
+                    self.tree.remove(path)
+                else:
+                    self.tree.put(path, pack(new))
+            except KeyError:
+                continue  # the directory above is not agreed on
+            taken.append(change)
+        if taken:
+            self._context.emit(Agree(taken))
