@@ -45,8 +45,9 @@ LIMITS = {
 CONNECTIONS, STREAMS = 40, 100
 SHARE = 16
 """Calls that one network may have in flight, or all callers of the health service."""
-THREADS = 57
-"""Threads of one namespace: two shares, one for health, eight more, and the one that watches for stalled calls."""
+THREADS = 105
+"""Threads of one namespace: two shares of calls, two of calls that watch or read a replica (24 each), those for health,
+eight more, and the one that watches for stalled calls."""
 FLAT_KIB = 64 * 1024
 MIB = 1 << 20
 

@@ -253,7 +253,6 @@ def test_end_all(desk: Desk) -> None:
     assert Unavailable is refusal(lambda: desk.sessions.attach(late, lambda: None))
 
 
-@pytest.mark.case("H07")
 def test_two_way_sessions_go_together(desk: Desk) -> None:
     """Several clients have two-way sessions at the same time; none ends another's, and each can commit."""
     ann, bob, eve = (desk.both(name) for name in ("ann", "bob", "eve"))
@@ -264,7 +263,6 @@ def test_two_way_sessions_go_together(desk: Desk) -> None:
     assert [None] * 3 == [refusal(lambda s=s: desk.sessions.check(s)) for s in (ann, bob, eve)]  # type: ignore[misc]
 
 
-@pytest.mark.case("H07")
 @pytest.mark.parametrize("first, second", [("mirror", "two-way"), ("two-way", "mirror")])
 def test_mirror_excludes_two_way(desk: Desk, first: str, second: str) -> None:
     """A mirror session of another client excludes a two-way one, and the reverse; the refusal names that client."""
@@ -283,7 +281,6 @@ def test_mirror_excludes_two_way(desk: Desk, first: str, second: str) -> None:
     assert SessionSuperseded is refusal(lambda: desk.sessions.use(session.id))
 
 
-@pytest.mark.case("H07")
 def test_every_two_way_client_excludes_a_mirror(desk: Desk) -> None:
     """A client that has a two-way session cannot make a mirror of it while others have theirs."""
     desk.both("ann")

@@ -7,7 +7,6 @@ from dirsync.tree.options import Attributes, TreeOptions, difference
 HERE = TreeOptions(Attributes(mode=True, mtime=True), (b"*.o", b"build/"))
 
 
-@pytest.mark.case("H07")
 @pytest.mark.parametrize(
     "others, expected",
     [

@@ -223,7 +223,6 @@ def test_elsewhere_after_a_change(reader: Reader) -> None:
     assert CONTENT == reader.read(reader.ask(digest, path=b"f"))
 
 
-@pytest.mark.case("I33")
 @pytest.mark.parametrize("name", ["key.secret", "link"])
 def test_what_is_no_content_of_the_replica(reader: Reader, tmp_path: Path, name: str) -> None:
     """Ignored files, and what a link leads to, are never read, even by one who knows their digest."""
@@ -239,7 +238,6 @@ def test_what_is_no_content_of_the_replica(reader: Reader, tmp_path: Path, name:
     assert "CONTENT_NOT_FOUND" == reader.refusal(reader.ask(digest, path=name.encode()))
 
 
-@pytest.mark.case("I33")
 def test_unread_files_are_not_read(reader: Reader) -> None:
     """The digest of a file that the server has not read names no content."""
     reader.write("f")
@@ -250,7 +248,6 @@ def test_unread_files_are_not_read(reader: Reader) -> None:
     assert "INVALID_DIGEST" == reader.refusal(reader.ask(unread, path=b"f"))
 
 
-@pytest.mark.case("I33")
 def test_bytes_behind_the_end(reader: Reader) -> None:
     """Ranges that the content does not have are refused before anything is sent."""
     digest = reader.write("f")
@@ -258,7 +255,6 @@ def test_bytes_behind_the_end(reader: Reader) -> None:
     assert "INVALID_RANGE" == reader.refusal(reader.ask(digest, (0, 1), (len(CONTENT), 1)))
 
 
-@pytest.mark.case("I33")
 def test_reads_at_a_time(reader: Reader) -> None:
     """A session reads a few contents at a time; one that ended, in whatever way, makes room."""
     digest = reader.write("f")

@@ -81,7 +81,6 @@ def test_mode_is_granted(server: Direct) -> None:
     assert list(SessionMode) == granted
 
 
-@pytest.mark.case("H07")
 @pytest.mark.parametrize(
     "options, word",
     [
@@ -233,7 +232,6 @@ def test_edits_by_hand_are_reported_to_all(server: Direct) -> None:
     assert {server.replica.root_digest()} == {one.root_digest for (one,) in found}
 
 
-@pytest.mark.case("I33")
 def test_reports_are_bounded(server: Direct) -> None:
     """A session that does not read is told afterwards that everything may be different."""
     ann, bob = server.open(client="ann", mode=BOTH), server.open(client="bob", mode=BOTH)
