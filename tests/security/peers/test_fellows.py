@@ -22,7 +22,7 @@ from tests.support.running.programs import Pair, Server
 from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
 
-pytestmark = [pytest.mark.programs, pytest.mark.case("I33")]
+pytestmark = pytest.mark.programs
 
 CONTENT = random_bytes(2 * MIB)
 SMALL = {"request_seconds": 1, "stalled_response_seconds": 1, "keepalive_seconds": 1, "keepalive_timeout_seconds": 1}

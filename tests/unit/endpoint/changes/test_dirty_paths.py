@@ -38,7 +38,6 @@ def test_nothing_to_tell() -> None:
     assert not dirty
 
 
-@pytest.mark.case("I33")
 @pytest.mark.parametrize(
     "paths, expected",
     [
