@@ -10,7 +10,7 @@ import pytest
 
 from dirsync.endpoint.quota import Quota
 from dirsync.errors import DirsyncError
-from dirsync.fs.write.durable import Fsync
+from dirsync.fs.write.durable import Durability, Fsync
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.limits import LIMITS
 from dirsync.location import Location
@@ -118,6 +118,17 @@ def test_modes_that_deny_their_owner(server: Direct) -> None:
     assert ([], [0o500, 0o555, 0o511]) == (list(answer.failures), modes)
     assert 0o444 == stat.S_IMODE((server.place / "new/closed/a").stat().st_mode)
     assert answer.root_digest == server.replica.root_digest()
+
+
+def test_a_mode_that_comes_late_is_durable(server: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that its owner may not write gets its mode when it is in its place: that is made durable too."""
+    touched: list[bytes] = []
+    monkeypatch.setattr(Durability, "entries", lambda _, paths: touched.extend(paths))
+    handler = server.push(server.open())
+    send(handler, section(1, b"new", Inside(b"a", b"x"), mode=0o500), commit())
+    handler.close()
+
+    assert {b"", b"new"} == set(touched)
 
 
 def test_fixed_modes(server: Direct) -> None:

@@ -25,7 +25,7 @@ from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within, split
-from dirsync.tree.plan import MakeDirectory, Move, SetMetadata, TryFile
+from dirsync.tree.plan import BuildDirectory, MakeDirectory, Move, SetMetadata, TryFile
 
 
 class Results(NamedTuple):
@@ -130,7 +130,7 @@ def _touched(touched: dict[RelPath, None], step: Step) -> dict[RelPath, None]:
         # What was put into a directory before it was moved is not durable until that directory is, wherever it is now.
         touched = {_followed(path, operation): None for path in touched}
         touched[split(operation.source)[0]] = None
-    if isinstance(operation, MakeDirectory | SetMetadata):
+    if isinstance(operation, MakeDirectory | SetMetadata | BuildDirectory):
         touched[operation.path] = None
     if not isinstance(operation, SetMetadata | TryFile):
         touched[split(operation.path)[0]] = None
