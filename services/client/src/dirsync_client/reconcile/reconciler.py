@@ -177,9 +177,8 @@ class Reconciler:
     def _take_session(self, event: Connected | Disconnected | ReplicaListed | ReplicaChanged) -> None:
         match event:
             case ReplicaChanged(root_digest=root_digest):
-                self._results.root_digest = root_digest
                 if self._context.two_way is not None and self._connected:
-                    self._context.two_way.listing.changed()
+                    self._context.two_way.listing.changed(root_digest)
             case Connected():
                 self._connect(event)
             case Disconnected():
@@ -193,7 +192,7 @@ class Reconciler:
                 self._context.content.clear()
                 self._compare_all()
                 if self._context.two_way is not None:
-                    self._context.two_way.listing.done(is_current=replica.digest() == self._results.root_digest)
+                    self._context.two_way.listing.done(replica.digest(), self._results.root_digest)
 
     def _connect(self, connected: Connected) -> None:
         context = self._context

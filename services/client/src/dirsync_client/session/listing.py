@@ -37,7 +37,8 @@ def fetch(
         root_digest: what the server says that the replica's root digest is.
         lister: lists directories of the replica.
         moved: directories of ``tree`` that the replica may have elsewhere: their path in ``tree`` to their path there.
-        is_alone: nobody else writes to the replica. Otherwise what was listed may be of several moments.
+        is_alone: nobody else writes to the replica. Otherwise ``root_digest`` may be that of a former moment, and what
+            was listed may be of several.
 
     Raises:
         RemoteError: what was listed does not have that digest, or has no end.
@@ -45,7 +46,7 @@ def fetch(
     listing_limit = ListingLimit()
     for path, there in moved.items():
         _expect(tree, path, there)
-    due = [ROOT] if tree.digest() != root_digest else []
+    due = [] if is_alone and tree.digest() == root_digest else [ROOT]
     while due:
         batch, due = due[:DIRECTORIES_PER_CALL], due[DIRECTORIES_PER_CALL:]
         due.extend(_take_listing(tree, batch, lister(batch), listing_limit))

@@ -9,21 +9,23 @@ RACE: between that look and the rename a program may write into the file that is
 system calls; what is written then is lost, as where any other program replaces the file.
 """
 
+import stat
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, assert_never
 
-from dirsync.endpoint.apply.outcomes import failed, refusal
+from dirsync.endpoint.apply.outcomes import Changed, failed, refusal
 from dirsync.endpoint.judge import Facts, Judgement, Obstacle, judge
 from dirsync.endpoint.source.operation import SourceOperation
 from dirsync.endpoint.source.source import Source
 from dirsync.errors import DirsyncError, StorageError
 from dirsync.fs.failure import NotEmpty, PathFailure
+from dirsync.fs.fingerprint import is_untouched, status_identity
 from dirsync.fs.root import RootState
 from dirsync.fs.write.durable import Durability, Fsync, NotDurable
 from dirsync.fs.write.publish import Publisher
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
-from dirsync.tree.entry import Entry, directory_entry, pack
+from dirsync.tree.entry import Entry, Kind, directory_entry, identity_of, pack
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath, components, escape, split
 from dirsync.tree.plan import Delete, MakeDirectory, PutFile, PutSymlink, SetMetadata
@@ -42,7 +44,7 @@ class Applied(NamedTuple):
     done: list[SourceStep]
     failures: list[tuple[SourceStep, Failure]]
     changed: list[RelPath]
-    """Paths of the source that the look before found to be different."""
+    """Paths of the source that were found to be different."""
 
 
 class SourceApplier:
@@ -55,6 +57,8 @@ class SourceApplier:
         self._root = source.root.clone()
         self._durability = Durability(fsync, self._root)
         self._publisher = Publisher(self._root, staging, attributes=source.tree.attributes)
+        self._changed: list[RelPath] = []
+        """Paths of the source that were found to be different meanwhile."""
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -69,6 +73,7 @@ class SourceApplier:
         """
         source = self._source
         changed = source.look([step.operation.path for step in steps])
+        self._changed = changed
         applied = Applied([], [], changed)
         self._root.refresh_mounts()
         self._root.forget_all()
@@ -115,13 +120,33 @@ class SourceApplier:
         if judgement is not Judgement.APPLY:
             raise refusal(judgement, operation)
         self._permit(path)
+        self._require_untouched(path)
         try:
             self._carry_out(step, operation, facts.entry)
         except NotEmpty:
             # What is left is not mirrored, so the directory stays on disk and leaves the tree, as a scan leaves it out.
-            self._source.look([path])
-            if self._source.tree.directory(path) is not None:
+            # Or it came since: then it stays in the tree too, and is merged.
+            self._changed += self._source.look_again([path])
+            left = self._source.tree.directory(path)
+            if left is not None and left.children:
+                msg = f"{escape(path)!r} is not empty"
+                raise Changed(msg) from None
+            if left is not None:
                 raise
+
+    def _require_untouched(self, path: RelPath) -> None:
+        """Look once more, right before the act: the steps before this one took their time."""
+        known, status = self._source.tree.record(path), self._root.lstat(path)
+        if known is None or status is None:
+            same = known is None and (status is None or stat.S_ISDIR(status.st_mode))
+        elif known[0] == Kind.DIRECTORY:
+            same = stat.S_ISDIR(status.st_mode) and identity_of(known) == status_identity(status)
+        else:
+            same = is_untouched(known, status)
+        if not same:
+            self._changed += self._source.look([path])
+            msg = f"{escape(path)!r} was changed a moment ago"
+            raise Changed(msg)
 
     def _permit(self, path: RelPath) -> None:
         top = components(path)[0]

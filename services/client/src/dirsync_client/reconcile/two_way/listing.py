@@ -1,9 +1,12 @@
 """When the replica is listed again because others change it.
 
 At once, unless it was listed a moment ago: others may change it all the time, and between two listings what is to be
-sent goes out. What is listed while somebody writes may be of several moments. Then it is listed again a little later,
-until it has the digest that the server named last. What was decided meanwhile is safe, because each operation says what
-it replaces.
+sent goes out. Each report of a change is followed by a listing that begins after it. The digests that the server names
+in reports and in answers come by different streams, in any order, so none of them says that nothing is to be listed.
+
+What is listed while somebody writes may be of several moments. If it has neither of the digests that the server named
+last, it is listed again a little later, until that is so or nothing changes any more. What was decided meanwhile is
+safe, because each operation says what it replaces.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -23,20 +26,28 @@ class Listing:
         """When the replica is to be listed, by the monotonic clock."""
         self._context = context
         self._listed_at: float | None = None
+        self._listed = b""
+        """The digest of what was listed last."""
+        self._reported = b""
+        """The digest that was reported last."""
 
     def reset(self) -> None:
         """A new session begins; the replica was just listed."""
         self.due = self._listed_at = None
+        self._listed = self._reported = b""
 
-    def changed(self) -> None:
-        """Others changed the replica."""
+    def changed(self, root_digest: bytes) -> None:
+        """Others changed the replica, which has this digest now."""
+        self._reported = root_digest
         now = self._context.now
         self.due = now if self._listed_at is None else max(now, self._listed_at + PAUSE_SECONDS)
 
-    def done(self, *, is_current: bool) -> None:
-        """The replica was listed; whether that has the digest that the server named last."""
+    def done(self, listed: bytes, settled: bytes) -> None:
+        """The replica was listed, and has the digest ``listed``; ``settled`` came with the last answer."""
         self._listed_at = self._context.now
-        if not is_current and self.due is None:
+        rests = listed in (self._listed, self._reported, settled)
+        self._listed = listed
+        if not rests and self.due is None:
             self.due = self._listed_at + PAUSE_SECONDS
 
     def take_due(self) -> bool:
