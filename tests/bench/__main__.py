@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.bench.report import summed_up, table
 from tests.bench.workloads import CHAINS
 
 PEERS: dict[str, type[Peer]] = {
-    peer.name: peer
+    peer.name.replace(", ", "-"): peer
     for peer in (
         Dirsync,
         DirsyncDurable,
@@ -39,12 +40,26 @@ BESIDE = Rsync.name
 """What wall times are compared with."""
 
 
+def some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """The type of an option that takes several names with commas between them."""
+    names = list(known)
+
+    def chosen(text: str) -> list[str]:
+        unknown = [name for name in text.split(",") if name not in names]
+        if unknown:
+            msg = f"{', '.join(unknown)}: not known; take some of {','.join(names)}"
+            raise argparse.ArgumentTypeError(msg)
+        return text.split(",")
+
+    return chosen
+
+
 def main() -> int:
     """Measure, and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
-    parser.add_argument("--chains", default=",".join(CHAINS), help=f"some of {','.join(CHAINS)}")
-    parser.add_argument("--peers", default=",".join(PEERS), help=f"some of: {', '.join(PEERS)}")
+    parser.add_argument("--chains", type=some_of(CHAINS), default=[*CHAINS], help=f"some of {','.join(CHAINS)}")
+    parser.add_argument("--peers", type=some_of(PEERS), default=[*PEERS], help=f"some of {','.join(PEERS)}")
     parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()) / "dirsync-bench")
     parser.add_argument("--shape", metavar="RATE,DELAY", help="slow the line down, such as 100mbit,20ms each way")
     parser.add_argument("--write", type=Path, help="a folder for rows.jsonl, table.md and chart.svg")
@@ -54,7 +69,7 @@ def main() -> int:
         return 2
     for name in [name for name in os.environ if name.startswith("DIRSYNC_")]:
         del os.environ[name]
-    rows = run(told.place, told.rounds, told.chains.split(","), told.peers.split(","), told.shape)
+    rows = run(told.place, told.rounds, told.chains, told.peers, told.shape)
     figures = summed_up(rows)
     text = f"{machine()}\n\n{table(figures, BESIDE)}\n"
     print(f"\n{text}")
