@@ -1,9 +1,11 @@
 """The benchmark's own instruments, on a small tree: what crosses the cable and what processes take is counted."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 
+from tests.bench.__main__ import PEERS, some_of
 from tests.bench.machine.namespaces import Network
 from tests.bench.measure import measure
 from tests.bench.peers.dirsync import Dirsync
@@ -15,6 +17,16 @@ from tests.support.trees.trees import build
 pytestmark = [pytest.mark.programs, pytest.mark.needs("netns"), pytest.mark.needs("rsync")]
 
 SIZE = 60_000_000
+
+
+def test_programs_can_be_chosen() -> None:
+    """Each by its name, alone and among others; one that is not known is told."""
+    choose = some_of(PEERS)
+
+    assert list(PEERS) == choose(",".join(PEERS))
+    assert ["rsync"] == choose("rsync")
+    with pytest.raises(argparse.ArgumentTypeError, match="tar: not known; take some of dirsync,"):
+        choose("rsync,tar")
 
 
 @pytest.mark.parametrize("kind", [Dirsync, Rsync])
