@@ -29,3 +29,30 @@ def test_each_file_once(pair: Pair) -> None:
     assert [] == list(again.failures)
     assert ["f1", "f2", "f3"] == sorted(path.name for path in server.root.iterdir())
     assert (4, 4) == (len(synced), len(set(synced)))
+
+
+@pytest.mark.case("A05")
+@pytest.mark.needs("strace")
+def test_what_could_not_be_made_durable(pair: Pair) -> None:
+    """A commit whose directory could not be made durable is not acknowledged, and the next one makes up for it.
+
+    What the first one published is in the tree, so the digest that the next one acknowledges covers it.
+    """
+    directory = pair.replica / "d"
+    directory.mkdir(parents=True)
+    trace = pair.place / "trace"
+    inject = ["-P", str(directory), "-e", "trace=fsync", "-e", "inject=fsync:error=EIO:when=1", "-o", str(trace)]
+    server = pair.server(prefix=["strace", "-D", "-f", "-qq", *inject], fsync="batch")
+    with Wire(server.address) as wire:
+        push = wire.push(wire.open_session().session_id)
+        push.send(batch(put(1, b"d/f", b"1")), commit())
+        _, status = push.drain()
+        again = wire.push(wire.open_session().session_id)
+        answer = again.send(batch(put(1, b"g", b"2")), commit()).receive()
+        again.cancel()
+    results = re.findall(r"fsync\(.*= (-?\d+)", trace.read_text())
+    server.kill()
+
+    assert "NOT_DURABLE" == status.reason
+    assert [] == list(answer.failures)
+    assert ["-1", "0"] == results

@@ -73,6 +73,8 @@ class Replica:
         self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer, self.changes)
         self.uploads = KeptUploads(staging, root.free_bytes)
         self.last_commit: float | None = None
+        self.not_durable: dict[RelPath, None] = {}
+        """Where a commit changed something that it could not make durable: the next one has to, before it ends."""
         self.id = _load_or_make_id(index)
         self.generation = int(index.get_meta(_GENERATION) or b"0")
 

@@ -107,11 +107,18 @@ class Committer:
         return {}
 
     def _make_entries_durable(self, touched: Iterable[RelPath]) -> None:
+        # What an earlier commit could not make durable is in the tree all the same, and the digest that is acknowledged
+        # now covers it.
+        owed = tuple(self._replica.not_durable)
+        todo = dict.fromkeys((*owed, *touched))
         try:
-            self._durability.entries(touched)
+            self._durability.entries(todo)
         except NotDurable:
+            self._replica.not_durable |= todo
             self._replica.scanner.needs_rescan = True
             raise
+        for path in owed:
+            self._replica.not_durable.pop(path, None)
 
     def _carry_out(self, step: Step, results: Results) -> Failure | None:
         try:
