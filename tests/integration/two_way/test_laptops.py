@@ -96,6 +96,7 @@ def test_without_memory_nothing_is_removed(pair: Pair) -> None:
     assert [] == two.conflicts()
 
 
+@pytest.mark.needs("git")
 def test_git_on_both_sides(laptops: Laptops) -> None:
     """Commits on one, more on the other: both repositories are whole, and nothing is in conflict."""
 

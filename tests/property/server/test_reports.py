@@ -80,11 +80,12 @@ class Follower:
         """Something was reported, or done by the client itself, that does not say what is in a directory."""
 
     def reopen(self) -> None:
-        """Lose the session, and open another one: whatever was not read is lost."""
+        """Lose the session, and open another one: whatever was not read is lost, so the replica is listed."""
         self.watch.close()
         self.session = self.server.open(client=self.client, mode=SessionMode.TWO_WAY)
         self.watch = self.server.api.watch_replica(encode_watch(self.session), self.server.call)
         self.must_list = True
+        self.list(ROOT)
 
     def apply(self, path: RelPath, entry: Entry | None) -> None:
         """This is at the path."""

@@ -47,7 +47,7 @@ from tests.property.wire.values import (
     traceparents,
     words,
 )
-from tests.support.peers.mutations import mutated
+from tests.support.peers.malformed.mutations import mutated
 
 
 def batch(drawn: tuple[list[push.Item], Compression]) -> bytes:

@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from dirsync.v1 import entry_pb2
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from tests.support.peers.bombs import MIB, compressed_zeros, parse_bombs
 from tests.support.peers.hostile import hostile_server
 from tests.support.peers.http2 import END_STREAM, Kind, Peer, frame, message
+from tests.support.peers.malformed.bombs import MIB, compressed_zeros, parse_bombs
 from tests.support.peers.operations import batch, digest, make_directory
 from tests.support.peers.serving import faultless
 from tests.support.peers.wire import OK, REPLICA, SYNC, Wire, stream_open

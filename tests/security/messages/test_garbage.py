@@ -12,7 +12,7 @@ from dirsync.v1 import agent_service_pb2 as apb
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
 from tests.support.inside.deltas import based, copied, copy_content, delta, literal, move, zeros
-from tests.support.peers.mutations import mutated
+from tests.support.peers.malformed.mutations import mutated
 from tests.support.peers.operations import batch, begin, commit, data, digest, directory, end, file, make_directory, put
 from tests.support.peers.wire import AGENT, OK, REPLICA, SYNC, Wire, stream_open
 from tests.support.running.programs import Client, Pair
