@@ -100,6 +100,7 @@ class ReplicaInvariants:
         self._grown_at = 0.0
         """When something was last added to the source: until it arrives, the replica may have nothing."""
         self._exempt: set[bytes] = set()
+        self._exempt_inodes: set[Inode] = set()
 
     @property
     def root(self) -> Inode:
@@ -184,10 +185,10 @@ class ReplicaInvariants:
 
     # Durability.
 
-    def not_durable(self) -> set[bytes]:
-        """Paths of the replica that a power cut could take back now."""
+    def not_durable(self) -> dict[bytes, Inode | None]:
+        """Paths of the replica that a power cut could take back now; with what is there if only its content could."""
         durable = self.disk.journal.durable
-        found: set[bytes] = set()
+        found: dict[bytes, Inode | None] = {}
         stack = [(b"", self.root)]
         while stack:
             path, inode = stack.pop()
@@ -197,23 +198,34 @@ class ReplicaInvariants:
                     continue
                 at = path + b"/" + name if path else name
                 child = inode.entries.get(name)
-                if child is None or names.get(name) is not child or not _is_durable(child):
-                    found.add(at)
+                if child is None or names.get(name) is not child:
+                    found[at] = None
+                elif not _is_durable(child):
+                    found[at] = child
                 if child is not None and child.is_directory:
                     stack.append((at, child))
         return found
 
     def excuse(self) -> None:
         """What is not durable now need not be: it was never acknowledged, because the disk or the server failed."""
-        self._exempt |= self.not_durable()
+        found = self.not_durable()
+        self._exempt |= found.keys()
+        # A file stays what it is when it, or a directory above it, is moved.
+        self._exempt_inodes |= {inode for inode in found.values() if inode is not None}
 
     def forget_excuses(self) -> None:
         """The power was cut: everything that is left is durable."""
         self._exempt.clear()
+        self._exempt_inodes.clear()
 
     def check_acknowledged(self) -> None:
         """P2: a commit is about to be acknowledged, so everything is durable that is not somebody else's."""
-        broken = self.not_durable() - self._exempt - self.hand_made
+        exempt = self._exempt | self.hand_made
+        broken = {
+            path
+            for path, inode in self.not_durable().items()
+            if path not in exempt and (inode is None or inode not in self._exempt_inodes)
+        }
         if broken:
             msg = f"P2: a commit is acknowledged while a power cut could undo {sorted(broken)[:3]}"
             raise Violation(msg)

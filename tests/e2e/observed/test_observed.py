@@ -106,7 +106,7 @@ class TestExposition:
         """A service shows no metric that only the other one could set."""
         server, client = pair.server(), pair.client()
         ours, theirs = client.metrics().names, server.metrics().names
-        own = {"dirsync_in_sync", "dirsync_pending_changes", "dirsync_problems", "dirsync_holds", "dirsync_watches"}
+        own = {"dirsync_in_sync", "dirsync_pending_changes", "dirsync_problems", "dirsync_holds"}
 
         assert own < ours
         assert not own & theirs
