@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _OWN = {".stfolder", ".stversions"}
@@ -14,8 +15,14 @@ def difference(one: Path, other: Path) -> str:
     if odd:
         return f"{len(odd)} names or sizes differ, the first is {odd[0]}"
     files = [name for name, size in ours.items() if size >= 0]
-    different = next((name for name in files if not filecmp.cmp(one / name, other / name, shallow=False)), None)
+    different = next((name for name in files if not _same(one / name, other / name)), None)
     return "" if different is None else f"{different} has other content"
+
+
+def _same(one: Path, other: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return filecmp.cmp(one, other, shallow=False)
+    return False
 
 
 def _listed(top: Path) -> dict[str, int]:
@@ -26,5 +33,6 @@ def _listed(top: Path) -> dict[str, int]:
         above = os.path.relpath(place, top)
         found |= {os.path.normpath(os.path.join(above, name)): -1 for name in directories}
         for name in files:
-            found[os.path.normpath(os.path.join(above, name))] = os.lstat(os.path.join(place, name)).st_size
+            with suppress(FileNotFoundError):  # a program that is at work has files that come and go
+                found[os.path.normpath(os.path.join(above, name))] = os.lstat(os.path.join(place, name)).st_size
     return found
