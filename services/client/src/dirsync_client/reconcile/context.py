@@ -18,13 +18,12 @@ from dirsync_client.reconcile.pacing.pace import SHOWN_TRIES, Cost
 from dirsync_client.reconcile.pacing.pacing import Pacing
 from dirsync_client.reconcile.pacing.probes import Probes
 from dirsync_client.reconcile.path_states import REMOVING, PathTable, Phase
+from dirsync_client.reconcile.two_way.one_way import OneWay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from dirsync.tree.diff import Change
     from dirsync.tree.merge.policy import Policy
-    from dirsync_client.reconcile.two_way.two_way import TwoWay
 
 PROMPT_ATTEMPTS: Final = 3
 """How often a path that changed under us is tried again at once, before it has to wait."""
@@ -107,8 +106,8 @@ class Context:
         """When failed and paced paths are tried again."""
         self.pacing = Pacing()
         self.probes = Probes()
-        self.two_way: TwoWay | None = None
-        """What a mirror has not: merges, and what is carried to the source."""
+        self.direction = OneWay()
+        """Which way differences go: all of them to the replica, unless the reconciler of a two-way client says else."""
         self._commands: list[Command] = []
         self.emit: Callable[[Command], None] = self._commands.append
 
@@ -116,10 +115,6 @@ class Context:
     def is_equal(self) -> bool:
         """Whether both trees are equal as far as they are known."""
         return self.replica.digest() == self.source.tree.digest()
-
-    def outgoing(self, changes: "Iterable[Change]") -> "Iterable[Change]":
-        """Those of these changes, parents first, that are to be carried to the replica: in a mirror all of them."""
-        return changes if self.two_way is None else self.two_way.outgoing(changes)
 
     def note_behind(self, since: float | None) -> None:
         """What has changed since then is found by comparing everything."""

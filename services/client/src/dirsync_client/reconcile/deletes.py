@@ -249,7 +249,8 @@ class Deletes:
         """The removals as they are now, in a safe order; not those of what is ``needed``."""
         context = self._context
         paths = sorted(path for path in context.removing() if path not in needed)
-        changes = context.outgoing(diff_paths(context.replica, context.source.tree, paths, context.source.problems))
+        differences = diff_paths(context.replica, context.source.tree, paths, context.source.problems)
+        changes = context.direction.outgoing(differences)
         table = context.table
         # After the paths are taken: whatever else is in a directory that waits is removed all the same.
         self._block_above_failed()

@@ -47,14 +47,12 @@ class Dispatcher:
         """Compare these paths and what is below them, and dispatch what differs."""
         context = self._context
         self._renames.send_directories(changed_at)
-        if context.two_way is not None:
-            context.two_way.decide(paths)
+        context.direction.decide(paths)
         changes = diff_paths(
             context.replica, context.source.tree, paths, context.source.problems, whole=self._builds.takes
         )
-        self.dispatch(list(context.outgoing(changes)), changed_at)
-        if context.two_way is not None:
-            context.two_way.receive()
+        self.dispatch(list(context.direction.outgoing(changes)), changed_at)
+        context.direction.receive()
         self._renames.send_directories(changed_at)
 
     def dispatch(self, changes: Iterable[Change], changed_at: float) -> None:

@@ -47,7 +47,6 @@ from dirsync_client.reconcile.removal.links import NOT_DISPATCHED, Links
 from dirsync_client.reconcile.removal.replica_scans import ReplicaScans
 from dirsync_client.reconcile.renames import Renames
 from dirsync_client.reconcile.results import Results
-from dirsync_client.reconcile.two_way.two_way import TwoWay
 from dirsync_client.reconcile.view import View
 
 MAX_IN_FLIGHT: Final = 8192
@@ -76,7 +75,9 @@ class Reconciler:
         parts = self._context, self._routes, self._renames, self._deletes, self._links, self._builds
         self._dispatcher, self._results = Dispatcher(*parts), Results(*parts)
         if options.two_way is not None:
-            self._context.two_way = TwoWay(self._context, options.two_way, lambda: self._deletes.hold is not None)
+            from dirsync_client.reconcile.two_way.two_way import TwoWay  # noqa: PLC0415 - a mirror need not load it
+
+            self._context.direction = TwoWay(self._context, options.two_way, lambda: self._deletes.hold is not None)
         self._connected = False
         self._listing = False
         self._bulk: Iterator[Change] | None = None
@@ -151,13 +152,11 @@ class Reconciler:
             case Unsent():
                 self._results.unsent(event)
             case Received():
-                if self._context.two_way is not None:
-                    self._context.two_way.received(event)
+                self._context.direction.received(event)
 
     def _approve(self, hold_id: str) -> None:
         self._deletes.approve(hold_id)
-        if self._context.two_way is not None:
-            self._context.two_way.approve(hold_id)
+        self._context.direction.approve(hold_id)
 
     def _take_source(self, event: SourceChanged | SourceScanned | SourceChecked) -> None:
         match event:
@@ -165,8 +164,7 @@ class Reconciler:
                 self._source_changed(event)
             case SourceScanned(both_sides=both_sides):
                 self._deletes.invalidate()
-                if self._context.two_way is not None:
-                    self._context.two_way.invalidate()
+                self._context.direction.invalidate()
                 if both_sides and self._connected:
                     self._scans.ask()
             case SourceChecked(in_place=in_place):
@@ -177,8 +175,8 @@ class Reconciler:
     def _take_session(self, event: Connected | Disconnected | ReplicaListed | ReplicaChanged) -> None:
         match event:
             case ReplicaChanged(root_digest=root_digest):
-                if self._context.two_way is not None and self._connected:
-                    self._context.two_way.listing.changed(root_digest)
+                if self._connected:
+                    self._context.direction.changed(root_digest)
             case Connected():
                 self._connect(event)
             case Disconnected():
@@ -191,8 +189,7 @@ class Reconciler:
                 self._context.replica = replica
                 self._context.content.clear()
                 self._compare_all()
-                if self._context.two_way is not None:
-                    self._context.two_way.listing.done(replica.digest(), self._results.root_digest)
+                self._context.direction.listed(replica.digest(), self._results.root_digest)
 
     def _connect(self, connected: Connected) -> None:
         context = self._context
@@ -208,8 +205,7 @@ class Reconciler:
         self._scans.reset()
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
-        if context.two_way is not None:
-            context.two_way.reset(connected)
+        context.direction.reset(connected)
         for phase in sorted(LATER):
             for path in list(context.table.paths(phase)):
                 context.retries.discard(path)
@@ -249,7 +245,7 @@ class Reconciler:
 
     def _advance(self) -> None:
         context = self._context
-        if context.two_way is not None and context.two_way.listing.take_due():
+        if context.direction.takes_listing():
             context.refetch = True
         if context.refetch:
             context.note_behind(context.now)
@@ -269,8 +265,7 @@ class Reconciler:
             self._renames.give_up()
         if self._bulk is None and not (self._renames.waiting or self._renames.under_way):
             context.table.release(NOT_DISPATCHED)
-        if context.two_way is not None:
-            context.two_way.advance(compared=self._bulk is None and not context.refetch)
+        context.direction.advance(compared=self._bulk is None and not context.refetch)
         ready = self._bulk is None and not (context.refetch or self._renames.waiting or self._renames.under_way)
         self._deletes.advance(ready=ready, going_on=self._going_on)
         if not self._is_working and self._deletes.pairing.is_unsettled and self.view.in_sync:
@@ -284,10 +279,9 @@ class Reconciler:
 
     def _compare_all(self) -> None:
         context = self._context
-        if context.two_way is not None:
-            context.two_way.decide((ROOT,))
+        context.direction.decide((ROOT,))
         changes = diff(context.replica, context.source.tree, context.source.problems, whole=self._builds.takes)
-        self._bulk = iter(context.outgoing(changes))
+        self._bulk = iter(context.direction.outgoing(changes))
         context.note_behind(context.now)
         self._dispatcher.more_comes = True
         self._results.directory_moved = False
@@ -324,8 +318,7 @@ class Reconciler:
         """Whether anything is sent, read, compared or listed."""
         table = self._context.table
         under_way = table.count(BUSY) > 0 or table.count((Phase.DIRTY,)) > 0 or self._bulk is not None
-        two_way = self._context.two_way
-        return under_way or self._context.refetch or self._listing or (two_way is not None and two_way.pending)
+        return under_way or self._context.refetch or self._listing or self._context.direction.pending
 
     @property
     def _only_tries(self) -> bool:
@@ -337,17 +330,15 @@ class Reconciler:
     @property
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
-        if self._context.two_way is not None and self._context.two_way.removals_pending:
-            return True
-        return self._going_on or self._renames.waiting or self._deletes.pending or self._scans.are_under_way
+        removals = self._deletes.pending or self._context.direction.removals_pending
+        return self._going_on or self._renames.waiting or removals or self._scans.are_under_way
 
     # When to go on.
 
     def _schedule_wake(self) -> None:
         if self._listing:
             return  # nothing is done before the answer
-        two_way = self._context.two_way
-        times = (self._retrier.wake_at, self._deletes.wake_at, None if two_way is None else two_way.wake_at)
+        times = (self._retrier.wake_at, self._deletes.wake_at, self._context.direction.wake_at)
         wake = min((time for time in times if time is not None), default=None)
         if self._can_go_on_at_once:
             wake = self._context.now

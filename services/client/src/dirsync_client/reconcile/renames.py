@@ -212,7 +212,7 @@ class Renames:
         moved = context.source.renames.moved
         if before is None or not before.is_directory or context.source.tree.directory(path) is None:
             return None
-        if context.two_way is not None and not context.two_way.may_move(source):
+        if not context.direction.may_move(source):
             return None  # others changed what is in it
         if is_within(path, source) or is_within(source, path):
             return None
@@ -288,7 +288,7 @@ class Renames:
         digest = digest_of(found[1])
         if before is None or before.kind is not Kind.FILE or before.digest != digest:
             return None
-        if self._context.two_way is not None and not self._context.two_way.may_move(found[0]):
+        if not self._context.direction.may_move(found[0]):
             return None
         # Where it was read since, its content counts.
         return found[0] if digest_of(record) in (UNKNOWN, digest) else None

@@ -129,8 +129,7 @@ class Results:
                 # The server says that it made something in a directory that it does not have.
                 context.refetch = True
             self._note_cost(sent)
-        if context.two_way is not None:
-            context.two_way.sent(path)
+        context.direction.sent(path)
         same = context.replica.record(path) is context.source.tree.record(path)
         read_at = sent.started if isinstance(step, PutFile) else 0.0
         state = context.table.acknowledged(path, Phase.IDLE if same else Phase.DIRTY, context.now, read_at)
@@ -214,8 +213,7 @@ class Results:
         except KeyError:
             context.refetch = True
         else:
-            if context.two_way is not None:
-                context.two_way.moved(step)
+            context.direction.moved(step)
             moved = (path, source) if step.exchange else (path,)
             sizes = [size for at in moved for size in _file_sizes(context.replica, at)]
         context.emit(ReportMoved(sent, len(sizes), sum(sizes)))

@@ -126,15 +126,12 @@ class View:
     @property
     def hold(self) -> Hold | None:
         """The removals that a guard holds, those at the replica first."""
-        two_way = self._context.two_way
-        return self._deletes.hold or (None if two_way is None else two_way.hold)
+        return self._deletes.hold or self._context.direction.hold
 
     def approval(self, hold_id: str) -> Released:
         """What approving this hold would release now."""
-        two_way, answer = self._context.two_way, self._deletes.answer(hold_id)
-        if answer.paths or two_way is None or two_way.hold is None:
-            return answer
-        return two_way.answer(hold_id)
+        direction, answer = self._context.direction, self._deletes.answer(hold_id)
+        return answer if answer.paths or direction.hold is None else direction.answer(hold_id)
 
     @property
     def problems(self) -> Mapping[RelPath, Problem]:

@@ -13,6 +13,7 @@ from dirsync.tree.plan import Move
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.two_way.listing import Listing
 from dirsync_client.reconcile.two_way.merging import Merging
+from dirsync_client.reconcile.two_way.one_way import OneWay
 from dirsync_client.reconcile.two_way.receiving import Receiving
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dirsync_client.reconcile.events import Connected, Received
 
 
-class TwoWay:
+class TwoWay(OneWay):
     """Merges before anything is compared, and carries to the source what the replica has."""
 
     def __init__(self, context: "Context", policy: Policy, is_held: "Callable[[], bool]") -> None:
@@ -30,7 +31,7 @@ class TwoWay:
         self._context = context
         self._merging = Merging(context, policy)
         self._receiving = Receiving(context, self._merging, is_held)
-        self.listing = Listing(context)
+        self._listing = Listing(context)
 
     def reset(self, connected: "Connected") -> None:
         """A new session begins."""
@@ -39,7 +40,7 @@ class TwoWay:
         self._merging.reset()
         self._merging.agreement.reset(connected.ancestor, connected.unclean_end)
         self._receiving.reset()
-        self.listing.reset()
+        self._listing.reset()
         self._receiving.removals.take_approvals(connected.approvals)
 
     def decide(self, paths: Iterable[RelPath]) -> None:
@@ -71,6 +72,18 @@ class TwoWay:
         """Take what came of an operation at the source."""
         self._receiving.received(event)
 
+    def changed(self, root_digest: bytes) -> None:
+        """Others changed the replica, which has this digest now."""
+        self._listing.changed(root_digest)
+
+    def listed(self, root_digest: bytes, settled: bytes) -> None:
+        """The replica was listed, and has ``root_digest``; ``settled`` came with the last answer."""
+        self._listing.done(root_digest, settled)
+
+    def takes_listing(self) -> bool:
+        """Whether the replica is to be listed now because others change it; then it counts as begun."""
+        return self._listing.take_due()
+
     def advance(self, *, compared: bool) -> None:
         """Go on with what is to be received. ``compared``: everything is compared."""
         self._receiving.advance()
@@ -85,7 +98,7 @@ class TwoWay:
     @property
     def pending(self) -> bool:
         """Whether something is to be listed, read or received, and nothing keeps it back."""
-        return self._receiving.pending or self.listing.due is not None
+        return self._receiving.pending or self._listing.due is not None
 
     @property
     def removals_pending(self) -> bool:
@@ -95,7 +108,7 @@ class TwoWay:
     @property
     def wake_at(self) -> float | None:
         """When removals at the source have to be judged, or the replica is to be listed again."""
-        times = (self._receiving.removals.wake_at, self.listing.due)
+        times = (self._receiving.removals.wake_at, self._listing.due)
         return min((time for time in times if time is not None), default=None)
 
     @property

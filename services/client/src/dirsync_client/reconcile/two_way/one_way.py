@@ -1,0 +1,89 @@
+"""What the reconciler asks about the way back, and the answers of a mirror: nothing comes from the replica.
+
+:class:`~dirsync_client.reconcile.two_way.two_way.TwoWay` answers for a client that carries changes both ways.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from dirsync.tree.guards.approvals import Released
+
+if TYPE_CHECKING:
+    from dirsync.tree.diff import Change
+    from dirsync.tree.guards.hold import Hold
+    from dirsync.tree.path import RelPath
+    from dirsync.tree.plan import Move
+    from dirsync_client.reconcile.events import Connected, Received
+
+
+class OneWay:
+    """Everything that differs goes to the replica."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is to be listed, read or received, and nothing keeps it back."""
+        return False
+
+    @property
+    def removals_pending(self) -> bool:
+        """Whether removals at the source wait to be judged."""
+        return False
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to go on at the latest."""
+        return None
+
+    @property
+    def hold(self) -> "Hold | None":
+        """What a guard holds of the removals at the source."""
+        return None
+
+    def reset(self, connected: "Connected") -> None:
+        """A new session begins."""
+
+    def decide(self, paths: Iterable["RelPath"]) -> None:
+        """Decide which way the differences at these paths go, and those below them."""
+
+    def receive(self) -> None:
+        """Begin to receive what was decided."""
+
+    def outgoing(self, changes: Iterable["Change"]) -> Iterable["Change"]:
+        """Those of these changes that are to be carried to the replica."""
+        return changes
+
+    def may_move(self, _path: "RelPath") -> bool:
+        """Whether what the replica has at this path may be moved."""
+        return True
+
+    def sent(self, path: "RelPath") -> None:
+        """The replica acknowledged what was sent for ``path``."""
+
+    def moved(self, step: "Move") -> None:
+        """The replica acknowledged a move."""
+
+    def received(self, event: "Received") -> None:
+        """Take what came of an operation at the source."""
+
+    def changed(self, root_digest: bytes) -> None:
+        """Others changed the replica, which has this digest now."""
+
+    def listed(self, root_digest: bytes, settled: bytes) -> None:
+        """The replica was listed, and has ``root_digest``; ``settled`` came with the last answer."""
+
+    def takes_listing(self) -> bool:
+        """Whether the replica is to be listed now because others change it; then it counts as begun."""
+        return False
+
+    def advance(self, *, compared: bool) -> None:
+        """Go on with what is to be received. ``compared``: everything is compared."""
+
+    def invalidate(self) -> None:
+        """The whole source was scanned."""
+
+    def approve(self, hold_id: str) -> None:
+        """Release what this hold holds."""
+
+    def answer(self, _hold_id: str) -> Released:
+        """What approving this hold would release now."""
+        return Released(0)
