@@ -11,7 +11,6 @@ from dirsync.fs.index.index import Index
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import own_logs
-from dirsync.fs.write.staging import Staging
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.directories import lies_within, require_readable
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
@@ -117,6 +116,8 @@ def require_writable(root: Root) -> None:
     Raises:
         UsageError: it cannot be.
     """
+    from dirsync.fs.write.staging import Staging  # noqa: PLC0415 - a mirror need not load it
+
     try:
         root.lock()
         Staging.open(root).close()

@@ -15,8 +15,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.guards.approvals import Released
 from dirsync.tree.path import ROOT, RelPath
 from dirsync_client.lifecycle.ending import Deadlines
-from dirsync_client.receive.thread import Staged
-from dirsync_client.receive.watch import ReplicaReported
+from dirsync_client.receive.results import ReplicaReported, Staged
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.report.explain import Explanation
 from dirsync_client.session.connector import Answer

@@ -4,10 +4,10 @@ The engine's thread only. Calls to the server run in the connector's thread, con
 a session; what they lead to comes back through the mailbox.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.source.source import Source
@@ -24,10 +24,8 @@ from dirsync.wire.session import KeptUpload, SessionMode
 from dirsync_client.executor import Executor
 from dirsync_client.lifecycle.activity import Part
 from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
-from dirsync_client.mailbox import Completion, Mailbox
-from dirsync_client.receive.reception import AgreedTrees, Reception
-from dirsync_client.receive.thread import Staged
-from dirsync_client.receive.watch import ReplicaReported
+from dirsync_client.mailbox import Completion, Mailbox, Result
+from dirsync_client.receive.results import ReplicaReported, Staged
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
 from dirsync_client.reconcile.events import (
@@ -50,6 +48,9 @@ from dirsync_client.session.retry import Retry
 from dirsync_client.state import StateDirectory
 from dirsync_client.transfer.executor import TransferParts, open_transfer
 from dirsync_client.transfer.stream import StreamEnded
+
+if TYPE_CHECKING:
+    from dirsync_client.receive.reception import AgreedTrees, Reception
 
 
 class Planned(NamedTuple):
@@ -85,8 +86,7 @@ class Target:
         self._reconciler = Reconciler(source, options)
         self._activity = parts.activities.engine
         self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
-        self._agreed = None if options.two_way is None else AgreedTrees(state)
-        self._executor.agreed = self._agreed
+        self._agreed = self._executor.agreed = None if options.two_way is None else _agreed_trees(state)
         self._session = Attempt(0)
         self._retry = Retry(once=options.at_once)
         self._kept: dict[bytes, int] = {}
@@ -210,7 +210,7 @@ class Target:
         connected = Connected(replica, link.opened.strategies, *agreed, builds=builds)
         if self._agreed is None:
             return connected
-        session.reception = Reception(source, link, self._parts, post)
+        session.reception = _reception(source, link, self._parts, post)
         self._executor.receiver = session.reception.executor
         ancestor = self._agreed.open(self._executor.replica_id, source)
         return connected._replace(ancestor=ancestor.tree, unclean_end=ancestor.unclean_end)
@@ -336,6 +336,21 @@ class Target:
         assert session.link is not None
         # The listing thread gets a tree of its own: this one stays in use.
         self._connector.fetch(session.number, session.link, command.known.copy(), command.root_digest, {})
+
+
+# A mirror waits for none of what only a two-way client needs.
+
+
+def _agreed_trees(state: StateDirectory) -> "AgreedTrees":
+    from dirsync_client.receive.reception import AgreedTrees  # noqa: PLC0415
+
+    return AgreedTrees(state)
+
+
+def _reception(source: Source, link: Link, parts: TransferParts, post: Callable[[Result], None]) -> "Reception":
+    from dirsync_client.receive.reception import Reception  # noqa: PLC0415
+
+    return Reception(source, link, parts, post)
 
 
 def _as_error(ended: Exception | None) -> DirsyncError:

@@ -17,7 +17,8 @@ from dirsync.tree.entry import Entry, file_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import PutFile
 from dirsync.wire.content import ContentPiece, ContentRequest
-from dirsync_client.receive.content import ContentStager, Counted, Segment, covering
+from dirsync_client.receive.content import ContentStager, Segment, covering
+from dirsync_client.receive.results import Counted
 from dirsync_client.reconcile.two_way.commands import Receive
 
 CONTENT = b"what the replica has" * 100

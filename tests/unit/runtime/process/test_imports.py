@@ -7,6 +7,7 @@ import pytest
 
 HEAVY = ["numpy", "rich", "prometheus_client", "grpc_reflection", "http.server", "watchdog", "re2", "zstandard"]
 WITHOUT_GRPC = [*HEAVY, "grpc", "structlog"]
+TWO_WAY = ["dirsync_client.receive.reception", "dirsync_client.reconcile.two_way.two_way", "dirsync.fs.write"]
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,8 @@ WITHOUT_GRPC = [*HEAVY, "grpc", "structlog"]
         ),
         ("dirsync.runtime.process.cli, dirsync.runtime.http.health, dirsync_client.settings", WITHOUT_GRPC),
         ("dirsync.runtime.process.cli, dirsync.runtime.http.health, dirsync_server.settings", WITHOUT_GRPC),
+        ("dirsync_client.commands.once", TWO_WAY),
+        ("dirsync_server.app", ["watchdog"]),
     ],
 )
 def test_start_is_light(modules: str, heavy: list[str]) -> None:

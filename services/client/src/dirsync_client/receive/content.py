@@ -34,6 +34,7 @@ from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.plan import PutFile
 from dirsync.wire.compression import Compression
 from dirsync.wire.content import ByteRange, ContentPiece, ContentRequest
+from dirsync_client.receive.results import Counted
 from dirsync_client.reconcile.commands import Basis
 from dirsync_client.reconcile.two_way.commands import Receive
 from dirsync_client.transfer.delta.remote_signature import FetchBlocks, RemoteSignature
@@ -42,15 +43,6 @@ _MIN_SHARE = 8
 """A basis that has less than one part in so many of the new version is not worth the requests."""
 
 ReadContent = Callable[[ContentRequest], Iterator[ContentPiece]]
-
-
-class Counted(NamedTuple):
-    """What a file took, in bytes."""
-
-    received: int
-    """Content that the server sent, before compression."""
-    reused: int
-    """Content that the source had."""
 
 
 class Segment(NamedTuple):

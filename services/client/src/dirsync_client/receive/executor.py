@@ -15,8 +15,9 @@ from dirsync.limits import LIMITS
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import PutFile
 from dirsync_client.lifecycle.activity import Activities
-from dirsync_client.receive.content import ContentStager, Counted
-from dirsync_client.receive.thread import Staged, StagingThread
+from dirsync_client.receive.content import ContentStager
+from dirsync_client.receive.results import Counted, Staged
+from dirsync_client.receive.thread import StagingThread
 from dirsync_client.reconcile.events import Event, Received, SourceChanged
 from dirsync_client.reconcile.two_way.commands import Receive
 from dirsync_client.session.link import Link

@@ -8,8 +8,8 @@ from dirsync.tree.merge.distrust import UncleanEnd
 from dirsync.tree.tree import Tree
 from dirsync_client.agreed_tree import AgreedTree
 from dirsync_client.receive.executor import ReceiveExecutor
-from dirsync_client.receive.thread import Staged
-from dirsync_client.receive.watch import ReplicaReported, ReplicaWatch
+from dirsync_client.receive.results import ReplicaReported, Staged
+from dirsync_client.receive.watch import ReplicaWatch
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove
 from dirsync_client.session.link import Link
 from dirsync_client.state import StateDirectory

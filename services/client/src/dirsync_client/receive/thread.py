@@ -3,15 +3,13 @@
 import queue
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 from dirsync.endpoint.apply.outcomes import failed
 from dirsync.errors import DirsyncError, RemoteError
 from dirsync.fs.write.durable import NotDurable
-from dirsync.fs.write.staged import StagedFile
-from dirsync.tree.outcome import Failure
 from dirsync_client.lifecycle.activity import Activities, Part
-from dirsync_client.receive.content import ContentStager, Counted, is_gone
+from dirsync_client.receive.content import ContentStager, is_gone
+from dirsync_client.receive.results import Staged
 from dirsync_client.reconcile.two_way.commands import Receive
 
 _TOO_MANY = "MAX_CONTENT_READS"
@@ -19,17 +17,6 @@ _PAUSE_SECONDS = 0.02
 _MAX_TRIES = 50
 _BATCH = 64
 """Files that are made durable together."""
-
-
-class Staged(NamedTuple):
-    """A file was staged, or could not be."""
-
-    receive: Receive
-    staged: StagedFile | None
-    counted: Counted = Counted(0, 0)
-    failure: Failure | None = None
-    vanished: bool = False
-    """The replica has not got the content any more."""
 
 
 class StagingThread:

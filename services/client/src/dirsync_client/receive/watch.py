@@ -2,19 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
 from dirsync.errors import DirsyncError
+from dirsync_client.receive.results import ReplicaReported
 from dirsync_client.session.link import Link
 from dirsync_client.transfer.stream import StreamEnded
-
-
-class ReplicaReported(NamedTuple):
-    """The server reported what the replica is now."""
-
-    root_digest: bytes
-    changed: bool
-    """Others have changed something since the last report."""
 
 
 class ReplicaWatch:

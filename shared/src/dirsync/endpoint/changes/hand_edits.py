@@ -7,15 +7,19 @@ what was changed before; after that one comes where events were lost, and now an
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.replica import Replica
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
-from dirsync.endpoint.watch.watcher import Watcher
 from dirsync.errors import DirsyncError
 from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
+
+if TYPE_CHECKING:
+    from dirsync.endpoint.watch.watcher import Watcher
 
 SETTLE_SECONDS = 0.05
 """Quiet time that is asked of a file that is still open for writing; a closed one is looked at at once."""
@@ -67,20 +71,27 @@ class HandEdits:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._rules = replica.session_options.ignore
-        self._watcher = Watcher(
-            replica.root.clone,
-            self._hint,
-            poll_interval=POLL_SECONDS,
-            ignored=self._is_ignored,
-            degraded=degraded,
-            overflowed=overflowed,
-        )
+        self._degraded = degraded
+        self._overflowed = overflowed
         replica.changes.on_subscribed = self._subscribed
 
     @property
     def watches(self) -> int:
         """How many directories the kernel watches for us."""
-        return self._watcher.watches
+        return self._watcher.watches if self.is_active else 0
+
+    @cached_property
+    def _watcher(self) -> "Watcher":
+        from dirsync.endpoint.watch.watcher import Watcher  # noqa: PLC0415 - a server of mirrors need not load it
+
+        return Watcher(
+            self._replica.root.clone,
+            self._hint,
+            poll_interval=POLL_SECONDS,
+            ignored=self._is_ignored,
+            degraded=self._degraded,
+            overflowed=self._overflowed,
+        )
 
     @property
     def is_active(self) -> bool:
