@@ -6,7 +6,7 @@ of a message, so a decompression bomb costs what an honest message costs.
 
 import enum
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dirsync.errors import InvalidMessage, LimitExceeded
 from dirsync.limits import LIMITS
@@ -26,6 +26,12 @@ class Compression(enum.IntEnum):
     ZSTD = 3
 
 
+def known_compressions(numbers: Iterable[int]) -> frozenset[Compression]:
+    """Those of the wire's numbers that this version knows."""
+    known = {int(compression) for compression in Compression}
+    return frozenset(Compression(number) for number in numbers if number in known)
+
+
 def compress(compression: Compression, payload: bytes) -> bytes:
     """The payload, encoded."""
     match compression:
@@ -38,6 +44,14 @@ def compress(compression: Compression, payload: bytes) -> bytes:
             return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(payload)
         case Compression.NONE:
             return payload
+
+
+def smaller(compression: Compression, payload: bytes) -> bytes | None:
+    """The payload, encoded; ``None`` if it is to stay as it is, or would not get smaller."""
+    if compression is Compression.NONE:
+        return None
+    packed = compress(compression, payload)
+    return packed if len(packed) < len(payload) else None
 
 
 def decompress(compression: int, payload: bytes, size: int) -> bytes:

@@ -13,10 +13,11 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import is_known
 from dirsync.tree.path import ROOT, RelPath, parse_path
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.compression import Compression, compress, decompress
+from dirsync.wire.compression import Compression, decompress, known_compressions, smaller
 from dirsync.wire.entries import MAX_SIZE
 from dirsync.wire.parse import parse
 from dirsync.wire.push.frames import check_content_digest
+from dirsync.wire.ranges import ascending, runs
 from dirsync.wire.session import check_session_id
 from dirsync.wire.varint import decode_varint, encode_varint
 
@@ -83,13 +84,12 @@ def decode_content_request(raw: bytes) -> ContentRequest:
     if len(message.ranges) > LIMITS.max_content_ranges:
         msg = f"{len(message.ranges)} ranges of bytes in one call; at most {LIMITS.max_content_ranges} are taken"
         raise LimitExceeded("max_content_ranges", msg)
-    known = {int(compression) for compression in Compression}
     return ContentRequest(
         check_session_id(message.session_id),
         _check_digest(message.digest),
         parse_path(message.path),
-        tuple(_check_ranges(ByteRange(r.offset, r.length) for r in message.ranges)),
-        frozenset(Compression(number) for number in message.compressions if number in known),
+        tuple(ascending((ByteRange(r.offset, r.length) for r in message.ranges), "{1} bytes from {0} on")),
+        known_compressions(message.compressions),
     )
 
 
@@ -98,17 +98,6 @@ def _check_digest(digest: bytes) -> bytes:
         msg = "the digest of an unread file names no content"
         raise InvalidMessage(msg, reason="INVALID_DIGEST")
     return digest
-
-
-def _check_ranges(ranges: Iterable[ByteRange]) -> Iterator[ByteRange]:
-    end = 0
-    for byte_range in ranges:
-        offset, length = byte_range
-        if offset < end or not length or offset + length > MAX_SIZE:
-            msg = f"{length} bytes from {offset} on: ranges are not empty, ascend, and do not overlap"
-            raise InvalidMessage(msg, reason="INVALID_RANGE")
-        end = offset + length
-        yield byte_range
 
 
 def content_ranges(request: ContentRequest, size: int) -> tuple[ByteRange, ...]:
@@ -125,14 +114,13 @@ def content_ranges(request: ContentRequest, size: int) -> tuple[ByteRange, ...]:
 
 def encode_literal(offset: int, literal: bytes, compression: Compression = Compression.NONE) -> tuple[bytes, int]:
     """A piece that is a literal, and how many bytes compression saved."""
-    if compression is not Compression.NONE:
-        payload = compress(compression, literal)
-        if len(payload) < len(literal):
-            message = pb.ReadContentResponse(offset=offset)
-            packed = message.compressed
-            packed.compression = int(compression)  # type: ignore[assignment]  # the numbers are those of the wire
-            packed.size, packed.payload = len(literal), payload
-            return message.SerializeToString(), len(literal) - len(payload)
+    payload = smaller(compression, literal)
+    if payload is not None:
+        message = pb.ReadContentResponse(offset=offset)
+        packed = message.compressed
+        packed.compression = int(compression)  # type: ignore[assignment]  # the numbers are those of the wire
+        packed.size, packed.payload = len(literal), payload
+        return message.SerializeToString(), len(literal) - len(payload)
     head = bytes((_OFFSET_TAG,)) + encode_varint(offset) + bytes((_LITERAL_TAG,)) + encode_varint(len(literal))
     return head + literal, 0
 
@@ -198,8 +186,8 @@ def check_content_pieces(pieces: Iterable[ContentPiece], wanted: Iterable[ByteRa
     Raises:
         RemoteError: a piece has a byte that was not asked for or is not due, or the pieces end early.
     """
-    runs = _runs(wanted)
-    due, end = next(runs, (0, 0))
+    due_runs = runs(wanted)
+    due, end = next(due_runs, (0, 0))
     for piece in pieces:
         if piece.offset != due or not piece.length or due + piece.length > end:
             msg = f"the server sent {piece.length} bytes from {piece.offset} on when {due} to {end} were due"
@@ -207,20 +195,7 @@ def check_content_pieces(pieces: Iterable[ContentPiece], wanted: Iterable[ByteRa
         due += piece.length
         yield piece
         if due == end:
-            due, end = next(runs, (0, 0))
+            due, end = next(due_runs, (0, 0))
     if due != end:
         msg = f"the server's content ended before byte {due}"
         raise RemoteError(msg, reason="CONTENT_INCOMPLETE")
-
-
-def _runs(ranges: Iterable[ByteRange]) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of bytes: ranges that touch are one."""
-    start = end = 0
-    for offset, length in ranges:
-        if offset != end:
-            if end > start:
-                yield start, end
-            start = offset
-        end = offset + length
-    if end > start:
-        yield start, end

@@ -12,7 +12,7 @@ from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import RelPath, escape, parse_name, parse_path
 from dirsync.tree.strategy import Strategy
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.compression import Compression
+from dirsync.wire.compression import Compression, known_compressions
 from dirsync.wire.entries import UnknownKind, decode_current, decode_options, encode_entry, encode_options
 from dirsync.wire.parse import parse
 from dirsync.wire.push.frames import check_upload_id
@@ -215,7 +215,6 @@ def decode_opened(raw: bytes) -> Opened:
     if len(message.session_id) != SESSION_ID_SIZE or len(message.root_digest) != len(message.session_id) * 2:
         msg = "the server's answer has no valid session id and root digest"
         raise InvalidMessage(msg)
-    known = {int(c) for c in Compression}
     return Opened(
         session_id=message.session_id,
         generation=message.generation,
@@ -225,7 +224,7 @@ def decode_opened(raw: bytes) -> Opened:
         entries=message.entries,
         reserved_names=frozenset(parse_name(name) for name in message.reserved_names[:16]),
         strategies=frozenset(_STRATEGIES[number] for number in message.strategies if number in _STRATEGIES),
-        compressions=frozenset(Compression(c) for c in message.compressions if c in known),
+        compressions=known_compressions(message.compressions),
         max_message_bytes=min(message.max_message_bytes, LIMITS.max_message_bytes),
         max_file_bytes=message.max_file_bytes,
         server_version=message.server_version[:MAX_IDENTIFIER_CHARACTERS],

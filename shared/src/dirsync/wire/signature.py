@@ -15,6 +15,7 @@ from dirsync.v1 import sync_service_pb2 as pb
 from dirsync.wire.entries import MAX_SIZE
 from dirsync.wire.parse import parse
 from dirsync.wire.push.frames import check_block_size, check_content_digest
+from dirsync.wire.ranges import ascending, runs
 from dirsync.wire.session import check_session_id
 
 _PAGE_BLOCKS = LIMITS.signature_bytes // CHECKSUMS_SIZE
@@ -63,19 +64,8 @@ def decode_signature_request(raw: bytes) -> SignatureRequest:
         check_session_id(message.session_id),
         check_content_digest(message.digest),
         check_block_size(message.block_size),
-        tuple(_check_ranges(BlockRange(r.first, r.count) for r in message.ranges)),
+        tuple(ascending((BlockRange(r.first, r.count) for r in message.ranges), "{1} blocks from block {0} on")),
     )
-
-
-def _check_ranges(ranges: Iterable[BlockRange]) -> Iterator[BlockRange]:
-    end = 0
-    for block_range in ranges:
-        first, count = block_range
-        if first < end or not count or first + count > MAX_SIZE:
-            msg = f"{count} blocks from block {first} on: ranges are not empty, ascend, and do not overlap"
-            raise InvalidMessage(msg, reason="INVALID_RANGE")
-        end = first + count
-        yield block_range
 
 
 def ranges_within(request: SignatureRequest, size: int) -> tuple[BlockRange, ...]:
@@ -142,8 +132,8 @@ def check_signature_pages(pages: Iterable[SignaturePage], wanted: Iterable[tuple
     Raises:
         RemoteError: a page has a block that was not asked for or is not due, or the pages end early.
     """
-    runs = _runs(wanted)
-    due, end = next(runs, (0, 0))
+    due_runs = runs(wanted)
+    due, end = next(due_runs, (0, 0))
     for first, checksums in pages:
         count = len(checksums) // CHECKSUMS_SIZE
         if first != due or first + count > end:
@@ -152,20 +142,7 @@ def check_signature_pages(pages: Iterable[SignaturePage], wanted: Iterable[tuple
         due += count
         yield SignaturePage(first, checksums)
         if due == end:
-            due, end = next(runs, (0, 0))
+            due, end = next(due_runs, (0, 0))
     if due != end:
         msg = f"the server's signature ended before block {due}"
         raise RemoteError(msg, reason="SIGNATURE_INCOMPLETE")
-
-
-def _runs(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """First block and end of each run of blocks: ranges that touch are one."""
-    start = end = 0
-    for first, count in ranges:
-        if first != end:
-            if end > start:
-                yield start, end
-            start = first
-        end = first + count
-    if end > start:
-        yield start, end

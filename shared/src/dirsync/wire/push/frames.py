@@ -14,7 +14,7 @@ from dirsync.tree.entry import DIGEST_SIZE, UNKNOWN
 from dirsync.tree.path import RelPath, escape, parse_entry_path
 from dirsync.tree.plan import PutFile
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.compression import Compression, compress, decompress
+from dirsync.wire.compression import Compression, decompress, smaller
 from dirsync.wire.entries import decode_entry, fill_entry
 from dirsync.wire.parse import parse
 from dirsync.wire.push.operations import check_file, decode_expected, fill_expected
@@ -248,10 +248,8 @@ def decode_end(end: pb.PushChangesRequest.FileEnd) -> FileEnd:
 
 def _compressed(payload: bytes, compression: Compression) -> pb.PushChangesRequest.Compressed | None:
     """The payload, compressed; ``None`` if that would not make it smaller."""
-    if compression is Compression.NONE:
-        return None
-    packed = compress(compression, payload)
-    if len(packed) >= len(payload):
+    packed = smaller(compression, payload)
+    if packed is None:
         return None
     return pb.PushChangesRequest.Compressed(
         compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire

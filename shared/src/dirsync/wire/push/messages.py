@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dirsync.errors import InvalidMessage
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.compression import Compression, compress, decompress
+from dirsync.wire.compression import Compression, decompress, smaller
 from dirsync.wire.parse import parse
 from dirsync.wire.push.frames import (
     FileAbort,
@@ -117,8 +117,8 @@ def encode_batch(items: Iterable[Item], compression: Compression = Compression.N
     if compression is Compression.NONE:
         return request.SerializeToString(), 0
     raw = batch.SerializeToString()
-    packed = compress(compression, raw)
-    if len(packed) >= len(raw):
+    packed = smaller(compression, raw)
+    if packed is None:
         return request.SerializeToString(), 0
     compressed = pb.PushChangesRequest.CompressedBatch(
         compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire

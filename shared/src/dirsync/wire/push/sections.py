@@ -13,7 +13,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.entry import HEAD_SIZE, PERMISSION_BITS, UNKNOWN, Kind
 from dirsync.tree.path import RelPath, parse_entry_path
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire.compression import Compression, compress, decompress
+from dirsync.wire.compression import Compression, decompress, smaller
 from dirsync.wire.parse import parse
 
 _HEAD: Final = struct.Struct("<BHQq32s")
@@ -88,8 +88,8 @@ def encode_section(
     if compression is Compression.NONE:
         return request.SerializeToString(), 0
     raw = section.SerializeToString()
-    packed = compress(compression, raw)
-    if len(packed) >= len(raw):
+    packed = smaller(compression, raw)
+    if packed is None:
         return request.SerializeToString(), 0
     compressed = pb.PushChangesRequest.CompressedSection(
         compression=int(compression),  # type: ignore[arg-type]  # the numbers are those of the wire
