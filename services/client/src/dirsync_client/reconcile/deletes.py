@@ -13,7 +13,7 @@ from dirsync.tree.guards.hold import GRAVITY, Facts, Guard, Hold, Verdict, hold_
 from dirsync.tree.guards.judge import is_foreign, judge
 from dirsync.tree.path import RelPath, ancestors, is_within, split
 from dirsync.tree.plan import Delete, Operation, Plan, removes
-from dirsync_client.reconcile.commands import AcceptMounts, CheckSource, ReportHold, ReportRelease, SpendApproval
+from dirsync_client.reconcile.commands import AcceptMounts, CheckSource, SpendApproval
 from dirsync_client.reconcile.context import Context
 from dirsync_client.reconcile.events import Connected
 from dirsync_client.reconcile.path_states import BUSY, REMOVING, Phase
@@ -21,6 +21,7 @@ from dirsync_client.reconcile.removal.links import links_first
 from dirsync_client.reconcile.removal.pairing import Pairing
 from dirsync_client.reconcile.removal.replica_scans import Look, ReplicaScans
 from dirsync_client.reconcile.removal.settle_timer import SettleTimer
+from dirsync_client.reconcile.removal.shown_hold import ShownHold
 
 _NOT_NOW = BUSY | {Phase.FAILED, Phase.BLOCKED}
 """Phases of paths at which nothing is removed at present: what was tried and failed has its own time."""
@@ -34,14 +35,13 @@ class Deletes:
         self._lead_to = lead_to
         self._scans = scans
         self.pairing = Pairing(context)
-        self.hold: Hold | None = None
-        """What a guard holds; it outlives a session until it is judged again."""
         self.history = History(0.0, 0, context.options.policy.window_seconds)
         self._context = context
         self._approved: set[str] = set()
         """Ids that were approved while no client ran: each fits exactly the list that has it."""
         self._approvals = Approvals()
-        self._held_since: float | None = None
+        self._shown = ShownHold(context, self._approvals)
+        """Outlives a session until it is judged again."""
         self._clear: RelPath | None = None
         """A directory at and above which nothing waits: paths come ordered, so the next one is mostly below it."""
         self._judged = 0
@@ -55,6 +55,11 @@ class Deletes:
         self._checking = False
         """The source's root is being checked; then the judgement follows."""
         self._timer = SettleTimer(context.options.delete_settle)
+
+    @property
+    def hold(self) -> Hold | None:
+        """What a guard holds."""
+        return self._shown.hold
 
     @property
     def pending(self) -> bool:
@@ -117,7 +122,7 @@ class Deletes:
             self._context.table.to(path, Phase.DOOMED)
             if self._clear is not None and is_within(self._clear, path):
                 self._clear = None
-            self.history.noticed(self._context.now, path, self._held_since)
+            self.history.noticed(self._context.now, path, self._shown.since)
             self._stale = True
 
     def forget(self, path: RelPath, *, below: bool) -> None:
@@ -173,7 +178,7 @@ class Deletes:
             timer.reset()
             self._scans.look = Look.NOT_WANTED
             if ready and not going_on and not self._checking:
-                self._show(None)
+                self._shown.show(None)
                 self._keep(())
             return
         if self._is_asking or not self._is_outdated or not ready or (context.options.at_once and going_on):
@@ -220,7 +225,7 @@ class Deletes:
         for path in held:
             context.table.to(path, Phase.HELD)
         self._judged, self._replaced = len(held), self.history.replaced
-        self._show(verdict.hold)
+        self._shown.show(verdict.hold)
         self._spend(steps, verdict)
         for step in links_first(verdict.released):
             context.transmit(step, context.due_since(step.path))
@@ -265,19 +270,6 @@ class Deletes:
             for above in ancestors(failed):
                 if self._context.is_removing(above):
                     table.block(above, failed)
-
-    def _show(self, hold: Hold | None) -> None:
-        before, self.hold = self.hold, hold
-        is_known = before is not None and hold is not None and (before.id, before.guard) == (hold.id, hold.guard)
-        if before is not None and not is_known:
-            self._context.emit(ReportRelease(before))
-        if hold is not None and not is_known:
-            self._approvals.show(hold)
-            self._context.emit(ReportHold(hold))
-        if hold is None:
-            self._held_since = None
-        elif self._held_since is None:
-            self._held_since = self._context.now
 
     def _spend(self, steps: Sequence[Operation], verdict: Verdict) -> None:
         """Take note of the approvals that released something."""

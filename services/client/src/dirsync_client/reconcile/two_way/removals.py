@@ -16,9 +16,10 @@ from dirsync.tree.guards.hold import hold_id as hold_id_of
 from dirsync.tree.guards.judge import judge
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete, Operation, Plan, removes
-from dirsync_client.reconcile.commands import ReportHold, ReportRelease, SpendApproval
+from dirsync_client.reconcile.commands import SpendApproval
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.removal.settle_timer import SettleTimer
+from dirsync_client.reconcile.removal.shown_hold import ShownHold
 from dirsync_client.reconcile.two_way.commands import Receive
 from dirsync_client.reconcile.two_way.merging import Merging
 
@@ -32,20 +33,19 @@ class IncomingRemovals:
     """The removals at the source that wait."""
 
     def __init__(self, context: "Context", merging: Merging, send: Callable[[Receive], None]) -> None:
-        self.hold: Hold | None = None
         self._context = context
         self._merging = merging
         self._send = send
         self._history = History(0.0, 0, context.options.policy.window_seconds)
         self._timer = SettleTimer(context.options.delete_settle)
         self._approvals = Approvals()
+        self._shown = ShownHold(context, self._approvals)
         self._approved: set[str] = set()
         self._contents: dict[bytes, RelPath] = {}
         """Where the source has the content of files that leave."""
         self._stale = False
         self._judged = 0
         """How many waited when they were judged last."""
-        self._held_since: float | None = None
 
     def reset(self) -> None:
         """A new session begins. What was approved stays so."""
@@ -54,6 +54,11 @@ class IncomingRemovals:
         self._stale = False
         self._timer.reset()
         self._history.acknowledged(self._context.now, len(self._context.source.tree))
+
+    @property
+    def hold(self) -> Hold | None:
+        """What a guard holds."""
+        return self._shown.hold
 
     @property
     def waiting(self) -> int:
@@ -79,7 +84,7 @@ class IncomingRemovals:
         entry = context.source.tree.get(path)
         if entry is not None and entry.kind is Kind.FILE:
             self._contents[entry.digest] = path
-        self._history.noticed(context.now, path, self._held_since)
+        self._history.noticed(context.now, path, self._shown.since)
         self._stale = True
 
     def path_of(self, digest: bytes) -> RelPath | None:
@@ -126,7 +131,7 @@ class IncomingRemovals:
             timer.reset()
             self._contents.clear()
             if ready:
-                self._show(None)
+                self._shown.show(None)
             return
         if not (ready and self.pending):
             return
@@ -152,7 +157,7 @@ class IncomingRemovals:
         for path in list(table.paths(Phase.LEAVING)):
             if path not in wanted:
                 table.to(path, Phase.DIRTY)
-        self._show(None if verdict.hold is None else self._told(verdict.hold))
+        self._shown.show(None if verdict.hold is None else self._told(verdict.hold))
         self._spend(steps, verdict)
         self._judged = self.waiting
         for step in verdict.released:
@@ -188,13 +193,3 @@ class IncomingRemovals:
         more = f" and {count - _NAMED} more" if count > _NAMED else ""
         message = f"{reason}. Held: {named}{more}. If that is what you want: dirsync-client approve {hold.id}"
         return hold._replace(message=message, reason=reason)
-
-    def _show(self, hold: Hold | None) -> None:
-        before, self.hold = self.hold, hold
-        is_known = before is not None and hold is not None and (before.id, before.guard) == (hold.id, hold.guard)
-        if before is not None and not is_known:
-            self._context.emit(ReportRelease(before))
-        if hold is not None and not is_known:
-            self._approvals.show(hold)
-            self._context.emit(ReportHold(hold))
-        self._held_since = None if hold is None else (self._held_since or self._context.now)
