@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-_QUEUES = ("_queue", "_jobs")
+_QUEUES = ("_queue", "_jobs", "jobs")
 
 
 class Worker:

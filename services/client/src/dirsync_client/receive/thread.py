@@ -1,13 +1,12 @@
 """One thread that stages what comes in."""
 
-import queue
-import threading
 from collections.abc import Callable
 
 from dirsync.endpoint.apply.outcomes import failed
 from dirsync.errors import DirsyncError, RemoteError
 from dirsync.fs.write.durable import NotDurable
 from dirsync_client.lifecycle.activity import Activities, Part
+from dirsync_client.lifecycle.queue_thread import QueueThread
 from dirsync_client.receive.content import ContentStager, is_gone
 from dirsync_client.receive.results import Staged
 from dirsync_client.reconcile.two_way.commands import Receive
@@ -29,37 +28,28 @@ class StagingThread:
         activities: Activities,
     ) -> None:
         """``make`` makes the stager, whose work is cancelled when the function that it is given returns true."""
-        self._stopped = threading.Event()
-        self._stager = make(self._stopped.is_set)
+        self._thread = QueueThread[Receive]("dirsync-stage", "receiving files", activities, self._run)
+        self._stager = make(self._thread.stopped.is_set)
         self._post = post
-        self._activities = activities
-        self._activity = activities.add("receiving files")
-        self._queue: queue.SimpleQueue[Receive | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="dirsync-stage", daemon=True)
         self._thread.start()
 
     def add(self, receive: Receive) -> None:
         """Stage this file."""
-        self._queue.put(receive)
+        self._thread.jobs.put(receive)
 
     def close(self) -> None:
         """Stop; what is under way is given up."""
-        self._activity.thread = None  # it may end now
-        self._stopped.set()
-        self._queue.put(None)
-        self._thread.join()
-        self._activities.remove(self._activity)
+        self._thread.close()
         self._stager.close()
 
     def _run(self) -> None:
-        self._activity.follow()
         while batch := self._next_batch():
-            self._activity.begin(Part.SERVER)
+            self._thread.activity.begin(Part.SERVER)
             results = [self._stage(receive) for receive in batch]
             results = self._made_durable(results)
-            self._activity.rest()
+            self._thread.activity.rest()
             for result in results:
-                if not self._stopped.is_set():
+                if not self._thread.stopped.is_set():
                     self._post(result)
                 elif result.staged is not None:
                     result.staged.discard()
@@ -67,12 +57,12 @@ class StagingThread:
     def _next_batch(self) -> list[Receive]:
         """What waits, up to a limit: it is made durable together. Empty at the end."""
         batch: list[Receive] = []
-        receive = self._queue.get()
-        while receive is not None and not self._stopped.is_set():
+        receive = self._thread.jobs.get()
+        while receive is not None and not self._thread.stopped.is_set():
             batch.append(receive)
-            if len(batch) >= _BATCH or self._queue.empty():
+            if len(batch) >= _BATCH or self._thread.jobs.empty():
                 return batch
-            receive = self._queue.get()
+            receive = self._thread.jobs.get()
         return []
 
     def _made_durable(self, results: list[Staged]) -> list[Staged]:
@@ -92,7 +82,11 @@ class StagingThread:
         result = self._try(receive)
         for _ in range(_MAX_TRIES):
             # The server has not noticed yet that the content before was read to its end.
-            if result.failure is None or result.failure.reason != _TOO_MANY or self._stopped.wait(_PAUSE_SECONDS):
+            if (
+                result.failure is None
+                or result.failure.reason != _TOO_MANY
+                or self._thread.stopped.wait(_PAUSE_SECONDS)
+            ):
                 break
             result = self._try(receive)
         return result

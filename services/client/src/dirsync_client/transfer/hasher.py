@@ -1,7 +1,5 @@
 """Reads large files whose content may turn out to be what the replica has, beside the engine's own work."""
 
-import queue
-import threading
 from collections.abc import Callable
 
 from dirsync.errors import PathError, Unavailable
@@ -13,6 +11,7 @@ from dirsync.tree.entry import Record
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.lifecycle.activity import Activities, Part
+from dirsync_client.lifecycle.queue_thread import QueueThread
 from dirsync_client.reconcile.events import FileHashed
 
 
@@ -37,46 +36,39 @@ class Hasher:
     """One thread with a queue; results are posted in the order in which files were given."""
 
     def __init__(self, root: Root, post: Callable[[FileHashed], None], activities: Activities) -> None:
-        self._activities = activities
-        self._activity = activities.add("reading files that the replica may have")
+        doing = "reading files that the replica may have"
+        self._thread = QueueThread[tuple[RelPath, Record | None]]("dirsync-hash", doing, activities, self._run)
         self._root = root.clone()
         self._post = post
-        self._queue: queue.SimpleQueue[tuple[RelPath, Record | None] | None] = queue.SimpleQueue()
-        self._stopped = threading.Event()
         self._digester = Digester(self._root, cancelled=self._goes_on)
-        self._thread = threading.Thread(target=self._run, name="dirsync-hash", daemon=True)
         self._thread.start()
 
     def add(self, path: RelPath, planned: Record | None) -> None:
         """Read this file, whose record is ``planned``."""
-        self._queue.put((path, planned))
+        self._thread.jobs.put((path, planned))
 
     def close(self) -> None:
         """Stop after the file at hand."""
-        self._activity.thread = None  # it may end now
-        self._stopped.set()
-        self._queue.put(None)
-        self._thread.join()
-        self._activities.remove(self._activity)
+        self._thread.close()
         self._root.close()
 
     def _goes_on(self) -> bool:
         """Asked between two pieces of a file; whether to stop."""
-        self._activity.begin(Part.SOURCE)
-        return self._stopped.is_set()
+        self._thread.activity.begin(Part.SOURCE)
+        return self._thread.stopped.is_set()
 
     def _run(self) -> None:
-        self._activity.follow()
-        while (job := self._queue.get()) is not None:
+        activity = self._thread.activity
+        while (job := self._thread.jobs.get()) is not None:
             path, planned = job
-            if self._stopped.is_set():
+            if self._thread.stopped.is_set():
                 return
-            self._activity.begin(Part.SOURCE)
+            activity.begin(Part.SOURCE)
             try:
                 found = hash_file(self._digester, path)
             except Unavailable:
                 return
             # What is kept open may be another directory by the next file, and keeps a mount busy.
             self._root.forget_all()
-            self._activity.rest()
+            activity.rest()
             self._post(FileHashed(path, planned, found))

@@ -1,12 +1,11 @@
 """Deltas are prepared in a thread of their own, so that neither the engine nor the sender waits for them."""
 
-import queue
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dirsync.tree.path import RelPath
 from dirsync_client.lifecycle.activity import Activities
+from dirsync_client.lifecycle.queue_thread import QueueThread
 from dirsync_client.reconcile.commands import CompareFile, EstimateSimilarity
 from dirsync_client.reconcile.events import FileHashed, SimilarityEstimated
 from dirsync_client.transfer.delta.encoder import Delta
@@ -30,24 +29,20 @@ class DeltaThread:
         activities: Activities,
     ) -> None:
         """Start. ``make_planner`` is given what tells that it has to stop; ``hasher`` reads what may be equal."""
-        self._stopped = threading.Event()
-        self._activities = activities
-        self._activity = activities.add("preparing deltas")
-        self._planner = make_planner(self._stopped.is_set)
+        self._thread = QueueThread[_Job]("dirsync-delta", "preparing deltas", activities, self._run)
+        self._planner = make_planner(self._thread.stopped.is_set)
         self._hasher = hasher
         self._post = post
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._warm = False
-        self._thread = threading.Thread(target=self._run, name="dirsync-delta", daemon=True)
         self._thread.start()
 
     def estimate(self, command: EstimateSimilarity) -> None:
         """Estimate which part of a file is in its basis, and prepare the delta."""
-        self._queue.put(lambda: self._estimate(command))
+        self._thread.jobs.put(lambda: self._estimate(command))
 
     def compare(self, command: CompareFile) -> None:
         """Find out whether a file has the content of a basis."""
-        self._queue.put(lambda: self._compare(command))
+        self._thread.jobs.put(lambda: self._compare(command))
 
     def take(self, path: RelPath) -> Delta | None:
         """The delta that was prepared for the file at ``path``."""
@@ -55,34 +50,29 @@ class DeltaThread:
 
     def remember(self, digest: bytes, signature: "Signature") -> None:
         """The replica has content with this digest and signature."""
-        self._queue.put(lambda: self._planner.remember(digest, signature))
+        self._thread.jobs.put(lambda: self._planner.remember(digest, signature))
 
     def warm_up(self) -> None:
         """Load what the first delta would have to wait for."""
         if not self._warm:
             self._warm = True
-            self._queue.put(_load)
+            self._thread.jobs.put(_load)
 
     def close(self) -> None:
         """Remember what is to be remembered, and stop; files that were not answered are dropped."""
-        self._activity.thread = None  # it may end now
-        self._stopped.set()
-        self._queue.put(None)
-        self._thread.join()
-        self._activities.remove(self._activity)
+        self._thread.close()
         self._planner.close()
 
     def _run(self) -> None:
-        self._activity.follow()
-        while (job := self._queue.get()) is not None:
+        while (job := self._thread.jobs.get()) is not None:
             job()
 
     def _estimate(self, command: EstimateSimilarity) -> None:
-        if not self._stopped.is_set():
+        if not self._thread.stopped.is_set():
             self._post(self._planner.estimate(command))
 
     def _compare(self, command: CompareFile) -> None:
-        differing = None if self._stopped.is_set() else self._planner.compare(command)
+        differing = None if self._thread.stopped.is_set() else self._planner.compare(command)
         if differing is not None:
             self._post(differing)
         else:
