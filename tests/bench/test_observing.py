@@ -4,7 +4,6 @@ Both kinds of pair take turns. The figures are ratios of the same round. A pair 
 file, both its pages are open and both its ``/metrics`` are scraped. The other one has no page and logs errors only.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.running.figures import cpu_seconds
 from tests.support.running.ports import free_port
 from tests.support.running.programs import Service, environment
 from tests.support.running.waiting import until
@@ -33,7 +33,6 @@ REFRESH_SECONDS = 2.0
 SCRAPE_SECONDS = 5.0
 TAIL_SECONDS = 2.0
 """What follows a burst, such as the log, counts too."""
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
@@ -53,13 +52,9 @@ class Costs(NamedTuple):
     """W9: many files rewritten at once."""
 
 
-def cpu_seconds(*programs: subprocess.Popen[bytes]) -> float:
-    """What these have used so far."""
-    seconds = 0.0
-    for program in programs:
-        fields = Path(f"/proc/{program.pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += (int(fields[11]) + int(fields[12])) / TICKS
-    return seconds
+def used(*programs: subprocess.Popen[bytes]) -> float:
+    """Processor time that these have taken so far."""
+    return sum(cpu_seconds(program.pid) for program in programs)
 
 
 @contextmanager
@@ -131,20 +126,20 @@ def measure(place: Path, *, seen: bool) -> Costs:
         until(lambda: is_ready(pages[0]), "the server is ready")
         if seen:
             stack.enter_context(looked_at(*pages))
-        before, started = cpu_seconds(server), time.perf_counter()
+        before, started = used(server), time.perf_counter()
         shared["state_dir"] += "-client"
         client = stack.enter_context(running(Service.CLIENT, place, {**shared, **of_client, "source": str(source)}))
         until(lambda: is_ready(pages[1]), "the first sync is done", seconds=60)
-        first = Cost(time.perf_counter() - started, cpu_seconds(server, client) - before)
+        first = Cost(time.perf_counter() - started, used(server, client) - before)
         time.sleep(TAIL_SECONDS)
-        before, started = cpu_seconds(server, client), time.perf_counter()
+        before, started = used(server, client), time.perf_counter()
         written = [fill(source, number, random_bytes(SIZE, FILES + number)) for number in range(REWRITTEN)]
         missing = {path: replica / path.relative_to(source) for path in written}
         while missing:
             missing = {path: copy for path, copy in missing.items() if path.read_bytes() != copy.read_bytes()}
         wall = time.perf_counter() - started
         time.sleep(TAIL_SECONDS)
-        return Costs(first, Cost(wall, cpu_seconds(server, client) - before))
+        return Costs(first, Cost(wall, used(server, client) - before))
 
 
 def test_cost(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from tests.support.running.figures import cpu_seconds
 from tests.support.running.programs import Pair, Process
 
 pytestmark = [pytest.mark.bench, pytest.mark.programs]
@@ -11,25 +12,16 @@ pytestmark = [pytest.mark.bench, pytest.mark.programs]
 FILES = 100_000
 SECONDS = 40.0
 REFRESH_SECONDS = 2.0
-TICKS = 100
-"""Ticks of a second in ``/proc/PID/stat``."""
-
-
-def cpu_seconds(process: Process) -> float:
-    """What a program has used so far."""
-    with open(f"/proc/{process.pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def used(process: Process, *, looking: bool) -> tuple[float, int]:
     """Seconds of a core that a program uses while it rests, and the bytes of the largest answer."""
-    before, ends, largest = cpu_seconds(process), time.monotonic() + SECONDS, 0
+    before, ends, largest = cpu_seconds(process.pid), time.monotonic() + SECONDS, 0
     while time.monotonic() < ends:
         if looking:
             largest = max(largest, len(process.get("/status.json").body.encode()))
         time.sleep(REFRESH_SECONDS)
-    return cpu_seconds(process) - before, largest
+    return cpu_seconds(process.pid) - before, largest
 
 
 def test_open_page(pair: Pair) -> None:

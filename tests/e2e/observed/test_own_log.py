@@ -7,10 +7,10 @@ import sys
 import time
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from tests.support.running.figures import cpu_seconds
 from tests.support.running.metrics import scrape
 from tests.support.running.ports import free_port
 from tests.support.running.programs import Client, Pair, Service, environment
@@ -43,8 +43,7 @@ class Started:
 
     def cpu_seconds(self) -> float:
         """Processor time that it took so far."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.popen.pid)
 
 
 def names(pair: Pair) -> set[str]:

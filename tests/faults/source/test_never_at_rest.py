@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import LIMITS, MIB
+from tests.support.running.figures import cpu_seconds
 from tests.support.running.programs import Client, Pair
 from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
@@ -20,7 +21,6 @@ from tests.support.trees.trees import equal
 
 pytestmark = pytest.mark.programs
 
-TICKS = os.sysconf("SC_CLK_TCK")
 
 APPEND = """
 import os, sys, time
@@ -52,12 +52,6 @@ def program(code: str, path: Path, pause: float, seconds: float, size: int) -> I
     finally:
         writer.kill()
         writer.wait()
-
-
-def cpu_seconds(process: Client) -> float:
-    """Seconds of a core that it has used."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def sent_bytes(client: Client) -> float:
@@ -130,11 +124,11 @@ def test_rewritten(pair: Pair, size: int) -> None:
     path.write_bytes(bytes(size))
     pair.server()
     client = pair.client()
-    before, used = sent_bytes(client), cpu_seconds(client)
+    before, used = sent_bytes(client), cpu_seconds(client.pid)
     seconds = 20
     with program(REWRITE, path, 0.01, seconds, size) as writer:
         writer.wait()
-    used = cpu_seconds(client) - used
+    used = cpu_seconds(client.pid) - used
     total = sent_bytes(client) - before
     until(lambda: equal(pair.source, pair.replica), "the last version")
     client.stop()

@@ -28,6 +28,7 @@ from tests.support.peers.http2 import (
 )
 from tests.support.peers.operations import begin, commit, data
 from tests.support.peers.wire import OK, REPLICA, SYNC, Status, Wire
+from tests.support.running.figures import cpu_seconds
 from tests.support.running.limited import limited
 from tests.support.running.programs import Pair, Server
 from tests.support.running.waiting import until
@@ -78,12 +79,6 @@ def peak_kib(server: Server) -> int:
     """The most memory that it has had, in KiB."""
     lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-
-def computed_seconds(server: Server) -> float:
-    """How long all of its threads have computed."""
-    user, system = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -214,7 +209,7 @@ def test_frames(server: Server, flood: Flood) -> None:
     """A flood of frames of any kind is cut off, or costs little; another caller is served all the time."""
     memory = peak_kib(server)
     with asking(server) as statuses, Peer(server.address, source=ELSEWHERE) as peer:
-        computed = computed_seconds(server)
+        computed = cpu_seconds(server.pid)
         frames = flood(peer)
         for _ in count():
             piece = b"".join(raw for raw, _ in zip(frames, range(100), strict=False))
@@ -222,7 +217,7 @@ def test_frames(server: Server, flood: Flood) -> None:
                 break
         if flood in CUT_OFF:
             until(lambda: peer.ended or peer.closed.is_set() or peer.seen[Kind.GOAWAY], "the end of it")
-        cost = computed_seconds(server) - computed
+        cost = cpu_seconds(server.pid) - computed
 
     assert {OK} == set(statuses)
     assert cost < 15

@@ -1,4 +1,4 @@
-"""What a running process takes: memory, descriptors, and how quickly it answers over HTTP."""
+"""What a running process takes: memory, processor time, descriptors, and how quickly it answers over HTTP."""
 
 import os
 import time
@@ -20,6 +20,12 @@ def resident_kib(pid: int) -> int:
 def descriptors(pid: int) -> int:
     """How many it has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that all of its threads have taken so far."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def answer_seconds(process: Process, path: str = "/livez") -> float:

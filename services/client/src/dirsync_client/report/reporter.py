@@ -119,8 +119,7 @@ class Reporter:
         """There is no session any more."""
         self._log.warning(Event.CONNECTION_LOST, reason=error.reason, problem=str(error))
         self._board.update(state=State.CONNECTING, in_sync=False, last_error=str(error))
-        self._metrics.set("dirsync_in_sync", 0)
-        self._measured = None
+        self._measure_out_of_sync()
 
     def opened(self, generation: int, replica_id: str) -> None:
         """There is a session. Whether it carries anything is not known yet, so the last error stays."""
@@ -164,8 +163,7 @@ class Reporter:
         self._log_start()
         if self._board.status.in_sync:
             self._board.update(state=State.SYNCING, in_sync=False, oldest_change=self._active_since)
-            self._metrics.set("dirsync_in_sync", 0)
-            self._measured = None
+            self._measure_out_of_sync()
 
     def connecting(self) -> None:
         """A session is being opened."""
@@ -316,6 +314,10 @@ class Reporter:
             if self._logged.get(path) is not problem.kind:
                 self._log.warning(Event.FILE_PROBLEM, path=path, kind=problem.kind, problem=problem.message)
         self._logged = {path: problem.kind for path, problem in problems.items()}
+
+    def _measure_out_of_sync(self) -> None:
+        self._metrics.set("dirsync_in_sync", 0)
+        self._measured = None
 
     def _measure(self, problems: Iterable[Problem]) -> None:
         status, metrics = self._board.status, self._metrics
