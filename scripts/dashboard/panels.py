@@ -182,6 +182,25 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             ),
             unit="cps",
         ),
+        Panel(
+            "Received",
+            "By two-way clients: content that came, that the source had, and that compression saved.",
+            (
+                Target(rate("dirsync_received_bytes_total", C), "came {{instance}}"),
+                Target(rate("dirsync_received_reused_bytes_total", C), "had {{instance}}"),
+                Target(rate("dirsync_received_compression_bytes_total", C), "compression {{instance}}"),
+            ),
+            unit="Bps",
+        ),
+        Panel(
+            "Changes received, and conflicts",
+            "Of two-way clients: changes of the replica applied at the source, and paths that both sides had changed.",
+            (
+                Target(rate("dirsync_received_changes_total", C), "received {{instance}}"),
+                Target(rate("dirsync_conflicts_total", C, "resolution"), "conflict: {{resolution}}"),
+            ),
+            unit="cps",
+        ),
     ),
     "Client": (
         Panel("Entries", "Of the source.", (Target(f"dirsync_entries{C}"),)),

@@ -1,5 +1,6 @@
 """Laptops and a server: what is done on one of them is done on all, and no version is lost."""
 
+import json
 import os
 import subprocess
 import time
@@ -60,6 +61,16 @@ def test_a_large_file_takes_what_it_has(laptops: Laptops) -> None:
     assert bytes(content) == laptops.at("ben", "big").read_bytes()
     assert received["received_bytes"] < 100_000
     assert received["reused_bytes"] > 4_000_000
+    metrics, totals = laptops.clients["ben"].metrics(), laptops.clients["ben"].status()["two_way"]
+    names = ("changes_total", "bytes_total", "reused_bytes_total", "compression_bytes_total")
+    changes, came, reused, compression = (metrics.value(f"dirsync_received_{name}") for name in names)
+    told = log.all("file.received")
+    assert (changes, came, reused) == (
+        2,
+        *(sum(event[f] for event in told) for f in ("received_bytes", "reused_bytes")),
+    )
+    assert reused + compression == sum(event["saved_bytes"] for event in told)
+    assert (changes, came, reused + compression) == tuple(totals.values())[:3]
 
 
 def test_a_conflict_keeps_both(laptops: Laptops) -> None:
@@ -80,6 +91,13 @@ def test_a_conflict_keeps_both(laptops: Laptops) -> None:
     told = laptops.clients["ben"].log.all("conflict.kept")
     assert [("notes.txt", "replica", kept)] == [(event["path"], event["winner"], event["kept_as"]) for event in told]
     assert 1 == laptops.clients["ben"].metrics().value("dirsync_conflicts_total", resolution="keep-both")
+    status = laptops.clients["ben"].status()
+    page = json.loads(laptops.clients["ben"].get("/status.json").body)["two_way"]
+    shown = status["two_way"]["latest_conflicts"]
+    assert [("notes.txt", "replica", "keep-both", kept)] == [tuple(found.values())[:4] for found in shown]
+    assert [kept] == [found["kept_as"] for found in page["conflicts"]["shown"]]
+    printed = laptops.clients["ben"].command("status").stdout
+    assert f"conflict       notes.txt: the version of the replica has the name, the other is kept as {kept}" in printed
 
 
 def test_without_memory_nothing_is_removed(pair: Pair) -> None:

@@ -144,6 +144,14 @@ statuses = st.builds(
     st.lists(words, max_size=3).map(tuple),
     st.sampled_from(session.SessionMode),
 )
+two_way_views = st.builds(
+    agent.TwoWayView,
+    counts,
+    counts,
+    counts,
+    counts,
+    st.lists(st.builds(agent.ConflictView, words, words, words, words, floats), max_size=3).map(tuple),
+)
 agent_statuses = st.builds(
     agent.AgentStatus,
     st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
@@ -163,6 +171,9 @@ agent_statuses = st.builds(
     words,
     words,
     words,
+    st.booleans(),
+    words,
+    st.none() | two_way_views,
 )
 traceparents = st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True)
 travels = st.builds(

@@ -160,7 +160,14 @@ class Core:
         transfer = TransferMetrics(metrics)
         self.hooks = _hooks(settings, metrics)
         self.tracer = make_tracer(settings.service)
-        reporter = Reporter(self.source, self.board, transfer, metrics, hooks=self.hooks.feed(settings.namespace))
+        reporter = Reporter(
+            self.source,
+            self.board,
+            transfer,
+            metrics,
+            hooks=self.hooks.feed(settings.namespace),
+            two_way=settings.mode is Mode.TWO_WAY,
+        )
         client_id = settings.client_id or self.state.client_id()
         mailbox = Mailbox()
         target = Target(

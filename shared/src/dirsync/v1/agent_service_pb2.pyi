@@ -92,6 +92,7 @@ class AgentServiceGetStatusResponse(_message.Message):
     READY_FIELD_NUMBER: _builtins.int
     NOT_READY_REASON_FIELD_NUMBER: _builtins.int
     UNTRACKED_PATHS_FIELD_NUMBER: _builtins.int
+    TWO_WAY_FIELD_NUMBER: _builtins.int
     state: Global___State.ValueType
     in_sync: _builtins.bool
     """The root digests of both sides are equal."""
@@ -128,6 +129,10 @@ class AgentServiceGetStatusResponse(_message.Message):
     def untracked_paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___UntrackedPath]:
         """The first of the untracked paths."""
 
+    @_builtins.property
+    def two_way(self) -> Global___TwoWayTotals:
+        """What came to the source; absent of a mirror."""
+
     def __init__(
         self,
         *,
@@ -150,16 +155,93 @@ class AgentServiceGetStatusResponse(_message.Message):
         ready: _builtins.bool = ...,
         not_ready_reason: _builtins.str = ...,
         untracked_paths: _abc.Iterable[Global___UntrackedPath] | None = ...,
+        two_way: Global___TwoWayTotals | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success", "two_way", b"two_way"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "untracked", b"untracked", "untracked_paths", b"untracked_paths", "watch", b"watch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "two_way", b"two_way", "untracked", b"untracked", "untracked_paths", b"untracked_paths", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_since_success: _TypeAlias = _typing.Literal["seconds_since_success"]  # noqa: Y015
     _WhichOneofArgType__seconds_since_success: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_since_success) -> _WhichOneofReturnType__seconds_since_success | None: ...
 
 Global___AgentServiceGetStatusResponse: _TypeAlias = AgentServiceGetStatusResponse  # noqa: Y015
+
+@_typing.final
+class TwoWayTotals(_message.Message):
+    """Of a two-way client, since its start."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIVED_CHANGES_FIELD_NUMBER: _builtins.int
+    RECEIVED_BYTES_FIELD_NUMBER: _builtins.int
+    SAVED_BYTES_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    LATEST_CONFLICTS_FIELD_NUMBER: _builtins.int
+    received_changes: _builtins.int
+    """Changes of the replica that were applied at the source."""
+    received_bytes: _builtins.int
+    """Content that came, before compression."""
+    saved_bytes: _builtins.int
+    """Content that did not have to come: the source had it, or compression saved it."""
+    conflicts: _builtins.int
+    """Paths that both sides had changed."""
+    @_builtins.property
+    def latest_conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptConflict]:
+        """The latest of these, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        received_changes: _builtins.int = ...,
+        received_bytes: _builtins.int = ...,
+        saved_bytes: _builtins.int = ...,
+        conflicts: _builtins.int = ...,
+        latest_conflicts: _abc.Iterable[Global___KeptConflict] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "latest_conflicts", b"latest_conflicts", "received_bytes", b"received_bytes", "received_changes", b"received_changes", "saved_bytes", b"saved_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TwoWayTotals: _TypeAlias = TwoWayTotals  # noqa: Y015
+
+@_typing.final
+class KeptConflict(_message.Message):
+    """A path that both sides had changed, and how that was resolved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_TEXT_FIELD_NUMBER: _builtins.int
+    WINNER_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    KEPT_AS_TEXT_FIELD_NUMBER: _builtins.int
+    SECONDS_AGO_FIELD_NUMBER: _builtins.int
+    path_text: _builtins.str
+    winner: _builtins.str
+    """The side whose version got the name: source or replica."""
+    resolution: _builtins.str
+    """The policy, as CONFLICTS names it."""
+    kept_as_text: _builtins.str
+    """Where both sides keep the other version; empty if it is not kept."""
+    seconds_ago: _builtins.float
+    def __init__(
+        self,
+        *,
+        path_text: _builtins.str = ...,
+        winner: _builtins.str = ...,
+        resolution: _builtins.str = ...,
+        kept_as_text: _builtins.str = ...,
+        seconds_ago: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_as_text", b"kept_as_text", "path_text", b"path_text", "resolution", b"resolution", "seconds_ago", b"seconds_ago", "winner", b"winner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptConflict: _TypeAlias = KeptConflict  # noqa: Y015
 
 @_typing.final
 class UntrackedPath(_message.Message):

@@ -38,6 +38,27 @@ class UntrackedView(NamedTuple):
     message: str
 
 
+class ConflictView(NamedTuple):
+    """A conflict as it is shown."""
+
+    path: str
+    winner: str
+    resolution: str
+    kept_as: str
+    """Empty if the other version is not kept."""
+    seconds_ago: float
+
+
+class TwoWayView(NamedTuple):
+    """What came to a source, and what was in conflict, as it is shown."""
+
+    received_changes: int
+    received_bytes: int
+    saved_bytes: int
+    conflicts: int
+    latest_conflicts: tuple[ConflictView, ...]
+
+
 class AgentStatus(NamedTuple):
     """What a client says of itself."""
 
@@ -60,6 +81,8 @@ class AgentStatus(NamedTuple):
     client_version: str
     ready: bool
     not_ready_reason: str
+    two_way: TwoWayView | None = None
+    """``None`` of a mirror."""
 
 
 class SyncResult(NamedTuple):
@@ -107,6 +130,7 @@ def encode_agent_status(status: AgentStatus) -> bytes:
         client_version=status.client_version,
         ready=status.ready,
         not_ready_reason=status.not_ready_reason,
+        two_way=None if status.two_way is None else _encode_two_way(status.two_way),
     ).SerializeToString()
 
 
@@ -136,6 +160,7 @@ def decode_agent_status(raw: bytes) -> AgentStatus:
         client_version=message.client_version,
         ready=message.ready,
         not_ready_reason=message.not_ready_reason,
+        two_way=_decode_two_way(message.two_way) if message.HasField("two_way") else None,
     )
 
 
@@ -283,6 +308,32 @@ def decode_event(raw: bytes) -> tuple[str, int]:
     """One event of the log, and how many were missed before it."""
     message = parse(pb.WatchEventsResponse, raw)
     return message.json, message.missed
+
+
+def _encode_two_way(totals: TwoWayView) -> pb.TwoWayTotals:
+    return pb.TwoWayTotals(
+        received_changes=totals.received_changes,
+        received_bytes=totals.received_bytes,
+        saved_bytes=totals.saved_bytes,
+        conflicts=totals.conflicts,
+        latest_conflicts=[
+            pb.KeptConflict(path_text=path, winner=winner, resolution=resolution, kept_as_text=kept_as, seconds_ago=ago)
+            for path, winner, resolution, kept_as, ago in totals.latest_conflicts
+        ],
+    )
+
+
+def _decode_two_way(message: pb.TwoWayTotals) -> TwoWayView:
+    return TwoWayView(
+        message.received_changes,
+        message.received_bytes,
+        message.saved_bytes,
+        message.conflicts,
+        tuple(
+            ConflictView(found.path_text, found.winner, found.resolution, found.kept_as_text, found.seconds_ago)
+            for found in message.latest_conflicts
+        ),
+    )
 
 
 def _encode_hold(hold: HoldView) -> pb.Hold:

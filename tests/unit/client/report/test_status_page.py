@@ -20,7 +20,7 @@ from dirsync.tree.plan import Delete
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.untracked import Untracked, UntrackedKind
 from dirsync_client.report import status_page
-from dirsync_client.report.status import State, StatusBoard
+from dirsync_client.report.status import KeptConflict, State, StatusBoard, TwoWayTotals
 from dirsync_client.report.status_page import StatusPage
 from dirsync_client.settings import ClientSettings
 from tests.support.running.status_schema import schema_of
@@ -75,8 +75,16 @@ def worst_case(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         problem_count=10**9,
         untracked=10**9,
         untracked_named=tuple(Untracked(path, UntrackedKind.REMOVED_ON_NFS) for path in paths),
+        two_way=TwoWayTotals(
+            received_changes=10**15,
+            received_bytes=10**15,
+            saved_bytes=10**15,
+            conflicts=10**15,
+            latest=tuple(KeptConflict(path, "replica", "keep-both", path, 1.0) for path in paths[:20]),
+        ),
     )
     for path in paths[:100]:
+        get_logger().warning(Event.CONFLICT_KEPT, path=path, winner="replica", resolution="source", kept_as=path)
         get_logger().info(Event.FILE_SYNCED, path=path, strategy="metadata", reason="after_mismatch", size=10**15)
         get_logger().warning(Event.GUARD_HELD, hold="f" * 16, guard="delete_percent", paths=10**9, problem="\\" * 9000)
     for step in range(1, STEPS + 2):
@@ -124,6 +132,24 @@ def test_started(bench: Bench) -> None:
     assert (None, None, 0) == (document["hold"], document["sync"]["last_success"], document["problems"]["count"])
 
 
+def test_what_came(bench: Bench) -> None:
+    """Of a two-way client: what came to the source, what was saved, which paths were in conflict. Of a mirror: null."""
+    before = bench.document["two_way"]
+    kept = KeptConflict(RelPath(b"notes.txt"), "replica", "keep-both", RelPath(b"notes.conflict-x.txt"), 1.0)
+    bench.board.update(two_way=TwoWayTotals(5, 700, 30, 12, (kept,)))
+    two_way = bench.document["two_way"]
+    shown = two_way["conflicts"].pop("shown")
+
+    assert before is None
+    assert {
+        "received_changes": 5,
+        "received_bytes": 700,
+        "saved_bytes": 30,
+        "conflicts": {"count": 12, "more": 11},
+    } == two_way
+    assert [("notes.txt", "replica", "keep-both", "notes.conflict-x.txt")] == [tuple(shown[0].values())[:4]]
+
+
 @pytest.mark.case("I28")
 def test_what_to_do(bench: Bench) -> None:
     """A problem comes with the command that says more, which a shell takes as it stands."""
@@ -166,7 +192,9 @@ def test_without_names() -> None:
         problem_count=1,
         untracked=1,
         untracked_named=(Untracked(path, UntrackedKind.FIFO),),
+        two_way=TwoWayTotals(1, 1, 1, 1, (KeptConflict(path, "replica", "keep-both", path, 1.0),)),
     )
+    get_logger().warning(Event.CONFLICT_KEPT, path=path, winner="replica", resolution="keep-both", kept_as=path)
     get_logger().info(Event.FILE_SYNCED, path=path, strategy="whole")
     text, document = bench.sent.decode(), bench.document
     bench.board.update(hold=None)
@@ -175,6 +203,7 @@ def test_without_names() -> None:
 
     assert "private" not in text + without_hold
     assert (1, 1, 1) == (document["problems"]["count"], document["hold"]["paths"], document["untracked"]["count"])
+    assert (1, 1) == (document["two_way"]["conflicts"]["count"], document["two_way"]["conflicts"]["more"])
     assert not document["names_shown"]
 
 

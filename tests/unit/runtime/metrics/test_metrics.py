@@ -57,6 +57,7 @@ CONTRACT = {
     "dirsync_received_changes_total": [],
     "dirsync_received_bytes_total": [],
     "dirsync_received_reused_bytes_total": [],
+    "dirsync_received_compression_bytes_total": [],
     "dirsync_reconnects_total": [],
     "dirsync_sessions": [],
     "dirsync_two_way_sessions": [],
@@ -104,6 +105,7 @@ ON_ONE_SIDE = {
         "dirsync_received_bytes_total",
         "dirsync_received_changes_total",
         "dirsync_received_reused_bytes_total",
+        "dirsync_received_compression_bytes_total",
         "dirsync_reconnects_total",
     },
     "server": {

@@ -102,3 +102,15 @@ def test_close(log: Source) -> None:
     LastEvents(listen=log.subscribe).close()
 
     assert [] == log.taps
+
+
+def test_both_directions(log: Source) -> None:
+    """What came, and what was in conflict, is among them; a conflict is no event of a single file that passes by."""
+    last = LastEvents(listen=log.subscribe)
+    log.say(Event.CONFLICT_KEPT, path="a", winner="source", resolution="keep-both", kept_as="a.conflict")
+    for _ in range(FILES_KEPT + 1):
+        log.say(Event.FILE_RECEIVED, path="b", operation="put_file", size=3, received_bytes=2, saved_bytes=1)
+    shown = last.events.shown
+
+    assert {"path": "b", "operation": "put_file", "size": 3, "received_bytes": 2, "saved_bytes": 1} == shown[0].fields
+    assert {"path": "a", "winner": "source", "resolution": "keep-both", "kept_as": "a.conflict"} == shown[-1].fields

@@ -15,13 +15,16 @@ from dirsync import __version__
 from dirsync.errors import LimitExceeded, NotFound, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.runtime.log.logging import subscribe
+from dirsync.runtime.page.shorten import shorten_path
 from dirsync.tree.path import escape
 from dirsync.wire.agent import (
     AgentStatus,
+    ConflictView,
     HoldView,
     PathExplained,
     SyncResult,
     TravelView,
+    TwoWayView,
     decode_approve,
     decode_explain,
     encode_agent_status,
@@ -35,7 +38,7 @@ from dirsync.wire.agent import (
 )
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.mailbox import Mailbox
-from dirsync_client.report.status import Status, StatusBoard
+from dirsync_client.report.status import Status, StatusBoard, TwoWayTotals
 
 if TYPE_CHECKING:
     from dirsync.tree.guards.approvals import Released
@@ -90,6 +93,7 @@ class AgentServicer:
                 client_version=__version__,
                 ready=not status.not_ready_reason,
                 not_ready_reason=status.not_ready_reason,
+                two_way=None if status.two_way is None else _view_two_way(status.two_way, self._board.now()),
             )
         )
 
@@ -209,6 +213,20 @@ def _view(travel: "Travel", now: float) -> TravelView:
         max(0.0, now - travel.at),
         "" if travel.former is None else escape(travel.former),
     )
+
+
+def _view_two_way(totals: TwoWayTotals, now: float) -> TwoWayView:
+    latest = tuple(
+        ConflictView(
+            shorten_path(found.path),
+            found.winner,
+            found.resolution,
+            "" if found.kept_as is None else shorten_path(found.kept_as),
+            max(0.0, now - found.at),
+        )
+        for found in totals.latest
+    )
+    return TwoWayView(totals.received_changes, totals.received_bytes, totals.saved_bytes, totals.conflicts, latest)
 
 
 def _first(answers: "queue.SimpleQueue[T]", seconds: float, why: Callable[[], str]) -> T:

@@ -19,6 +19,7 @@ from dirsync.wire.agent import (
     AgentStatus,
     SyncResult,
     TravelView,
+    TwoWayView,
     decode_agent_status,
     decode_approved,
     decode_event,
@@ -83,6 +84,7 @@ def _status(settings: ClientSettings, *, as_json: bool) -> ExitCode:
             "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
             "problems": [{"path": escape(path), "kind": kind, "message": text} for path, kind, text in problems],
             "problem_count": found.problems,
+            "two_way": found.two_way and _two_way_data(found.two_way),
         }
         print(json.dumps(data))
     else:
@@ -273,8 +275,25 @@ def _print(found: AgentStatus) -> None:
         print(f"untracked      {shown.path}: {shown.message}")
     if found.untracked > len(found.untracked_paths):
         print(f"untracked      and {found.untracked - len(found.untracked_paths)} more")
+    if found.two_way is not None:
+        _print_two_way(found.two_way)
     for hold in found.holds:
         print(f"held           {hold.id} ({hold.guard}): {hold.message}")
+
+
+def _two_way_data(totals: TwoWayView) -> dict[str, Any]:
+    return totals._asdict() | {"latest_conflicts": [shown._asdict() for shown in totals.latest_conflicts]}
+
+
+def _print_two_way(totals: TwoWayView) -> None:
+    print(
+        f"received       {totals.received_changes} changes, {totals.received_bytes} bytes; {totals.saved_bytes} saved"
+    )
+    for shown in totals.latest_conflicts:
+        kept = f"is kept as {shown.kept_as}" if shown.kept_as else "is not kept"
+        print(f"conflict       {shown.path}: the version of the {shown.winner} has the name, the other {kept}")
+    if totals.conflicts > len(totals.latest_conflicts):
+        print(f"conflict       and {totals.conflicts - len(totals.latest_conflicts)} more since the start, in the log")
 
 
 def _exit_code(found: AgentStatus | SyncResult) -> ExitCode:

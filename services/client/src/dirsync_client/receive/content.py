@@ -183,19 +183,22 @@ class ContentStager:
         staged = self._staging.create(step.path)
         try:
             rebuild = Rebuild(staged, basis, cancelled=self._cancelled, hashed=hashlib.sha256())
+            compressed = 0
             for segment in segments:
                 if segment.at is not None:
                     rebuild.copy(segment.at, segment.length)
                     continue
                 end = segment.offset + segment.length
                 while rebuild.size < end:
-                    _append(rebuild, next(pieces, None), end, step.path)
+                    piece = next(pieces, None)
+                    _append(rebuild, piece, end, step.path)
+                    compressed += piece.saved if piece is not None else 0
                     self._require_going_on()
             _require_whole(rebuild, step)
         except BaseException:
             staged.discard()
             raise
-        return staged, counted
+        return staged, counted._replace(compressed=compressed)
 
     def _require_room(self, step: PutFile) -> None:
         """Leave some space on the disk of the source, whatever a server announces."""

@@ -94,7 +94,7 @@ class ReceiveExecutor:
         events: list[Event] = [SourceChanged(applied.changed)] if applied.changed else []
         for step in applied.done:
             path = step.operation.path
-            received, reused = counted.get(path, Counted(0, 0))
-            events.append(Received(by_path[path], None, received_bytes=received, reused_bytes=reused))
+            received, reused, compressed = counted.get(path, Counted(0, 0))
+            events.append(Received(by_path[path], None, False, received, reused, compressed))
         events += [Received(by_path[step.operation.path], failure) for step, failure in applied.failures]
         return events

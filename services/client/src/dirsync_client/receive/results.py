@@ -16,6 +16,8 @@ class Counted(NamedTuple):
     """Content that the server sent, before compression."""
     reused: int
     """Content that the source had."""
+    compressed: int = 0
+    """What compression saved of the content that was sent."""
 
 
 class Staged(NamedTuple):

@@ -135,6 +135,8 @@ class Received(NamedTuple):
     received_bytes: int = 0
     """Content that the server sent, before compression."""
     reused_bytes: int = 0
+    compressed_bytes: int = 0
+    """What compression saved."""
     """Content that the source had."""
 
 

@@ -71,6 +71,33 @@ class UntrackedPaths(Part):
     shown: list[UntrackedShown] = Field(description="the first 10; empty where paths are not shown")
 
 
+class ConflictShown(Part):
+    """A path that both sides had changed."""
+
+    path: str = Field(description="the path, escaped; of a long one the beginning and the end")
+    winner: str = Field(description="the side whose version got the name: `source` or `replica`")
+    resolution: str = Field(description="the policy, as CONFLICTS names it")
+    kept_as: str = Field(description="where both sides keep the other version; empty if it is not kept")
+    time: float = Field(description="when it was resolved")
+
+
+class Conflicts(Part):
+    """Paths that both sides had changed, since the start."""
+
+    count: int = Field(description="how many there were")
+    shown: list[ConflictShown] = Field(description="the latest 10, the newest first; empty where paths are not shown")
+    more: int = Field(description="conflicts that are not in `shown`")
+
+
+class TwoWay(Part):
+    """What came to the source, since the start."""
+
+    received_changes: int = Field(description="changes of the replica that were applied at the source")
+    received_bytes: int = Field(description="content that came, before compression")
+    saved_bytes: int = Field(description="content that the source had, and what compression saved")
+    conflicts: Conflicts = Field(description="paths that both sides had changed")
+
+
 class Watch(Part):
     """How changes are noticed."""
 
@@ -89,4 +116,5 @@ class ClientDocument(Document):
     hold: Held | None = Field(description="what a guard holds; null without")
     problems: Problems = Field(description="what cannot be synced")
     untracked: UntrackedPaths = Field(description="what is left alone")
+    two_way: TwoWay | None = Field(description="what came to the source; null of a mirror")
     watch: Watch = Field(description="how changes are noticed")

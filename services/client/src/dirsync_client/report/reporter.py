@@ -34,7 +34,7 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.two_way.commands import ReportConflict, ReportReceived
 from dirsync_client.reconcile.view import View
 from dirsync_client.report.received import ReceivedMetrics
-from dirsync_client.report.status import State, StatusBoard
+from dirsync_client.report.status import State, StatusBoard, TwoWayTotals
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.report.travels import Travels
 
@@ -75,10 +75,12 @@ class Reporter:
         metrics: Metrics,
         hooks: Feed = SILENT,
         now: Monotonic = monotonic,
+        *,
+        two_way: bool = False,
     ) -> None:
         self._source = source
         self._board = board
-        self._received = ReceivedMetrics(metrics)
+        self._received = ReceivedMetrics(metrics, now) if two_way else None
         self._transfer = transfer
         self._metrics = metrics
         self._hooks = hooks
@@ -95,6 +97,7 @@ class Reporter:
         self._measured: Measured | None = None
         """What the gauges show, as far as they were not set since; setting them costs more than comparing."""
         self._logged: dict[RelPath, ProblemKind] = {}
+        board.update(two_way=self._two_way)
 
     def state(self, state: State) -> None:
         """The client is somewhere else now."""
@@ -215,6 +218,7 @@ class Reporter:
         self._transfer.flush()
 
     def _report_two_way(self, report: ReportReceived | ReportConflict) -> None:
+        assert self._received is not None
         if isinstance(report, ReportConflict):
             self._received.conflict(report.conflict)
             return
@@ -268,6 +272,7 @@ class Reporter:
             problem_count=len(problems),
             untracked=source.untracked.count,
             untracked_named=source.untracked.named,
+            two_way=self._two_way,
             cycles=status.cycles + ended,
         )
         self._transfer.is_live |= quiet
@@ -276,6 +281,10 @@ class Reporter:
             self._hooks.reached(lambda: view.replica_digest)
         if ended:
             self._end_cycle(view.replica_digest, problems, now)
+
+    @property
+    def _two_way(self) -> TwoWayTotals | None:
+        return None if self._received is None else self._received.totals
 
     def renamed_away(self, renamed: Iterable[RenamedAway]) -> None:
         """What was renamed to a name that is left out leaves the replica: say so, and why."""

@@ -3,10 +3,11 @@
 import threading
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.tree.guards.hold import Hold
+from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync.tree.untracked import Untracked
 
@@ -21,6 +22,33 @@ class State(Enum):
     SYNCING = "syncing"
     LIVE = "live"
     STOPPING = "stopping"
+
+
+class KeptConflict(NamedTuple):
+    """A path that both sides had changed, and how that was resolved."""
+
+    path: RelPath
+    winner: str
+    """The side whose version got the name: ``source`` or ``replica``."""
+    resolution: str
+    """The policy, as CONFLICTS names it."""
+    kept_as: RelPath | None
+    """Where both sides keep the other version; ``None``: it is not kept."""
+    at: float
+    """When, by the monotonic clock."""
+
+
+class TwoWayTotals(NamedTuple):
+    """What came to the source of a two-way client since the start, and what was in conflict; sizes in bytes."""
+
+    received_changes: int = 0
+    received_bytes: int = 0
+    """Content that the server sent, before compression."""
+    saved_bytes: int = 0
+    """What did not have to come: content that the source had, and what compression saved."""
+    conflicts: int = 0
+    latest: tuple[KeptConflict, ...] = ()
+    """The latest of these, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +84,8 @@ class Status:
     untracked_named: tuple[Untracked, ...] = ()
     """The first of these paths."""
     watch: str = "off"
+    two_way: TwoWayTotals | None = None
+    """``None`` of a mirror."""
     cycles: int = 0
     """Quiet moments reached so far: each ends a cycle."""
 

@@ -16,21 +16,26 @@ from dirsync.tree.guards.hold import Hold
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.report.document import (
     ClientDocument,
+    Conflicts,
+    ConflictShown,
     Held,
     Problems,
     ProblemShown,
     ProblemsOfKind,
     Sync,
+    TwoWay,
     UntrackedPaths,
     UntrackedShown,
     Watch,
 )
-from dirsync_client.report.status import Status, StatusBoard
+from dirsync_client.report.status import Status, StatusBoard, TwoWayTotals
 from dirsync_client.report.verdict import ADVICE, approve, hold_reason, verdict
 
 SHOWN = 10
 """Paths of a hold, problems, and untracked paths that are shown of each."""
 SETTINGS = (
+    "mode",
+    "conflicts",
     "watch",
     "settle",
     "rescan_interval",
@@ -101,6 +106,7 @@ class StatusPage:
                     for path, kind in status.untracked_named[: self._shown]
                 ],
             ),
+            two_way=None if status.two_way is None else self._two_way(status.two_way),
             watch=Watch(
                 mode=status.watch,
                 watches=self._readings.number("dirsync_watches"),
@@ -139,6 +145,24 @@ class StatusPage:
             shown=shown,
             more=len(hold.operations) - len(shown),
             command=approve(hold.id),
+        )
+
+    def _two_way(self, totals: TwoWayTotals) -> TwoWay:
+        shown = [
+            ConflictShown(
+                path=shorten_path(found.path),
+                winner=found.winner,
+                resolution=found.resolution,
+                kept_as="" if found.kept_as is None else shorten_path(found.kept_as),
+                time=time_of(found.at),
+            )
+            for found in totals.latest[: self._shown]
+        ]
+        return TwoWay(
+            received_changes=totals.received_changes,
+            received_bytes=totals.received_bytes,
+            saved_bytes=totals.saved_bytes,
+            conflicts=Conflicts(count=totals.conflicts, shown=shown, more=totals.conflicts - len(shown)),
         )
 
     def _problems(self, status: Status) -> Problems:

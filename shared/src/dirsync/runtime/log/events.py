@@ -47,7 +47,8 @@ class Event(StrEnum):
     FILE_DELETED = "file.deleted"
     """``path``."""
     FILE_RECEIVED = "file.received"
-    """In two-way mode, at the source: ``path``, ``operation``, ``size``, ``received_bytes``, ``reused_bytes``."""
+    """In two-way mode, at the source: ``path``, ``operation``, ``size``, ``received_bytes``, ``reused_bytes``,
+    ``saved_bytes``."""
     CONFLICT_KEPT = "conflict.kept"
     """Both sides had changed ``path``: ``winner`` (``source``, ``replica``), ``resolution``, ``kept_as`` (the conflict
     name of the other version)."""

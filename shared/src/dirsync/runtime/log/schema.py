@@ -243,6 +243,7 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
             "size": Field(_T.BYTES, "of the file; 0 for an operation without content"),
             "received_bytes": Field(_T.BYTES, "content that the server sent, before compression"),
             "reused_bytes": Field(_T.BYTES, "content that the source had"),
+            "saved_bytes": Field(_T.BYTES, "that, and what compression saved"),
         },
     ),
     Event.CONFLICT_KEPT: EventSchema(

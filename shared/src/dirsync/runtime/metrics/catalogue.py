@@ -165,6 +165,7 @@ _CLIENT: tuple[Metric, ...] = (
     _counter("dirsync_received_changes_total", "Changes of the replica that were applied at the source."),
     _counter("dirsync_received_bytes_total", "Content that came from the replica, before compression."),
     _counter("dirsync_received_reused_bytes_total", "Content of received files that the source had."),
+    _counter("dirsync_received_compression_bytes_total", "Bytes that compression saved of content that came."),
     _counter("dirsync_reconnects_total", "Reconnections to the server."),
 )
 _SERVER: tuple[Metric, ...] = (

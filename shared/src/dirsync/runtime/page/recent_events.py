@@ -40,6 +40,8 @@ SHOWN: dict[Event, tuple[str, ...]] = {
     Event.SYNC_COMPLETED: ("files", "deletes", "literal_bytes", "saved_bytes", "duration_ms"),
     Event.FILE_SYNCED: ("path", "strategy", "reason", "size", "saved_bytes"),
     Event.FILE_DELETED: ("path",),
+    Event.FILE_RECEIVED: ("path", "operation", "size", "received_bytes", "saved_bytes"),
+    Event.CONFLICT_KEPT: ("path", "winner", "resolution", "kept_as"),
     Event.FILE_LEFT_OUT: ("path", "problem"),
     Event.FILE_PROBLEM: ("path", "kind", "problem"),
     Event.GUARD_HELD: ("hold", "guard", "paths", "problem"),
@@ -55,7 +57,7 @@ SHOWN: dict[Event, tuple[str, ...]] = {
     Event.LIBRARY_MESSAGE: ("logger",),
 }
 """Fields of each event that are shown; an event that is not here is not."""
-NAMING = frozenset({"path", "problem"})
+NAMING = frozenset({"path", "problem", "kept_as"})
 """Fields that may name a path."""
 
 _FILE_MARK = '"event":"file.'
@@ -107,4 +109,4 @@ class LastEvents:
 def _bounded(key: str, value: object) -> str | int | float:
     if isinstance(value, int | float):
         return value
-    return shorten(str(value), PATH_BYTES if key == "path" else TEXT_BYTES)
+    return shorten(str(value), PATH_BYTES if key in ("path", "kept_as") else TEXT_BYTES)

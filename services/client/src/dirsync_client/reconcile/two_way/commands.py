@@ -43,6 +43,8 @@ class ReportReceived(NamedTuple):
     receive: Receive
     received_bytes: int
     reused_bytes: int
+    compressed_bytes: int
+    """What compression saved."""
 
 
 class ReportConflict(NamedTuple):

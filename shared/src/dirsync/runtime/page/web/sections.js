@@ -35,6 +35,14 @@ const sections = {
         make("td", {}, one.message, command(one.command)))), { class: "stacked" }),
     more(it.problems.more, "dirsync-client status"))],
 
+  conflicts: (it) => !it.two_way || it.two_way.conflicts.count === 0 ? [] : [make("div", { class: "card" },
+    make("h2", {}, `${plural(it.two_way.conflicts.count, "conflict")} since the start`),
+    it.two_way.conflicts.shown.length === 0 ? null : table(["path", "has the name", "the other version"],
+      it.two_way.conflicts.shown.map((one) => make("tr", {}, make("td", {}, make("code", {}, one.path)),
+        make("td", { "data-label": "has the name" }, one.winner),
+        make("td", { "data-label": "the other version" }, one.kept_as ? make("code", {}, one.kept_as) : "not kept"))), { class: "stacked" }),
+    more(it.two_way.conflicts.more, "dirsync-client events"))],
+
   namespaces: (it) => !it.namespaces ? [] : [make("div", { class: "card" },
     make("h2", {}, "Namespaces"),
     table(["namespace", "writer", "size", "entries", "last change"],
@@ -80,6 +88,8 @@ function figures(it) {
         proved === null ? "since the start" : `${seconds(Math.max(0, it.time - proved))} ago`],
       Sent: [bytes(it.traffic.wire_bytes.sent), "since the start"],
       Saved: [bytes(saved), share],
+      ...(it.two_way ? { Received: [bytes(it.two_way.received_bytes),
+        `${plural(it.two_way.received_changes, "change")}, ${bytes(it.two_way.saved_bytes)} saved`] } : {}),
     };
   }
   return {
