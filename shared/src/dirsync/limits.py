@@ -267,6 +267,11 @@ class Limits:
     """The same where the server refuses the client's credentials, because each attempt counts as a guess; and the pause
     after another session has taken over."""
 
+    namespace_open_seconds: float = 5.0
+    """How long a call waits while its namespace is being opened. After that it is told to come again."""
+    namespace_close_seconds: float = 5.0
+    """How long the calls of a namespace that is to be closed may take to end before they are told once more."""
+
     # Reading files that others write.
     stable_read_attempts: int = 3
     """How often a file that changes while it is read is read before it becomes a Problem."""

@@ -1,6 +1,6 @@
 """The server's APIs without a server: called in the test's own thread, nothing in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from dirsync.wire.replica import ReplicaStatus, decode_status, encode_status_req
 from dirsync.wire.session import OpenRequest, SessionMode, decode_opened, decode_page, encode_list, encode_open
 from dirsync_server.call import Call
 from dirsync_server.ingest.handler import IngestHandler
+from dirsync_server.namespaces.slot import Hold
 from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.write_api import WriteApi
@@ -28,8 +29,37 @@ from tests.support.peers.wire import stream_open
 
 NAMESPACE = "default"
 QUOTA = Quota(max_file_size=1 << 20, max_bytes=1 << 22, max_entries=1000, min_free_bytes=0)
-NO_CONTEXT: Any = None
-"""Where no credentials are asked for nobody looks at a call's context."""
+
+
+class _NoContext:
+    """A call that shows nothing and never ends."""
+
+    @staticmethod
+    def invocation_metadata() -> tuple[()]:
+        return ()
+
+    @staticmethod
+    def cancel() -> None:
+        return
+
+    @staticmethod
+    def add_callback(_callback: Callable[[], None]) -> bool:
+        return True
+
+
+NO_CONTEXT: Any = _NoContext()
+"""For calls where no credentials are asked for."""
+
+
+class FixedReplicas:
+    """Replicas that stay open."""
+
+    def __init__(self, replicas: Mapping[str, Replica]) -> None:
+        self._replicas = replicas
+
+    def use(self, namespace: str, _hold: Hold) -> Replica:
+        """The replica of a namespace."""
+        return self._replicas[namespace]
 
 
 class Direct(NamedTuple):
@@ -78,7 +108,9 @@ def direct(place: Path, quota: Quota = QUOTA, end: Callable[[], object] = lambda
         replica.scan()
         replicas = {NAMESPACE: replica}
         sessions = Sessions(4)
-        authority = Authority(TenantRegistry.single(root, policy, None), replicas, requires_credentials=False)
+        authority = Authority(
+            TenantRegistry.single(root, policy, None), FixedReplicas(replicas), requires_credentials=False
+        )
         call = Call(authorize=replicas.__getitem__, end=end)
         reader = ReplicaServicer(authority, sessions)
         yield Direct(root, replica, metrics, sessions, WriteApi(sessions, metrics), reader, call)

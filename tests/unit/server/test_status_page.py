@@ -45,7 +45,7 @@ class Bench:
     def document(self, replicas: Mapping[str, Replica] | None = None, **flags: str) -> Any:
         """What a page says that is made now."""
         settings = effective(ServerSettings.load(flags))
-        page = StatusPage(replicas or self.replicas, self.sessions, self.health, self.metrics, settings)
+        page = StatusPage(lambda: replicas or self.replicas, self.sessions, self.health, self.metrics, settings)
         for number in range(50):
             get_logger().warning(Event.REQUEST_REJECTED, method="m", reason=f"R{number}", problem="photos/hidden")
         sent = page.routes["/status.json"]().body

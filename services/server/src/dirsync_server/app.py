@@ -1,17 +1,15 @@
 """The server's assembly: settings in, a running service out. Settings go no further than here."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.endpoint.observer import Observer
 from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, index_name
-from dirsync.errors import DirsyncError, Unavailable, UsageError
-from dirsync.fs.index.index_file import STATE_REASONS
-from dirsync.fs.scan.rules import own_logs
+from dirsync.errors import DirsyncError, Unavailable
 from dirsync.limits import LIMITS
 from dirsync.rpc.auth.caller_key import caller_key
 from dirsync.rpc.auth.tls import Identity, NamedFile, ServerSecurity
@@ -28,7 +26,7 @@ from dirsync.rpc.service import generic_handler
 from dirsync.rpc.worker_pool import worker_pool
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
-from dirsync.runtime.files.directories import make_writable, prepare_state_directory, unusable
+from dirsync.runtime.files.directories import prepare_state_directory
 from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.hooks.delivered import FILE as HOOKS
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
@@ -50,7 +48,8 @@ from dirsync.wire.descriptors import (
     WATCH_REPLICA,
     methods,
 )
-from dirsync_server.replica_edits import watch_edits
+from dirsync_server.namespaces.open_namespaces import OpenNamespaces
+from dirsync_server.namespaces.opener import Opener
 from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
@@ -61,7 +60,7 @@ from dirsync_server.status_page import StatusPage
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
 from dirsync_server.tenancy.registry import TenantRegistry, Tenants
-from dirsync_server.tenancy.tenants import Tenant, read_tenants
+from dirsync_server.tenancy.tenants import read_tenants
 
 SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
 CALLERS = 2
@@ -92,10 +91,18 @@ class Server:
         self._hooks = _hooks(settings, self._registry.current(), self.metrics)
         self._tracer = make_tracer(settings.service)
         self._measured = ReplicaMetrics(self.metrics, self._hooks)
-        self._replicas = self._open_replicas()
-        self._edits = [watch_edits(replica, self.metrics) for replica in self._replicas.values()]
-        self._registry.on_change(self._take_quotas)
         self._sessions = Sessions(settings.max_sessions)
+        self._opener = self._make_opener()
+        self._namespaces = OpenNamespaces(
+            self._registry.current(),
+            self._opener.open_and_scan,
+            self._sessions,
+            idle_seconds=settings.namespace_idle or None,
+        )
+        if not settings.opens_on_demand:
+            for name in self._registry.current():
+                self._namespaces.adopt(name, self._opener.open(name))
+        self._registry.on_change(self._take_quotas)
         self._grpc = self._make_grpc()
         self._page = self._make_page() if settings.status_page else None
         routes = self._page.routes if self._page else {}
@@ -105,14 +112,11 @@ class Server:
         self.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
         self.metrics.gauge("dirsync_sessions").set_function(lambda: len(self._sessions))
         self.metrics.gauge("dirsync_two_way_sessions").set_function(lambda: self._sessions.two_way)
-        self.metrics.gauge("dirsync_watches").set_function(lambda: sum(edits.watches for edits in self._edits))
-        self.metrics.gauge("dirsync_kept_uploads").set_function(
-            lambda: sum(replica.uploads.count for replica in self._replicas.values())
-        )
-        self.metrics.gauge("dirsync_kept_upload_bytes").set_function(
-            lambda: sum(replica.uploads.size for replica in self._replicas.values())
-        )
-        self.metrics.gauge("dirsync_entries").set_function(lambda: sum(len(r.tree) for r in self._replicas.values()))
+        self.metrics.gauge("dirsync_watches").set_function(lambda: self._namespaces.watches)
+        self.metrics.gauge("dirsync_open_namespaces").set_function(lambda: len(self._namespaces))
+        self._sum_over_replicas("dirsync_kept_uploads", lambda replica: replica.uploads.count)
+        self._sum_over_replicas("dirsync_kept_upload_bytes", lambda replica: replica.uploads.size)
+        self._sum_over_replicas("dirsync_entries", lambda replica: len(replica.tree))
 
     def start(self, lifetime: Lifetime) -> None:
         """Serve; reading the replicas goes on in the background until the service is ready."""
@@ -139,35 +143,29 @@ class Server:
             self._page.close()
         if self._disks.is_alive():
             self._disks.join(DISK_SECONDS)  # it looks at what is closed next
-        for edits in self._edits:
-            edits.close()
-        for replica in self._replicas.values():
-            replica.close()
+        self._namespaces.close()
 
-    def _open_replicas(self) -> dict[str, Replica]:
+    def _make_opener(self) -> Opener:
         settings = self._settings
-        tenants = self._registry.current()
-        kept = [*(index_name(name) for name in tenants), HOOKS]
+        tenants = self._registry.current
+        kept = [*(index_name(name) for name in tenants()), HOOKS]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
-        return {
-            name: _open_replica(
-                tenant,
-                f"{_name('tenants_file')}: [namespaces.{name}] root" if settings.tenants_file else _name("root"),
-                settings.state_dir,
-                self._measured,
-            )
-            for name, tenant in tenants.items()
-        }
+        return Opener(tenants, settings.state_dir, self._measured, self.metrics, self._hooks)
+
+    def _sum_over_replicas(self, gauge: str, value: Callable[[Replica], int]) -> None:
+        self.metrics.gauge(gauge).set_function(lambda: sum(map(value, self._namespaces.replicas().values())))
 
     def _make_page(self) -> StatusPage:
-        return StatusPage(self._replicas, self._sessions, self.health, self.metrics, effective(self._settings))
+        return StatusPage(
+            self._namespaces.replicas, self._sessions, self.health, self.metrics, effective(self._settings)
+        )
 
     def _make_grpc(self) -> grpc.Server:
         settings = self._settings
         rejected = rejections(self.metrics)
         calls = LIMITS.max_calls_per_caller
         two_way = MethodQuota(LIMITS.max_two_way_calls_per_caller, "max_two_way_calls_per_caller")
-        callers = len(self._replicas) * CALLERS
+        callers = len(self._registry.current()) * CALLERS
         workers = callers * (calls + two_way.calls) + LIMITS.max_health_calls + LIMITS.reserve_workers
         server = grpc.server(
             worker_pool(workers, "dirsync-rpc"),
@@ -182,7 +180,7 @@ class Server:
             options=server_options(settings.max_sessions),
         )
         requires_credentials = settings.token_file is not None or settings.tenants_file is not None
-        authority = Authority(self._registry, self._replicas, requires_credentials=requires_credentials)
+        authority = Authority(self._registry, self._namespaces, requires_credentials=requires_credentials)
         sync = SyncServicer(authority, WriteApi(self._sessions, self.metrics, self._tracer))
         reader = ReplicaServicer(authority, self._sessions)
         wire = self.metrics.family("dirsync_wire_bytes_total")
@@ -208,23 +206,14 @@ class Server:
         return server
 
     def _take_quotas(self, tenants: Tenants) -> None:
-        for name, tenant in tenants.items():
-            self._replicas[name].set_quota(tenant.policy.quota)
+        for name, replica in self._namespaces.replicas().items():
+            if name in tenants:
+                replica.set_quota(tenants[name].policy.quota)
 
     def _read_replicas(self, lifetime: Lifetime) -> None:
         try:
-            for replica in self._replicas.values():
-                started = monotonic()
-                replica.scan()
-                self.metrics.observe("dirsync_scan_duration_seconds", monotonic() - started)
-                # The last process may have ended between a commit and its hook.
-                self._hooks.feed(replica.namespace).reached(replica.root_digest)
-                self._log.info(
-                    Event.RESCAN_COMPLETED,
-                    namespace=replica.namespace,
-                    entries=len(replica.tree),
-                    duration_ms=round((monotonic() - started) * 1000, 1),
-                )
+            for replica in self._namespaces.replicas().values():
+                self._opener.scan(replica)
         except Unavailable:
             return
         except (DirsyncError, OSError) as error:
@@ -241,11 +230,12 @@ class Server:
             self._look_at_disks()
             if self._page is not None:
                 self._page.look()
-            for replica in self._replicas.values():
+            for replica in self._namespaces.replicas().values():
                 replica.uploads.sweep()
+            self._namespaces.sweep()
 
     def _look_at_disks(self) -> None:
-        for replica in self._replicas.values():
+        for replica in self._namespaces.replicas().values():
             self._measured.measure(replica)
         reason = self._not_ready_reason()
         if reason:
@@ -254,7 +244,9 @@ class Server:
             self.health.ready()
 
     def _not_ready_reason(self) -> str:
-        for replica in self._replicas.values():
+        if self._settings.opens_on_demand:
+            return ""  # one of many namespaces does not make the server unusable for the others
+        for replica in self._namespaces.replicas().values():
             reason = replica.trouble()
             if reason:
                 return reason
@@ -279,19 +271,6 @@ def _hooks(settings: ServerSettings, tenants: Tenants, metrics: Metrics) -> Hook
     from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most servers have none
 
     return make_hooks(settings, [(name, tenant.root) for name, tenant in tenants.items()], metrics)
-
-
-def _open_replica(tenant: Tenant, setting: str, state_dir: Path, observer: Observer) -> Replica:
-    make_writable(tenant.root, setting)
-    try:
-        policy = tenant.policy._replace(own_logs=own_logs())
-        return Replica.open(tenant.namespace, tenant.root, state_dir, policy, observer)
-    except OSError as error:
-        raise unusable(setting, tenant.root, error) from None
-    except UsageError as error:
-        blamed = _name("state_dir") if error.reason in STATE_REASONS else setting
-        msg = f"{blamed}: {error}"
-        raise UsageError(msg, reason=error.reason) from None
 
 
 def _security(settings: ServerSettings) -> ServerSecurity:

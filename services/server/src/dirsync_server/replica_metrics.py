@@ -43,6 +43,11 @@ class ReplicaMetrics(Observer):
         feed.applied(operations)
         feed.reached(root_digest)
 
+    def forget(self, namespace: str) -> None:
+        """A replica is not open here any more."""
+        for name in ("dirsync_replica_bytes", "dirsync_replica_entries"):
+            self._metrics.set(name, 0, namespace=namespace)
+
     def measure(self, replica: Replica) -> None:
         """Show how much a replica holds, may hold, and has room for. Not for a scrape: its disk may not answer."""
         quota, disk = replica.policy.quota, replica.root.disk()

@@ -199,6 +199,15 @@ class Sessions:
         if session is not None:
             _end_streams(session)
 
+    def end(self, namespace: str) -> None:
+        """End all sessions of a namespace: it is closed here, and their clients open others, perhaps elsewhere."""
+        with self._lock:
+            ended = list(self._by_namespace.get(namespace, {}).values())
+            for session in ended:
+                self._forget(session)
+        for session in ended:
+            _end_streams(session)
+
     def writers(self, namespace: str) -> list[Session]:
         """The living sessions of a namespace, the newest first."""
         with self._lock:

@@ -11,7 +11,17 @@ from pydantic_settings import SettingsConfigDict
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import GIB, MIB
 from dirsync.runtime.config.addresses import Address
-from dirsync.runtime.config.fields import ByteSize, Count, Directory, Listen, Mode, OptionalFile, SecretFilePath, prefix
+from dirsync.runtime.config.fields import (
+    ByteSize,
+    Count,
+    Directory,
+    Duration,
+    Listen,
+    Mode,
+    OptionalFile,
+    SecretFilePath,
+    prefix,
+)
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.files.directories import lies_within
 
@@ -54,6 +64,17 @@ class ServerSettings(ServiceSettings):
     max_sessions: Count = Field(
         64, ge=1, le=1024, description="clients connected at a time; each may hold a thread, in two-way mode two"
     )
+
+    namespace_idle: Duration = Field(
+        0.0,
+        description="close a namespace that no client has used for this long, and open it for the next call; "
+        "0: all are open from the start",
+    )
+
+    @property
+    def opens_on_demand(self) -> bool:
+        """Whether a namespace is opened for the first call that names it."""
+        return self.namespace_idle > 0
 
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together."""

@@ -55,7 +55,7 @@ class Namespace(Part):
 class Namespaces(Part):
     """The replicas of the server."""
 
-    count: int = Field(description="how many there are")
+    count: int = Field(description="how many are open")
     shown: list[Namespace] = Field(description="the first 40, by name")
     more: int = Field(description="namespaces that are not in `shown`")
 
@@ -74,13 +74,13 @@ class StatusPage:
 
     def __init__(
         self,
-        replicas: Mapping[str, Replica],
+        replicas: Callable[[], Mapping[str, Replica]],
         sessions: Sessions,
         health: HealthState,
         metrics: PrometheusMetrics,
         settings: Mapping[str, str | None],
     ) -> None:
-        """``settings``: all of them, as they would be written."""
+        """``replicas`` returns those that are open; ``settings``: all of them, as they would be written."""
         self._replicas = replicas
         self._sessions = sessions
         self._health = health
@@ -108,7 +108,7 @@ class StatusPage:
     def document(self) -> ServerDocument:
         """What is shown now."""
         health = self._health.now
-        replicas = self._replicas
+        replicas = self._replicas()
         shown = [self._namespace(replicas[name]) for name in islice(sorted(replicas), SHOWN)]
         return ServerDocument(
             **common(self._started, self._history),

@@ -13,6 +13,9 @@ PUSH_CHANGES = f"/{SYNC_SERVICE}/PushChanges"
 WATCH_REPLICA = f"/{SYNC_SERVICE}/WatchReplica"
 READ_CONTENT = f"/{SYNC_SERVICE}/ReadContent"
 
+NAMESPACE_KEY = "dirsync-namespace"
+"""The metadata of a call that names its namespace, so that a proxy can choose the server by it."""
+
 _DESCRIPTORS = {
     service.full_name: service
     for file in (sync_service_pb2, replica_service_pb2, agent_service_pb2)

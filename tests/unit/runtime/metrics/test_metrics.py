@@ -61,6 +61,7 @@ CONTRACT = {
     "dirsync_reconnects_total": [],
     "dirsync_sessions": [],
     "dirsync_two_way_sessions": [],
+    "dirsync_open_namespaces": [],
     "dirsync_content_sent_bytes_total": [],
     "dirsync_reports_total": ["says"],
     "dirsync_replica_edits_total": [],
@@ -109,7 +110,13 @@ ON_ONE_SIDE = {
         "dirsync_reconnects_total",
     },
     "server": {
-        *("dirsync_sessions", "dirsync_two_way_sessions", "dirsync_kept_uploads", "dirsync_kept_upload_bytes"),
+        *(
+            "dirsync_sessions",
+            "dirsync_open_namespaces",
+            "dirsync_two_way_sessions",
+            "dirsync_kept_uploads",
+            "dirsync_kept_upload_bytes",
+        ),
         *("dirsync_content_sent_bytes_total", "dirsync_reports_total", "dirsync_replica_edits_total"),
         *(metric.name for metric in OF_REPLICAS),
     },

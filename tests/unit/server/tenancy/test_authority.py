@@ -21,7 +21,7 @@ from dirsync.runtime.metrics.catalogue import SERVER_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.options import TreeOptions
 from dirsync.tree.path import ROOT
-from dirsync.wire.descriptors import SYNC_SERVICE
+from dirsync.wire.descriptors import NAMESPACE_KEY, SYNC_SERVICE
 from dirsync.wire.session import OpenRequest, encode_close, encode_list
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.services.write_api import WriteApi
@@ -31,6 +31,7 @@ from dirsync_server.tenancy.policies import Defaults
 from dirsync_server.tenancy.registry import TenantRegistry
 from dirsync_server.tenancy.tenants import Tenant
 from dirsync_server.tenancy.tokens import Token
+from tests.support.inside.direct import FixedReplicas
 from tests.support.peers.callers import Caller, End, bearer
 from tests.support.peers.wire import SYNC
 
@@ -73,7 +74,7 @@ class Desk:
         self.sessions = Sessions(4, self.clock)
         authority = Authority(
             TenantRegistry(self._tenants_now),
-            self.replicas,
+            FixedReplicas(self.replicas),
             requires_credentials=True,
             gate=AuthGate(_attempts(self.clock)),
             wall=self.clock.wall,
@@ -99,9 +100,10 @@ class Desk:
         """A session of a tenant."""
         return self.sessions.open(OpenRequest(name, "client", "1", TreeOptions(), Location("", ())), 1)
 
-    def call(self, method: str, request: bytes, token: str) -> End:
-        """One call, on a connection of its own."""
-        with Caller(self.address, bearer(token)) as caller:
+    def call(self, method: str, request: bytes, token: str, namespace: str = "") -> End:
+        """One call, on a connection of its own, with the namespace in its metadata if there is one."""
+        named = ((NAMESPACE_KEY, namespace),) if namespace else ()
+        with Caller(self.address, bearer(token), *named) as caller:
             return caller.call(SYNC + method, request)
 
     def list(self, session: Session, token: str) -> str:
@@ -190,3 +192,20 @@ def test_guesses_side_by_side(desk: Desk) -> None:
 
     assert {"UNAUTHENTICATED"} == codes
     assert 5 == desk.looks
+
+
+def test_a_call_that_was_routed_by_another_namespace_is_refused(desk: Desk) -> None:
+    """The metadata, by which a proxy chooses the server, names the namespace of the request, or the call fails."""
+    request = encode_list(desk.open("red").id, [ROOT])
+    same, other = (desk.call("ListDirectories", request, "red", namespace) for namespace in NAMES)
+
+    assert "OK" == same.code
+    assert ("INVALID_ARGUMENT", True) == (other.code, "different namespaces" in other.details)
+
+
+def test_metadata_tells_a_stranger_nothing(desk: Desk) -> None:
+    """Who may not use a namespace gets the one answer, whatever the metadata names."""
+    request = encode_list(desk.open("red").id, [ROOT])
+    answers = [desk.call("ListDirectories", request, "blue", namespace) for namespace in NAMES]
+
+    assert ["UNAUTHENTICATED"] * 2 == [answer.code for answer in answers]

@@ -9,6 +9,7 @@ from dirsync.rpc.channel import client_options
 from dirsync.rpc.service import Metadata
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import SecretFile
+from dirsync.wire.descriptors import NAMESPACE_KEY
 from dirsync_client.settings import ClientSettings
 
 
@@ -24,6 +25,7 @@ class ServerConnection:
         self._target = str(settings.server)
         self._security = channel_security(settings) if settings.connects_tls else None
         self._token = SecretFile(settings.token_file, _name("token_file")) if settings.token_file else None
+        self._namespace = settings.namespace
         self._channel: grpc.Channel | None = None
 
     def channel(self) -> grpc.Channel:
@@ -37,8 +39,8 @@ class ServerConnection:
         return self._channel
 
     def metadata(self) -> Metadata:
-        """The headers of a call: the token as it is now."""
-        return bearer(self._token.get if self._token else None)
+        """The headers of a call: the token as it is now, and the namespace, by which a proxy chooses the server."""
+        return (*bearer(self._token.get if self._token else None), (NAMESPACE_KEY, self._namespace))
 
     def certificate_ends_at(self) -> float:
         """When the certificate ends that the next server is shown. Unix time; 0 if none is shown."""

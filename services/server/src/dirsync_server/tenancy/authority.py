@@ -6,17 +6,20 @@ other tenants' tokens get the same answer, in the same time, so that no caller l
 one is the replica itself: there is no other way to one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Protocol
 
 import grpc
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.endpoint.replica import Replica
-from dirsync.errors import NotFound, PermissionDenied
+from dirsync.errors import InvalidMessage, NotFound, PermissionDenied
 from dirsync.rpc.auth.bearer import Caller, caller_of
 from dirsync.rpc.auth.gate import AuthGate, InvalidCredentials
+from dirsync.wire.descriptors import NAMESPACE_KEY
 from dirsync.wire.push.messages import check_traceparent
 from dirsync_server.call import Call
+from dirsync_server.namespaces.slot import Hold
 from dirsync_server.tenancy.registry import TenantRegistry, Tenants
 from dirsync_server.tenancy.tenants import Decision, Tenant
 
@@ -27,19 +30,31 @@ WRONG_CERTIFICATE = (
 _MAX_SHOWN = 128
 
 
+class Replicas(Protocol):
+    """Where the replicas are."""
+
+    def use(self, namespace: str, hold: Hold) -> Replica:
+        """The replica of a namespace for a call, until the call ends.
+
+        Raises:
+            Unavailable: it cannot be opened now.
+        """
+        ...
+
+
 class Authority:
     """Knows the tenants, what credentials they accept, and their replicas."""
 
     def __init__(
         self,
         registry: TenantRegistry,
-        replicas: Mapping[str, Replica],
+        replicas: Replicas,
         *,
         requires_credentials: bool,
         gate: AuthGate | None = None,
         wall: WallNanoseconds = wall_ns,
     ) -> None:
-        """``replicas`` has one for each namespace that ``registry`` can name."""
+        """``replicas`` knows each namespace that ``registry`` can name."""
         self._registry = registry
         self._replicas = replicas
         self._requires_credentials = requires_credentials
@@ -62,6 +77,8 @@ class Authority:
         Raises:
             InvalidCredentials, PermissionDenied: as for :meth:`admit`.
             NotFound: where no credentials are asked for and there is no such namespace.
+            InvalidMessage: the metadata of the call names another namespace.
+            Unavailable: the namespace cannot be opened now.
         """
         if self._requires_credentials:
             tenant = self._gate.authenticate(
@@ -69,7 +86,9 @@ class Authority:
             )
         else:
             tenant = self._open(namespace)
-        return self._replicas[tenant.namespace]
+        _require_same_namespace(namespace, context)
+        hold = Hold(context.cancel, lambda ended: _on_end(context, ended))
+        return self._replicas.use(tenant.namespace, hold)
 
     def call(self, context: grpc.ServicerContext) -> Call:
         """The call that a gRPC context stands for."""
@@ -124,6 +143,17 @@ def _require_allowed(decision: Decision) -> None:
         raise PermissionDenied(WRONG_CERTIFICATE)
     if decision is not Decision.ALLOW:
         raise InvalidCredentials
+
+
+def _require_same_namespace(namespace: str, context: grpc.ServicerContext) -> None:
+    """Refuse a call that a proxy has routed by another namespace than the one that it is about.
+
+    It would open the namespace on a server that is not the one for it. Only who may use the namespace gets here.
+    """
+    named = {value for key, value in context.invocation_metadata() or () if key == NAMESPACE_KEY}
+    if named and named != {namespace}:
+        msg = f"the metadata {NAMESPACE_KEY} and the request name different namespaces"
+        raise InvalidMessage(msg, reason="NAMESPACE_DIFFERS")
 
 
 def _on_end(context: grpc.ServicerContext, ended: Callable[[], None]) -> None:

@@ -43,6 +43,8 @@ class Tenant(NamedTuple):
     """``None``: no token is asked for."""
     client_names: frozenset[str] | None = None
     """Names of which the caller's certificate must have one; ``None``: any certificate, or none."""
+    setting: str = "DIRSYNC_SERVER_ROOT"
+    """What names its root, for messages."""
 
     def decide(self, caller: Caller, now: int) -> Decision:
         """Whether the caller may use the namespace at this time (nanoseconds since the epoch)."""
@@ -113,7 +115,12 @@ def _tenant(name: str, table: Any, defaults: Defaults, *, certificates: bool) ->
         raise ValueError(msg)
     client_names = _parse_client_names(table["client_names"], certificates) if "client_names" in table else None
     return Tenant(
-        name, Path(table["root"]), parse_policy(table, defaults), _parse_tokens(table, client_names), client_names
+        name,
+        Path(table["root"]),
+        parse_policy(table, defaults),
+        _parse_tokens(table, client_names),
+        client_names,
+        f"{SETTING}: [namespaces.{name}] root",
     )
 
 

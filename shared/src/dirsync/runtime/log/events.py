@@ -35,6 +35,13 @@ class Event(StrEnum):
     """``method``, ``reason``, ``problem``; with the reason ``RATE_LIMITED`` once the network instead (``peer``)."""
     REQUEST_REJECTED = "request.rejected"
 
+    NAMESPACE_OPENED = "namespace.opened"
+    """A namespace was opened for a call: ``entries`` (what its replica holds)."""
+    NAMESPACE_CLOSED = "namespace.closed"
+    """It was closed: ``reason`` (``idle``, ``wanted`` by another server, ``lost`` to one)."""
+    NAMESPACE_UNAVAILABLE = "namespace.unavailable"
+    """It cannot be opened now: ``problem``. The next call tries again."""
+
     SYNC_STARTED = "sync.started"
     SYNC_STALLED = "sync.stalled"
     """Something stands still: ``part`` (``source``, ``server``, ``client``), ``problem``."""

@@ -91,6 +91,25 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
             "metrics_listen": Field(_T.TEXT, "address for metrics, health and the status page, with its real port"),
         },
     ),
+    Event.NAMESPACE_OPENED: EventSchema(
+        "A namespace was opened for a call, by a server that opens them on demand.",
+        _SERVER,
+        _INFO,
+        {"entries": Field(_T.COUNT, "what its replica holds")},
+    ),
+    Event.NAMESPACE_CLOSED: EventSchema(
+        "A namespace was closed. The next call opens it again, on the server that the call reaches.",
+        _SERVER,
+        _INFO,
+        {
+            "reason": Field(
+                _T.TEXT, "`idle`: no client used it; `wanted` by another server; `lost`: another server has taken it"
+            )
+        },
+    ),
+    Event.NAMESPACE_UNAVAILABLE: EventSchema(
+        "A namespace cannot be opened now. The next call tries again.", _SERVER, _WARNING, {"problem": _PROBLEM}
+    ),
     Event.SERVER_STOPPING: EventSchema(
         "The server ends.", _SERVER, _INFO, {"reason": Field(_T.TEXT, "the signal, or what failed")}
     ),

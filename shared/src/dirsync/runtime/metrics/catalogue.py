@@ -170,6 +170,7 @@ _CLIENT: tuple[Metric, ...] = (
 )
 _SERVER: tuple[Metric, ...] = (
     _gauge("dirsync_sessions", "Open sessions."),
+    _gauge("dirsync_open_namespaces", "Namespaces that are open."),
     _gauge("dirsync_two_way_sessions", "Those of them that carry changes in both directions."),
     _counter("dirsync_content_sent_bytes_total", "Content read for two-way clients, before compression."),
     _counter("dirsync_reports_total", "Reports of changes to two-way clients, by what they say.", says=REPORTS),
