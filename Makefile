@@ -102,6 +102,10 @@ endef
 bench: $(DEV_STAMP) ## measure against other programs, as root; ARGS="--rounds 5 --chains small,large"
 	$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: scaling
+scaling: $(DEV_STAMP) ## measure how cost grows with entries and with size, as root; ARGS="--entries 1000 10000 --sizes 16 1024"
+	$(BIN)/python -m tests.bench.scaling $(ARGS)
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)

@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tests.bench.chart import chart
 from tests.bench.data import Data
 from tests.bench.machine.namespaces import Network
+from tests.bench.machine.where import machine
 from tests.bench.measure import Row, measure
 from tests.bench.peers.dirsync import Dirsync, DirsyncAuto, DirsyncDurable
 from tests.bench.peers.others import Syncthing, Unison, UnisonRepeated
@@ -69,34 +68,50 @@ def main() -> int:
         return 2
     for name in [name for name in os.environ if name.startswith("DIRSYNC_")]:
         del os.environ[name]
-    rows = run(told.place, told.rounds, told.chains, told.peers, told.shape)
-    figures = summed_up(rows)
-    text = f"{machine()}\n\n{table(figures, BESIDE)}\n"
-    print(f"\n{text}")
-    if told.write is not None:
-        told.write.mkdir(parents=True, exist_ok=True)
-        (told.write / "rows.jsonl").write_text("".join(f"{json.dumps(row._asdict())}\n" for row in rows))
-        (told.write / "table.md").write_text(text)
-        (told.write / "chart.svg").write_text(chart(figures))
+    rows: list[Row] = []
+    for measured in run(told.place, told.rounds, told.chains, told.peers, told.shape):
+        rows += measured
+        if told.write is not None:
+            write(told.write, rows)
+    print(f"\n{written(rows)}")
     return 1 if any(row.wrong for row in rows) else 0
 
 
-def run(place: Path, rounds: int, chains: list[str], peers: list[str], shape: str | None) -> list[Row]:
-    """All measurements: in each round, each chain with each program that is there."""
-    data, rows = Data(place / "data"), list[Row]()
+def written(rows: list[Row]) -> str:
+    """What was measured, as text."""
+    return f"{machine()}\n\n{table(summed_up(rows), BESIDE)}\n"
+
+
+def write(folder: Path, rows: list[Row]) -> None:
+    """What was measured so far, as files: who ends a long run early keeps its finished rounds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row._asdict())}\n" for row in rows))
+    (folder / "table.md").write_text(written(rows))
+    (folder / "chart.svg").write_text(chart(summed_up(rows)))
+
+
+def run(place: Path, rounds: int, chains: list[str], peers: list[str], shape: str | None) -> Iterator[list[Row]]:
+    """The measurements of each round: each chain with each program that is there."""
+    data = Data(place / "data")
     with Network() as network:
         if shape is not None:
             rate, delay = shape.split(",")
             network.shape(rate, delay)
         for number in range(rounds):
+            rows: list[Row] = []
             for chain in chains:
                 for name in peers:
                     kind = PEERS[name]
                     missing = [program for program in kind.programs if shutil.which(program) is None]
-                    if missing or not (kind.watches if chain == "live" else kind.syncs_once):
-                        continue
-                    rows += _chain(network, kind(place / "run"), data, chain, number)
-    return rows
+                    if not missing and _takes(kind, chain):
+                        rows += _chain(network, kind(place / "run"), data, chain, number)
+            yield rows
+
+
+def _takes(kind: type[Peer], chain: str) -> bool:
+    if chain == "live":
+        return kind.watches
+    return kind.syncs_once and (chain != "sparse" or kind.keeps_holes)
 
 
 def _chain(network: Network, peer: Peer, data: Data, chain: str, number: int) -> list[Row]:
@@ -113,14 +128,6 @@ def _chain(network: Network, peer: Peer, data: Data, chain: str, number: int) ->
     finally:
         peer.stop()
     return rows
-
-
-def machine() -> str:
-    """Where and when: a figure without that says nothing."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
-    day = datetime.now(UTC).date().isoformat()
-    system = f"Linux {platform.release()}, Python {platform.python_version()}"
-    return f"{day}, {os.cpu_count()} processors, {memory} GiB, {system}."
 
 
 if __name__ == "__main__":

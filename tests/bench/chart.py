@@ -1,8 +1,10 @@
-"""A bar chart of the figures as SVG, which documents show without any further program."""
+"""Charts of the figures as SVG, which documents show without any further program."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
+from typing import NamedTuple
 
 from tests.bench.report import Figures
 from tests.bench.workloads import TITLES
@@ -31,9 +33,61 @@ def chart(figures: Sequence[Figures]) -> str:
             parts.append(_text(int(_LEFT + width) + 6, y + 12, _shown(one.seconds), "normal"))
             y += _BAR + 3
         y += _GAP
+    return _picture(_WIDTH, y, parts)
+
+
+class Line(NamedTuple):
+    """A line of a chart."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    """Both coordinates are above 0."""
+
+
+_PLOT_WIDTH, _PLOT_HEIGHT, _MARGIN, _LEGEND = 620, 320, 60, 180
+
+
+def lines(drawn: Sequence[Line], across: str, up: str) -> str:
+    """Lines over two logarithmic axes: what is linear is straight, with one decade up for each decade across."""
+    xs = _decades(x for line in drawn for x, _ in line.points)
+    ys = _decades(y for line in drawn for _, y in line.points)
+    right, bottom = _MARGIN + _PLOT_WIDTH, 20 + _PLOT_HEIGHT
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        over = (math.log10(x) - xs[0]) / (xs[-1] - xs[0])
+        above = (math.log10(y) - ys[0]) / (ys[-1] - ys[0])
+        return _MARGIN + over * _PLOT_WIDTH, bottom - above * _PLOT_HEIGHT
+
+    parts = [_text(_MARGIN, 14, up, "bold", "end"), _text(right, bottom + 34, across, "bold", "end")]
+    for x in xs:
+        place, _ = at(10.0**x, 10.0 ** ys[0])
+        parts.append(f'<line x1="{place:.1f}" y1="20" x2="{place:.1f}" y2="{bottom}" stroke="#ddd"/>')
+        parts.append(_text(int(place), bottom + 16, f"{10.0**x:,.10g}", "normal", "middle"))
+    for y in ys:
+        _, place = at(10.0 ** xs[0], 10.0**y)
+        parts.append(f'<line x1="{_MARGIN}" y1="{place:.1f}" x2="{right}" y2="{place:.1f}" stroke="#ddd"/>')
+        parts.append(_text(_MARGIN - 6, int(place) + 4, f"{10.0**y:.10g}", "normal", "end"))
+    for index, (line, colour) in enumerate(zip(drawn, _COLOURS[::3], strict=False)):
+        places = [at(x, y) for x, y in line.points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+        parts.append(f'<rect x="{right + 16}" y="{24 + 20 * index}" width="12" height="12" fill="{colour}"/>')
+        parts.append(_text(right + 34, 34 + 20 * index, line.name, "normal"))
+    return _picture(right + _LEGEND, bottom + 46, parts)
+
+
+def _decades(values: Iterable[float]) -> range:
+    """The powers of ten around some values, at least two."""
+    known = [math.log10(value) for value in values]
+    first = math.floor(min(known))
+    return range(first, max(first + 1, math.ceil(max(known))) + 1)
+
+
+def _picture(width: int, height: int, parts: Sequence[str]) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y}" viewBox="0 0 {_WIDTH} {y}" '
-        f'font-family="sans-serif" font-size="12"><rect width="{_WIDTH}" height="{y}" fill="#ffffff"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'font-family="sans-serif" font-size="12"><rect width="{width}" height="{height}" fill="#ffffff"/>'
         f"{''.join(parts)}</svg>\n"
     )
 

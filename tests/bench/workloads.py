@@ -1,4 +1,4 @@
-"""The workloads, W1 to W10: what is done to a source, and what is waited for."""
+"""The workloads, W1 to W12: what is done to a source, and what is waited for."""
 
 import os
 import random
@@ -15,6 +15,8 @@ from tests.bench.peers.peer import Peer, PeerFailed
 Step = tuple[str, Action]
 """The short name of a workload, and what is measured of it."""
 
+SPARSE_BYTES = 10 * 1024 * MIB
+SPARSE_PIECES = 16
 LATENCIES = 50
 BURST = 2_000
 _VISIBLE_SECONDS = 120.0
@@ -33,6 +35,8 @@ TITLES = {
     "W8b": "rename of a directory of 10,000 files",
     "W9": "2,000 files rewritten at once",
     "W10": "first sync of a source tree",
+    "W11": "first sync of 10 GiB with 1 MiB of data",
+    "W12": "4 KiB written into the 10 GiB",
 }
 
 
@@ -71,6 +75,23 @@ def large(peer: Peer, data: Data, number: int) -> Iterator[Step]:
     with file.open("ab") as content:
         content.write(dice.randbytes(10 * MIB))
     yield "W6", peer.sync
+
+
+def sparse(peer: Peer, _data: Data, number: int) -> Iterator[Step]:
+    """W11 and W12: a file of which nearly all is a hole, such as the disk of a virtual machine."""
+    peer.is_sparse = True
+    dice = random.Random(2000 + number)
+    with (peer.source / "sparse.img").open("wb") as content:
+        content.truncate(SPARSE_BYTES)
+        for piece in range(SPARSE_PIECES):
+            content.seek(piece * (SPARSE_BYTES // SPARSE_PIECES))
+            content.write(dice.randbytes(MIB // SPARSE_PIECES))
+    peer.serve()
+    yield "W11", peer.sync
+    with (peer.source / "sparse.img").open("r+b") as content:
+        content.seek(dice.randrange(SPARSE_BYTES - 4 * KIB))
+        content.write(dice.randbytes(4 * KIB))
+    yield "W12", peer.sync
 
 
 def live(peer: Peer, data: Data, number: int) -> Iterator[Step]:
@@ -175,5 +196,5 @@ def _is_as_large(one: Path, other: Path) -> bool:
         return False
 
 
-CHAINS = {"small": small, "sources": sources, "large": large, "live": live}
+CHAINS = {"small": small, "sources": sources, "large": large, "sparse": sparse, "live": live}
 """Workloads that follow one another on one source; all but the last sync once at a time."""

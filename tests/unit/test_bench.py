@@ -1,15 +1,18 @@
 """What the benchmark makes of its measurements."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from dirsync.limits import MIB
-from tests.bench.chart import chart
+from tests.bench.chart import Line, chart, lines
 from tests.bench.compare import difference
 from tests.bench.measure import Row
 from tests.bench.report import summed_up, table
+from tests.bench.scaling import FIRST, UNCHANGED, Point
+from tests.bench.scaling import table as table_of_sizes
 from tests.support.trees.trees import build
 
 
@@ -51,6 +54,27 @@ def test_chart() -> None:
 
     assert 2 == len(widths)
     assert pytest.approx(2 * widths[1]) == widths[0]
+
+
+def test_lines() -> None:
+    """What grows by one decade for each decade is straight, and both axes show whole decades."""
+    drawn = lines([Line("a", [(100, 0.5), (1_000, 5), (10_000, 50)])], "files", "seconds")
+    (path,) = re.findall(r'points="([^"]+)"', drawn)
+    places = [tuple(map(float, place.split(","))) for place in path.split()]
+    steps = [(x - before[0], y - before[1]) for before, (x, y) in pairwise(places)]
+
+    assert pytest.approx(steps[0], abs=0.2) == steps[1]
+    assert steps[0][0] > 0 > steps[0][1]
+    assert {"100", "1,000", "10,000", "0.1", "1", "10"} <= set(re.findall(r">([\d.,]+)<", drawn))
+
+
+def test_cost_of_each_unit() -> None:
+    """The scaling table divides the processor time of both ends by the size."""
+    points = [Point(1_000, FIRST, row("entries", "dirsync", 2.0)), Point(10_000, UNCHANGED, row("entries", "d", 2.0))]
+    lines = table_of_sizes(points, "files", 1_000, "CPU s for 1,000").splitlines()
+
+    assert "| 1,000 | first sync | 2.00 | 1.50 | 1.50 | 2.00 | 30 | 20 |" == lines[2]
+    assert "| 10,000 | nothing changed | 2.00 | 1.50 | 0.15 | 2.00 | 30 | 20 |" == lines[3]
 
 
 def test_difference(tmp_path: Path) -> None:

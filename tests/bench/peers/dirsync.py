@@ -14,6 +14,7 @@ class Dirsync(Peer):
     """Without fsync and compression: what an rsync daemon does."""
 
     name = "dirsync"
+    keeps_holes = True
     fsync = "never"
     compression = "none"
 

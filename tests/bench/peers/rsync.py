@@ -15,6 +15,7 @@ class Rsync(Peer):
     name = "rsync"
     programs: tuple[str, ...] = ("rsync",)
     watches = False
+    keeps_holes = True
     options: tuple[str, ...] = ()
 
     def serve(self) -> None:
@@ -30,13 +31,15 @@ class Rsync(Peer):
 
     def sync(self) -> None:
         """As a script would call it."""
-        self.run("rsync", "-a", "--delete", "--no-whole-file", *self.options, f"{self.source}/", _TARGET)
+        options = (*self.options, "--sparse") if self.is_sparse else self.options
+        self.run("rsync", "-a", "--delete", "--no-whole-file", *options, f"{self.source}/", _TARGET)
 
 
 class RsyncCompressed(Rsync):
     """With ``-z``."""
 
     name = "rsync -z"
+    keeps_holes = False
     options = ("-z",)
 
 

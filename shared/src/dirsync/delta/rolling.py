@@ -13,8 +13,7 @@ for blocks of up to 5,803 bytes (the bound behind zlib's NMAX), and below 2^56 f
 import zlib
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+from dirsync.delta.arrays import NDArray, np
 
 MODULUS: Final = 65521
 """The largest prime below 2^16."""

@@ -4,9 +4,7 @@ While target and basis are in step, all blocks that are compared are a whole num
 hashed ahead and differed are compared again later, so their checksums are kept until the shift changes.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dirsync.delta.arrays import NDArray, np
 from dirsync.delta.match.target_buffer import TargetBuffer
 from dirsync.delta.rolling import weak_sum
 from dirsync.delta.signature.builder import SignatureBuilder

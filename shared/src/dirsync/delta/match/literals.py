@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dirsync.delta.arrays import NDArray, np
 from dirsync.delta.pieces import Piece, Zeros
 
 

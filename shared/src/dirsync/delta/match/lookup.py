@@ -8,8 +8,7 @@ what passed the first.
 
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from dirsync.delta.arrays import NDArray, np
 
 _SPREADS: Final = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 """Odd factors (2^32 over the golden ratio, Knuth, volume 3, 6.4; and one of xxHash's primes), one for each table. The

@@ -19,8 +19,7 @@ divided into frames.
 
 from typing import NamedTuple
 
-import numpy as np
-
+from dirsync.delta.arrays import np
 from dirsync.delta.match.aligned import AlignedMatcher
 from dirsync.delta.match.literals import trailing_zeros
 from dirsync.delta.match.output import Output

@@ -7,8 +7,7 @@ which every offset has the weak checksum of some block.
 
 from typing import Final, NamedTuple
 
-import numpy as np
-
+from dirsync.delta.arrays import np
 from dirsync.delta.match.lookup import Candidates
 from dirsync.delta.match.target_buffer import TargetBuffer
 from dirsync.delta.rolling import Rolling, Totals

@@ -1,8 +1,6 @@
 """Building a Signature from content that comes in frames."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dirsync.delta.arrays import NDArray, np
 from dirsync.delta.rolling import weak_sum
 from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import XXH3, Strong

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from dirsync.delta.arrays import np
 from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.pieces import DeltaError
 from dirsync.delta.signature.packed import CHECKSUMS_SIZE

@@ -15,9 +15,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dirsync.delta.arrays import NDArray, np
 from dirsync.delta.blocks import BlockRange, block_count, span, whole_blocks
 from dirsync.delta.match.lookup import Lookup
 from dirsync.delta.strong import Strong

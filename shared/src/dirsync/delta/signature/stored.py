@@ -9,8 +9,7 @@ import struct
 import zlib
 from typing import Final
 
-import numpy as np
-
+from dirsync.delta.arrays import np
 from dirsync.delta.blocks import block_count
 from dirsync.delta.signature.signature import Signature, sums_dtype
 from dirsync.delta.strong import SHA256, XXH3, Strong
