@@ -106,6 +106,10 @@ bench: $(DEV_STAMP) ## measure against other programs, as root; ARGS="--rounds 5
 scaling: $(DEV_STAMP) ## measure how cost grows with entries and with size, as root; ARGS="--entries 1000 10000 --sizes 16 1024"
 	$(BIN)/python -m tests.bench.scaling $(ARGS)
 
+.PHONY: strategies
+strategies: $(DEV_STAMP) ## measure what choosing a strategy is worth beside each fixed one, as root
+	$(BIN)/python -m tests.bench.strategies $(ARGS)
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tests.bench.chart import chart
 from tests.bench.data import Data
 from tests.bench.machine.namespaces import Network
 from tests.bench.machine.where import machine
@@ -18,7 +17,8 @@ from tests.bench.peers.dirsync import Dirsync, DirsyncAuto, DirsyncDurable
 from tests.bench.peers.others import Syncthing, Unison, UnisonRepeated
 from tests.bench.peers.peer import Peer, PeerFailed
 from tests.bench.peers.rsync import Lsyncd, Rsync, RsyncCompressed
-from tests.bench.report import summed_up, table
+from tests.bench.report.chart import chart
+from tests.bench.report.table import summed_up, table
 from tests.bench.workloads import CHAINS
 
 PEERS: dict[str, type[Peer]] = {

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dirsync.limits import KIB, MIB
-from tests.bench.chart import Line, lines
 from tests.bench.machine.namespaces import Network
 from tests.bench.machine.where import machine
 from tests.bench.measure import Row, measure
 from tests.bench.peers.dirsync import Dirsync
 from tests.bench.peers.peer import Peer
+from tests.bench.report.chart import Line, lines
 
 ENTRIES = (1_000, 10_000, 100_000, 1_000_000)
 SIZES_MIB = (1, 16, 128, 1024, 8192)

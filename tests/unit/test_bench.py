@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from dirsync.limits import MIB
-from tests.bench.chart import Line, chart, lines
 from tests.bench.compare import difference
 from tests.bench.measure import Row
-from tests.bench.report import summed_up, table
+from tests.bench.report.chart import Line, chart, lines
+from tests.bench.report.table import summed_up, table
 from tests.bench.scaling import FIRST, UNCHANGED, Point
 from tests.bench.scaling import table as table_of_sizes
+from tests.bench.strategies import Result
+from tests.bench.strategies import table as table_of_strategies
 from tests.support.trees.trees import build
 
 
@@ -87,3 +89,13 @@ def test_difference(tmp_path: Path) -> None:
     assert "d/f has other content" == difference(tmp_path / "a", tmp_path / "b")
     build(tmp_path / "b", {"d/f": "12"})
     assert "1 names or sizes differ, the first is d/f" == difference(tmp_path / "a", tmp_path / "b")
+
+
+def test_regret() -> None:
+    """The choice is compared with the fixed way that was the fastest, by the medians."""
+    seconds = {"auto": (3.0, 1.0, 2.0), "whole": (4.0, 4.0, 9.0), "delta": (1.5, 1.6, 1.7)}
+    results = [Result("w", "known", "", row("w", name, each)) for name, those in seconds.items() for each in those]
+
+    assert "| a fast line | w | known | 2.00 (2.0) | 4.00 (2.0) | 1.60 (2.0) | 1.25 |" in table_of_strategies(
+        results, ("auto", "whole", "delta")
+    )

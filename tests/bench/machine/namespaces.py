@@ -62,6 +62,12 @@ class Network:
             told = ("qdisc", "replace", "dev", device, "root", "netem", "rate", rate, "delay", delay)
             subprocess.run(["ip", "netns", "exec", side.namespace, "tc", *told], check=True)
 
+    def unshape(self) -> None:
+        """Make the cable as fast as it was."""
+        for side in Side:
+            told = ("qdisc", "delete", "dev", _CABLE[side.value], "root")
+            subprocess.run(["ip", "netns", "exec", side.namespace, "tc", *told], check=True)
+
     def crossed(self) -> Crossed:
         """Bytes so far."""
         command = ["ip", "netns", "exec", Side.CLIENT.namespace, "cat", "/proc/net/dev"]

@@ -6,7 +6,7 @@ from html import escape
 from itertools import groupby
 from typing import NamedTuple
 
-from tests.bench.report import Figures
+from tests.bench.report.table import Figures
 from tests.bench.workloads import TITLES
 
 _WIDTH, _BAR, _GAP, _LEFT, _RIGHT = 900, 16, 10, 190, 120
