@@ -120,3 +120,22 @@ def test_effective_is_what_one_would_write() -> None:
 
     assert settings == ServerSettings.load(texts)
     assert "0600" == texts["file_mode"]
+
+
+def test_namespaces_are_open_from_the_start_unless_told_otherwise() -> None:
+    """With an idle time, and on shared storage, each is opened when it is named."""
+    given: tuple[dict[str, str], ...] = (
+        {},
+        {"namespace_idle": "5m"},
+        {"storage": "shared"},
+        {"storage": "shared", "lease": "3s"},
+    )
+    opened = [ServerSettings.load(flags).opens_on_demand for flags in given]
+
+    assert [False, True, True, True] == opened
+
+
+def test_a_lease_is_for_shared_storage() -> None:
+    """It would have no effect on storage of one server, so it is refused, as is one that is too short to hold."""
+    assert "--lease is for DIRSYNC_SERVER_STORAGE=shared; set that too, or unset this" in problem(lease="3s")
+    assert "must be at least" in problem(storage="shared", lease="500ms")

@@ -50,12 +50,13 @@ from dirsync.wire.descriptors import (
 )
 from dirsync_server.namespaces.open_namespaces import OpenNamespaces
 from dirsync_server.namespaces.opener import Opener
+from dirsync_server.ownership.owners import Owners
 from dirsync_server.replica_metrics import ReplicaMetrics
 from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
-from dirsync_server.settings import Permissions, ServerSettings
+from dirsync_server.settings import Permissions, ServerSettings, Storage
 from dirsync_server.status_page import StatusPage
 from dirsync_server.tenancy.authority import Authority
 from dirsync_server.tenancy.policies import Defaults
@@ -92,6 +93,12 @@ class Server:
         self._tracer = make_tracer(settings.service)
         self._measured = ReplicaMetrics(self.metrics, self._hooks)
         self._sessions = Sessions(settings.max_sessions)
+        tenants = self._registry.current()
+        self._owners = (
+            Owners([(tenant.root, tenant.setting) for tenant in tenants.values()], settings.lease, self.metrics)
+            if settings.storage is Storage.SHARED
+            else None
+        )
         self._opener = self._make_opener()
         self._namespaces = OpenNamespaces(
             self._registry.current(),
@@ -122,6 +129,8 @@ class Server:
         """Serve; reading the replicas goes on in the background until the service is ready."""
         keep_message_memory()
         self._log.info(Event.CONFIG_EFFECTIVE, settings=effective(self._settings))
+        if self._owners:
+            self._owners.start(self._namespaces.give_up)
         self._grpc.start()
         self._http.start()
         self._log.info(Event.SERVER_STARTED, listen=str(self._settings.listen), metrics_listen=str(self._http.address))
@@ -144,13 +153,15 @@ class Server:
         if self._disks.is_alive():
             self._disks.join(DISK_SECONDS)  # it looks at what is closed next
         self._namespaces.close()
+        if self._owners is not None:
+            self._owners.stop()
 
     def _make_opener(self) -> Opener:
         settings = self._settings
         tenants = self._registry.current
         kept = [*(index_name(name) for name in tenants()), HOOKS]
         prepare_state_directory(settings.state_dir, _name("state_dir"), kept)
-        return Opener(tenants, settings.state_dir, self._measured, self.metrics, self._hooks)
+        return Opener(tenants, settings.state_dir, self._measured, self.metrics, self._hooks, self._owners)
 
     def _sum_over_replicas(self, gauge: str, value: Callable[[Replica], int]) -> None:
         self.metrics.gauge(gauge).set_function(lambda: sum(map(value, self._namespaces.replicas().values())))

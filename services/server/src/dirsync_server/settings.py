@@ -33,6 +33,13 @@ class Permissions(StrEnum):
     FIXED = "fixed"
 
 
+class Storage(StrEnum):
+    """Who reaches the replicas."""
+
+    OWN = "own"
+    SHARED = "shared"
+
+
 class ServerSettings(ServiceSettings):
     """All settings of the server."""
 
@@ -65,6 +72,16 @@ class ServerSettings(ServiceSettings):
         64, ge=1, le=1024, description="clients connected at a time; each may hold a thread, in two-way mode two"
     )
 
+    storage: Storage = Field(
+        Storage.OWN,
+        description="whether other servers have the same replicas, on a volume that all of them mount",
+    )
+    lease: Duration = Field(
+        6.0,
+        ge=2,
+        le=60,
+        description="with STORAGE=shared: another server takes over from one that shows no life for this long",
+    )
     namespace_idle: Duration = Field(
         0.0,
         description="close a namespace that no client has used for this long, and open it for the next call; "
@@ -74,7 +91,7 @@ class ServerSettings(ServiceSettings):
     @property
     def opens_on_demand(self) -> bool:
         """Whether a namespace is opened for the first call that names it."""
-        return self.namespace_idle > 0
+        return self.namespace_idle > 0 or self.storage is Storage.SHARED
 
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together."""
@@ -92,6 +109,8 @@ class ServerSettings(ServiceSettings):
             for name in ("file_mode", "dir_mode"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     yield f"{names[name]} is for {names['permissions']}=fixed; set that too, or unset this"
+        if self.storage is Storage.OWN and self.lease != type(self).model_fields["lease"].default:
+            yield f"{names['lease']} is for {names['storage']}=shared; set that too, or unset this"
         if self.token_file and self.tenants_file:
             yield f"{names['token_file']} and {names['tenants_file']} exclude each other: the tenants file names tokens"
         if lies_within(self.state_dir, self.root):

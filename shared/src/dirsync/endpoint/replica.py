@@ -1,13 +1,15 @@
 """A replica: one namespace's directory on this server, and all that belongs to it."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from dirsync.clock import monotonic
 from dirsync.endpoint.changes.feed import ChangeFeed
 from dirsync.endpoint.observer import SILENT, Observer
+from dirsync.endpoint.ownership import ALONE, Ownership
 from dirsync.endpoint.quota import Quota, Usage
 from dirsync.endpoint.replica_state import ReplicaState, Totals
 from dirsync.endpoint.scan.scanner import Scanner
@@ -28,6 +30,8 @@ from dirsync.tree.tree import Tree
 
 _REPLICA_ID = "replica_id"
 _GENERATION = "generation"
+_SESSION_BITS = 20
+"""Sessions of one owner that are told apart: a million."""
 _MOUNTED = "mounted"
 """Whether a file system was mounted at the replica's directory when the server started last."""
 
@@ -58,8 +62,12 @@ class Replica:
         index: Index,
         policy: ReplicaPolicy,
         observer: Observer = SILENT,
+        ownership: Ownership | None = None,
     ) -> None:
-        """Takes over ``root`` (locked), ``staging`` and ``index``; :meth:`scan` has to come before any use."""
+        """Takes over ``root`` (locked), ``staging`` and ``index``; :meth:`scan` has to come before any use.
+
+        With an ``ownership`` other servers reach the replica too, and it says whether we may write.
+        """
         self.namespace = namespace
         self.root = root
         self.staging = staging
@@ -76,20 +84,30 @@ class Replica:
         self.not_durable: dict[RelPath, None] = {}
         """Where a commit changed something that it could not make durable: the next one has to, before it ends."""
         self.id = _load_or_make_id(index)
+        self._ownership = ownership
         self.generation = int(index.get_meta(_GENERATION) or b"0")
+        if ownership is not None:
+            # A session of an owner counts more than any of an owner before, even if the index has not heard of that.
+            self.generation = max(self.generation, ownership.number << _SESSION_BITS)
 
     @classmethod
     def open(
-        cls, namespace: str, path: Path, state_dir: Path, policy: ReplicaPolicy, observer: Observer = SILENT
+        cls,
+        namespace: str,
+        path: Path,
+        state_dir: Path,
+        policy: ReplicaPolicy,
+        observer: Observer = SILENT,
+        ownership: Ownership | None = None,
     ) -> "Replica":
-        """Open the replica at ``path``, a directory.
+        """Open the replica at ``path``, a directory. An ``ownership`` takes the place of the lock on it.
 
         Raises:
             UsageError: it cannot be used, or another process uses it; so too for the index, with one of its reasons.
             OSError: it cannot be used either.
         """
         root = Root.open(path)
-        root.lock()
+        root.lock(alone=ownership is None)
         index = Index.open(state_dir, index_name(namespace))
         try:
             _require_volume(root, index, Path(state_dir, index_name(namespace)))
@@ -97,7 +115,7 @@ class Replica:
             index.close()
             root.close()
             raise
-        return cls(namespace, root, Staging.open(root), index, policy, observer)
+        return cls(namespace, root, Staging.open(root), index, policy, observer, ownership)
 
     def scan(self) -> None:
         """Learn what the replica holds: the index first, then the files that it does not prove; may take long.
@@ -234,6 +252,10 @@ class Replica:
             if options.ignore_rules != before.ignore_rules:
                 self.scanner.rescan(keep_directories=False)
         return options
+
+    def publishing(self) -> AbstractContextManager[Callable[[], None]]:
+        """Surrounds the changes of a commit; yields what is called before each, as :class:`Ownership` says."""
+        return ALONE if self._ownership is None else self._ownership.publishing()
 
     def next_generation(self) -> int:
         """A new fencing number."""

@@ -20,7 +20,6 @@ Directory descriptors are cached (:mod:`dirsync.fs.descriptors`). Rules:
 
 import enum
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from dirsync.fs.failure import Changing, PathFailure, Vanished, reading_failure,
 from dirsync.fs.fingerprint import status_identity
 from dirsync.fs.kernel import birth_time
 from dirsync.fs.mounts import TABLE, is_mount_root, mounts_below
+from dirsync.fs.root_lock import lock_alone, lock_with_others
 from dirsync.fs.volume import learn
 from dirsync.tree.entry import FileIdentity
 from dirsync.tree.path import RelPath, ancestors, escape, split
@@ -268,20 +268,14 @@ class Root:
         same = (status.st_dev, status.st_ino) == self._device_and_inode
         return RootState.SAME if same else RootState.REPLACED
 
-    def lock(self) -> None:
-        """Lock this root for this process, until it is closed or the process ends.
+    def lock(self, *, alone: bool = True) -> None:
+        """Lock this root for this process, until it is closed or the process ends; otherwise with others that share it.
 
         Raises:
-            UsageError: another process has the lock, or the file system has no locks.
+            UsageError: another process has it for itself, or the file system has no locks to have it alone.
         """
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"{escape(self.path)} is in use by another process: stop it, or choose another directory"
-            raise UsageError(msg, reason="ROOT_BUSY") from error
-        except OSError as error:
-            msg = f"{escape(self.path)} cannot be locked ({error.strerror}): choose a file system that has flock"
-            raise UsageError(msg) from error
+        lock = lock_alone if alone else lock_with_others
+        lock(self._fd, self.path)
 
     @property
     def is_read_only(self) -> bool:

@@ -190,6 +190,7 @@ def test_white_space_around(service: type[ServiceSettings], name: str) -> None:
     others = {"permissions": "fixed"} if name.endswith("_mode") else {}
     others |= {"tls_cert_file": "c", "tls_key_file": "k"} if name.startswith("tls") else {}
     others |= {"hook_webhook": "http://localhost/"} if name.startswith("hook") else {}
+    others |= {"storage": "shared"} if name == "lease" else {}
     around = [f"{right}\n", f"\r\n{right}\r\n"] + ([] if kind.is_path else [f" {right}\t", f"\n {right} \n"])
 
     plain = service.load(others | {name: right})

@@ -62,6 +62,7 @@ CONTRACT = {
     "dirsync_sessions": [],
     "dirsync_two_way_sessions": [],
     "dirsync_open_namespaces": [],
+    "dirsync_takeovers_total": ["cause"],
     "dirsync_content_sent_bytes_total": [],
     "dirsync_reports_total": ["says"],
     "dirsync_replica_edits_total": [],
@@ -113,6 +114,7 @@ ON_ONE_SIDE = {
         *(
             "dirsync_sessions",
             "dirsync_open_namespaces",
+            "dirsync_takeovers_total",
             "dirsync_two_way_sessions",
             "dirsync_kept_uploads",
             "dirsync_kept_upload_bytes",

@@ -87,7 +87,7 @@ class OpenNamespaces:
             if opened is not None:
                 self._close(slot, opened, "idle")
 
-    def give_up(self, namespace: str, reason: str, *, least_seconds: float = 0.0) -> bool:
+    def give_up(self, namespace: str, reason: str, least_seconds: float = 0.0) -> bool:
         """Close a namespace although it may be in use, in a thread of its own.
 
         Args:

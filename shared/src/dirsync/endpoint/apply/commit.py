@@ -61,6 +61,7 @@ class Committer:
 
         Raises:
             SessionError: the session is no longer the writer; nothing was changed.
+            Unavailable: this server is no longer the owner of the replica; what was changed was changed before.
             NotDurable: the disk failed; what was changed is not acknowledged and will be scanned again.
         """
         # Under FSYNC=always each is durable, or known not to be, since it was staged; and no fsync is ever tried again.
@@ -75,12 +76,14 @@ class Committer:
             self._root.refresh_mounts()
             self._root.forget_all()
             self.publisher.begin()
-            for step in steps:
-                failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)
-                if failure is None:
-                    touched = _touched(touched, step)
-                else:
-                    results.failures[step.number] = failure
+            with self._replica.publishing() as require_owner:
+                for step in steps:
+                    require_owner()
+                    failure = results.failures.get(step.number) or step.failure or self._carry_out(step, results)
+                    if failure is None:
+                        touched = _touched(touched, step)
+                    else:
+                        results.failures[step.number] = failure
         self._make_entries_durable(touched)
         self._root.forget_all()  # what is kept open keeps a mount busy
         self._replica.commit_done()

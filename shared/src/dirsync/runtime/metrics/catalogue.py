@@ -48,6 +48,7 @@ STRATEGIES = tuple(strategy.value for strategy in Strategy)
 OPERATIONS = tuple(OPERATION_NAMES.values())
 OUTCOMES = ("applied", "changed", "mismatch", "storage", "refused", "limit", "unsupported")
 HOOKS = ("command", "webhook")
+TAKEOVERS = ("released", "gone", "slow")
 HOOK_OUTCOMES = ("succeeded", "failed", "timed_out")
 GUARDS = ("delete_percent", "delete_count", "root_emptied", "root_changed", "mount_changed", "foreign")
 WATCH_MODES = ("native", "poll", "off")
@@ -171,6 +172,7 @@ _CLIENT: tuple[Metric, ...] = (
 _SERVER: tuple[Metric, ...] = (
     _gauge("dirsync_sessions", "Open sessions."),
     _gauge("dirsync_open_namespaces", "Namespaces that are open."),
+    _counter("dirsync_takeovers_total", "Namespaces taken over from other servers, by cause.", cause=TAKEOVERS),
     _gauge("dirsync_two_way_sessions", "Those of them that carry changes in both directions."),
     _counter("dirsync_content_sent_bytes_total", "Content read for two-way clients, before compression."),
     _counter("dirsync_reports_total", "Reports of changes to two-way clients, by what they say.", says=REPORTS),

@@ -1,0 +1,1 @@
+"""Which server owns a namespace on storage that several servers share (ADR on fencing numbers)."""
