@@ -64,6 +64,9 @@ class Limits:
     """Ranges of blocks in one request for a signature: every second coarse block of the largest file."""
     signature_bytes: int = 256 * KIB
     """Largest page of a signature, in bytes."""
+    content_seconds: float = 600.0
+    """Deadline of a call for content. Its pieces flow as the client reads them. What came until then is kept, and the
+    rest is asked for by another call."""
     max_content_ranges: int = 16_384
     """Ranges of bytes in one request for content: every second block of a file of 32,768 blocks. More ranges take
     another request."""

@@ -97,7 +97,14 @@ class Mailbox:
     def complete(self, session: int, result: Result) -> None:
         """Work that the engine gave to another thread has a result."""
         with self._changed:
-            self._batch.completions.append(Completion(session, result))
+            completions = self._batch.completions
+            if isinstance(result, ReplicaReported) and completions and completions[-1].session == session:
+                # Reports are states: of those that nobody took, the last one says all. A server may send any number.
+                before = completions[-1].result
+                if isinstance(before, ReplicaReported):
+                    result = result._replace(changed=before.changed or result.changed)
+                    completions.pop()
+            completions.append(Completion(session, result))
             self._changed.notify()
 
     def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:

@@ -330,6 +330,9 @@ class Target:
         if session.keeps_surplus and session.transfer is not None and self.view.in_sync:
             session.keeps_surplus = False
             session.transfer.drop_uploads()
+        receiver = self._executor.receiver
+        if receiver is not None and receiver.keeps_surplus and self.view.in_sync:
+            receiver.drop_surplus()
 
     def _list_replica(self, command: ListReplica) -> None:
         session = self._session

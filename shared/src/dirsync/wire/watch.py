@@ -4,7 +4,7 @@ A report describes one moment and is sent in pages. It is bounded: of more chang
 those before it, the server says only that everything may be different.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dirsync.errors import InvalidMessage, RemoteError
@@ -101,26 +101,28 @@ def join_reports(pages: Iterable[Report]) -> Iterator[Report]:
         RemoteError: a report has more changes than any may have, or pages of different moments.
     """
     gathered: list[Report] = []
+    count = size = 0
     for page in pages:
         gathered.append(page)
-        _check_pages(gathered)
+        _check_page(gathered[0], page)
+        paths = [change.path for change in page.changes] + list(page.unknown)
+        count, size = count + len(paths), size + sum(map(len, paths))
+        if count > LIMITS.max_reported_changes or size > LIMITS.max_reported_bytes:
+            msg = f"the server reports {count} changes at once; at most {LIMITS.max_reported_changes} are taken"
+            raise RemoteError(msg, reason="REPORT_TOO_LARGE")
         if page.last:
             yield page._replace(
                 changes=tuple(change for part in gathered for change in part.changes),
                 unknown=tuple(path for part in gathered for path in part.unknown),
             )
-            gathered = []
+            gathered, count, size = [], 0, 0
 
 
-def _check_pages(pages: Sequence[Report]) -> None:
-    first, last = pages[0], pages[-1]
-    if (first.root_digest, first.entries, first.everything) != (last.root_digest, last.entries, last.everything):
+def _check_page(first: Report, page: Report) -> None:
+    if (first.root_digest, first.entries, first.everything) != (page.root_digest, page.entries, page.everything):
         msg = "the server's report of changes mixes two moments"
         raise RemoteError(msg, reason="REPORT_OUT_OF_ORDER")
-    paths = [change.path for page in pages for change in page.changes] + [p for page in pages for p in page.unknown]
-    if len(paths) > LIMITS.max_reported_changes or sum(map(len, paths)) > LIMITS.max_reported_bytes:
-        msg = f"the server reports {len(paths)} changes at once; at most {LIMITS.max_reported_changes} are taken"
-        raise RemoteError(msg, reason="REPORT_TOO_LARGE")
-    if (first.everything and paths) or not (last.last or last.changes or last.unknown):
+    paths = bool(page.changes or page.unknown)
+    if (page.everything and paths) or not (page.last or paths):
         msg = "the server's report of changes has an empty page, or changes beside everything"
         raise RemoteError(msg, reason="REPORT_OUT_OF_ORDER")

@@ -4,11 +4,13 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from dirsync.errors import DirsyncError, NotFound
+from dirsync.endpoint.apply.outcomes import Mismatch
+from dirsync.errors import DirsyncError, NotFound, Unavailable
 from dirsync.fs.failure import StorageFailed
 from dirsync.fs.root import Root
 from dirsync.fs.write.staged import StagedFile
@@ -17,8 +19,9 @@ from dirsync.tree.entry import Entry, file_entry
 from dirsync.tree.path import RelPath
 from dirsync.tree.plan import PutFile
 from dirsync.wire.content import ContentPiece, ContentRequest
-from dirsync_client.receive.content import ContentStager, Segment, covering
+from dirsync_client.receive.content import ContentStager
 from dirsync_client.receive.results import Counted
+from dirsync_client.receive.segments import Segment, covering, from_offset, missing
 from dirsync_client.reconcile.two_way.commands import Receive
 
 CONTENT = b"what the replica has" * 100
@@ -31,19 +34,39 @@ def entry_of(content: bytes, size: int | None = None) -> Entry:
     return file_entry(mode=0o644, size=len(content) if size is None else size, mtime_ns=7, digest=digest)
 
 
+LARGE = random.Random(3).randbytes(1_000_000)
+
+
 class Place:
     """A source, and a server that answers as it is told."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
         self.path = path / "source"
         self.path.mkdir()
+        self.requests: list[ContentRequest] = []
+        self.answer = answer
+        self.gives_up = self._give_up_after = False
+        self._open()
+
+    def _open(self) -> None:
         self.root = Root.open(self.path)
         self.staging = Staging.open(self.root)
-        self.requests: list[ContentRequest] = []
-        self._answer = answer
         self.stager = ContentStager(
-            self.root, self.staging, b"session", self._read, lambda *_: iter(()), 4096, lambda: False
+            self.root, self.staging, b"session", self._read, lambda *_: iter(()), 4096, lambda: self.gives_up
         )
+
+    def restart(self) -> None:
+        """Another process."""
+        self.close()
+        self._open()
+
+    def stage_large(self, content: bytes = LARGE, *, give_up: bool = False) -> bytes:
+        """Stage a large file; ``give_up``: the session ends with the first call."""
+        self._give_up_after = give_up
+        try:
+            return self.stage(content)
+        finally:
+            self.gives_up = False
 
     def stage(self, content: bytes = CONTENT, near: RelPath | None = None, size: int | None = None) -> bytes:
         """Stage a file; returns what is staged."""
@@ -55,7 +78,7 @@ class Place:
         """What a staged file holds."""
         descriptor = staged.reopen()
         try:
-            return os.read(descriptor, 1 << 20)
+            return os.read(descriptor, 1 << 21)
         finally:
             os.close(descriptor)
 
@@ -72,7 +95,11 @@ class Place:
 
     def _read(self, request: ContentRequest) -> Iterator[ContentPiece]:
         self.requests.append(request)
-        return self._answer(request)
+        try:
+            yield from self.answer(request)
+        except Unavailable:
+            self.gives_up = self._give_up_after
+            raise
 
 
 def whole(request: ContentRequest) -> Iterator[ContentPiece]:
@@ -138,6 +165,7 @@ LIES: dict[str, Answer] = {
 }
 
 
+@pytest.mark.case("J01", "I05", "I09")
 @pytest.mark.parametrize("lie", LIES)
 def test_a_server_that_lies(make: Callable[[Answer], Place], lie: str) -> None:
     """Nothing of it stays."""
@@ -148,6 +176,7 @@ def test_a_server_that_lies(make: Callable[[Answer], Place], lie: str) -> None:
     assert [] == place.staged
 
 
+@pytest.mark.case("I10")
 def test_a_size_that_does_not_fit(make: Callable[[Answer], Place]) -> None:
     """More than the disk has is not even begun."""
     place = make(whole)
@@ -155,6 +184,98 @@ def test_a_size_that_does_not_fit(make: Callable[[Answer], Place]) -> None:
         place.stage(size=1 << 60)
 
     assert ([], []) == (place.requests, place.staged)
+
+
+def cut_after(size: int, content: bytes = LARGE) -> Answer:
+    """An answer that ends with the connection after so many bytes."""
+
+    def answer(request: ContentRequest) -> Iterator[ContentPiece]:
+        left = size
+        for offset, length in request.ranges:
+            for at in range(offset, offset + length, 100_000):
+                if left <= 0:
+                    raise Unavailable("the connection was lost")
+                literal = content[at : min(at + 100_000, offset + length)]
+                left -= len(literal)
+                yield ContentPiece(at, literal)
+
+    return answer
+
+
+@pytest.mark.parametrize("new_process", [False, True])
+def test_a_cut_download_goes_on(make: Callable[[Answer], Place], new_process: bool) -> None:
+    """What had come is not asked for again, in this process or in the next one, and what is published is whole."""
+    place = make(cut_after(300_000))
+    with pytest.raises(Unavailable):
+        place.stage_large(give_up=True)
+    if new_process:
+        place.restart()
+    asked = len(place.requests)
+    place.answer = cut_after(1 << 30)
+
+    assert LARGE == place.stage_large()
+    assert [(300_000, 700_000)] == [tuple(found) for request in place.requests[asked:] for found in request.ranges]
+    assert Counted(700_000, 0, resumed=300_000) == place.counted
+
+
+def test_a_deadline_costs_nothing(make: Callable[[Answer], Place]) -> None:
+    """A call that ends after some bytes is followed by one for the rest; one that brings nothing is not repeated."""
+    place = make(cut_after(300_000))
+    staged = place.stage_large()
+    firsts = [request.ranges[0].offset for request in place.requests]
+    place.answer = cut_after(0)
+    with pytest.raises(Unavailable):
+        place.stage_large(CONTENT * 100)
+
+    assert (LARGE, [0, 300_000, 600_000, 900_000]) == (staged, firsts)
+    assert 5 == len(place.requests)
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "too long", "a directory", "a link"])
+def test_what_is_kept_proves_nothing(make: Callable[[Answer], Place], damage: str) -> None:
+    """What somebody, or a crash, left of a download is found out by the digest, and the next try begins anew."""
+    place = make(cut_after(300_000))
+    with pytest.raises(Unavailable):
+        place.stage_large(give_up=True)
+    (kept,) = [found / name for found in place.path.parent.glob(".source*") for name in os.listdir(found)]
+    match damage:
+        case "other bytes":
+            kept.write_bytes(b"x" * 300_000)
+        case "too long":
+            kept.write_bytes(bytes(len(LARGE) + 1))
+        case _:
+            kept.unlink()
+            kept.mkdir() if damage == "a directory" else kept.symlink_to(place.path)
+    place.answer = cut_after(1 << 30)
+    for _ in range(2):
+        with suppress(Mismatch):
+            assert LARGE == place.stage_large()
+            break
+    else:
+        pytest.fail("never")
+    assert [] == os.listdir(place.path)
+
+
+def test_an_edit_of_what_came_in_part(make: Callable[[Answer], Place]) -> None:
+    """If the replica's file changes meanwhile, what had come of the other version is not taken for the new one's."""
+    place, other = make(cut_after(300_000)), LARGE[:500_000] + b"edited" + LARGE[500_006:]
+    with pytest.raises(Unavailable):
+        place.stage_large(give_up=True)
+    place.answer = cut_after(1 << 30, other)
+
+    assert other == place.stage_large(other)
+    assert place.requests[-1].ranges[0].offset == 0
+
+
+def test_segments_from_an_offset() -> None:
+    """What is there is cut off; what the old version has is taken from the right place."""
+    segments = [Segment(0, 10, None), Segment(10, 5, 100), Segment(15, 5, None)]
+
+    assert segments == from_offset(segments, 0)
+    assert [Segment(4, 6, None), *segments[1:]] == from_offset(segments, 4)
+    assert [Segment(12, 3, 102), segments[2]] == from_offset(segments, 12)
+    assert [] == from_offset(segments, 20)
+    assert [(4, 6), (15, 5)] == missing(from_offset(segments, 4))
 
 
 def test_covering() -> None:

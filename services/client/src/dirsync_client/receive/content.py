@@ -9,16 +9,18 @@ The cheapest way that applies is taken:
 
 Whatever was taken from where, the size and the SHA-256 of what is staged are checked. So a file that changed meanwhile,
 and a server that lies, cost bytes and never correctness.
+
+What had come of a large file when it was cut is kept, and the next try goes on from there
+(:mod:`dirsync_client.receive.partial`).
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 from dirsync.delta.blocks import BlockRange, block_size_for
 from dirsync.delta.pieces import Piece, Zeros, copy_span
 from dirsync.endpoint.apply.outcomes import Mismatch
+from dirsync.endpoint.uploads.open_upload import OpenUpload
 from dirsync.errors import DirsyncError, Unavailable
 from dirsync.fs.failure import PathFailure, StorageFailed, shown
 from dirsync.fs.read.stable import StableFile
@@ -33,8 +35,10 @@ from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath
 from dirsync.tree.plan import PutFile
 from dirsync.wire.compression import Compression
-from dirsync.wire.content import ByteRange, ContentPiece, ContentRequest
+from dirsync.wire.content import ContentPiece, ContentRequest
+from dirsync_client.receive.partial import PartialDownloads
 from dirsync_client.receive.results import Counted
+from dirsync_client.receive.segments import Segment, covering, from_offset, missing
 from dirsync_client.reconcile.commands import Basis
 from dirsync_client.reconcile.two_way.commands import Receive
 from dirsync_client.transfer.delta.remote_signature import FetchBlocks, RemoteSignature
@@ -43,15 +47,6 @@ _MIN_SHARE = 8
 """A basis that has less than one part in so many of the new version is not worth the requests."""
 
 ReadContent = Callable[[ContentRequest], Iterator[ContentPiece]]
-
-
-class Segment(NamedTuple):
-    """Consecutive bytes of the new version."""
-
-    offset: int
-    length: int
-    at: int | None
-    """Where the old version has them; ``None``: it does not."""
 
 
 class ContentStager:
@@ -76,8 +71,12 @@ class ContentStager:
         self._block_size = block_size
         self._cancelled = cancelled
         self._durability = Durability(Fsync.BATCH, self._root)
+        self._partial = PartialDownloads(self._staging, self._root.free_bytes)
+        self._came = 0
+        """Bytes that came by the last try."""
         self.attributes = Attributes()
         """Those that the session preserves."""
+        self._partial.sweep()
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -90,15 +89,21 @@ class ContentStager:
         Raises:
             NotFound: the replica has not got the content any more.
             Mismatch: what came is something else.
-            DirsyncError: the server cannot be reached, or the disk fails.
+            DirsyncError: the server cannot be reached, or the disk fails. What came is kept.
         """
         step = receive.operation
         assert isinstance(step, PutFile)
         self._require_room(step)
         try:
             made = self._from_source(step, receive.near) if receive.near is not None else None
-            if made is None:
-                made = self._from_server(step, receive.remote or ROOT)
+            while made is None:
+                self._came = 0
+                try:
+                    made = self._from_server(step, receive.remote or ROOT)
+                except Unavailable:
+                    # A call has a deadline, whatever comes by it.
+                    if not self._came or self._cancelled():
+                        raise
         finally:
             # What is kept open may be another directory by the next file, and keeps a mount busy.
             self._root.forget_all()
@@ -123,7 +128,13 @@ class ContentStager:
         size = step.entry.size
         with suppress(PathFailure, Mismatch), StableFile(self._root, near) as file:
             if file.size == size:
-                return self._fill(step, [Segment(0, size, 0)] if size else [], file, iter(()), Counted(0, size))
+                staged = self._staging.create(step.path)
+                try:
+                    whole = [Segment(0, size, 0)] if size else []
+                    return staged, self._fill(step, OpenUpload(b"", staged), whole, file, ROOT)
+                except BaseException:
+                    staged.discard()
+                    raise
         return None
 
     def _from_server(self, step: PutFile, remote: RelPath) -> tuple[StagedFile, Counted]:
@@ -133,11 +144,24 @@ class ContentStager:
                 segments = self._segments(step, file)
                 reused = sum(segment.length for segment in segments if segment.at is not None)
                 if reused * _MIN_SHARE >= size:
-                    return self._fill(
-                        step, segments, file, self._pieces(step, remote, segments), Counted(size - reused, reused)
-                    )
-        segments = [Segment(0, size, None)] if size else []
-        return self._fill(step, segments, None, self._pieces(step, remote, segments), Counted(size, 0))
+                    return self._download(step, segments, file, remote)
+        return self._download(step, [Segment(0, size, None)] if size else [], None, remote)
+
+    def _download(
+        self, step: PutFile, segments: list[Segment], basis: StableFile | None, remote: RelPath
+    ) -> tuple[StagedFile, Counted]:
+        download = self._partial.begin(step, self._cancelled)
+        try:
+            counted = self._fill(step, download, segments, basis, remote)
+            self._partial.complete(download)
+        except Unavailable:
+            self._partial.keep(download)
+            raise
+        except BaseException:
+            # What is there may be what is wrong.
+            download.staged.discard()
+            raise
+        return download.staged, counted
 
     def _segments(self, step: PutFile, file: StableFile) -> list[Segment]:
         """The new version in order, by where the old one has it."""
@@ -166,43 +190,40 @@ class ContentStager:
 
     def _pieces(self, step: PutFile, remote: RelPath, segments: list[Segment]) -> Iterator[ContentPiece]:
         """What the old version does not have, in order, from as few requests as are allowed."""
-        ranges = [ByteRange(segment.offset, segment.length) for segment in segments if segment.at is None]
-        compressions = frozenset(Compression)
+        ranges, compressions = missing(segments), frozenset(Compression)
         for first in range(0, len(ranges), LIMITS.max_content_ranges):
             wanted = tuple(ranges[first : first + LIMITS.max_content_ranges])
             yield from self._read(ContentRequest(self._session_id, step.entry.digest, remote, wanted, compressions))
 
     def _fill(
-        self,
-        step: PutFile,
-        segments: list[Segment],
-        basis: StableFile | None,
-        pieces: Iterator[ContentPiece],
-        counted: Counted,
-    ) -> tuple[StagedFile, Counted]:
-        staged = self._staging.create(step.path)
-        try:
-            rebuild = Rebuild(staged, basis, cancelled=self._cancelled, hashed=hashlib.sha256())
-            compressed = 0
-            for segment in segments:
-                if segment.at is not None:
-                    rebuild.copy(segment.at, segment.length)
-                    continue
-                end = segment.offset + segment.length
-                while rebuild.size < end:
-                    piece = next(pieces, None)
-                    _append(rebuild, piece, end, step.path)
-                    compressed += piece.saved if piece is not None else 0
-                    self._require_going_on()
-            _require_whole(rebuild, step)
-        except BaseException:
-            staged.discard()
-            raise
-        return staged, counted._replace(compressed=compressed)
+        self, step: PutFile, download: OpenUpload, segments: list[Segment], basis: StableFile | None, remote: RelPath
+    ) -> Counted:
+        rebuild = Rebuild(download.staged, basis, cancelled=self._cancelled, hashed=download.hash)
+        counted = Counted(0, 0, resumed=rebuild.size)
+        left = from_offset(segments, rebuild.size)
+        pieces = self._pieces(step, remote, left)
+        for segment in left:
+            if segment.at is not None:
+                rebuild.copy(segment.at, segment.length)
+                counted = counted._replace(reused=counted.reused + segment.length)
+                continue
+            end = segment.offset + segment.length
+            while rebuild.size < end:
+                piece = next(pieces, None)
+                if piece is None or piece.offset != rebuild.size or rebuild.size + piece.length > end:
+                    raise Mismatch(step.path)
+                _append(rebuild, piece)
+                self._came += piece.length
+                counted = counted.with_piece(piece.length, piece.saved)
+                self._require_going_on()
+        if rebuild.size != step.entry.size or rebuild.digest() != step.entry.digest:
+            raise Mismatch(step.path)
+        return counted
 
     def _require_room(self, step: PutFile) -> None:
         """Leave some space on the disk of the source, whatever a server announces."""
-        if self._root.free_bytes() < step.entry.size + LIMITS.source_free_bytes:
+        to_come = step.entry.size - self._partial.size_of(step)
+        if self._root.free_bytes() < to_come + LIMITS.source_free_bytes:
             message = f"{shown(step.path)} does not fit on the disk of the source: {step.entry.size} bytes are to come"
             raise StorageFailed(step.path, message)
 
@@ -211,40 +232,11 @@ class ContentStager:
             raise Unavailable("the session ended")
 
 
-def _require_whole(rebuild: Rebuild, step: PutFile) -> None:
-    if rebuild.size != step.entry.size or rebuild.digest() != step.entry.digest:
-        raise Mismatch(step.path)
-
-
-def _append(rebuild: Rebuild, piece: ContentPiece | None, end: int, path: RelPath) -> None:
-    if piece is None or piece.offset != rebuild.size or rebuild.size + piece.length > end:
-        raise Mismatch(path)
+def _append(rebuild: Rebuild, piece: ContentPiece) -> None:
     if piece.zeros:
         rebuild.zeros(piece.zeros)
     else:
         rebuild.write(piece.literal)
-
-
-def covering(found: dict[int, tuple[int, int]], size: int) -> list[Segment]:
-    """Segments for all of a file of ``size`` bytes.
-
-    ``found`` has lengths, and offsets in the old version, by offsets in the new one; they may overlap.
-    """
-    segments: list[Segment] = []
-    at = 0
-    for start in sorted(found):
-        length, old = found[start]
-        end = min(start + length, size)
-        if end <= at:
-            continue
-        if start > at:
-            segments.append(Segment(at, start - at, None))
-            at = start
-        segments.append(Segment(at, end - at, old + at - start))
-        at = end
-    if at < size:
-        segments.append(Segment(at, size - at, None))
-    return segments
 
 
 def is_gone(error: DirsyncError) -> bool:

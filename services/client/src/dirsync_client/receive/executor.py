@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dirsync.endpoint.source.applier import SourceApplier, SourceStep
 from dirsync.endpoint.source.source import Source
 from dirsync.fs.write.durable import NotDurable
+from dirsync.fs.write.kept import kept_files
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
 from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.plan import PutFile
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.receive.content import ContentStager
+from dirsync_client.receive.partial import drop_all
 from dirsync_client.receive.results import Counted, Staged
 from dirsync_client.receive.thread import StagingThread
 from dirsync_client.reconcile.events import Event, Received, SourceChanged
@@ -47,6 +49,9 @@ class ReceiveExecutor:
             stager.attributes = source.tree.attributes
             return stager
 
+        self._staging = staging
+        self.keeps_surplus = bool(kept_files(staging))
+        """What came of downloads that were cut is kept."""
         self._small = StagingThread(make, post, activities)
         self._large = StagingThread(make, post, activities)
 
@@ -69,10 +74,16 @@ class ReceiveExecutor:
         ready: list[tuple[Receive, Staged | None]] = []
         for result in results:
             if result.failure is not None:
+                self.keeps_surplus = True
                 events.append(Received(result.receive, result.failure, result.vanished))
             else:
                 ready.append((result.receive, result))
         return events + self._apply(ready)
+
+    def drop_surplus(self) -> None:
+        """Both sides are equal: nobody goes on with what is kept of downloads that were cut."""
+        self.keeps_surplus = False
+        drop_all(self._staging)
 
     def close(self) -> None:
         """End the threads, and remove what is staged."""
@@ -94,7 +105,7 @@ class ReceiveExecutor:
         events: list[Event] = [SourceChanged(applied.changed)] if applied.changed else []
         for step in applied.done:
             path = step.operation.path
-            received, reused, compressed = counted.get(path, Counted(0, 0))
-            events.append(Received(by_path[path], None, False, received, reused, compressed))
+            came = counted.get(path, Counted(0, 0))
+            events.append(Received(by_path[path], None, False, *came))
         events += [Received(by_path[step.operation.path], failure) for step, failure in applied.failures]
         return events

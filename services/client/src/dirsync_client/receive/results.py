@@ -18,6 +18,12 @@ class Counted(NamedTuple):
     """Content that the source had."""
     compressed: int = 0
     """What compression saved of the content that was sent."""
+    resumed: int = 0
+    """What had come before the download was cut."""
+
+    def with_piece(self, length: int, compressed: int) -> "Counted":
+        """The server sent so much more, of which compression saved some."""
+        return self._replace(received=self.received + length, compressed=self.compressed + compressed)
 
 
 class Staged(NamedTuple):

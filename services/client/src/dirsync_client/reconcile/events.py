@@ -137,6 +137,8 @@ class Received(NamedTuple):
     reused_bytes: int = 0
     compressed_bytes: int = 0
     """What compression saved."""
+    resumed_bytes: int = 0
+    """What had come before a download was cut."""
     """Content that the source had."""
 
 

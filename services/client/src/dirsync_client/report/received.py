@@ -38,6 +38,7 @@ class ReceivedMetrics:
         self._metrics.counter("dirsync_received_bytes_total").inc(received)
         self._metrics.counter("dirsync_received_reused_bytes_total").inc(reused)
         self._metrics.counter("dirsync_received_compression_bytes_total").inc(compressed)
+        self._metrics.counter("dirsync_resumed_bytes_total").inc(report.resumed_bytes)
         totals = self._totals
         self._totals = totals._replace(
             received_changes=totals.received_changes + 1,
@@ -60,6 +61,5 @@ class ReceivedMetrics:
         self._metrics.counter("dirsync_conflicts_total", resolution=resolution).inc()
         self._latest.appendleft(KeptConflict(conflict.path, winner, resolution, conflict.kept_as, self._now()))
         self._totals = self._totals._replace(conflicts=self._totals.conflicts + 1, latest=tuple(self._latest))
-        self._log.warning(
-            Event.CONFLICT_KEPT, path=conflict.path, winner=winner, resolution=resolution, kept_as=conflict.kept_as
-        )
+        kept = {} if conflict.kept_as is None else {"kept_as": conflict.kept_as}
+        self._log.warning(Event.CONFLICT_KEPT, path=conflict.path, winner=winner, resolution=resolution, **kept)

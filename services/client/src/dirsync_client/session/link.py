@@ -48,8 +48,6 @@ LIST_SECONDS = 600.0
 """Deadline of a listing: its pages flow as the client reads them."""
 SIGNATURE_SECONDS = 600.0
 """Deadline of asking for a signature: the server reads the whole file for it."""
-CONTENT_SECONDS = 600.0
-"""Deadline of asking for content: its pieces flow as the client reads them."""
 CLOSE_SECONDS = 2.0
 
 MetadataSource = Callable[[], Metadata]
@@ -142,7 +140,7 @@ class Link:
         Raises:
             DirsyncError: it does not have it any more, or cannot be reached.
         """
-        raw = self.caller.stream("ReadContent", encode_content_request(request), timeout=CONTENT_SECONDS)
+        raw = self.caller.stream("ReadContent", encode_content_request(request), timeout=LIMITS.content_seconds)
         return check_content_pieces((decode_content_piece(piece) for piece in raw), request.ranges)
 
     def watch(self) -> "Watch":

@@ -184,6 +184,19 @@ class Staging:
         self._make_in(path, take)
         return taken
 
+    def rename(self, staged: StagedFile) -> None:
+        """Give a staged file that had a name of its own a random one.
+
+        Raises:
+            PathFailure: StorageFailed.
+        """
+        name, at = self.new_name(), self.descriptor
+        try:
+            os.rename(staged.name, name, src_dir_fd=at, dst_dir_fd=at)
+        except OSError as error:
+            raise StorageFailed.from_os(staged.path, "stage", error) from error
+        staged.name = name
+
     def new_name(self) -> bytes:
         """A name that is not used in the staging directory."""
         self._count += 1

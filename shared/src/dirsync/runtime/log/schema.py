@@ -273,7 +273,9 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
             "path": _PATH,
             "winner": Field(_T.TEXT, "the side whose version gets the name: `source` or `replica`"),
             "resolution": Field(_T.TEXT, "the policy, as CONFLICTS names it"),
-            "kept_as": Field(_T.PATH, "where both sides keep the other version; null if it is not kept"),
+            "kept_as": Field(
+                _T.PATH, "where both sides keep the other version; absent if it is not kept", optional=True
+            ),
         },
     ),
     Event.FILE_DELETED: EventSchema("Something was removed at the replica.", _CLIENT, _INFO, {"path": _PATH}),

@@ -112,7 +112,10 @@ _BOTH: tuple[Metric, ...] = (
     _gauge("dirsync_entries", "Entries in the tree."),
     _histogram("dirsync_scan_duration_seconds", "Full scans of a tree.", SLOW_SECONDS),
     _counter("dirsync_hashed_bytes_total", "File content read and hashed."),
-    _counter("dirsync_resumed_bytes_total", "Content of interrupted uploads that did not have to be sent again."),
+    _counter(
+        "dirsync_resumed_bytes_total",
+        "Content of interrupted uploads and downloads that did not have to be sent again.",
+    ),
     _counter("dirsync_rescan_found_total", "Changes that only a rescan found."),
     _gauge("dirsync_watches", "Directories watched for changes."),
     _counter("dirsync_watch_overflows_total", "Times that change events were lost."),

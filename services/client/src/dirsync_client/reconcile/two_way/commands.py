@@ -43,8 +43,10 @@ class ReportReceived(NamedTuple):
     receive: Receive
     received_bytes: int
     reused_bytes: int
-    compressed_bytes: int
+    compressed_bytes: int = 0
     """What compression saved."""
+    resumed_bytes: int = 0
+    """What had come before a download was cut."""
 
 
 class ReportConflict(NamedTuple):

@@ -99,7 +99,8 @@ class Receiving:
         changed_again = state is not None and state.again_since is not None
         if event.receive.remote == path:  # a copy of a version that lost its name is new at the source
             self._merging.agreement.settled(path, None if isinstance(step, Delete) else context.source.tree.get(path))
-        context.emit(ReportReceived(event.receive, event.received_bytes, event.reused_bytes, event.compressed_bytes))
+        sizes = event.received_bytes, event.reused_bytes, event.compressed_bytes, event.resumed_bytes
+        context.emit(ReportReceived(event.receive, *sizes))
         context.succeeded(path)
         self.removals.settled(step)
         # The replica has not got a copy under this name, and something else by now where others went on changing it.
