@@ -52,7 +52,9 @@ Both services answer at `/metrics` of `METRICS_LISTEN` in the text format of Pro
 (`make docs`). Names and labels are a contract: they change only by adding.
 
 Every series exists from the start, and no label has a path, a peer or anything else that comes from outside: the number
-of series does not depend on what is mirrored. The label `namespace` has the namespaces of the server's settings.
+of series does not depend on what is mirrored. The label `namespace` has the namespaces of the server's settings. The
+label `target` has the names that the client's setting `SERVER` gives its servers; with one server that has no name
+there is no such label ([fan-out.md](fan-out.md)).
 
 Two identities hold, and are tested: `logical` = `literal` + what was saved by `delta`, `dedup`, `rename` and
 `unchanged`; `literal` = content as it was sent + what was saved by `compression`.

@@ -31,6 +31,8 @@ class Panel(NamedTuple):
 C = '{instance=~"$client"}'
 S = '{instance=~"$server"}'
 BOTH = '{instance=~"$client|$server"}'
+EACH = "{{instance}} {{target}}"
+"""A client whose servers have names has a series for each."""
 YES_NO = (("0", "no"), ("1", "yes"))
 
 
@@ -54,7 +56,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "In sync",
             "The root digests of source and replica are known to be equal.",
-            (Target(f"dirsync_in_sync{C}"),),
+            (Target(f"dirsync_in_sync{C}", EACH),),
             stat=True,
             good_from=1,
             words=YES_NO,
@@ -63,7 +65,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Lag",
             "Age of the oldest change that is not acknowledged.",
-            (Target(f"dirsync_lag_seconds{C}"),),
+            (Target(f"dirsync_lag_seconds{C}", EACH),),
             unit="s",
             stat=True,
             bad_from=1,
@@ -71,16 +73,16 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Since both sides were equal",
             "Time since the last proof of equality.",
-            (Target(f"time() - dirsync_last_success_timestamp_seconds{C}"),),
+            (Target(f"time() - dirsync_last_success_timestamp_seconds{C}", EACH),),
             unit="s",
             stat=True,
             bad_from=900,
         ),
-        Panel("Held", "Guards that wait for approval.", (Target(f"dirsync_holds{C}"),), stat=True, bad_from=1),
+        Panel("Held", "Guards that wait for approval.", (Target(f"dirsync_holds{C}", EACH),), stat=True, bad_from=1),
         Panel(
             "Problems",
             "Paths that cannot be synced.",
-            (Target(f"sum by (instance) (dirsync_problems{C})"),),
+            (Target(f"sum by (instance, target) (dirsync_problems{C})", EACH),),
             stat=True,
             bad_from=1,
         ),
@@ -98,9 +100,11 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             (Target(f"dirsync_watch_mode{C} == 1", "{{instance}}: {{mode}}"),),
             stat=True,
         ),
-        Panel("Pending changes", "Paths known to differ.", (Target(f"dirsync_pending_changes{C}"),)),
-        Panel("Problems by kind", "Paths that cannot be synced.", (Target(f"dirsync_problems{C}", "{{kind}}"),)),
-        Panel("Lag over time", "Age of the oldest change.", (Target(f"dirsync_lag_seconds{C}"),), unit="s"),
+        Panel("Pending changes", "Paths known to differ.", (Target(f"dirsync_pending_changes{C}", EACH),)),
+        Panel(
+            "Problems by kind", "Paths that cannot be synced.", (Target(f"dirsync_problems{C}", "{{kind}} {{target}}"),)
+        ),
+        Panel("Lag over time", "Age of the oldest change.", (Target(f"dirsync_lag_seconds{C}", EACH),), unit="s"),
     ),
     "Objective: 99 % of changes visible within a second": (
         Panel(

@@ -92,7 +92,7 @@ class Reconciled:
             pass
         root = self._source.root
         self._digester = Digester(root)
-        self._source_executor = SourceExecutor(self._source)
+        self._source_executor = SourceExecutor(self._source, self._source)
         policy = GuardPolicy(100, shape.max_delete_count)
         options = Options(deletes=shape.deletes, delete_settle=_DELETE_SETTLE, policy=policy)
         self.reconciler = Reconciler(self._source, options)

@@ -23,6 +23,7 @@ from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings
 from dirsync_client.state import StateView
+from dirsync_client.targets.source_view import SourceSide
 from tests.property.edits import Edit, edits, empty, perform, renames
 from tests.support.running.metrics import scrape
 from tests.support.running.programs import Pair
@@ -66,7 +67,7 @@ class Mirror:
     def rehearse(self) -> list[Step]:
         """What a plan says that a sync would do now."""
         with open_source_readonly(self._settings) as source:
-            connection = ServerConnection(self._settings)
+            connection = ServerConnection(self._settings, self._settings.targets[0])
             try:
                 remote = RemoteReplica(connection, "default")
                 status = remote.status()
@@ -76,7 +77,9 @@ class Mirror:
                 connection.close()
             options = Options(at_once=True, policy=GuardPolicy(max_delete_percent=100))
             state = StateView(self._settings.state_dir)
-            dry_run = DryRun(source, replica, state, status.replica_id, options, self._settings.block_size)
+            dry_run = DryRun(
+                SourceSide(source, source), replica, state, status.replica_id, options, self._settings.block_size
+            )
             try:
                 steps = list(dry_run.steps())
             finally:

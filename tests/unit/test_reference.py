@@ -84,7 +84,10 @@ def test_faults(changes: dict[str, object], fault: str) -> None:
     assert fault.partition(", and no")[0] in " ".join(faults({**GOOD, **changes}))
 
 
-@pytest.mark.parametrize("field", [*HEAD, "path", "problem"])
+REQUIRED = [name for name, field in HEAD.items() if not field.optional]
+
+
+@pytest.mark.parametrize("field", [*REQUIRED, "path", "problem"])
 def test_missing(field: str) -> None:
     """A field that has to be there is missed."""
     assert list(faults({name: value for name, value in GOOD.items() if name != field}))

@@ -275,6 +275,15 @@ class Limits:
     namespace_close_seconds: float = 5.0
     """How long the calls of a namespace that is to be closed may take to end before they are told once more."""
 
+    # Several servers of one client.
+    max_targets: int = 32
+    """Servers of one client. Each has half a dozen threads, a connection, and a tree of what its replica has."""
+    shared_read_bytes: int = 24 * MIB
+    """Content that was read for one server and is kept for the others, in bytes. A server that is further behind costs
+    another reading."""
+    shared_read_seconds: float = 10.0
+    """How long it is kept at the most."""
+
     # Reading files that others write.
     stable_read_attempts: int = 3
     """How often a file that changes while it is read is read before it becomes a Problem."""

@@ -153,7 +153,10 @@ CODECS = {
     ),
     "explained": Codec(explained, agent.encode_explained, agent.decode_explained),
     "agent_status": Codec(agent_statuses, agent.encode_agent_status, agent.decode_agent_status),
-    "approve": Codec(words, agent.encode_approve, agent.decode_approve),
+    "approve": Codec(st.tuples(words, words), lambda said: agent.encode_approve(*said), agent.decode_approve),
+    "explain": Codec(st.tuples(paths, words), lambda said: agent.encode_explain(*said), agent.decode_explain),
+    "sync": Codec(words, agent.encode_sync, agent.decode_sync),
+    "list_problems": Codec(words, agent.encode_list_problems, agent.decode_list_problems),
     "approved": Codec(st.builds(Released, counts, st.text(max_size=20)), agent.encode_approved, agent.decode_approved),
     "problems": Codec(
         st.lists(st.tuples(paths, st.sampled_from(ProblemKind), words), min_size=1, max_size=3),

@@ -152,6 +152,15 @@ two_way_views = st.builds(
     counts,
     st.lists(st.builds(agent.ConflictView, words, words, words, words, floats), max_size=3).map(tuple),
 )
+target_statuses = st.builds(
+    agent.TargetStatus,
+    state=st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
+    pending=counts,
+    lag_seconds=floats,
+    seconds_since_success=st.none() | floats,
+    holds=held,
+    problems=counts,
+)
 agent_statuses = st.builds(
     agent.AgentStatus,
     st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
@@ -174,6 +183,7 @@ agent_statuses = st.builds(
     st.booleans(),
     words,
     st.none() | two_way_views,
+    targets=st.lists(target_statuses, max_size=3).map(tuple),
 )
 traceparents = st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True)
 travels = st.builds(

@@ -16,6 +16,8 @@ from dirsync_client.reconcile.context import Options
 from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import ClientIdentity
 from dirsync_client.target import Target
+from dirsync_client.targets.source_view import SourceSide
+from dirsync_client.targets.target_engine import TargetEngine
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
 from dirsync_client.transfer.uploads.memory import UploadMemory
@@ -39,6 +41,7 @@ from tests.simulation.sides.transport import Network
 if TYPE_CHECKING:
     from dirsync.fs.index.index import Index
     from dirsync_client.report.reporter import Reporter
+    from dirsync_client.report.source_reporter import SourceReporter
     from dirsync_client.state import StateDirectory
     from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 
@@ -86,10 +89,11 @@ class Client:
                 Activities(),
             )
             kept = cast("StateDirectory", state)
-            self.target = Target(
-                self.source, kept, connector, parts, reporter, self.mailbox, Options(min_built_files=MIN_BUILT_FILES)
-            )
-            self.engine = Engine(self.source, schedule, self.mailbox, self.target, reporter)
+            side = SourceSide(self.source, self.source)
+            options = Options(min_built_files=MIN_BUILT_FILES)
+            self.target = Target(side, kept, connector, parts, reporter, self.mailbox.complete, options)
+            only = TargetEngine("", self.target, reporter, lambda: self.engine.is_idle)
+            self.engine = Engine(self.source, schedule, self.mailbox, [only], cast("SourceReporter", reporter))
 
     def start(self) -> None:
         """Begin."""

@@ -80,14 +80,14 @@ class WakingMailbox(Mailbox):
         super().hints(batch)
         self._wake(0.0)
 
-    def complete(self, session: int, result: Any) -> None:
+    def complete(self, session: int, result: Any, target: int = 0) -> None:
         """A worker is done."""
-        super().complete(session, result)
+        super().complete(session, result, target)
         self._wake(0.0)
 
-    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+    def approve(self, hold_id: str, answer: Callable[[Released], None], target: str = "") -> None:
         """Somebody approved a hold."""
-        super().approve(hold_id, answer)
+        super().approve(hold_id, answer, target)
         self._wake(0.0)
 
     def wait(self, seconds: float | None) -> None:

@@ -63,7 +63,7 @@ def noted(state_dir: Path) -> list[str]:
 def test_released(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What the agent released is reported."""
     with agent(tmp_path, lambda: encode_approved(Released(3))):
-        code = approve(settings(tmp_path), Namespace(hold_id=HOLD))
+        code = approve(settings(tmp_path), Namespace(hold_id=HOLD, target=None))
 
     assert (ExitCode.DONE, "released 3 paths\n", []) == (code, capsys.readouterr().out, noted(tmp_path))
 
@@ -71,7 +71,7 @@ def test_released(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_unknown(tmp_path: Path) -> None:
     """A hold that the agent does not know is a failure."""
     with agent(tmp_path, fails(NotFound("there is no hold", reason="HOLD_NOT_FOUND"))):
-        code = approve(settings(tmp_path), Namespace(hold_id=HOLD))
+        code = approve(settings(tmp_path), Namespace(hold_id=HOLD, target=None))
 
     assert (ExitCode.FAILED, []) == (code, noted(tmp_path))
 
@@ -82,14 +82,14 @@ def test_busy(tmp_path: Path) -> None:
         agent(tmp_path, fails(Unavailable("the client is busy", reason="AGENT_BUSY"))),
         pytest.raises(Unavailable, match="the client is busy"),
     ):
-        approve(settings(tmp_path), Namespace(hold_id=HOLD))
+        approve(settings(tmp_path), Namespace(hold_id=HOLD, target=None))
 
     assert [] == noted(tmp_path)
 
 
 def test_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where no client runs the approval is noted for the next run."""
-    code = approve(settings(tmp_path), Namespace(hold_id=HOLD))
+    code = approve(settings(tmp_path), Namespace(hold_id=HOLD, target=None))
 
     assert (ExitCode.DONE, [HOLD]) == (code, noted(tmp_path))
     assert f"no client runs; {HOLD} is approved for the next run" in capsys.readouterr().err

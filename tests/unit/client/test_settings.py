@@ -8,6 +8,7 @@ import pytest
 from dirsync.errors import UsageError
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.settings import LogFormat, LogLevel, Tls, effective
+from dirsync.runtime.config.targets import PerTarget
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.tree.merge.policy import Conflicts
@@ -57,7 +58,7 @@ def test_defaults() -> None:
         "hook_timeout": 30.0,
         "hook_debounce": 1.0,
         "source": Path("dirsync_from"),
-        "namespace": "default",
+        "namespace": PerTarget("default"),
         "client_id": None,
         "token_file": None,
         "agent_token_file": None,

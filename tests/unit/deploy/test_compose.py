@@ -10,9 +10,26 @@ import yaml
 
 from dirsync.limits import MIB
 from dirsync.runtime.config.values import parse_duration, parse_size
+from dirsync_client.settings import ClientSettings
 from tests.support.outside.manifests import REPOSITORY
 from tests.unit.deploy.settings_of import load_settings
 
+
+class _Merging(yaml.SafeLoader):
+    """Reads the tags by which compose overrides what another file says."""
+
+
+_Merging.add_multi_constructor(
+    "!",
+    lambda loader, _tag, node: (
+        loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else loader.construct_mapping(node)
+    ),
+)
+
+FAN_OUT: dict[str, Any] = yaml.load(
+    (REPOSITORY / "deploy" / "compose" / "fan-out.yml").read_text(),
+    _Merging,
+)
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "environment" in service}
@@ -49,6 +66,18 @@ def test_ports() -> None:
     numbers = {match[1] for match in defaults if match}
 
     assert len(published) == len(numbers)
+
+
+def test_fan_out() -> None:
+    """The example with a second server names both, as the client takes them, and waits for both."""
+    client = FAN_OUT["services"]["client"]
+    settings = load_settings("client", {**SERVICES["client"]["environment"], **client["environment"]})
+    assert isinstance(settings, ClientSettings)
+    targets = {target.name: str(target.address).partition(":")[0] for target in settings.targets}
+
+    assert {"north": "server", "south": "server-south"} == targets
+    assert {"server-south"} == client["depends_on"].keys()
+    assert {"prepare-south", "server-south", "client"} == FAN_OUT["services"].keys()
 
 
 def test_profiles() -> None:

@@ -204,3 +204,66 @@ def test_end_of_a_record() -> None:
     record = file(77, changed_at=-5)
 
     assert (-5, 77) == (changed_at_of(record), identity_of(record).inode)
+
+
+class TestFollowers:
+    """Several replicas of one source: each settles what was renamed in its own time."""
+
+    def test_each_settles_alone(self) -> None:
+        """A file that one replica has moved is still to be moved at the other."""
+        scans = tracker(Births(CHANGED_AT - 1))
+        one, other = scans.follow(), scans.follow()
+        scans.begin(Births(CHANGED_AT - 1), search=True)
+        scans.left(path("old"), file(7))
+        scans.appeared(path("new"), file(7))
+
+        one.settled(file(7))
+
+        assert (None, path("new")) == (one.new_path(path("old")), other.new_path(path("old")))
+        assert (False, True) == (one.knows_files, other.knows_files)
+        assert other.is_proved_file(file(7))
+
+    def test_directories(self) -> None:
+        """A directory that was moved is told to each, and is forgotten where it is settled."""
+        scans = tracker(Births(CHANGED_AT - 1))
+        one, other = scans.follow(), scans.follow()
+        scans.begin(Births(CHANGED_AT - 1), search=True)
+        tree = Tree()
+        tree.put(path("old"), directory(3))
+        tree.put(path("old/file"), file(4))
+        scans.left(path("old"), tree.take(path("old")))
+        scans.place(tree, path("new"), directory(3))
+
+        del one.moved[path("new")]
+
+        assert file(4) == tree.record(path("new/file"))
+        assert ({}, {}, {path("new"): path("old")}) == (scans.moved, one.moved, other.moved)
+        assert other.is_proved(path("new"))
+
+    def test_not_proved(self) -> None:
+        """What only the end of a scan proves is pending at each, and dropped at each if the scan is abandoned."""
+        scans = tracker(Births(None))
+        one, other = scans.follow(), scans.follow()
+        scans.begin(Births(None), search=True)
+        tree = Tree()
+        tree.put(path("old"), directory(3))
+        scans.left(path("old"), tree.take(path("old")))
+        scans.place(tree, path("new"), directory(3))
+        before = [set(each.pending) for each in (one, other)]
+        scans.abandon(path("new"))
+
+        assert [{path("new")}, {path("new")}] == before
+        assert [{}, {}] == [each.moved for each in (one, other)]
+
+    def test_restarted(self) -> None:
+        """With other attributes nothing is remembered, here and there, and those that follow go on following."""
+        scans = tracker(Births(CHANGED_AT - 1))
+        one = scans.follow()
+        scans.begin(Births(CHANGED_AT - 1), search=True)
+        scans.left(path("old"), file(7))
+        scans = scans.restarted()
+        forgotten = one.knows_files
+        scans.begin(Births(CHANGED_AT - 1), search=True)
+        scans.left(path("other"), file(8))
+
+        assert (False, True) == (forgotten, one.knows_files)

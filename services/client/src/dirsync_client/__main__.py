@@ -45,30 +45,42 @@ def _once_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _target_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target", action=Once, metavar="NAME", help="only the server to which SERVER gives this name (default: all)"
+    )
+
+
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument("--all", action="store_true", help="list every path, also where there are very many")
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument("--deep", action="store_true", help="read all content again on both sides")
     parser.add_argument("--all", action="store_true", help="list every path, also where there are very many")
 
 
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument("--watch", dest="again", action="store_true", help="ask again each second, until interrupted")
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument(
         "--timeout", action=Once, metavar="TIME", help="give up after this time, such as 30s (default: 1h)"
     )
 
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument("path", metavar="PATH", help="relative to the source, or absolute in it")
 
 
 def _approve_arguments(parser: argparse.ArgumentParser) -> None:
+    _target_argument(parser)
     parser.add_argument("hold_id", metavar="HOLD_ID", help="the id that status, plan and the log show")
 
 

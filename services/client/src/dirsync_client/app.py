@@ -9,7 +9,7 @@ from dirsync.runtime.files.directories import own_logs_within
 from dirsync.runtime.http.health import HealthState
 from dirsync.runtime.log.events import Event
 from dirsync.runtime.log.logging import dropped_lines, get_logger
-from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
+from dirsync.runtime.metrics.catalogue import client_metrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, end_now, freeze_heap, within
 from dirsync.tree.path import ROOT, escape
@@ -40,12 +40,15 @@ class Client:
 
         self._settings = settings
         self._log = get_logger()
-        metrics = PrometheusMetrics(agent_metrics(), CLIENT_CATALOGUE)
+        names = [target.name for target in settings.targets if target.name]
+        metrics = PrometheusMetrics(agent_metrics(), client_metrics(names))
         self._core = Core(settings, metrics, once=False)
         self._health = HealthState(NOT_SYNCED_YET)
         core = self._core
-        self._agent = AgentServer(settings, core.engine.mailbox, core.board, self._health, core.metrics)
-        self._page = StatusPage(core.board, metrics, effective(settings)) if settings.status_page else None
+        self._agent = AgentServer(settings, core.engine.mailbox, core.boards, self._health, core.metrics)
+        self._page = None
+        if settings.status_page:
+            self._page = StatusPage(core.boards, metrics, effective(settings), settings.targets)
         routes = self._page.routes if self._page else {}
         self._http = HttpServer(settings.metrics_listen, name_of("metrics_listen"), metrics, self._health, routes)
         self._watching = Watching(
@@ -58,12 +61,19 @@ class Client:
             core.activities.add("watching the source"),
         )
         self._supervisor = Supervisor(
-            core.activities, patience_for(settings.rescan_interval), core.board, core.metrics, self._resumed
+            core.activities,
+            patience_for(settings.rescan_interval),
+            core.boards.by_name,
+            core.metrics_of,
+            self._resumed,
+            {made.settings.name: made.activities for made in core.targets if made.settings.name},
         )
         core.metrics.gauge("dirsync_ready").set_function(lambda: self._health.now.ready)
-        core.metrics.gauge("dirsync_lag_seconds").set_function(core.board.lag)
+        for name, board in core.boards.by_name.items():
+            core.metrics_of(name).gauge("dirsync_lag_seconds").set_function(board.lag)
         expiry = core.metrics.gauge("dirsync_certificate_expiry_timestamp_seconds")
-        expiry.set_function(lambda: core.connection.certificate_ends_at() or self._agent.certificate_ends_at())
+        first = core.targets[0].connection
+        expiry.set_function(lambda: first.certificate_ends_at() or self._agent.certificate_ends_at())
         core.metrics.gauge("dirsync_log_dropped_lines").set_function(dropped_lines)
 
     def run(self) -> None:
@@ -129,11 +139,12 @@ class Client:
         end_now(ExitCode.DONE)
 
     def _tick(self) -> None:
-        board = self._core.board
-        board.update(watch=self._watching.mode.value)
+        boards = self._core.boards
+        boards.update(watch=self._watching.mode.value)
         stall = self._supervisor.check()
-        reason = not_ready_reason(board.status, board.now())
-        board.update(not_ready_reason=reason)
+        for board in boards.by_name.values():
+            board.update(not_ready_reason=not_ready_reason(board.status, board.now()))
+        reason = boards.status.not_ready_reason
         if stall is not None and stall.fatal:
             self._health.failed(stall.reason)
         elif reason:

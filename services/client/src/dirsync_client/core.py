@@ -22,24 +22,15 @@ from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.merge.policy import Policy
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape
-from dirsync.wire.session import SessionMode
 from dirsync_client.engine import Engine
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.reconcile.context import Options
-from dirsync_client.report.reporter import Reporter
-from dirsync_client.report.status import StatusBoard
-from dirsync_client.report.transfer_metrics import TransferMetrics
-from dirsync_client.session.channel import ServerConnection
-from dirsync_client.session.connector import Connector
-from dirsync_client.session.link import ClientIdentity
+from dirsync_client.report.source_reporter import SourceReporter
 from dirsync_client.settings import ClientSettings, Delete, Mode, Symlinks
 from dirsync_client.state import StateDirectory
-from dirsync_client.target import Target
-from dirsync_client.transfer.bandwidth import TokenBucket
-from dirsync_client.transfer.delta.signature_store import RememberedSignatures
-from dirsync_client.transfer.executor import TransferOptions, TransferParts
-from dirsync_client.transfer.uploads.memory import UploadMemory
+from dirsync_client.targets.assembly import Shared, make_targets
+from dirsync_client.targets.boards import Boards
 
 CLOSE_SECONDS = 0.5
 """How long the watcher, or the index, may take to end where the grace period is over."""
@@ -146,7 +137,9 @@ class Core:
             )
             msg += "or have it sync with the method SyncNow of its agent"
             raise DirsyncError(msg, reason="STATE_DIR_BUSY")
-        set_context(namespace=settings.namespace, session=None)
+        # What is not about one server is about the replica of all, where that has one name.
+        namespaces = {target.namespace for target in settings.targets}
+        set_context(namespace=namespaces.pop() if len(namespaces) == 1 else None, session=None)
         self.source = open_source(
             settings,
             self.state.open_index(),
@@ -154,52 +147,55 @@ class Core:
         )
         if settings.mode is Mode.TWO_WAY:
             require_writable(self.source.root)
-        self.board = StatusBoard()
         self.activities = Activities()
-        self.connection = ServerConnection(settings)
-        transfer = TransferMetrics(metrics)
         self.hooks = _hooks(settings, metrics)
         self.tracer = make_tracer(settings.service)
-        reporter = Reporter(
-            self.source,
-            self.board,
-            transfer,
-            metrics,
-            hooks=self.hooks.feed(settings.namespace),
-            two_way=settings.mode is Mode.TWO_WAY,
-        )
         client_id = settings.client_id or self.state.client_id()
         mailbox = Mailbox()
-        target = Target(
+        shared = Shared(
+            settings,
             self.source,
             self.state,
-            Connector(
-                self.connection,
-                ClientIdentity(settings.namespace, client_id, SessionMode(settings.mode.value)),
-                transfer.count_wire,
-                mailbox.complete,
-                self.activities.add("calling the server"),
-            ),
-            TransferParts(
-                RememberedSignatures(self.state.signatures, metrics),
-                TokenBucket(settings.bandwidth_limit),
-                transfer.count_wire,
-                UploadMemory(),
-                TransferOptions(settings.compression.value, settings.block_size),
-                self.activities,
-                self.tracer,
-            ),
-            reporter,
             mailbox,
+            metrics,
+            self.activities,
+            self.tracer,
+            self.hooks,
             reconcile_options(settings, client_id, at_once=once),
+            client_id,
+            lambda: self.engine.is_idle,
         )
+        self.targets = make_targets(shared)
+        self.boards = Boards({made.settings.name: made.board for made in self.targets})
         schedule = Schedule(settings.settle, settings.rescan_interval)
-        self.engine = Engine(self.source, schedule, mailbox, target, reporter, self.activities.engine)
+        self.engine = Engine(
+            self.source,
+            schedule,
+            mailbox,
+            [made.engine for made in self.targets],
+            SourceReporter(self.source, metrics),
+            self.activities.engine,
+        )
+
+    def metrics_of(self, target: str) -> Metrics:
+        """What is measured of the target of this name; all there is where it has none."""
+        return self.metrics.of_target(target) if target else self.metrics
+
+    def approve(self, hold_id: str) -> None:
+        """Note an approval for this run, at all targets.
+
+        Raises:
+            UsageError: it is no hold's id, or cannot be kept.
+        """
+        for made in self.targets:
+            made.state.approve(hold_id)
 
     def close(self) -> None:
         """Let go of everything; the index is written."""
         self.tracer.close(CLOSE_SECONDS)
-        self.connection.close()
+        for made in self.targets:
+            made.connection.close()
+            made.state.close()
         self.source.close()
         self.state.close()
 
@@ -211,9 +207,10 @@ class Core:
 def _hooks(settings: ClientSettings, metrics: Metrics) -> Hooks:
     if settings.hook_command is None and settings.hook_webhook is None:
         return NO_HOOKS
-    from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most clients have none
+    from dirsync.runtime.hooks.assembly import HookPlace, make_hooks  # noqa: PLC0415 - most clients have none
 
-    return make_hooks(settings, [(settings.namespace, settings.source)], metrics)
+    places = [HookPlace(target.namespace, settings.source, target.name) for target in settings.targets]
+    return make_hooks(settings, places, metrics)
 
 
 def name_of(field: str) -> str:

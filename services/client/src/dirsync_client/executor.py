@@ -28,11 +28,12 @@ from dirsync_client.reconcile.commands import (
     RememberRecords,
     Report,
     RequestCommit,
+    SourceCommand,
     SpendApproval,
     Transmit,
     WakeAt,
 )
-from dirsync_client.reconcile.events import Event, Settled
+from dirsync_client.reconcile.events import Event, Settled, SourceChanged
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove, Receive
 from dirsync_client.report.reporter import Reporter
 from dirsync_client.source_executor import SourceExecutor
@@ -41,6 +42,7 @@ from dirsync_client.state import ReplicaPairing, StateDirectory
 if TYPE_CHECKING:
     from dirsync_client.receive.executor import ReceiveExecutor
     from dirsync_client.receive.reception import AgreedTrees
+    from dirsync_client.targets.source_view import SourceView
     from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
 
 
@@ -50,12 +52,18 @@ class Executor:
     def __init__(
         self,
         source: Source,
+        view: "Source | SourceView",
         state: StateDirectory,
         reporter: Reporter,
         activity: Activity,
         list_replica: Callable[[ListReplica], None],
     ) -> None:
-        """``activity`` is that of the engine's thread; ``list_replica`` has the replica listed again."""
+        """``view``: what the target sees of ``source``. ``activity``: that of the engine's thread.
+
+        ``list_replica`` has the replica listed again.
+        """
+        self.looked: list[RelPath] = []
+        """Paths of the source that turned out to be different when this target had them looked at: for the others."""
         self.replica_id = ""
         """Of the present session."""
         self.transfer: TransferExecutor | None = None
@@ -71,7 +79,7 @@ class Executor:
         self._reporter = reporter
         self._list_replica = list_replica
         self._activity = activity
-        self._source_executor = SourceExecutor(source)
+        self._source_executor = SourceExecutor(source, view)
 
     def execute(self, commands: Iterable[Command]) -> list[Event]:
         """Do what the commands say; returns what is known at once."""
@@ -93,7 +101,7 @@ class Executor:
                     # What a look finds is newer than what was read before.
                     self._remember(remembered)
                     self._activity.begin(Part.SOURCE)
-                    events.append(self._source_executor.execute(command))
+                    events.append(self._on_source(command))
                     self._activity.begin(Part.CLIENT)
                 case Receive() | Agree() | AgreeMove():
                     two_way.append(command)
@@ -112,6 +120,12 @@ class Executor:
         if reports:
             self._reporter.report(reports)
         return [event for event in events if event is not None]
+
+    def _on_source(self, command: SourceCommand | ProbeFile | HashFile) -> Event | None:
+        found = self._source_executor.execute(command)
+        if isinstance(found, SourceChanged):
+            self.looked += found.paths
+        return found
 
     def _remember(self, records: list[tuple[RelPath, Record]]) -> None:
         """Have the index keep these, and forget them here."""

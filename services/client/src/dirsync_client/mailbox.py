@@ -30,6 +30,36 @@ class Completion(NamedTuple):
 
     session: int
     result: Result
+    target: int = 0
+    """Which of the targets the session is with, by its place in the list."""
+
+
+class Approval(NamedTuple):
+    """A hold is to be released."""
+
+    hold_id: str
+    answer: Callable[[Released], None]
+    """Told how many operations those were."""
+    target: str = ""
+    """The name of a target; empty for all that have this hold."""
+
+
+class Question(NamedTuple):
+    """A path is to be explained."""
+
+    path: RelPath
+    answer: Callable[[Explanation], None]
+    target: str = ""
+    """The name of a target; empty for the first."""
+
+
+class SyncRequest(NamedTuple):
+    """Both sides are to be looked at now."""
+
+    answer: Callable[[], None]
+    """Called when that is done."""
+    target: str = ""
+    """The name of a target; empty for all."""
 
 
 @dataclass(slots=True)
@@ -39,13 +69,9 @@ class Batch:
     completions: list[Completion] = field(default_factory=list)
     hints: list[tuple[Hint, float]] = field(default_factory=list)
     """Each with the time when it came, by the monotonic clock."""
-    approvals: list[tuple[str, Callable[[Released], None]]] = field(default_factory=list)
-    """Ids of holds to release, and what is to be told how many operations those were."""
-    syncs: list[Callable[[], None]] = field(default_factory=list)
-    """Each asks for a scan of both sides now, and is called when that is done."""
-
-    questions: list[tuple[RelPath, Callable[[Explanation], None]]] = field(default_factory=list)
-    """Paths to be explained, and what is to be told."""
+    approvals: list[Approval] = field(default_factory=list)
+    syncs: list[SyncRequest] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.hints or self._others)
@@ -94,7 +120,7 @@ class Mailbox:
                 hints[:] = [(Hint(ROOT, HintKind.LOST), hints[0][1])]
             self._changed.notify()
 
-    def complete(self, session: int, result: Result) -> None:
+    def complete(self, session: int, result: Result, target: int = 0) -> None:
         """Work that the engine gave to another thread has a result."""
         with self._changed:
             completions = self._batch.completions
@@ -104,25 +130,25 @@ class Mailbox:
                 if isinstance(before, ReplicaReported):
                     result = result._replace(changed=before.changed or result.changed)
                     completions.pop()
-            completions.append(Completion(session, result))
+            completions.append(Completion(session, result, target))
             self._changed.notify()
 
-    def approve(self, hold_id: str, answer: Callable[[Released], None]) -> None:
+    def approve(self, hold_id: str, answer: Callable[[Released], None], target: str = "") -> None:
         """Release a hold; ``answer`` is told what that does."""
         with self._changed:
-            self._batch.approvals.append((hold_id, answer))
+            self._batch.approvals.append(Approval(hold_id, answer, target))
             self._changed.notify()
 
-    def explain(self, path: RelPath, answer: Callable[[Explanation], None]) -> None:
+    def explain(self, path: RelPath, answer: Callable[[Explanation], None], target: str = "") -> None:
         """Explain a path; ``answer`` is told."""
         with self._changed:
-            self._batch.questions.append((path, answer))
+            self._batch.questions.append(Question(path, answer, target))
             self._changed.notify()
 
-    def sync(self, answer: Callable[[], None]) -> None:
+    def sync(self, answer: Callable[[], None], target: str = "") -> None:
         """Scan both sides now; ``answer`` is called when they were compared and nothing is under way."""
         with self._changed:
-            self._batch.syncs.append(answer)
+            self._batch.syncs.append(SyncRequest(answer, target))
             self._changed.notify()
 
     def end(self, deadlines: Deadlines) -> None:

@@ -12,7 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from dirsync.errors import LimitExceeded
 from dirsync.limits import KIB, LIMITS
-from dirsync.runtime.config.addresses import Address, Target
+from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.fields import (
     ByteSize,
     Count,
@@ -21,15 +21,16 @@ from dirsync.runtime.config.fields import (
     Kind,
     Listen,
     SecretFilePath,
-    Server,
     prefix,
 )
 from dirsync.runtime.config.settings import ServiceSettings
+from dirsync.runtime.config.targets import Namespaces, PerTarget, SecretFiles, Servers, TargetList, check_name
 from dirsync.runtime.config.values import check_path, refuse_quotes
 from dirsync.runtime.files.directories import is_named_within
 from dirsync.tree.ignore.rules import IgnoreRules, can_match
 from dirsync.tree.merge.policy import Conflicts
 from dirsync.tree.path import escape
+from dirsync_client.targets.place import TargetPlace
 
 
 class Compression(StrEnum):
@@ -71,18 +72,8 @@ class Symlinks(StrEnum):
     IGNORE = "ignore"
 
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
-
-
-def _check_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        msg = "must be 1 to 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends"
-        raise ValueError(msg)
-    return text
-
-
 def _check_optional_name(text: str | None) -> str | None:
-    return text if text is None else _check_name(text)
+    return text if text is None else check_name(text)
 
 
 def _check_file_name(text: str) -> str:
@@ -123,12 +114,14 @@ def _trim_rule(item: str) -> str:
     return "" if rule.startswith("#") else rule
 
 
-Name = Annotated[str, AfterValidator(_check_name), Kind("NAME")]
 OptionalName = Annotated[str | None, AfterValidator(_check_optional_name), Kind("NAME")]
 FileName = Annotated[str, AfterValidator(_check_file_name), Kind("NAME", is_path=True)]
 Rules = Annotated[
     tuple[str, ...], BeforeValidator(_split_rules), Kind("RULES", ",".join, may_be_empty=True, is_list=True)
 ]
+
+
+DEFAULT_NAMESPACE = "default"
 
 
 class ClientSettings(ServiceSettings):
@@ -146,12 +139,20 @@ class ClientSettings(ServiceSettings):
         description="cache of the state of the source, and identity of this client; losing it costs a rescan",
     )
     source: Directory = Field(Path("dirsync_from"), description="directory to mirror; written to only in MODE=two-way")
-    server: Server = Field(Target.parse("127.0.0.1:50051"), description="server: host:port or any gRPC target")
-    namespace: Name = Field("default", description="name of the replica at the server")
+    server: Servers = Field(
+        TargetList.parse("127.0.0.1:50051"),
+        description="server: host:port or any gRPC target; several: a:50051,b:50051 or name=target,...",
+    )
+    namespace: Namespaces = Field(
+        PerTarget(DEFAULT_NAMESPACE),
+        description="name of the replica at the server; name=NAMESPACE,... if it differs by target",
+    )
     client_id: OptionalName = Field(
         None, description="identity of this writer; by default made once and kept in STATE_DIR"
     )
-    token_file: SecretFilePath = Field(None, description="bearer token for the server; reloaded when it changes")
+    token_file: SecretFiles = Field(
+        None, description="bearer token for the server; reloaded when it changes; name=FILE,... if it differs by target"
+    )
     agent_token_file: SecretFilePath = Field(None, description="bearer token that the agent requires")
     block_size: ByteSize = Field(
         4 * KIB,
@@ -192,11 +193,13 @@ class ClientSettings(ServiceSettings):
     def relations(self, names: Mapping[str, str]) -> Iterator[str]:
         """A line for each pair of settings that do not go together."""
         yield from super().relations(names)
-        if not (self.server.is_loopback or self.connects_tls or self.insecure):
+        far = [target for target in self.server.targets if not target.address.is_loopback]
+        if far and not (self.connects_tls or self.insecure):
             yield (
-                f"{names['server']}={self.server} is not loopback and would be contacted without TLS; "
+                f"{names['server']}={far[0]} is not loopback and would be contacted without TLS; "
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
+        yield from self._target_relations(names)
         if self.mode is Mode.TWO_WAY:
             for name, usable in (("delete", Delete.PROPAGATE), ("symlinks", Symlinks.PRESERVE)):
                 if getattr(self, name) is not usable:
@@ -205,6 +208,38 @@ class ClientSettings(ServiceSettings):
         # those commands that open the source.
         if is_named_within(self.state_dir, self.source):
             yield self.state_in_source(names["state_dir"], names["source"])
+
+    def _target_relations(self, names: Mapping[str, str]) -> Iterator[str]:
+        for name, values in (("namespace", self.namespace), ("token_file", self.token_file)):
+            for line in values.unknown(self.server) if values is not None else ():
+                yield f"{names[name]} {line}"
+        places: dict[tuple[str, str], str] = {}
+        for target in self.targets:
+            place = str(target.address), target.namespace
+            if place in places:
+                yield (
+                    f"{names['server']}: {places[place]} and {target.name} are both the namespace {target.namespace} "
+                    f"at {target.address}; remove one, or set {names['namespace']} for each"
+                )
+            places[place] = target.name
+        if self.mode is Mode.TWO_WAY and self.server.are_named and len(self.server.targets) > 1:
+            yield (
+                f"{names['mode']}=two-way goes with one server, and {names['server']} has {len(self.server.targets)}; "
+                "use MODE=mirror, or let each further machine run a two-way client of its own with the one server"
+            )
+
+    @property
+    def targets(self) -> tuple[TargetPlace, ...]:
+        """The servers, with what is set for each."""
+        return tuple(
+            TargetPlace(
+                name,
+                address,
+                self.namespace.of(name) or DEFAULT_NAMESPACE,
+                None if self.token_file is None else self.token_file.of(name),
+            )
+            for name, address in self.server.targets
+        )
 
     def state_in_source(self, state_dir: str, source: str) -> str:
         """A line that says that STATE_DIR lies in SOURCE, for settings that a person knows by these names."""

@@ -1,6 +1,7 @@
 """Does what the reconciler wants of the source: looking, checking, reading a few bytes or a small file."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from dirsync.endpoint.source.source import Source
 from dirsync.fs.read.hashing import Digester
@@ -21,12 +22,17 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.events import Event, FileHashed, FileProbed, SourceChanged, SourceChecked
 from dirsync_client.transfer.hasher import hash_file
 
+if TYPE_CHECKING:
+    from dirsync_client.targets.source_view import SourceView
+
 
 class SourceExecutor:
     """Works on the engine's thread. Each command is done before the call returns."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, view: "Source | SourceView") -> None:
+        """``view`` is what the target sees of the source, with what is settled for its replica alone."""
         self._source = source
+        self._view = view
 
     def execute(self, command: SourceCommand | ProbeFile | HashFile) -> Event | None:
         """Do what ``command`` says, and return what came of it."""
@@ -44,7 +50,7 @@ class SourceExecutor:
             case CheckSource():
                 return SourceChecked(source.root.state() is RootState.SAME)
             case AcceptMounts():
-                source.accept_mounts()
+                self._view.accept_mounts()
         return None
 
     def remember(self, records: Iterable[tuple[RelPath, Record]]) -> None:

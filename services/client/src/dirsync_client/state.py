@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from dirsync.errors import UsageError
 from dirsync.fs.index.index import Index
@@ -27,6 +28,8 @@ _LOCK = "lock"
 INDEX = "index.sqlite"
 SIGNATURES = "signatures"
 """The directory of remembered signatures."""
+TARGETS = "targets"
+"""Where the targets of a client with several servers have a directory each."""
 _SETTING = variable_name("client", "state_dir")
 _HOLD_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -168,31 +171,57 @@ class StateDirectory:
         self._unsaved = None
 
 
+class TargetState(StateDirectory):
+    """The directory of one of several targets in a client's state directory; made when missing.
+
+    It has what was agreed with that target, and approvals for it. What was agreed with its replica while the client had
+    only that server, and no names, is found where it was left.
+    """
+
+    def __init__(self, client: Path, name: str) -> None:
+        """``client``: the state directory of the client. Raises UsageError if it cannot be used."""
+        super().__init__(target_directory(client, name))
+        self._client = client
+
+    def pairing(self, replica_id: str) -> ReplicaPairing:
+        """As :meth:`StateDirectory.pairing`."""
+        own = super().pairing(replica_id)
+        return own if own.adopted else _pairing(_load(self._client), replica_id)
+
+
 class StateView:
     """A state directory for readers: nothing is made or locked, and what is decided is forgotten."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, target: str = "") -> None:
+        """``path`` is that of the client; ``target``: the name of one of several servers."""
+        self.path = target_directory(path, target) if target else path
+        self._client = path
         self.signatures = path / SIGNATURES
 
     def pairing(self, replica_id: str) -> ReplicaPairing:
         """As :meth:`StateDirectory.pairing`."""
-        return _pairing(_load(self._path), replica_id)
+        own = _pairing(_load(self.path), replica_id)
+        return own if own.adopted else _pairing(_load(self._client), replica_id)
 
     def client_id(self) -> str:
         """As :meth:`StateDirectory.client_id`, but none is made: empty before the first run."""
-        client_id = _load(self._path).get("client_id")
+        client_id = _load(self._client).get("client_id")
         return client_id if isinstance(client_id, str) else ""
 
     def approvals(self) -> set[str]:
         """As :meth:`StateDirectory.approvals`."""
-        return _approvals(self._path)
+        return _approvals(self.path)
 
     def agree(self, replica_id: str, pairing: ReplicaPairing) -> None:
         """Nothing is remembered."""
 
     def spend(self, hold_id: str) -> None:
         """Nothing is spent."""
+
+
+def target_directory(client: Path, name: str) -> Path:
+    """Where a target of this name has its state; an address is written so that it is one name."""
+    return client / TARGETS / quote(name, safe="")
 
 
 def _approvals(path: Path) -> set[str]:

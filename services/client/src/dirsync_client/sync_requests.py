@@ -49,3 +49,9 @@ class SyncRequests:
             if oldest is None or oldest > mark:
                 answer()
         self._marked = [(mark, answer) for mark, answer in self._marked if oldest is not None and oldest <= mark]
+
+    def answer_all(self) -> None:
+        """Nothing is synced any more: nobody is to wait for it."""
+        for answer in (*self._new, *self._scanning, *self._scanned, *(answer for _, answer in self._marked)):
+            answer()
+        self._new, self._scanning, self._scanned, self._marked = [], [], [], []

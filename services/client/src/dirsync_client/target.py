@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.source.source import Source
-from dirsync.errors import DirsyncError, Unavailable, UsageError
+from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
 from dirsync.fs.locate import locate
 from dirsync.limits import LIMITS
-from dirsync.runtime.log.logging import set_context
 from dirsync.tree.diff import diff
 from dirsync.tree.guards.approvals import Released
 from dirsync.tree.options import TreeOptions
@@ -24,7 +23,7 @@ from dirsync.wire.session import KeptUpload, SessionMode
 from dirsync_client.executor import Executor
 from dirsync_client.lifecycle.activity import Part
 from dirsync_client.lifecycle.ending import MAX_COUNTED, PATHS_NAMED
-from dirsync_client.mailbox import Completion, Mailbox, Result
+from dirsync_client.mailbox import Completion, Result
 from dirsync_client.receive.results import ReplicaReported, Staged
 from dirsync_client.reconcile.commands import ListReplica
 from dirsync_client.reconcile.context import Options
@@ -46,11 +45,16 @@ from dirsync_client.session.connector import CallFailed, Connector, ReplicaFetch
 from dirsync_client.session.link import Link
 from dirsync_client.session.retry import Retry
 from dirsync_client.state import StateDirectory
+from dirsync_client.targets.source_view import SourceSide, SourceView
 from dirsync_client.transfer.executor import TransferParts, open_transfer
 from dirsync_client.transfer.stream import StreamEnded
 
 if TYPE_CHECKING:
     from dirsync_client.receive.reception import AgreedTrees, Reception
+
+
+Post = Callable[[int, Result], None]
+"""Takes a result with the number of the session that it belongs to, from any thread."""
 
 
 class Planned(NamedTuple):
@@ -65,14 +69,16 @@ class Target:
 
     def __init__(
         self,
-        source: Source,
+        side: SourceSide,
         state: StateDirectory,
         connector: Connector,
         parts: TransferParts,
         reporter: Reporter,
-        mailbox: Mailbox,
+        post: Post,
         options: Options,
     ) -> None:
+        """``post`` takes what the threads of a session find, with the number of the session."""
+        source, view = side
         self.planned = Planned()
         self.measures = False
         """Measure at the start of each session how much there is to do; costs one more comparison of the trees."""
@@ -81,11 +87,12 @@ class Target:
         self._connector = connector
         self._parts = parts
         self._reporter = reporter
-        self._mailbox = mailbox
+        self._view = view
+        self._post = post
         self._now: Monotonic = monotonic
-        self._reconciler = Reconciler(source, options)
+        self._reconciler = Reconciler(view, options)
         self._activity = parts.activities.engine
-        self._executor = Executor(source, state, reporter, self._activity, self._list_replica)
+        self._executor = Executor(source, view, state, reporter, self._activity, self._list_replica)
         self._agreed = self._executor.agreed = None if options.two_way is None else _agreed_trees(state)
         self._session = Attempt(0)
         self._retry = Retry(once=options.at_once)
@@ -130,7 +137,9 @@ class Target:
         self._handle((Disconnected(),))
         if session.link is not None:
             self._reporter.closed()
-            set_context(namespace=self._connector.namespace, session=None)
+            self._reporter.about(session=None)
+        if isinstance(self._view, SourceView):
+            self._view.ended()
 
     # The end.
 
@@ -160,26 +169,41 @@ class Target:
         named = tuple(islice(differences, PATHS_NAMED))
         return named, len(named) + sum(1 for _ in islice(differences, MAX_COUNTED - len(named)))
 
+    def begin_close(self) -> None:
+        """End the session, and have all calls end; :meth:`close` waits for them."""
+        self.disconnect()
+        self._connector.end()
+
     def close(self) -> None:
         """End the session, and all calls."""
-        self.disconnect()
+        self.begin_close()
         self._connector.stop()
         if self._agreed is not None:
             self._agreed.close()
 
     def _session_opened(self, link: Link) -> None:
+        self._session.link = link
+        try:
+            if isinstance(self._view, SourceView):
+                self._view.claim(link.opened.replica_id)
+            self._view.count(link.opened.options.attributes)
+        except (AccessError, UsageError) as error:
+            self._lost(error)
+        else:
+            self._list(link)
+
+    def _list(self, link: Link) -> None:
+        """The session is open: find out what the replica has."""
         session, source, opened = self._session, self._source, link.opened
-        session.link = link
         session.stage = Stage.LISTING
         self._note_kept(opened.kept_uploads)
-        set_context(namespace=self._connector.namespace, session=opened.session_id.hex()[:8])
+        self._reporter.about(session=opened.session_id.hex()[:8])
         self._executor.replica_id = opened.replica_id
         self._reporter.opened(opened.generation, opened.replica_id)
-        source.count(opened.options.attributes)
         self._activity.begin(Part.SOURCE)
-        source.reserve(opened.reserved_names)
+        self._executor.looked += self._view.reserve(opened.reserved_names)
         self._activity.begin(Part.CLIENT)
-        moved = dict(source.renames.moved)
+        moved = dict(self._view.renames.moved)
         self._connector.fetch(session.number, link, source.tree.copy(), opened.root_digest, moved)
 
     def _note_kept(self, uploads: Iterable[KeptUpload]) -> None:
@@ -197,7 +221,7 @@ class Target:
         assert link is not None
         session.stage = Stage.OPEN
         session.trusted_at = self._now() + LIMITS.keepalive_seconds + LIMITS.keepalive_timeout_seconds
-        post = partial(self._mailbox.complete, session.number)
+        post = partial(self._post, session.number)
         session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
         self._executor.transfer = session.transfer
         if self.measures:
@@ -239,6 +263,8 @@ class Target:
             DirsyncError: as for :meth:`take`.
         """
         events = tuple(events)
+        if events and isinstance(self._view, SourceView):
+            self._view.prune()
         trusted_at = self._session.trusted_at
         if trusted_at is not None and trusted_at <= self._now():
             self._trust()
@@ -256,7 +282,7 @@ class Target:
         """
         events: list[Event] = []
         staged: list[Staged] = []
-        for number, result in completions:
+        for number, result, _ in completions:
             if number != self._session.number:
                 if isinstance(result, SessionOpened):
                     # It was opened after it was not wanted any more: it is not left open at the server.
@@ -287,6 +313,13 @@ class Target:
         if events:
             self._handle(events)
         self._publish(staged)
+
+    def take_looked(self) -> list[RelPath]:
+        """The paths that turned out to be different when this target had them looked at, since the last time."""
+        looked = self._executor.looked
+        if looked:
+            self._executor.looked = []
+        return looked
 
     def _reported(self, report: ReplicaReported) -> Sequence[Event]:
         """What others changed is listed."""

@@ -279,9 +279,9 @@ def _registry(settings: ServerSettings) -> TenantRegistry:
 def _hooks(settings: ServerSettings, tenants: Tenants, metrics: Metrics) -> Hooks:
     if settings.hook_command is None and settings.hook_webhook is None:
         return NO_HOOKS
-    from dirsync.runtime.hooks.assembly import make_hooks  # noqa: PLC0415 - most servers have none
+    from dirsync.runtime.hooks.assembly import HookPlace, make_hooks  # noqa: PLC0415 - most servers have none
 
-    return make_hooks(settings, [(name, tenant.root) for name, tenant in tenants.items()], metrics)
+    return make_hooks(settings, [HookPlace(name, tenant.root) for name, tenant in tenants.items()], metrics)
 
 
 def _security(settings: ServerSettings) -> ServerSecurity:

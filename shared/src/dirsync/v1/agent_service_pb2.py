@@ -25,51 +25,53 @@ _sym_db = _symbol_database.Default()
 from dirsync.v1 import entry_pb2 as dirsync_dot_v1_dot_entry__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64irsync/v1/agent_service.proto\x12\ndirsync.v1\x1a\x16\x64irsync/v1/entry.proto\"\x1e\n\x1c\x41gentServiceGetStatusRequest\"\xaa\x04\n\x1d\x41gentServiceGetStatusResponse\x12 \n\x05state\x18\x01 \x01(\x0e\x32\x11.dirsync.v1.State\x12\x0f\n\x07in_sync\x18\x02 \x01(\x08\x12\x0f\n\x07pending\x18\x03 \x01(\x04\x12\x13\n\x0blag_seconds\x18\x04 \x01(\x01\x12\x12\n\nlast_error\x18\x05 \x01(\t\x12\"\n\x15seconds_since_success\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\x04\x12\x19\n\x11source_digest_hex\x18\x08 \x01(\t\x12\x1a\n\x12replica_digest_hex\x18\t \x01(\t\x12\x1f\n\x05holds\x18\n \x03(\x0b\x32\x10.dirsync.v1.Hold\x12\x10\n\x08problems\x18\x0b \x01(\x04\x12\x11\n\tuntracked\x18\x0c \x01(\x04\x12\r\n\x05watch\x18\r \x01(\t\x12\x0e\n\x06server\x18\x0e \x01(\t\x12\x11\n\tnamespace\x18\x0f \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x10 \x01(\t\x12\r\n\x05ready\x18\x11 \x01(\x08\x12\x18\n\x10not_ready_reason\x18\x12 \x01(\t\x12\x32\n\x0funtracked_paths\x18\x13 \x03(\x0b\x32\x19.dirsync.v1.UntrackedPath\x12)\n\x07two_way\x18\x14 \x01(\x0b\x32\x18.dirsync.v1.TwoWayTotalsB\x18\n\x16_seconds_since_success\"\x9c\x01\n\x0cTwoWayTotals\x12\x18\n\x10received_changes\x18\x01 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x13\n\x0bsaved_bytes\x18\x03 \x01(\x04\x12\x11\n\tconflicts\x18\x04 \x01(\x04\x12\x32\n\x10latest_conflicts\x18\x05 \x03(\x0b\x32\x18.dirsync.v1.KeptConflict\"p\n\x0cKeptConflict\x12\x11\n\tpath_text\x18\x01 \x01(\t\x12\x0e\n\x06winner\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\x12\x14\n\x0ckept_as_text\x18\x04 \x01(\t\x12\x13\n\x0bseconds_ago\x18\x05 \x01(\x01\"O\n\rUntrackedPath\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"U\n\x04Hold\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05guard\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x01(\x04\x12\x12\n\npath_texts\x18\x04 \x03(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"\x10\n\x0eSyncNowRequest\"f\n\x0fSyncNowResponse\x12\x0f\n\x07in_sync\x18\x01 \x01(\x08\x12\x0f\n\x07pending\x18\x02 \x01(\x04\x12\x1f\n\x05holds\x18\x03 \x03(\x0b\x32\x10.dirsync.v1.Hold\x12\x10\n\x08problems\x18\x04 \x01(\x04\"\x15\n\x13ListProblemsRequest\"=\n\x14ListProblemsResponse\x12%\n\x08problems\x18\x01 \x03(\x0b\x32\x13.dirsync.v1.Problem\"I\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"%\n\x12\x41pproveHoldRequest\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\"5\n\x13\x41pproveHoldResponse\x12\r\n\x05paths\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\"\"\n\x12\x45xplainPathRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\"\xcf\x01\n\x13\x45xplainPathResponse\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12!\n\x06source\x18\x05 \x01(\x0b\x32\x11.dirsync.v1.Entry\x12\"\n\x07replica\x18\x06 \x01(\x0b\x32\x11.dirsync.v1.Entry\x12\x0c\n\x04rule\x18\x07 \x01(\x0c\x12\"\n\x06travel\x18\x08 \x01(\x0b\x32\x12.dirsync.v1.Travel\"~\n\x06Travel\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x15\n\rliteral_bytes\x18\x04 \x01(\x04\x12\x13\n\x0bseconds_ago\x18\x05 \x01(\x01\x12\x18\n\x10\x66ormer_path_text\x18\x06 \x01(\t\"\x14\n\x12WatchEventsRequest\"3\n\x13WatchEventsResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x0e\n\x06missed\x18\x02 \x01(\x04*\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x14\n\x10STATE_CONNECTING\x10\x02\x12\x11\n\rSTATE_SYNCING\x10\x03\x12\x0e\n\nSTATE_LIVE\x10\x04\x12\x12\n\x0eSTATE_STOPPING\x10\x05\x32\xfb\x03\n\x0c\x41gentService\x12`\n\tGetStatus\x12(.dirsync.v1.AgentServiceGetStatusRequest\x1a).dirsync.v1.AgentServiceGetStatusResponse\x12\x42\n\x07SyncNow\x12\x1a.dirsync.v1.SyncNowRequest\x1a\x1b.dirsync.v1.SyncNowResponse\x12S\n\x0cListProblems\x12\x1f.dirsync.v1.ListProblemsRequest\x1a .dirsync.v1.ListProblemsResponse0\x01\x12N\n\x0b\x41pproveHold\x12\x1e.dirsync.v1.ApproveHoldRequest\x1a\x1f.dirsync.v1.ApproveHoldResponse\x12N\n\x0b\x45xplainPath\x12\x1e.dirsync.v1.ExplainPathRequest\x1a\x1f.dirsync.v1.ExplainPathResponse\x12P\n\x0bWatchEvents\x12\x1e.dirsync.v1.WatchEventsRequest\x1a\x1f.dirsync.v1.WatchEventsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64irsync/v1/agent_service.proto\x12\ndirsync.v1\x1a\x16\x64irsync/v1/entry.proto\"\x1e\n\x1c\x41gentServiceGetStatusRequest\"\xd5\x04\n\x1d\x41gentServiceGetStatusResponse\x12 \n\x05state\x18\x01 \x01(\x0e\x32\x11.dirsync.v1.State\x12\x0f\n\x07in_sync\x18\x02 \x01(\x08\x12\x0f\n\x07pending\x18\x03 \x01(\x04\x12\x13\n\x0blag_seconds\x18\x04 \x01(\x01\x12\x12\n\nlast_error\x18\x05 \x01(\t\x12\"\n\x15seconds_since_success\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65ntries\x18\x07 \x01(\x04\x12\x19\n\x11source_digest_hex\x18\x08 \x01(\t\x12\x1a\n\x12replica_digest_hex\x18\t \x01(\t\x12\x1f\n\x05holds\x18\n \x03(\x0b\x32\x10.dirsync.v1.Hold\x12\x10\n\x08problems\x18\x0b \x01(\x04\x12\x11\n\tuntracked\x18\x0c \x01(\x04\x12\r\n\x05watch\x18\r \x01(\t\x12\x0e\n\x06server\x18\x0e \x01(\t\x12\x11\n\tnamespace\x18\x0f \x01(\t\x12\x16\n\x0e\x63lient_version\x18\x10 \x01(\t\x12\r\n\x05ready\x18\x11 \x01(\x08\x12\x18\n\x10not_ready_reason\x18\x12 \x01(\t\x12\x32\n\x0funtracked_paths\x18\x13 \x03(\x0b\x32\x19.dirsync.v1.UntrackedPath\x12)\n\x07two_way\x18\x14 \x01(\x0b\x32\x18.dirsync.v1.TwoWayTotals\x12)\n\x07targets\x18\x15 \x03(\x0b\x32\x18.dirsync.v1.TargetStatusB\x18\n\x16_seconds_since_success\"\x9c\x01\n\x0cTwoWayTotals\x12\x18\n\x10received_changes\x18\x01 \x01(\x04\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x13\n\x0bsaved_bytes\x18\x03 \x01(\x04\x12\x11\n\tconflicts\x18\x04 \x01(\x04\x12\x32\n\x10latest_conflicts\x18\x05 \x03(\x0b\x32\x18.dirsync.v1.KeptConflict\"p\n\x0cKeptConflict\x12\x11\n\tpath_text\x18\x01 \x01(\t\x12\x0e\n\x06winner\x18\x02 \x01(\t\x12\x12\n\nresolution\x18\x03 \x01(\t\x12\x14\n\x0ckept_as_text\x18\x04 \x01(\t\x12\x13\n\x0bseconds_ago\x18\x05 \x01(\x01\"\xe4\x02\n\x0cTargetStatus\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06server\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12 \n\x05state\x18\x04 \x01(\x0e\x32\x11.dirsync.v1.State\x12\x0f\n\x07in_sync\x18\x05 \x01(\x08\x12\x0f\n\x07pending\x18\x06 \x01(\x04\x12\x13\n\x0blag_seconds\x18\x07 \x01(\x01\x12\x12\n\nlast_error\x18\x08 \x01(\t\x12\"\n\x15seconds_since_success\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\x12replica_digest_hex\x18\n \x01(\t\x12\x1f\n\x05holds\x18\x0b \x03(\x0b\x32\x10.dirsync.v1.Hold\x12\x10\n\x08problems\x18\x0c \x01(\x04\x12\r\n\x05ready\x18\r \x01(\x08\x12\x18\n\x10not_ready_reason\x18\x0e \x01(\tB\x18\n\x16_seconds_since_success\"O\n\rUntrackedPath\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"U\n\x04Hold\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05guard\x18\x02 \x01(\t\x12\r\n\x05paths\x18\x03 \x01(\x04\x12\x12\n\npath_texts\x18\x04 \x03(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\" \n\x0eSyncNowRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"f\n\x0fSyncNowResponse\x12\x0f\n\x07in_sync\x18\x01 \x01(\x08\x12\x0f\n\x07pending\x18\x02 \x01(\x04\x12\x1f\n\x05holds\x18\x03 \x03(\x0b\x32\x10.dirsync.v1.Hold\x12\x10\n\x08problems\x18\x04 \x01(\x04\"%\n\x13ListProblemsRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"=\n\x14ListProblemsResponse\x12%\n\x08problems\x18\x01 \x03(\x0b\x32\x13.dirsync.v1.Problem\"I\n\x07Problem\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"5\n\x12\x41pproveHoldRequest\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"5\n\x13\x41pproveHoldResponse\x12\r\n\x05paths\x18\x01 \x01(\x04\x12\x0f\n\x07message\x18\x02 \x01(\t\"2\n\x12\x45xplainPathRequest\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xcf\x01\n\x13\x45xplainPathResponse\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x11\n\tpath_text\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12!\n\x06source\x18\x05 \x01(\x0b\x32\x11.dirsync.v1.Entry\x12\"\n\x07replica\x18\x06 \x01(\x0b\x32\x11.dirsync.v1.Entry\x12\x0c\n\x04rule\x18\x07 \x01(\x0c\x12\"\n\x06travel\x18\x08 \x01(\x0b\x32\x12.dirsync.v1.Travel\"~\n\x06Travel\x12\x10\n\x08strategy\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x15\n\rliteral_bytes\x18\x04 \x01(\x04\x12\x13\n\x0bseconds_ago\x18\x05 \x01(\x01\x12\x18\n\x10\x66ormer_path_text\x18\x06 \x01(\t\"\x14\n\x12WatchEventsRequest\"3\n\x13WatchEventsResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\x12\x0e\n\x06missed\x18\x02 \x01(\x04*\x7f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_STARTING\x10\x01\x12\x14\n\x10STATE_CONNECTING\x10\x02\x12\x11\n\rSTATE_SYNCING\x10\x03\x12\x0e\n\nSTATE_LIVE\x10\x04\x12\x12\n\x0eSTATE_STOPPING\x10\x05\x32\xfb\x03\n\x0c\x41gentService\x12`\n\tGetStatus\x12(.dirsync.v1.AgentServiceGetStatusRequest\x1a).dirsync.v1.AgentServiceGetStatusResponse\x12\x42\n\x07SyncNow\x12\x1a.dirsync.v1.SyncNowRequest\x1a\x1b.dirsync.v1.SyncNowResponse\x12S\n\x0cListProblems\x12\x1f.dirsync.v1.ListProblemsRequest\x1a .dirsync.v1.ListProblemsResponse0\x01\x12N\n\x0b\x41pproveHold\x12\x1e.dirsync.v1.ApproveHoldRequest\x1a\x1f.dirsync.v1.ApproveHoldResponse\x12N\n\x0b\x45xplainPath\x12\x1e.dirsync.v1.ExplainPathRequest\x1a\x1f.dirsync.v1.ExplainPathResponse\x12P\n\x0bWatchEvents\x12\x1e.dirsync.v1.WatchEventsRequest\x1a\x1f.dirsync.v1.WatchEventsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dirsync.v1.agent_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=1926
-  _globals['_STATE']._serialized_end=2053
+  _globals['_STATE']._serialized_start=2392
+  _globals['_STATE']._serialized_end=2519
   _globals['_AGENTSERVICEGETSTATUSREQUEST']._serialized_start=70
   _globals['_AGENTSERVICEGETSTATUSREQUEST']._serialized_end=100
   _globals['_AGENTSERVICEGETSTATUSRESPONSE']._serialized_start=103
-  _globals['_AGENTSERVICEGETSTATUSRESPONSE']._serialized_end=657
-  _globals['_TWOWAYTOTALS']._serialized_start=660
-  _globals['_TWOWAYTOTALS']._serialized_end=816
-  _globals['_KEPTCONFLICT']._serialized_start=818
-  _globals['_KEPTCONFLICT']._serialized_end=930
-  _globals['_UNTRACKEDPATH']._serialized_start=932
-  _globals['_UNTRACKEDPATH']._serialized_end=1011
-  _globals['_HOLD']._serialized_start=1013
-  _globals['_HOLD']._serialized_end=1098
-  _globals['_SYNCNOWREQUEST']._serialized_start=1100
-  _globals['_SYNCNOWREQUEST']._serialized_end=1116
-  _globals['_SYNCNOWRESPONSE']._serialized_start=1118
-  _globals['_SYNCNOWRESPONSE']._serialized_end=1220
-  _globals['_LISTPROBLEMSREQUEST']._serialized_start=1222
-  _globals['_LISTPROBLEMSREQUEST']._serialized_end=1243
-  _globals['_LISTPROBLEMSRESPONSE']._serialized_start=1245
-  _globals['_LISTPROBLEMSRESPONSE']._serialized_end=1306
-  _globals['_PROBLEM']._serialized_start=1308
-  _globals['_PROBLEM']._serialized_end=1381
-  _globals['_APPROVEHOLDREQUEST']._serialized_start=1383
-  _globals['_APPROVEHOLDREQUEST']._serialized_end=1420
-  _globals['_APPROVEHOLDRESPONSE']._serialized_start=1422
-  _globals['_APPROVEHOLDRESPONSE']._serialized_end=1475
-  _globals['_EXPLAINPATHREQUEST']._serialized_start=1477
-  _globals['_EXPLAINPATHREQUEST']._serialized_end=1511
-  _globals['_EXPLAINPATHRESPONSE']._serialized_start=1514
-  _globals['_EXPLAINPATHRESPONSE']._serialized_end=1721
-  _globals['_TRAVEL']._serialized_start=1723
-  _globals['_TRAVEL']._serialized_end=1849
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1851
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1871
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1873
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1924
-  _globals['_AGENTSERVICE']._serialized_start=2056
-  _globals['_AGENTSERVICE']._serialized_end=2563
+  _globals['_AGENTSERVICEGETSTATUSRESPONSE']._serialized_end=700
+  _globals['_TWOWAYTOTALS']._serialized_start=703
+  _globals['_TWOWAYTOTALS']._serialized_end=859
+  _globals['_KEPTCONFLICT']._serialized_start=861
+  _globals['_KEPTCONFLICT']._serialized_end=973
+  _globals['_TARGETSTATUS']._serialized_start=976
+  _globals['_TARGETSTATUS']._serialized_end=1332
+  _globals['_UNTRACKEDPATH']._serialized_start=1334
+  _globals['_UNTRACKEDPATH']._serialized_end=1413
+  _globals['_HOLD']._serialized_start=1415
+  _globals['_HOLD']._serialized_end=1500
+  _globals['_SYNCNOWREQUEST']._serialized_start=1502
+  _globals['_SYNCNOWREQUEST']._serialized_end=1534
+  _globals['_SYNCNOWRESPONSE']._serialized_start=1536
+  _globals['_SYNCNOWRESPONSE']._serialized_end=1638
+  _globals['_LISTPROBLEMSREQUEST']._serialized_start=1640
+  _globals['_LISTPROBLEMSREQUEST']._serialized_end=1677
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_start=1679
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_end=1740
+  _globals['_PROBLEM']._serialized_start=1742
+  _globals['_PROBLEM']._serialized_end=1815
+  _globals['_APPROVEHOLDREQUEST']._serialized_start=1817
+  _globals['_APPROVEHOLDREQUEST']._serialized_end=1870
+  _globals['_APPROVEHOLDRESPONSE']._serialized_start=1872
+  _globals['_APPROVEHOLDRESPONSE']._serialized_end=1925
+  _globals['_EXPLAINPATHREQUEST']._serialized_start=1927
+  _globals['_EXPLAINPATHREQUEST']._serialized_end=1977
+  _globals['_EXPLAINPATHRESPONSE']._serialized_start=1980
+  _globals['_EXPLAINPATHRESPONSE']._serialized_end=2187
+  _globals['_TRAVEL']._serialized_start=2189
+  _globals['_TRAVEL']._serialized_end=2315
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=2317
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=2337
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=2339
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=2390
+  _globals['_AGENTSERVICE']._serialized_start=2522
+  _globals['_AGENTSERVICE']._serialized_end=3029
 # @@protoc_insertion_point(module_scope)

@@ -93,6 +93,7 @@ class AgentServiceGetStatusResponse(_message.Message):
     NOT_READY_REASON_FIELD_NUMBER: _builtins.int
     UNTRACKED_PATHS_FIELD_NUMBER: _builtins.int
     TWO_WAY_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     state: Global___State.ValueType
     in_sync: _builtins.bool
     """The root digests of both sides are equal."""
@@ -133,6 +134,12 @@ class AgentServiceGetStatusResponse(_message.Message):
     def two_way(self) -> Global___TwoWayTotals:
         """What came to the source; absent of a mirror."""
 
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___TargetStatus]:
+        """Each server, where SERVER gives them names; the fields above are then about all of them together, and show the worst
+        that is the case anywhere. Empty where there is one server without a name.
+        """
+
     def __init__(
         self,
         *,
@@ -156,10 +163,11 @@ class AgentServiceGetStatusResponse(_message.Message):
         not_ready_reason: _builtins.str = ...,
         untracked_paths: _abc.Iterable[Global___UntrackedPath] | None = ...,
         two_way: Global___TwoWayTotals | None = ...,
+        targets: _abc.Iterable[Global___TargetStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success", "two_way", b"two_way"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "two_way", b"two_way", "untracked", b"untracked", "untracked_paths", b"untracked_paths", "watch", b"watch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "client_version", b"client_version", "entries", b"entries", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "source_digest_hex", b"source_digest_hex", "state", b"state", "targets", b"targets", "two_way", b"two_way", "untracked", b"untracked", "untracked_paths", b"untracked_paths", "watch", b"watch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seconds_since_success: _TypeAlias = _typing.Literal["seconds_since_success"]  # noqa: Y015
     _WhichOneofArgType__seconds_since_success: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success"]  # noqa: Y015
@@ -244,6 +252,72 @@ class KeptConflict(_message.Message):
 Global___KeptConflict: _TypeAlias = KeptConflict  # noqa: Y015
 
 @_typing.final
+class TargetStatus(_message.Message):
+    """How one of several servers stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    SERVER_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    IN_SYNC_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    LAG_SECONDS_FIELD_NUMBER: _builtins.int
+    LAST_ERROR_FIELD_NUMBER: _builtins.int
+    SECONDS_SINCE_SUCCESS_FIELD_NUMBER: _builtins.int
+    REPLICA_DIGEST_HEX_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    NOT_READY_REASON_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """The name that SERVER gives it."""
+    server: _builtins.str
+    namespace: _builtins.str
+    state: Global___State.ValueType
+    in_sync: _builtins.bool
+    pending: _builtins.int
+    lag_seconds: _builtins.float
+    last_error: _builtins.str
+    """The error that ended the last connection; empty while connected."""
+    seconds_since_success: _builtins.float
+    """Seconds since both sides were last proved equal; absent before the first time."""
+    replica_digest_hex: _builtins.str
+    problems: _builtins.int
+    ready: _builtins.bool
+    not_ready_reason: _builtins.str
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]: ...
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        server: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        state: Global___State.ValueType = ...,
+        in_sync: _builtins.bool = ...,
+        pending: _builtins.int = ...,
+        lag_seconds: _builtins.float = ...,
+        last_error: _builtins.str = ...,
+        seconds_since_success: _builtins.float | None = ...,
+        replica_digest_hex: _builtins.str = ...,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        problems: _builtins.int = ...,
+        ready: _builtins.bool = ...,
+        not_ready_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "seconds_since_success", b"seconds_since_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success", "holds", b"holds", "in_sync", b"in_sync", "lag_seconds", b"lag_seconds", "last_error", b"last_error", "namespace", b"namespace", "not_ready_reason", b"not_ready_reason", "pending", b"pending", "problems", b"problems", "ready", b"ready", "replica_digest_hex", b"replica_digest_hex", "seconds_since_success", b"seconds_since_success", "server", b"server", "state", b"state", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seconds_since_success: _TypeAlias = _typing.Literal["seconds_since_success"]  # noqa: Y015
+    _WhichOneofArgType__seconds_since_success: _TypeAlias = _typing.Literal["_seconds_since_success", b"_seconds_since_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds_since_success) -> _WhichOneofReturnType__seconds_since_success | None: ...
+
+Global___TargetStatus: _TypeAlias = TargetStatus  # noqa: Y015
+
+@_typing.final
 class UntrackedPath(_message.Message):
     """A path that is neither mirrored nor a problem."""
 
@@ -319,12 +393,17 @@ Global___Hold: _TypeAlias = Hold  # noqa: Y015
 class SyncNowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """The server that is to be waited for; all where it is empty. NOT_FOUND/TARGET_NOT_FOUND: SERVER gives none this name."""
     def __init__(
         self,
+        *,
+        target: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,12 +442,17 @@ Global___SyncNowResponse: _TypeAlias = SyncNowResponse  # noqa: Y015
 class ListProblemsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """As in SyncNowRequest."""
     def __init__(
         self,
+        *,
+        target: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,15 +514,19 @@ class ApproveHoldRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLD_ID_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
+    target: _builtins.str
+    """As in SyncNowRequest: the hold is released there. Where it is empty, wherever it is held."""
     def __init__(
         self,
         *,
         hold_id: _builtins.str = ...,
+        target: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -473,16 +561,20 @@ class ExplainPathRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     """Relative to the source."""
+    target: _builtins.str
+    """As in SyncNowRequest, but the first server where it is empty."""
     def __init__(
         self,
         *,
         path: _builtins.bytes = ...,
+        target: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

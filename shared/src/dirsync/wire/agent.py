@@ -59,6 +59,25 @@ class TwoWayView(NamedTuple):
     latest_conflicts: tuple[ConflictView, ...]
 
 
+class TargetStatus(NamedTuple):
+    """What a client says of one of several servers."""
+
+    target: str
+    server: str
+    namespace: str
+    state: str
+    in_sync: bool
+    pending: int
+    lag_seconds: float
+    last_error: str
+    seconds_since_success: float | None
+    replica_digest: str
+    holds: tuple[HoldView, ...]
+    problems: int
+    ready: bool
+    not_ready_reason: str
+
+
 class AgentStatus(NamedTuple):
     """What a client says of itself."""
 
@@ -83,6 +102,8 @@ class AgentStatus(NamedTuple):
     not_ready_reason: str
     two_way: TwoWayView | None = None
     """``None`` of a mirror."""
+    targets: tuple[TargetStatus, ...] = ()
+    """Empty where there is one server without a name."""
 
 
 class SyncResult(NamedTuple):
@@ -131,15 +152,15 @@ def encode_agent_status(status: AgentStatus) -> bytes:
         ready=status.ready,
         not_ready_reason=status.not_ready_reason,
         two_way=None if status.two_way is None else _encode_two_way(status.two_way),
+        targets=[_encode_target(target) for target in status.targets],
     ).SerializeToString()
 
 
 def decode_agent_status(raw: bytes) -> AgentStatus:
     """Validate a client's status."""
     message = parse(pb.AgentServiceGetStatusResponse, raw)
-    known = message.state in pb.State.values()
     return AgentStatus(
-        state=pb.State.Name(message.state).removeprefix("STATE_").lower() if known else "unspecified",
+        state=_decode_state(message.state),
         in_sync=message.in_sync,
         pending=message.pending,
         lag_seconds=message.lag_seconds,
@@ -161,7 +182,28 @@ def decode_agent_status(raw: bytes) -> AgentStatus:
         ready=message.ready,
         not_ready_reason=message.not_ready_reason,
         two_way=_decode_two_way(message.two_way) if message.HasField("two_way") else None,
+        targets=tuple(_decode_target(target) for target in message.targets),
     )
+
+
+def encode_sync(target: str = "") -> bytes:
+    """A request to sync now."""
+    return pb.SyncNowRequest(target=target).SerializeToString()
+
+
+def decode_sync(raw: bytes) -> str:
+    """The target that is to be synced; empty for all."""
+    return parse(pb.SyncNowRequest, raw).target
+
+
+def encode_list_problems(target: str = "") -> bytes:
+    """A request to list the problems."""
+    return pb.ListProblemsRequest(target=target).SerializeToString()
+
+
+def decode_list_problems(raw: bytes) -> str:
+    """The target whose problems are to be listed; empty for all."""
+    return parse(pb.ListProblemsRequest, raw).target
 
 
 def encode_sync_result(result: SyncResult) -> bytes:
@@ -201,14 +243,15 @@ def decode_problems(messages: Iterable[bytes]) -> Iterator[tuple[RelPath, str, s
             yield RelPath(problem.path), problem.kind, problem.message
 
 
-def encode_approve(hold_id: str) -> bytes:
+def encode_approve(hold_id: str, target: str = "") -> bytes:
     """A request to release a hold."""
-    return pb.ApproveHoldRequest(hold_id=hold_id).SerializeToString()
+    return pb.ApproveHoldRequest(hold_id=hold_id, target=target).SerializeToString()
 
 
-def decode_approve(raw: bytes) -> str:
-    """The hold that is to be released."""
-    return parse(pb.ApproveHoldRequest, raw).hold_id
+def decode_approve(raw: bytes) -> tuple[str, str]:
+    """The hold that is to be released, and the target where; empty for all."""
+    request = parse(pb.ApproveHoldRequest, raw)
+    return request.hold_id, request.target
 
 
 def encode_approved(answer: Released) -> bytes:
@@ -250,14 +293,15 @@ def view_untracked(paths: Iterable[Untracked]) -> tuple[UntrackedView, ...]:
     return tuple(UntrackedView(escape(path), kind.value, kind.sentence) for path, kind in paths)
 
 
-def encode_explain(path: RelPath) -> bytes:
+def encode_explain(path: RelPath, target: str = "") -> bytes:
     """A request to explain a path."""
-    return pb.ExplainPathRequest(path=path).SerializeToString()
+    return pb.ExplainPathRequest(path=path, target=target).SerializeToString()
 
 
-def decode_explain(raw: bytes) -> RelPath:
-    """The path that is to be explained."""
-    return parse_path(parse(pb.ExplainPathRequest, raw).path)
+def decode_explain(raw: bytes) -> tuple[RelPath, str]:
+    """The path that is to be explained, and the target for which; empty for the first."""
+    request = parse(pb.ExplainPathRequest, raw)
+    return parse_path(request.path), request.target
 
 
 def encode_explained(found: PathExplained) -> bytes:
@@ -334,6 +378,49 @@ def _decode_two_way(message: pb.TwoWayTotals) -> TwoWayView:
             for found in message.latest_conflicts
         ),
     )
+
+
+def _encode_target(status: TargetStatus) -> pb.TargetStatus:
+    return pb.TargetStatus(
+        target=status.target,
+        server=status.server,
+        namespace=status.namespace,
+        state=pb.State.Value(f"STATE_{status.state.upper()}"),
+        in_sync=status.in_sync,
+        pending=status.pending,
+        lag_seconds=status.lag_seconds,
+        last_error=status.last_error,
+        seconds_since_success=status.seconds_since_success,
+        replica_digest_hex=status.replica_digest,
+        holds=[_encode_hold(hold) for hold in status.holds],
+        problems=status.problems,
+        ready=status.ready,
+        not_ready_reason=status.not_ready_reason,
+    )
+
+
+def _decode_target(message: pb.TargetStatus) -> TargetStatus:
+    return TargetStatus(
+        target=message.target,
+        server=message.server,
+        namespace=message.namespace,
+        state=_decode_state(message.state),
+        in_sync=message.in_sync,
+        pending=message.pending,
+        lag_seconds=message.lag_seconds,
+        last_error=message.last_error,
+        seconds_since_success=message.seconds_since_success if message.HasField("seconds_since_success") else None,
+        replica_digest=message.replica_digest_hex,
+        holds=tuple(_decode_hold(hold) for hold in message.holds),
+        problems=message.problems,
+        ready=message.ready,
+        not_ready_reason=message.not_ready_reason,
+    )
+
+
+def _decode_state(state: "pb.State.ValueType") -> str:
+    known = state in pb.State.values()
+    return pb.State.Name(state).removeprefix("STATE_").lower() if known else "unspecified"
 
 
 def _encode_hold(hold: HoldView) -> pb.Hold:

@@ -17,7 +17,7 @@ class Supervised:
         self.board = StatusBoard(lambda: self.now)
         self.metrics = PrometheusMetrics((), CLIENT_CATALOGUE)
         self.resumed = 0
-        self.supervisor = Supervisor(self.activities, 4.0, self.board, self.metrics, self._resume)
+        self.supervisor = Supervisor(self.activities, 4.0, {"": self.board}, lambda _name: self.metrics, self._resume)
         self.board.update(in_sync=True, last_success=self.now, first_sync_done=True)
 
     def in_sync(self) -> bool:

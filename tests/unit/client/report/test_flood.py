@@ -18,9 +18,10 @@ from dirsync.wire.agent import decode_agent_status, decode_problems
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.mailbox import Mailbox
-from dirsync_client.report.reporter import MAX_SHOWN_PROBLEMS, Reporter
-from dirsync_client.report.status import StatusBoard
+from dirsync_client.report.reporter import Reporter
+from dirsync_client.report.status import MAX_SHOWN_PROBLEMS, StatusBoard
 from dirsync_client.report.transfer_metrics import TransferMetrics
+from dirsync_client.targets.boards import Boards
 from tests.support.running.events import faults
 from tests.support.running.metrics import samples
 from tests.unit.client.reconcile.harness import Harness
@@ -58,7 +59,7 @@ def test_many_problems() -> None:
     logging.flush()
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     told = [event for event in events if event["event"] == "file.problem"]
-    agent = AgentServicer(Mailbox(), board, "server", "default", AgentAuth(None))
+    agent = AgentServicer(Mailbox(), Boards({"": board}), (), ("server", "default"), AgentAuth(None))
     status = agent.get_status(b"", NO_CONTEXT)
     pages = list(agent.list_problems(b"", NO_CONTEXT))
 

@@ -9,6 +9,7 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.plan import PutFile
 from dirsync_client.reconcile.two_way.commands import Receive, ReportReceived
 from dirsync_client.report.received import LATEST_CONFLICTS, ReceivedMetrics
+from dirsync_client.report.target_log import TargetLog
 
 ENTRY = file_entry(mode=0o644, size=10, mtime_ns=0)
 
@@ -16,7 +17,7 @@ ENTRY = file_entry(mode=0o644, size=10, mtime_ns=0)
 def test_sums() -> None:
     """Metrics and status say the same: what came, what the source had, and what compression saved."""
     metrics = PrometheusMetrics((), CLIENT_CATALOGUE)
-    received = ReceivedMetrics(metrics)
+    received = ReceivedMetrics(metrics, TargetLog())
     for number in range(3):
         received.received(ReportReceived(Receive(PutFile(RelPath(b"%d" % number), None, ENTRY)), 100, 20, 3))
     names = ("changes_total", "bytes_total", "reused_bytes_total", "compression_bytes_total")
@@ -29,7 +30,7 @@ def test_sums() -> None:
 def test_conflicts() -> None:
     """All are counted, by how they were resolved; the latest are named, the newest first."""
     metrics = PrometheusMetrics((), CLIENT_CATALOGUE)
-    received = ReceivedMetrics(metrics, now=lambda: 7.0)
+    received = ReceivedMetrics(metrics, TargetLog(), now=lambda: 7.0)
     for number in range(LATEST_CONFLICTS + 5):
         path = RelPath(b"%d" % number)
         resolution = Conflicts.KEEP_BOTH if number % 2 else Conflicts.SOURCE

@@ -23,6 +23,7 @@ from dirsync_client.report import status_page
 from dirsync_client.report.status import KeptConflict, State, StatusBoard, TwoWayTotals
 from dirsync_client.report.status_page import StatusPage
 from dirsync_client.settings import ClientSettings
+from dirsync_client.targets.boards import Boards
 from tests.support.running.status_schema import schema_of
 
 WORST = b"\xff\\\n" * 4000
@@ -34,8 +35,9 @@ class Bench:
 
     def __init__(self, **flags: str) -> None:
         self.board = StatusBoard()
+        settings = ClientSettings.load(flags)
         self.metrics = PrometheusMetrics((), CLIENT_CATALOGUE)
-        self.page = StatusPage(self.board, self.metrics, effective(ClientSettings.load(flags)))
+        self.page = StatusPage(Boards({"": self.board}), self.metrics, effective(settings), settings.targets)
 
     @property
     def sent(self) -> bytes:

@@ -31,9 +31,9 @@ from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.agent.unix_socket import SOCKET, UnixSocket
 from dirsync_client.mailbox import Mailbox
-from dirsync_client.report.status import StatusBoard
 from dirsync_client.session.channel import own_identity
 from dirsync_client.settings import ClientSettings
+from dirsync_client.targets.boards import Boards
 
 MAX_CALLERS = 8
 """Programs that may keep a connection to the agent, beside the reserve."""
@@ -54,7 +54,7 @@ class AgentServer:
     """Serves at LISTEN, and to this user alone at the socket in STATE_DIR."""
 
     def __init__(
-        self, settings: ClientSettings, mailbox: Mailbox, board: StatusBoard, health: HealthState, metrics: Metrics
+        self, settings: ClientSettings, mailbox: Mailbox, boards: Boards, health: HealthState, metrics: Metrics
     ) -> None:
         """Bind both; calls are answered from :meth:`start` on. The lock of STATE_DIR must be held.
 
@@ -64,7 +64,8 @@ class AgentServer:
         rejected = rejections(metrics)
         token = settings.agent_token_file
         auth = AgentAuth(TokenFile(token, variable_name("client", "agent_token_file")) if token else None)
-        agent = AgentServicer(mailbox, board, str(settings.server), settings.namespace, auth)
+        shown = str(settings.server), str(settings.namespace)
+        agent = AgentServicer(mailbox, boards, settings.targets, shown, auth)
         self._server = grpc.server(
             worker_pool(MAX_WORKERS, "dirsync-rpc"),
             interceptors=[

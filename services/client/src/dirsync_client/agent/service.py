@@ -6,7 +6,7 @@ requires it for every method, those that only read too, because statuses contain
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -23,10 +23,13 @@ from dirsync.wire.agent import (
     HoldView,
     PathExplained,
     SyncResult,
+    TargetStatus,
     TravelView,
     TwoWayView,
     decode_approve,
     decode_explain,
+    decode_list_problems,
+    decode_sync,
     encode_agent_status,
     encode_approved,
     encode_event,
@@ -38,7 +41,9 @@ from dirsync.wire.agent import (
 )
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.mailbox import Mailbox
-from dirsync_client.report.status import Status, StatusBoard, TwoWayTotals
+from dirsync_client.report.status import Status, TwoWayTotals
+from dirsync_client.targets.boards import Boards
+from dirsync_client.targets.place import TargetPlace
 
 if TYPE_CHECKING:
     from dirsync.tree.guards.approvals import Released
@@ -60,30 +65,37 @@ EVENTS_KEPT = 1000
 class AgentServicer:
     """Handlers of ``AgentService``; each takes raw bytes."""
 
-    def __init__(self, mailbox: Mailbox, board: StatusBoard, server: str, namespace: str, auth: AgentAuth) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        boards: Boards,
+        targets: Sequence[TargetPlace],
+        shown: tuple[str, str],
+        auth: AgentAuth,
+    ) -> None:
+        """``shown`` are the settings SERVER and NAMESPACE, as they would be written."""
         self._mailbox = mailbox
-        self._board = board
-        self._server = server
-        self._namespace = namespace
+        self._boards = boards
+        self._targets = targets
+        self._server, self._namespace = shown
         self._auth = auth
         self._watchers = threading.BoundedSemaphore(LIMITS.max_watchers)
 
     def get_status(self, _raw: bytes, _context: grpc.ServicerContext) -> bytes:
         """Return the client's status."""
-        status = self._board.status
-        since = None if status.last_success is None else self._board.now() - status.last_success
+        statuses, status = self._boards.statuses(), self._boards.status
         return encode_agent_status(
             AgentStatus(
                 state=status.state.value,
                 in_sync=status.in_sync,
                 pending=status.pending,
-                lag_seconds=self._board.lag(),
+                lag_seconds=self._boards.lag(),
                 last_error=status.stalled or status.last_error,
-                seconds_since_success=since,
+                seconds_since_success=self._seconds_since(status.last_success),
                 entries=status.entries,
                 source_digest=status.source_digest.hex(),
                 replica_digest=status.replica_digest.hex(),
-                holds=_holds(status),
+                holds=_holds(statuses.values()),
                 problems=status.problem_count,
                 untracked=status.untracked,
                 untracked_paths=view_untracked(status.untracked_named),
@@ -93,28 +105,71 @@ class AgentServicer:
                 client_version=__version__,
                 ready=not status.not_ready_reason,
                 not_ready_reason=status.not_ready_reason,
-                two_way=None if status.two_way is None else _view_two_way(status.two_way, self._board.now()),
+                two_way=None if status.two_way is None else _view_two_way(status.two_way, self._boards.now()),
+                targets=self._each(statuses) if self._boards.are_named else (),
             )
         )
 
-    def sync_now(self, _raw: bytes, context: grpc.ServicerContext) -> bytes:
+    def _each(self, statuses: Mapping[str, Status]) -> tuple[TargetStatus, ...]:
+        return tuple(
+            TargetStatus(
+                target=target.name,
+                server=str(target.address),
+                namespace=target.namespace,
+                state=status.state.value,
+                in_sync=status.in_sync,
+                pending=status.pending,
+                lag_seconds=self._boards.by_name[target.name].lag(),
+                last_error=status.stalled or status.last_error,
+                seconds_since_success=self._seconds_since(status.last_success),
+                replica_digest=status.replica_digest.hex(),
+                holds=_holds((status,)),
+                problems=status.problem_count,
+                ready=not status.not_ready_reason,
+                not_ready_reason=status.not_ready_reason,
+            )
+            for target in self._targets
+            for status in (statuses[target.name],)
+        )
+
+    def _seconds_since(self, time: float | None) -> float | None:
+        return None if time is None else self._boards.now() - time
+
+    def _known(self, target: str) -> str:
+        """The name of a target, or nothing.
+
+        Raises:
+            NotFound: no target has this name.
+        """
+        if target and target not in self._boards.by_name:
+            names = ", ".join(self._boards.by_name) if self._boards.are_named else "none, there is one without a name"
+            msg = f"no target is called {target[:64]!r}; SERVER names {names}"
+            raise NotFound(msg, reason="TARGET_NOT_FOUND")
+        return target
+
+    def sync_now(self, raw: bytes, context: grpc.ServicerContext) -> bytes:
         """Compare both sides and push the differences now."""
+        target = self._known(decode_sync(raw))
         done = threading.Event()
-        self._mailbox.sync(done.set)
+        self._mailbox.sync(done.set, target)
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
-        status = self._board.status
-        return encode_sync_result(SyncResult(status.in_sync, status.pending, _holds(status), status.problem_count))
+        statuses = self._boards.statuses(target)
+        status = statuses[target] if target else self._boards.status
+        result = SyncResult(status.in_sync, status.pending, _holds(statuses.values()), status.problem_count)
+        return encode_sync_result(result)
 
-    def list_problems(self, _raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
+    def list_problems(self, raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
         """Stream the paths that are not synced, and why."""
-        yield from encode_problems(self._board.status.problems)
+        target = self._known(decode_list_problems(raw))
+        status = self._boards.statuses(target)[target] if target else self._boards.status
+        yield from encode_problems(status.problems)
 
     def approve_hold(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:
         """Release a hold."""
-        hold_id = decode_approve(raw)
+        hold_id, target = decode_approve(raw)
         answers: queue.SimpleQueue[Released] = queue.SimpleQueue()
-        self._mailbox.approve(hold_id, answers.put)
+        self._mailbox.approve(hold_id, answers.put, self._known(target))
         answer = _first(answers, APPROVE_SECONDS, lambda: "the client is busy or not connected; try again")
         if not answer.paths:
             msg = f"hold {hold_id[:64]!r} cannot be approved: {answer.message}"
@@ -123,11 +178,11 @@ class AgentServicer:
 
     def explain_path(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:
         """Say what both sides have at a path, and what that means."""
-        path = decode_explain(raw)
+        path, target = decode_explain(raw)
         answers: queue.SimpleQueue[Explanation] = queue.SimpleQueue()
-        self._mailbox.explain(path, answers.put)
+        self._mailbox.explain(path, answers.put, self._known(target))
         busy = "the client is busy; try again"
-        found = _first(answers, EXPLAIN_SECONDS, lambda: self._board.status.stalled or busy)
+        found = _first(answers, EXPLAIN_SECONDS, lambda: self._boards.status.stalled or busy)
         return encode_explained(
             PathExplained(
                 path,
@@ -136,7 +191,7 @@ class AgentServicer:
                 found.source,
                 found.replica,
                 found.rule,
-                None if found.travel is None else _view(found.travel, self._board.now()),
+                None if found.travel is None else _view(found.travel, self._boards.now()),
             )
         )
 
@@ -241,5 +296,6 @@ def _first(answers: "queue.SimpleQueue[T]", seconds: float, why: Callable[[], st
         raise Unavailable(why(), reason="AGENT_BUSY") from None
 
 
-def _holds(status: Status) -> tuple[HoldView, ...]:
-    return () if status.hold is None else (view_hold(status.hold),)
+def _holds(statuses: Iterable[Status]) -> tuple[HoldView, ...]:
+    """What is held anywhere; the same deletes at several targets are shown once."""
+    return tuple(dict.fromkeys(view_hold(status.hold) for status in statuses if status.hold is not None))

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dirsync.errors import DirsyncError, NotFound, Unavailable, UsageError
@@ -17,7 +17,9 @@ from dirsync.tree.entry import Entry, Kind, is_known
 from dirsync.tree.path import RelPath, escape, parse_path
 from dirsync.wire.agent import (
     AgentStatus,
+    PathExplained,
     SyncResult,
+    TargetStatus,
     TravelView,
     TwoWayView,
     decode_agent_status,
@@ -28,10 +30,13 @@ from dirsync.wire.agent import (
     decode_sync_result,
     encode_approve,
     encode_explain,
+    encode_list_problems,
+    encode_sync,
 )
 from dirsync_client.commands.agent_connection import ASK_SECONDS, agent, ask
+from dirsync_client.commands.each_target import chosen, worst
 from dirsync_client.settings import ClientSettings
-from dirsync_client.state import StateDirectory
+from dirsync_client.state import StateDirectory, TargetState
 
 SYNC_SECONDS = 3600.0
 """How long ``sync`` waits if nothing else is said."""
@@ -44,14 +49,14 @@ SHOWN_PROBLEMS = 20
 def status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print the running client's status; with ``--watch`` again and again."""
     if not arguments.again:
-        return _status(settings, as_json=arguments.json)
+        return _status(settings, arguments)
     clear = "\x1b[H\x1b[2J" if sys.stdout.isatty() and not arguments.json else ""
 
     def show_again_and_again() -> None:
         while True:
             print(clear, end="")
             try:
-                _status(settings, as_json=arguments.json)
+                _status(settings, arguments)
             except Unavailable as error:
                 print(f"dirsync-client: {error}", file=sys.stderr)
             sys.stdout.flush()
@@ -74,26 +79,54 @@ def _until_interrupted(work: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _status(settings: ClientSettings, *, as_json: bool) -> ExitCode:
+def _status(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+    target = arguments.target or ""
     with agent(settings) as caller:
         found = decode_agent_status(ask(settings, caller, "GetStatus", b""))
-        problems = list(decode_problems(caller.stream("ListProblems", b"", timeout=ASK_SECONDS)))
-    if as_json:
-        data: dict[str, Any] = found._asdict() | {
-            "holds": [hold._asdict() for hold in found.holds],
-            "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
-            "problems": [{"path": escape(path), "kind": kind, "message": text} for path, kind, text in problems],
-            "problem_count": found.problems,
-            "two_way": found.two_way and _two_way_data(found.two_way),
-        }
-        print(json.dumps(data))
+        request = encode_list_problems(target)
+        problems = list(decode_problems(caller.stream("ListProblems", request, timeout=ASK_SECONDS)))
+    one = next((each for each in found.targets if each.target == target), None)
+    if arguments.json:
+        print(json.dumps(_status_data(found, problems) if one is None else _target_data(one, problems)))
     else:
-        _print(found)
+        if one is None:
+            _print(found)
+        for each in found.targets if one is None else (one,):
+            _print_target(each)
+        count = found.problems if one is None else one.problems
         for _, kind, text in problems[:SHOWN_PROBLEMS]:
             print(f"problem        {kind}: {text}")
-        if found.problems > SHOWN_PROBLEMS:
-            print(f"               and {found.problems - SHOWN_PROBLEMS} more; --json names the first {len(problems)}")
-    return _exit_code(found)
+        if count > SHOWN_PROBLEMS:
+            print(f"               and {count - SHOWN_PROBLEMS} more; --json names the first {len(problems)}")
+    return _exit_code(found if one is None else one)
+
+
+def _status_data(found: AgentStatus, problems: list[tuple[RelPath, str, str]]) -> dict[str, Any]:
+    data: dict[str, Any] = found._asdict() | {
+        "holds": [hold._asdict() for hold in found.holds],
+        "untracked_paths": [shown._asdict() for shown in found.untracked_paths],
+        "problems": _problem_data(problems),
+        "problem_count": found.problems,
+        "two_way": found.two_way and _two_way_data(found.two_way),
+    }
+    del data["targets"]
+    if found.targets:
+        # Their problems are among those above; --target names those of one.
+        shown = ({**_target_data(each, ()), "problems": each.problems} for each in found.targets)
+        data["targets"] = list(shown)
+    return data
+
+
+def _target_data(found: TargetStatus, problems: Sequence[tuple[RelPath, str, str]]) -> dict[str, Any]:
+    return found._asdict() | {
+        "holds": [hold._asdict() for hold in found.holds],
+        "problems": _problem_data(problems),
+        "problem_count": found.problems,
+    }
+
+
+def _problem_data(problems: Sequence[tuple[RelPath, str, str]]) -> list[dict[str, str]]:
+    return [{"path": escape(path), "kind": kind, "message": text} for path, kind, text in problems]
 
 
 def sync(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
@@ -102,7 +135,8 @@ def sync(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     with agent(settings) as caller:
         ask(settings, caller, "GetStatus", b"")  # a client that is not there is told so at once
         try:
-            result = decode_sync_result(caller.unary("SyncNow", b"", timeout=seconds))
+            raw = caller.unary("SyncNow", encode_sync(arguments.target or ""), timeout=seconds)
+            result = decode_sync_result(raw)
         except Unavailable:
             msg = f"the sync did not end within {show_duration(seconds)}; `dirsync-client status` says why"
             raise Unavailable(msg) from None
@@ -164,24 +198,43 @@ def explain(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
     """Print all that the running client knows of one path."""
     path = _path_in_source(settings, arguments.path)
     with agent(settings) as caller:
-        found = decode_explained(ask(settings, caller, "ExplainPath", encode_explain(path)))
+        if arguments.target:
+            names = [arguments.target]
+        else:
+            names = [each.target for each in decode_agent_status(ask(settings, caller, "GetStatus", b"")).targets]
+        every = [
+            (name, decode_explained(ask(settings, caller, "ExplainPath", encode_explain(path, name))))
+            for name in names or [""]
+        ]
     if arguments.json:
-        data = found._asdict() | {
-            "path": escape(path),
-            "rule": escape(found.rule),
-            "source": _entry_data(found.source),
-            "replica": _entry_data(found.replica),
-            "travel": None if found.travel is None else found.travel._asdict(),
-        }
-        print(json.dumps(data))
+        data = [_explained_data(path, name, found) for name, found in every]
+        print(json.dumps({"targets": data} if len(data) > 1 else data[0]))
     else:
-        print(f"{'path':<15}{escape(path)}")
-        print(f"{found.state:<15}{found.message}")
-        for side, entry in (("source", found.source), ("replica", found.replica)):
-            print(f"{side:<15}{_entry_text(entry)}")
-        if found.travel is not None:
-            print(f"{'last sent':<15}{_travel_text(found.travel)}")
-    return _EXPLAINED.get(found.state, ExitCode.DONE)
+        for name, found in every:
+            _print_explained(path, name, found)
+    return worst([_EXPLAINED.get(found.state, ExitCode.DONE) for _, found in every])
+
+
+def _explained_data(path: RelPath, name: str, found: PathExplained) -> dict[str, Any]:
+    data = found._asdict() | {
+        "path": escape(path),
+        "rule": escape(found.rule),
+        "source": _entry_data(found.source),
+        "replica": _entry_data(found.replica),
+        "travel": None if found.travel is None else found.travel._asdict(),
+    }
+    return {"target": name, **data} if name else data
+
+
+def _print_explained(path: RelPath, name: str, found: PathExplained) -> None:
+    if name:
+        print(f"{'target':<15}{name}")
+    print(f"{'path':<15}{escape(path)}")
+    print(f"{found.state:<15}{found.message}")
+    for side, entry in (("source", found.source), ("replica", found.replica)):
+        print(f"{side:<15}{_entry_text(entry)}")
+    if found.travel is not None:
+        print(f"{'last sent':<15}{_travel_text(found.travel)}")
 
 
 def _travel_text(travel: TravelView) -> str:
@@ -240,11 +293,15 @@ def approve(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode
     """Release a hold, through the agent or for the next run."""
     with agent(settings) as caller:
         try:
-            raw = caller.unary("ApproveHold", encode_approve(arguments.hold_id), timeout=LIMITS.unary_deadline_seconds)
+            request = encode_approve(arguments.hold_id, arguments.target or "")
+            raw = caller.unary("ApproveHold", request, timeout=LIMITS.unary_deadline_seconds)
         except Unavailable as error:
             if error.reason == "AGENT_BUSY":
                 raise  # it runs: an approval for the next run would be of no use to it
-            StateDirectory(settings.state_dir).approve(arguments.hold_id)
+            for target in chosen(settings, arguments):
+                directory = settings.state_dir
+                state = TargetState(directory, target.name) if target.name else StateDirectory(directory)
+                state.approve(arguments.hold_id)
             print(f"no client runs; {arguments.hold_id} is approved for the next run", file=sys.stderr)
             return ExitCode.DONE
         except NotFound as error:
@@ -296,7 +353,18 @@ def _print_two_way(totals: TwoWayView) -> None:
         print(f"conflict       and {totals.conflicts - len(totals.latest_conflicts)} more since the start, in the log")
 
 
-def _exit_code(found: AgentStatus | SyncResult) -> ExitCode:
+def _print_target(found: TargetStatus) -> None:
+    """One line for each, and what keeps it from being in sync."""
+    how = "in sync" if found.in_sync else f"{found.state}, {found.pending} pending, lag {found.lag_seconds:.1f} s"
+    print(f"{'target':<15}{found.target} ({found.server}, namespace {found.namespace}): {how}")
+    for line in dict.fromkeys((found.last_error, found.not_ready_reason)):
+        if line:
+            print(f"{'':<15}{line}")
+    for hold in found.holds:
+        print(f"{'':<15}held {hold.id} ({hold.guard}); release it here alone: --target {found.target}")
+
+
+def _exit_code(found: AgentStatus | TargetStatus | SyncResult) -> ExitCode:
     if found.in_sync:
         return ExitCode.DONE
     if found.holds:

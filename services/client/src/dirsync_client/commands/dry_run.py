@@ -15,7 +15,6 @@ from typing import NamedTuple
 from dirsync.clock import monotonic
 from dirsync.delta.blocks import BlockRange, span
 from dirsync.delta.pieces import Piece
-from dirsync.endpoint.source.source import Source
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure, TooLarge
 from dirsync.fs.fingerprint import file_record
@@ -53,6 +52,7 @@ from dirsync_client.reconcile.reconciler import Reconciler
 from dirsync_client.report.transfer_metrics import METADATA
 from dirsync_client.source_executor import SourceExecutor
 from dirsync_client.state import StateView
+from dirsync_client.targets.source_view import SourceSide
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.delta.encoder import Delta
 from dirsync_client.transfer.delta.planner import DeltaPlanner
@@ -82,14 +82,14 @@ class DryRun:
     """One sync of a source into a replica, without a server. It uses no thread: the same trees give the same steps."""
 
     def __init__(
-        self, source: Source, replica: Tree, state: StateView, replica_id: str, options: Options, block_size: int
+        self, side: SourceSide, replica: Tree, state: StateView, replica_id: str, options: Options, block_size: int
     ) -> None:
         """``replica`` becomes the source's equal; the source's files are not touched, nor is anything of ``state``."""
-        self._source = source
+        source = self._source = side.source
         self._there = replica.copy()
         """What the replica holds after what counts as done."""
-        self._reconciler = Reconciler(source, options)
-        self._source_executor = SourceExecutor(source)
+        self._reconciler = Reconciler(side.view, options)
+        self._source_executor = SourceExecutor(source, side.view)
         self._queue = SendQueue(lambda: 0.0)
         self._known = AssumedContent(self._reconciler.has_content)
         metrics = NoMetrics(catalogue=CLIENT_CATALOGUE)

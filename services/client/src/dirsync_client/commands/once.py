@@ -1,8 +1,8 @@
 """``dirsync-client once``: one full sync, then exit."""
 
 import argparse
-import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from dirsync.runtime.log.logging import tell_people
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
@@ -10,12 +10,14 @@ from dirsync.runtime.metrics.metrics import NoMetrics
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.runtime.process.lifecycle import Lifetime, collect_rarely, end_now
 from dirsync.tree.path import RelPath, escape
+from dirsync_client.commands.each_target import Data, for_each
 from dirsync_client.core import Core
 from dirsync_client.lifecycle.ending import Left
 from dirsync_client.lifecycle.engine_thread import EngineThread
 from dirsync_client.report.progress import showing_progress
 from dirsync_client.report.status import Status
 from dirsync_client.settings import ClientSettings
+from dirsync_client.targets.assembly import Made
 
 PROBLEMS_TOLD = 20
 """Problems that are listed one by one; the log and ``--json`` have all."""
@@ -28,9 +30,9 @@ def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     core = Core(settings, NoMetrics(catalogue=CLIENT_CATALOGUE), once=True)
     try:
         if arguments.approve is not None:
-            core.state.approve(arguments.approve)
+            core.approve(arguments.approve)
         engine = EngineThread(core.engine, lifetime, once=True)
-        with lifetime.signals(), showing_progress(core.engine, core.board):
+        with lifetime.signals(), showing_progress(core.engine, core.boards):
             engine.start()
             lifetime.wait()
             if engine.is_alive and not engine.end(settings.shutdown_grace, sends=False):
@@ -40,15 +42,30 @@ def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
         if engine.error is not None:
             raise engine.error
         with lifetime.signals():
-            core.hooks.stop(settings.shutdown_grace if engine.left is not None else settings.hook_timeout)
-        status = core.board.status
-        _tell(status, as_json=arguments.json)
-        if engine.left is not None:
-            _warn(_interrupted(engine.left))
-            return ExitCode.FAILED
-        return outcome(status)
+            core.hooks.stop(settings.shutdown_grace if engine.left else settings.hook_timeout)
+        return for_each(settings.targets, arguments, lambda place, _target: _outcome(core.targets[place], engine.left))
     finally:
         core.close()
+
+
+def _outcome(made: Made, left: Mapping[str, Left]) -> tuple[ExitCode, Data, Callable[[], None]]:
+    """How the sync of one target ended.
+
+    Raises:
+        DirsyncError: it failed.
+    """
+    if made.engine.error is not None:
+        raise made.engine.error
+    status = made.board.status
+    told = partial(_tell, status)
+    if made.settings.name not in left or (made.engine.is_over and status.in_sync):
+        return outcome(status), _as_data(status), told
+    _warn(_named(made.settings.name, _interrupted(left[made.settings.name])))
+    return ExitCode.FAILED, _as_data(status), told
+
+
+def _named(name: str, line: str) -> str:
+    return f"target {name}: {line}" if name else line
 
 
 def _interrupted(left: Left) -> str:
@@ -72,10 +89,7 @@ def outcome(status: Status) -> ExitCode:
     return ExitCode.DONE if status.in_sync else ExitCode.FAILED
 
 
-def _tell(status: Status, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(_as_data(status)))
-        return
+def _tell(status: Status) -> None:
     if status.hold is not None:
         print(f"held {status.hold.id} ({status.hold.guard.value}): {status.hold.message}")
     for problem in status.problems[:PROBLEMS_TOLD]:
@@ -86,7 +100,7 @@ def _tell(status: Status, *, as_json: bool) -> None:
     print(f"{verdict}, {status.entries} entries, root digest {status.replica_digest.hex()}")
 
 
-def _as_data(status: Status) -> dict[str, Any]:
+def _as_data(status: Status) -> Data:
     from dirsync.wire.agent import view_hold, view_untracked  # noqa: PLC0415 - only what is printed as JSON needs the agent's messages
 
     hold = view_hold(status.hold) if status.hold else None

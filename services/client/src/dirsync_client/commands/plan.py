@@ -1,9 +1,11 @@
 """``dirsync-client plan``: what a sync would do, without doing it."""
 
 import argparse
-import json
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
+from dirsync.fs.index.index import Index
 from dirsync.runtime.config.settings import LogLevel
 from dirsync.runtime.log.logging import configure
 from dirsync.runtime.process.cli import ExitCode
@@ -15,14 +17,17 @@ from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
 from dirsync.tree.problem import Problem
 from dirsync.wire.agent import view_hold
 from dirsync_client.commands.dry_run import DryRun, Step
+from dirsync_client.commands.each_target import Data, chosen, for_each
 from dirsync_client.commands.outline import SHOWN, show
 from dirsync_client.commands.plan_two_way import plan_two_way
-from dirsync_client.commands.source_readonly import open_source_readonly
-from dirsync_client.core import reconcile_options
+from dirsync_client.commands.source_readonly import scanned
+from dirsync_client.core import open_source, reconcile_options
 from dirsync_client.session.channel import ServerConnection
 from dirsync_client.session.viewer import RemoteReplica
 from dirsync_client.settings import ClientSettings, Mode
-from dirsync_client.state import StateView
+from dirsync_client.state import INDEX, StateView
+from dirsync_client.targets.place import TargetPlace
+from dirsync_client.targets.source_view import SourceSide, SourceView
 
 FOUND_OUT_WHEN_SENT = "found_out_when_sent"
 """The reason of a delta whose size only the server could tell: the blocks of its basis are not remembered here."""
@@ -45,42 +50,42 @@ def plan(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
     """Print what a sync would do."""
     # Nothing is done, so nothing but errors is logged.
     configure("client", LogLevel.ERROR)
-    with open_source_readonly(settings) as source:
-        connection = ServerConnection(settings)
-        try:
-            remote = RemoteReplica(connection, settings.namespace)
-            status = remote.status()
-            counted = status.options.attributes
-            source.count(Attributes(counted.mode, counted.mtime and settings.preserve_mtime))
-            replica = remote.tree(source.tree.attributes, source.ignore)
-        finally:
-            connection.close()
-        if settings.mode is Mode.TWO_WAY:
-            client_id = settings.client_id or StateView(settings.state_dir).client_id()
-            policy = Policy(settings.conflicts, client_id)
-            two_way = plan_two_way(source, replica, settings.state_dir, status.replica_id, policy)
-            if arguments.json:
-                print(two_way.as_json())
-            else:
-                two_way.print(everything=arguments.all)
-            return ExitCode.DONE
-        dry_run = DryRun(
-            source,
-            replica,
-            StateView(settings.state_dir),
-            status.replica_id,
-            reconcile_options(settings, "", at_once=True),
-            settings.block_size,
-        )
-        try:
-            lines = [_describe(step) for step in dry_run.steps()]
-        finally:
-            dry_run.close()
-        if arguments.json:
-            _print_json(lines, dry_run.hold, dry_run.problems)
-        else:
-            _print(lines, dry_run.hold, dry_run.problems, everything=arguments.all)
-    return ExitCode.DONE
+    targets = chosen(settings, arguments)
+    index = Index.open(settings.state_dir, INDEX, read_only=True)
+    source = open_source(settings, index)
+    # Before the scan: what it recognises is told to each.
+    sides = [SourceSide(source, SourceView(source, target.name) if target.name else source) for target in targets]
+    with scanned(source):
+        return for_each(targets, arguments, lambda place, target: _plan(settings, arguments, sides[place], target))
+
+
+def _plan(
+    settings: ClientSettings, arguments: argparse.Namespace, side: SourceSide, target: TargetPlace
+) -> tuple[ExitCode, Data, Callable[[], None]]:
+    source = side.source
+    connection = ServerConnection(settings, target)
+    try:
+        remote = RemoteReplica(connection, target.namespace)
+        status = remote.status()
+        counted = status.options.attributes
+        source.count(Attributes(counted.mode, counted.mtime and settings.preserve_mtime))
+        replica = remote.tree(source.tree.attributes, source.ignore)
+    finally:
+        connection.close()
+    state = StateView(settings.state_dir, target.name)
+    if settings.mode is Mode.TWO_WAY:
+        policy = Policy(settings.conflicts, settings.client_id or state.client_id())
+        two_way = plan_two_way(source, replica, state.path, status.replica_id, policy)
+        return ExitCode.DONE, two_way.as_data(), partial(two_way.print, everything=arguments.all)
+    options = reconcile_options(settings, "", at_once=True)
+    dry_run = DryRun(side, replica, state, status.replica_id, options, settings.block_size)
+    try:
+        lines = [_describe(step) for step in dry_run.steps()]
+    finally:
+        dry_run.close()
+    hold, problems = dry_run.hold, dry_run.problems
+    told = partial(_print, lines, hold, problems, everything=arguments.all)
+    return ExitCode.DONE, _as_data(lines, hold, problems), told
 
 
 def _describe(step: Step) -> PlannedOperation:
@@ -104,9 +109,9 @@ def _why(operation: Operation) -> str:
     return "new" if operation.expected is None else "changed"
 
 
-def _print_json(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem]) -> None:
+def _as_data(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem]) -> Data:
     held = view_hold(hold) if hold else None
-    data: dict[str, Any] = {
+    return {
         "operations": [line._asdict() for line in lines],
         "bytes": sum(line.bytes for line in lines),
         "holds": [held._asdict() | {"path_texts": [escape(step.path) for step in hold.operations]}]
@@ -114,7 +119,6 @@ def _print_json(lines: list[PlannedOperation], hold: Hold | None, problems: list
         else [],
         "problems": [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in problems],
     }
-    print(json.dumps(data))
 
 
 def _print(lines: list[PlannedOperation], hold: Hold | None, problems: list[Problem], *, everything: bool) -> None:

@@ -1,9 +1,8 @@
 """``dirsync-client plan`` of a two-way client: what would go which way, and what is in conflict."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from dirsync.endpoint.source.source import Source
 from dirsync.fs.index.index import Index
@@ -40,7 +39,7 @@ class TwoWayPlan(NamedTuple):
     conflicts: list[Conflict]
     problems: list[Problem]
 
-    def as_json(self) -> str:
+    def as_data(self) -> dict[str, Any]:
         """For programs."""
         conflicts = [
             {
@@ -53,7 +52,7 @@ class TwoWayPlan(NamedTuple):
         ]
         problems = [{"path": escape(p.path), "kind": p.kind.value, "message": p.message} for p in self.problems]
         operations = [line._asdict() for line in self.operations]
-        return json.dumps({"operations": operations, "conflicts": conflicts, "problems": problems})
+        return {"operations": operations, "conflicts": conflicts, "problems": problems}
 
     def print(self, *, everything: bool) -> None:
         """For people: an arrow to the replica, or back, for each operation."""

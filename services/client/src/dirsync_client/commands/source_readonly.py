@@ -15,7 +15,13 @@ from dirsync_client.state import INDEX
 @contextmanager
 def open_source_readonly(settings: ClientSettings) -> Iterator[Source]:
     """Open the source and scan it; files that the index does not prove have unknown digests."""
-    source = open_source(settings, Index.open(settings.state_dir, INDEX, read_only=True))
+    with scanned(open_source(settings, Index.open(settings.state_dir, INDEX, read_only=True))) as source:
+        yield source
+
+
+@contextmanager
+def scanned(source: Source) -> Iterator[Source]:
+    """Scan a source, and close it at the end."""
     try:
         for _ in source.scan():
             pass

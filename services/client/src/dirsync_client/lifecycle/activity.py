@@ -66,14 +66,19 @@ class Activity:
 
 
 class Activities:
-    """Those of all threads of a client. Thread-safe."""
+    """Those of all threads of a client, or of one target's. Thread-safe."""
 
-    def __init__(self, now: Monotonic = monotonic) -> None:
+    def __init__(self, now: Monotonic = monotonic, engine: Activity | None = None) -> None:
+        """``engine``: that of the engine's thread, if it is watched elsewhere."""
         self._now = now
         self._lock = Lock()
         self._activities: list[Activity] = []
-        self.engine = self.add("a step of the engine")
+        self.engine = self.add("a step of the engine") if engine is None else engine
         """That of the engine's thread."""
+
+    def of_target(self) -> "Activities":
+        """Those of the threads of one of several targets, which are watched apart: no other stands still with it."""
+        return Activities(self._now, self.engine)
 
     def add(self, name: str) -> Activity:
         """One more."""

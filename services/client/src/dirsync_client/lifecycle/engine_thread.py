@@ -4,7 +4,7 @@ A source that does not answer (a network file system whose server is gone) keeps
 has to end all the same when it is told to, so the main thread waits for the engine for a limited time only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Thread
 
 from dirsync.clock import monotonic
@@ -27,8 +27,8 @@ class EngineThread:
         """``before`` is called in the thread first. The lifetime is told when the engine has ended by itself."""
         self.error: BaseException | None = None
         """What it raised."""
-        self.left: Left | None = None
-        """What was not at the server when it ended because it was told to."""
+        self.left: Mapping[str, Left] = {}
+        """What was not at each server, by the names of the targets, when it ended because it was told to."""
         self._engine = engine
         self._lifetime = lifetime
         self._once = once

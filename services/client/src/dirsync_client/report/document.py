@@ -106,6 +106,29 @@ class Watch(Part):
     overflows: int = Field(description="times that change events were lost since the start; each costs a rescan")
 
 
+class TargetShown(Part):
+    """One of several servers."""
+
+    target: str = Field(description="the name that SERVER gives it")
+    server: str = Field(description="its address")
+    namespace: str = Field(description="the replica there")
+    state: str = Field(description="as the state of the verdict, for this server alone")
+    text: str = Field(description="a sentence for people")
+    in_sync: bool = Field(description="as in `sync`")
+    pending: int = Field(description="as in `sync`")
+    lag_seconds: float = Field(description="as in `sync`")
+    command: str = Field(description="the command that releases what is held there alone; empty without")
+
+
+class Targets(Part):
+    """The servers, where they have names. All that is said elsewhere is about all of them, and shows the worst."""
+
+    count: int = Field(description="how many there are; 0 where there is one without a name")
+    in_sync: int = Field(description="how many of them are in sync")
+    shown: list[TargetShown] = Field(description="the first 16, those that are not in sync before the others")
+    more: int = Field(description="servers that are not in `shown`")
+
+
 class ClientDocument(Document):
     """What a client shows."""
 
@@ -113,6 +136,7 @@ class ClientDocument(Document):
     namespace: str = Field(description="the setting NAMESPACE")
     names_shown: bool = Field(description="false where AGENT_TOKEN_FILE is set: then no path is shown")
     sync: Sync = Field(description="how both sides stand to each other")
+    targets: Targets = Field(description="each server, where they have names")
     hold: Held | None = Field(description="what a guard holds; null without")
     problems: Problems = Field(description="what cannot be synced")
     untracked: UntrackedPaths = Field(description="what is left alone")

@@ -4,12 +4,12 @@ from collections import deque
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.merge.decision import Conflict
 from dirsync.tree.plan import OPERATION_NAMES, PutFile
 from dirsync_client.reconcile.two_way.commands import ReportReceived
 from dirsync_client.report.status import KeptConflict, TwoWayTotals
+from dirsync_client.report.target_log import TargetLog
 
 LATEST_CONFLICTS = 20
 """Conflicts that the status names."""
@@ -18,8 +18,8 @@ LATEST_CONFLICTS = 20
 class ReceivedMetrics:
     """Of a two-way client. The engine's thread only."""
 
-    def __init__(self, metrics: Metrics, now: Monotonic = monotonic) -> None:
-        self._log = get_logger()
+    def __init__(self, metrics: Metrics, log: TargetLog, now: Monotonic = monotonic) -> None:
+        self._log = log
         self._metrics = metrics
         self._now = now
         self._latest: deque[KeptConflict] = deque(maxlen=LATEST_CONFLICTS)

@@ -10,11 +10,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic, wall_ns
-from dirsync.endpoint.source.source import RenamedAway, Source
+from dirsync.endpoint.source.source import Source
 from dirsync.errors import DirsyncError
 from dirsync.runtime.hooks.hooks import SILENT, Feed
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.logging import get_logger
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.tree.guards.hold import Hold
 from dirsync.tree.path import RelPath, escape
@@ -34,7 +33,7 @@ from dirsync_client.reconcile.commands import (
 from dirsync_client.reconcile.two_way.commands import ReportConflict, ReportReceived
 from dirsync_client.reconcile.view import View
 from dirsync_client.report.received import ReceivedMetrics
-from dirsync_client.report.status import State, StatusBoard, TwoWayTotals
+from dirsync_client.report.status import MAX_SHOWN_PROBLEMS, State, StatusBoard, TwoWayTotals
 from dirsync_client.report.transfer_metrics import TransferMetrics
 from dirsync_client.report.travels import Travels
 
@@ -42,8 +41,6 @@ PUBLISH_SECONDS = 0.1
 """How often the status is brought up to date while work goes on."""
 TELL_SECONDS = 0.005
 """How long after the first sign of a difference the status says so. Most small changes are at the server by then."""
-MAX_SHOWN_PROBLEMS = 10_000
-"""Problems that the status lists; it counts all, as the metrics do."""
 
 
 class Progress(NamedTuple):
@@ -78,14 +75,14 @@ class Reporter:
         *,
         two_way: bool = False,
     ) -> None:
+        self._log = transfer.log
         self._source = source
         self._board = board
-        self._received = ReceivedMetrics(metrics, now) if two_way else None
+        self._received = ReceivedMetrics(metrics, self._log, now) if two_way else None
         self._transfer = transfer
         self._metrics = metrics
         self._hooks = hooks
         self._now = now
-        self._log = get_logger()
         self._active_since: float | None = None
         """Since when something differs or is under way; ``None`` while all is quiet."""
         self._is_logged = True
@@ -102,6 +99,10 @@ class Reporter:
     def state(self, state: State) -> None:
         """The client is somewhere else now."""
         self._board.update(state=state, in_sync=False)
+
+    def about(self, *, session: str | None) -> None:
+        """From now on what is logged is about this session."""
+        self._log.about(session=session)
 
     def ended(self, left: Left) -> None:
         """The client ends: say what is not at the server."""
@@ -122,6 +123,12 @@ class Reporter:
         """There is no session any more."""
         self._log.warning(Event.CONNECTION_LOST, reason=error.reason, problem=str(error))
         self._board.update(state=State.CONNECTING, in_sync=False, last_error=str(error))
+        self._measure_out_of_sync()
+
+    def given_up(self, error: DirsyncError) -> None:
+        """Nothing is sent to this target any more, while others go on."""
+        self._log.warning(Event.TARGET_FAILED, reason=error.reason, problem=str(error))
+        self._board.update(state=State.STOPPING, in_sync=False, last_error=str(error))
         self._measure_out_of_sync()
 
     def opened(self, generation: int, replica_id: str) -> None:
@@ -286,33 +293,10 @@ class Reporter:
     def _two_way(self) -> TwoWayTotals | None:
         return None if self._received is None else self._received.totals
 
-    def renamed_away(self, renamed: Iterable[RenamedAway]) -> None:
-        """What was renamed to a name that is left out leaves the replica: say so, and why."""
-        for path, left_out in renamed:
-            problem = f"{escape(path)} is called {escape(left_out.path)} now: {left_out.sentence(left_out.path)}"
-            self._log.warning(Event.FILE_LEFT_OUT, path=path, name=left_out.path, problem=problem)
-
-    def found_by_scan(self, paths: int) -> None:
-        """A periodic scan found changes at so many paths of which no event told."""
-        if paths:
-            self._metrics.inc("dirsync_rescan_found_total", paths)
-
     def _held(self, hold: Hold) -> None:
         self._metrics.inc("dirsync_guard_holds_total", guard=hold.guard.value)
         self._log.warning(
             Event.GUARD_HELD, hold=hold.id, guard=hold.guard.value, paths=len(hold.operations), problem=hold.message
-        )
-
-    def scanned(self, cost: float, found: int, started: float) -> None:
-        """The whole source was looked at: ``cost`` seconds of work, since ``started``."""
-        elapsed = self._now() - started
-        self._metrics.observe("dirsync_scan_duration_seconds", elapsed)
-        self._log.info(
-            Event.RESCAN_COMPLETED,
-            entries=len(self._source.tree),
-            found=found,
-            duration_ms=round(elapsed * 1000, 1),
-            cost_ms=round(cost * 1000, 1),
         )
 
     def _end_cycle(self, root_digest: bytes, problems: Mapping[RelPath, Problem], now: float) -> None:

@@ -11,6 +11,8 @@ from dirsync.tree.path import RelPath
 from dirsync.tree.problem import Problem
 from dirsync.tree.untracked import Untracked
 
+MAX_SHOWN_PROBLEMS = 10_000
+"""Problems that the status lists; it counts all, as the metrics do."""
 NOT_SYNCED_YET = "the first sync is not done"
 
 

@@ -1,6 +1,6 @@
 """The client's status page: what it says at one moment, and what is remembered for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from dirsync.clock import monotonic
@@ -23,16 +23,22 @@ from dirsync_client.report.document import (
     ProblemShown,
     ProblemsOfKind,
     Sync,
+    Targets,
+    TargetShown,
     TwoWay,
     UntrackedPaths,
     UntrackedShown,
     Watch,
 )
-from dirsync_client.report.status import Status, StatusBoard, TwoWayTotals
+from dirsync_client.report.status import Status, TwoWayTotals
 from dirsync_client.report.verdict import ADVICE, approve, hold_reason, verdict
+from dirsync_client.targets.boards import Boards
+from dirsync_client.targets.place import TargetPlace
 
 SHOWN = 10
 """Paths of a hold, problems, and untracked paths that are shown of each."""
+SHOWN_TARGETS = 16
+"""Servers that are shown."""
 SETTINGS = (
     "mode",
     "conflicts",
@@ -56,9 +62,16 @@ SETTINGS = (
 class StatusPage:
     """Listens to the log and remembers the last hour, from its making to :meth:`close`."""
 
-    def __init__(self, board: StatusBoard, metrics: PrometheusMetrics, settings: Mapping[str, str | None]) -> None:
+    def __init__(
+        self,
+        boards: Boards,
+        metrics: PrometheusMetrics,
+        settings: Mapping[str, str | None],
+        targets: Sequence[TargetPlace],
+    ) -> None:
         """``settings``: all of them, as they would be written."""
-        self._board = board
+        self._boards = boards
+        self._targets = targets
         self._readings = Readings(metrics)
         self._settings = settings
         self._names = settings["agent_token_file"] is None
@@ -74,7 +87,7 @@ class StatusPage:
 
     def look(self) -> None:
         """Remember what is now; called every half a second."""
-        lag = self._board.lag()
+        lag = self._boards.lag()
         self._history.observe(monotonic(), lambda: self._readings.totals, {"lag_seconds": lag})
 
     def close(self) -> None:
@@ -84,7 +97,7 @@ class StatusPage:
     @property
     def document(self) -> ClientDocument:
         """What is shown now."""
-        status, settings = self._board.status, self._settings
+        status, settings = self._boards.status, self._settings
         return ClientDocument(
             **common(self._started, self._history),
             service="client",
@@ -93,10 +106,11 @@ class StatusPage:
             traffic=self._readings.traffic,
             events=self._events.events,
             settings={name.upper(): settings[name] or "" for name in SETTINGS},
-            server=settings["server"] or "",
-            namespace=settings["namespace"] or "",
+            server=shorten(settings["server"] or ""),
+            namespace=shorten(settings["namespace"] or ""),
             names_shown=self._names,
             sync=self._sync(status),
+            targets=self._each(),
             hold=self._hold(status.hold),
             problems=self._problems(status),
             untracked=UntrackedPaths(
@@ -125,11 +139,35 @@ class StatusPage:
             in_sync=status.in_sync,
             first_sync_done=status.first_sync_done,
             pending=status.pending,
-            lag_seconds=round(self._board.lag(), 3),
+            lag_seconds=round(self._boards.lag(), 3),
             entries=status.entries,
             last_success=None if success is None else time_of(success),
             source_digest=status.source_digest.hex(),
             replica_digest=status.replica_digest.hex(),
+        )
+
+    def _each(self) -> Targets:
+        if not self._boards.are_named:
+            return Targets(count=0, in_sync=0, shown=[], more=0)
+        statuses = self._boards.statuses()
+        equal = sum(status.in_sync for status in statuses.values())
+        # What needs a look comes first.
+        targets = sorted(self._targets, key=lambda target: statuses[target.name].in_sync)
+        shown = [self._target(target, statuses[target.name]) for target in targets[:SHOWN_TARGETS]]
+        return Targets(count=len(targets), in_sync=equal, shown=shown, more=len(targets) - len(shown))
+
+    def _target(self, target: TargetPlace, status: Status) -> TargetShown:
+        found = verdict(status, names=self._names)
+        return TargetShown(
+            target=shorten(target.name),
+            server=shorten(str(target.address)),
+            namespace=target.namespace,
+            state=found.state,
+            text=found.text,
+            in_sync=status.in_sync,
+            pending=status.pending,
+            lag_seconds=round(self._boards.by_name[target.name].lag(), 3),
+            command="" if status.hold is None else f"{approve(status.hold.id)} --target {shorten(target.name)}",
         )
 
     def _hold(self, hold: Hold | None) -> Held | None:

@@ -11,7 +11,6 @@ from threading import Lock
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.logging import get_logger, info_each
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.metrics.tally import Tally
 from dirsync.tree.entry import Kind, size_of
@@ -29,6 +28,7 @@ from dirsync.tree.plan import (
 )
 from dirsync.tree.strategy import Choice, Reason, Strategy
 from dirsync_client.reconcile.commands import Sent
+from dirsync_client.report.target_log import TargetLog
 from dirsync_client.report.travels import Travel, Travels
 
 _MILLISECONDS = 1000
@@ -55,10 +55,12 @@ class Totals:
 class TransferMetrics:
     """Counts what the engine reports. The engine's thread only, but for :meth:`count_wire`."""
 
-    def __init__(self, metrics: Metrics, now: Monotonic = monotonic) -> None:
+    def __init__(self, metrics: Metrics, now: Monotonic = monotonic, log: TargetLog | None = None) -> None:
+        """``log`` is that of the target; without one events are about the whole client."""
         self._metrics = metrics
         self._now = now
-        self._log = get_logger()
+        self.log = TargetLog() if log is None else log
+        """Where the target logs."""
         self.totals = Totals()
         self.travels = Travels()
         self.is_live = False
@@ -79,7 +81,7 @@ class TransferMetrics:
         self._choices = metrics.family("dirsync_strategy_choices_total")
         self._content_lookups = metrics.family("dirsync_cache_lookups_total")
         self._saved = metrics.family("dirsync_saved_bytes_total")
-        self._logical = metrics.counter("dirsync_logical_bytes_total")
+        self.logical = metrics.counter("dirsync_logical_bytes_total")
         self._literal = metrics.counter("dirsync_literal_bytes_total")
         self._resumed = metrics.counter("dirsync_resumed_bytes_total")
         self._hashed = metrics.counter("dirsync_hashed_bytes_total")
@@ -136,7 +138,7 @@ class TransferMetrics:
         self._tally.note(self._strategies[(way,)], files)
         self._tally.note(self._choices[way, reason], files)
         self._tally.note(self._content_lookups["content", "miss"], files)
-        self._tally.note(self._logical, size)
+        self._tally.note(self.logical, size)
         self._tally.note(self._literal, size)
         self._tally.note(self._hashed, size)
         self._tally.note(self._saved[("compression",)], saved)
@@ -150,7 +152,7 @@ class TransferMetrics:
         self._tally.note(self._changes[OPERATION_NAMES[Move], "applied"])
         self._observe_lag(sent)
         self.totals.files += max(files, 1)
-        self._tally.note(self._logical, size)
+        self._tally.note(self.logical, size)
         self._tally.note(self._saved[("rename",)], size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
@@ -167,9 +169,9 @@ class TransferMetrics:
         deleted, self._deleted = self._deleted, []
         built, self._built = self._built, []
         for rows, shared in built:
-            info_each(Event.FILE_SYNCED, rows, shared)
-        info_each(Event.FILE_SYNCED, synced)
-        info_each(Event.FILE_DELETED, deleted)
+            self.log.info_each(Event.FILE_SYNCED, rows, shared)
+        self.log.info_each(Event.FILE_SYNCED, synced)
+        self.log.info_each(Event.FILE_DELETED, deleted)
 
     def failed(self, sent: Sent, failure: Failure) -> None:
         """The server did not apply an operation."""
@@ -177,7 +179,7 @@ class TransferMetrics:
         self._tally.note(self._changes[OPERATION_NAMES[type(sent.operation)], outcome])
         if failure.outcome is Outcome.MISMATCH and sent.choice.strategy in (Strategy.DEDUP, Strategy.DELTA):
             self._tally.note(self._content_lookups["content", "stale"])
-            self._log.warning(
+            self.log.warning(
                 Event.FILE_PROBLEM,
                 path=sent.path,
                 kind="mismatch",
@@ -192,7 +194,7 @@ class TransferMetrics:
     def unchanged(self, size: int) -> None:
         """A file of ``size`` bytes was read again and found equal to the replica's."""
         self._tally.note(self._saved[("unchanged",)], size)
-        self._tally.note(self._logical, size)
+        self._tally.note(self.logical, size)
         self._tally.note(self._hashed, size)
         self.totals.logical_bytes += size
         self.totals.saved_bytes += size
@@ -204,7 +206,7 @@ class TransferMetrics:
         totals.wire_bytes, self._wire_before = wire - self._wire_before, wire
         self._metrics.observe("dirsync_cycle_duration_seconds", duration)
         sums = {field.name: getattr(totals, field.name) for field in fields(totals)}
-        self._log.info(
+        self.log.info(
             Event.SYNC_COMPLETED, **sums, duration_ms=round(duration * _MILLISECONDS, 1), root_digest=root_digest.hex()
         )
 
@@ -212,7 +214,7 @@ class TransferMetrics:
         """A file was made: ``literal`` bytes of it were sent, the rest the replica had."""
         size = sent.size
         had = max(0, size - literal)
-        self._tally.note(self._logical, literal + had)
+        self._tally.note(self.logical, literal + had)
         self._tally.note(self._literal, literal)
         self._tally.note(self._resumed, sent.continued_bytes)
         if had:

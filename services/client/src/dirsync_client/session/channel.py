@@ -11,21 +11,22 @@ from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.files.secrets import SecretFile
 from dirsync.wire.descriptors import NAMESPACE_KEY
 from dirsync_client.settings import ClientSettings
+from dirsync_client.targets.place import TargetPlace
 
 
 class ServerConnection:
-    """Makes channels to the server as the settings say, and the headers that go with each call."""
+    """Makes channels to a server as the settings say, and the headers that go with each call."""
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, target: TargetPlace) -> None:
         """Read the files that the settings name.
 
         Raises:
             UsageError: one of them cannot be used.
         """
-        self._target = str(settings.server)
+        self._target = str(target.address)
         self._security = channel_security(settings) if settings.connects_tls else None
-        self._token = SecretFile(settings.token_file, _name("token_file")) if settings.token_file else None
-        self._namespace = settings.namespace
+        self._token = SecretFile(target.token_file, _name("token_file")) if target.token_file else None
+        self._namespace = target.namespace
         self._channel: grpc.Channel | None = None
 
     def channel(self) -> grpc.Channel:

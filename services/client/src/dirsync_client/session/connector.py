@@ -107,9 +107,13 @@ class Connector:
         """Do this after everything that was asked for before."""
         self._jobs.put(job)
 
+    def end(self) -> None:
+        """End after the calls that were asked for; :meth:`stop` waits for that."""
+        self._jobs.put(None)
+
     def stop(self) -> None:
         """End after the calls that were asked for; those that take too long are interrupted."""
-        self._jobs.put(None)
+        self.end()
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
             self._server.close()

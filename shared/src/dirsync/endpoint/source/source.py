@@ -118,7 +118,7 @@ class Source:
         if attributes != self.tree.attributes:
             self.tree = self.tree.copy(attributes)
             # What is remembered was hashed under the other attributes.
-            self.renames = RenameTracker()
+            self.renames = self.renames.restarted()
 
     def reopen(self) -> bool:
         """Follow the root's name to the directory that has it now; false, and nothing changes, if there is none."""

@@ -13,7 +13,13 @@ from dirsync.tree.path import escape
 
 FAMILY = "DIRSYNC_"
 PREFIXES = ("DIRSYNC_SERVER_", "DIRSYNC_CLIENT_")
-HOOK_VARIABLES = ("DIRSYNC_HOOK_SERVICE", "DIRSYNC_HOOK_NAMESPACE", "DIRSYNC_HOOK_ROOT", "DIRSYNC_HOOK_ROOT_DIGEST")
+HOOK_VARIABLES = (
+    "DIRSYNC_HOOK_SERVICE",
+    "DIRSYNC_HOOK_NAMESPACE",
+    "DIRSYNC_HOOK_TARGET",
+    "DIRSYNC_HOOK_ROOT",
+    "DIRSYNC_HOOK_ROOT_DIGEST",
+)
 """What a hook's command finds in its environment: it may run our own commands, which ignore these."""
 
 _SERVICE_LINK = re.compile(

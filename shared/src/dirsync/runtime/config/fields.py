@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic.fields import FieldInfo
 
-from dirsync.runtime.config.addresses import Address, Target, parse_server_name
+from dirsync.runtime.config.addresses import Address, parse_server_name
 from dirsync.runtime.config.values import (
     check_path,
     parse_count,
@@ -59,7 +59,6 @@ MAX_COUNT = 10**15
 Mode = Annotated[int, BeforeValidator(parse_mode), Kind("MODE", show_mode)]
 Count = Annotated[int, BeforeValidator(parse_count), Field(le=MAX_COUNT), Kind("NUMBER")]
 Listen = Annotated[Address, PlainValidator(Address.parse), Kind("HOST:PORT", is_place=True)]
-Server = Annotated[Target, PlainValidator(Target.parse), Kind("TARGET", is_place=True)]
 OptionalHost = Annotated[str | None, BeforeValidator(_unless_unset(parse_server_name)), Kind("NAME")]
 Directory = Annotated[Path, BeforeValidator(_path(is_file=False)), Kind("DIRECTORY", is_path=True, is_place=True)]
 OptionalFile = Annotated[Path | None, BeforeValidator(_path(is_file=True)), Kind("FILE", is_path=True)]

@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.errors import UsageError
 from dirsync.runtime.config.fields import variable_name
@@ -22,14 +22,23 @@ if TYPE_CHECKING:
     from dirsync.runtime.hooks.outcome import Action
 
 
-def make_hooks(settings: ServiceSettings, roots: Iterable[tuple[str, os.PathLike[str]]], metrics: Metrics) -> Hooks:
-    """The hooks that the settings name; ``roots`` are the namespaces with their directories.
+class HookPlace(NamedTuple):
+    """One place of a service whose states its hooks are told."""
+
+    namespace: str
+    root: os.PathLike[str]
+    target: str = ""
+    """At a client whose servers have names: the one that has the states."""
+
+
+def make_hooks(settings: ServiceSettings, roots: Iterable[HookPlace], metrics: Metrics) -> Hooks:
+    """The hooks that the settings name, for these places.
 
     Raises:
         UsageError: there is no such program.
     """
     service = settings.service
-    places = [Place(service, namespace, os.path.abspath(os.fsencode(root))) for namespace, root in roots]
+    places = [Place(service, name, os.path.abspath(os.fsencode(root)), target) for name, root, target in roots]
     delivered = Delivered(settings.state_dir)
     actions: list[tuple[str, str, Action]] = []
     if settings.hook_command is not None:

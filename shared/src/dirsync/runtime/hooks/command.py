@@ -35,6 +35,7 @@ class CommandHook:
             b"DIRSYNC_HOOK_NAMESPACE": place.namespace.encode(),
             b"DIRSYNC_HOOK_ROOT": place.root,
             b"DIRSYNC_HOOK_ROOT_DIGEST": run.state.hex().encode(),
+            **({b"DIRSYNC_HOOK_TARGET": place.target.encode()} if place.target else {}),
         }
         try:
             process = subprocess.Popen(

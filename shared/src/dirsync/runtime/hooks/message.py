@@ -16,6 +16,13 @@ class Place(NamedTuple):
     namespace: str
     root: bytes
     """The source, or the replica."""
+    target: str = ""
+    """At a client whose servers have names: the one that has the state."""
+
+    @property
+    def key(self) -> str:
+        """What tells the places of one service apart."""
+        return self.target or self.namespace
 
 
 def encode(place: Place, run: Run) -> bytes:
@@ -23,6 +30,7 @@ def encode(place: Place, run: Run) -> bytes:
     message = {
         "service": place.service,
         "namespace": place.namespace,
+        **({"target": place.target} if place.target else {}),
         "root_digest": run.state.hex(),
         "truncated": False,
         "paths": [],

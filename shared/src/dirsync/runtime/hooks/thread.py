@@ -55,7 +55,7 @@ class HookThread:
         self._now = now
         self._log = get_logger()
         self._changed = Condition()
-        self._places = {place.namespace: place for place in places}
+        self._places = {place.key: place for place in places}
         self._debouncers = {
             name: Debouncer(options.debounce, delivered.get(options.name, options.target, name))
             for name in self._places
@@ -97,7 +97,7 @@ class HookThread:
                     self._log.warning(
                         Event.HOOK_UNDELIVERED,
                         hook=self._options.name,
-                        namespace=namespace,
+                        **self._about(namespace),
                         root_digest=debouncer.newest.hex(),
                     )
 
@@ -130,6 +130,11 @@ class HookThread:
                     return namespace, self._debouncers[namespace].start()
                 self._changed.wait(None if due is None else due - now)
 
+    def _about(self, key: str) -> dict[str, str]:
+        """What an event says of a place."""
+        place = self._places[key]
+        return {"namespace": place.namespace, **({"target": place.target} if place.target else {})}
+
     def _expired(self, started: float) -> bool:
         now = self._now()
         return now >= started + self._options.timeout or (self._end_at is not None and now >= self._end_at)
@@ -139,7 +144,7 @@ class HookThread:
         self._metrics.inc("dirsync_hook_runs_total", hook=name, outcome=outcome.result.value)
         fields: dict[str, object] = {
             "hook": name,
-            "namespace": namespace,
+            **self._about(namespace),
             "root_digest": run.state.hex(),
             "paths": len(run.changes.paths),
             "truncated": run.changes.truncated,

@@ -31,6 +31,8 @@ class Event(StrEnum):
     SESSION_CLOSED = "session.closed"
     CONNECTION_LOST = "connection.lost"
     CONNECTION_RESTORED = "connection.restored"
+    TARGET_FAILED = "target.failed"
+    """One of several servers gets nothing any more, until the client is started again: ``reason``, ``problem``."""
     AUTH_REJECTED = "auth.rejected"
     """``method``, ``reason``, ``problem``; with the reason ``RATE_LIMITED`` once the network instead (``peer``)."""
     REQUEST_REJECTED = "request.rejected"

@@ -120,7 +120,11 @@ def info_each(event: Event, rows: Sequence[Mapping[str, object]], shared: Mappin
 
 def _write_each(event: str, rows: Iterable[Mapping[str, object]], shared: Mapping[str, object]) -> None:
     """A line of JSON for each of ``rows``, with one time and in one piece."""
-    head = to_json({name: clean(value) for name, value in _add_head.head("info", event).items()})[:-1]
+    whole = _add_head.head("info", event)
+    # What the shared fields say of the context counts, and stands where the context does.
+    whole |= {name: value for name, value in shared.items() if name in whole}
+    head = to_json({name: clean(value) for name, value in whole.items()})[:-1]
+    shared = {name: value for name, value in shared.items() if name not in whole}
     tail = to_json({name: clean(value) for name, value in shared.items()})[1:]
     lines: list[str] = []
     for row in rows:

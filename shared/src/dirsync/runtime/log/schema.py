@@ -70,6 +70,11 @@ HEAD: Final = {
     "version": Field(_T.TEXT, "version of the program"),
     "namespace": Field(_T.TEXT, "the replica that it is about; null if it is about none"),
     "session": Field(_T.TEXT, "the session that it is about; null if it is about none"),
+    "target": Field(
+        _T.TEXT,
+        "the server that it is about, by the name that `SERVER` gives it; only of a client whose servers have names",
+        optional=True,
+    ),
 }
 """What every event begins with."""
 EXCEPTION: Final = Field(_T.TEXT, "a traceback, if an exception caused the event", optional=True)
@@ -191,6 +196,12 @@ SCHEMA: Final[dict[Event, EventSchema]] = {
         {"reason": Field(_T.TEXT, "the kind of error, in capitals"), "problem": _PROBLEM},
     ),
     Event.CONNECTION_RESTORED: EventSchema("After that, something has passed over a connection.", _CLIENT, _INFO, {}),
+    Event.TARGET_FAILED: EventSchema(
+        "One of several servers gets nothing any more, until the client is started again; the others go on.",
+        _CLIENT,
+        _WARNING,
+        {"reason": Field(_T.TEXT, "the kind of error, in capitals"), "problem": _PROBLEM},
+    ),
     Event.AUTH_REJECTED: EventSchema(
         "A caller was refused for their credentials, or a network for too many wrong ones.",
         _BOTH,

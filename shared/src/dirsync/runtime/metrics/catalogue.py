@@ -7,7 +7,7 @@ known.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
 
@@ -42,7 +42,14 @@ class Metric:
     series: tuple[tuple[str, ...], ...] = ((),)
     buckets: tuple[float, ...] = ()
 
+    def by(self, label: str, values: tuple[str, ...]) -> "Metric":
+        """This metric with one more label, which has these values."""
+        series = tuple((*known, value) for known in self.series for value in values)
+        return replace(self, labels=(*self.labels, label), series=series)
 
+
+TARGET = "target"
+"""The label by which a client with several servers tells them apart."""
 REASONS_SAVED = ("delta", "dedup", "rename", "unchanged", "compression")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
 OPERATIONS = tuple(OPERATION_NAMES.values())
@@ -199,6 +206,37 @@ def replica_metrics(namespaces: Iterable[str]) -> tuple[Metric, ...]:
     """What a server measures of each replica. Its settings name the namespaces, so these too are a closed set."""
     names = tuple(namespaces)
     return tuple(_gauge(name, text, namespace=names) for name, text in _REPLICA)
+
+
+PER_TARGET = frozenset(
+    (
+        "dirsync_saved_bytes_total",
+        "dirsync_logical_bytes_total",
+        "dirsync_literal_bytes_total",
+        "dirsync_wire_bytes_total",
+        "dirsync_files_transferred_total",
+        "dirsync_changes_applied_total",
+        "dirsync_resumed_bytes_total",
+        "dirsync_strategy_choices_total",
+        "dirsync_in_sync",
+        "dirsync_pending_changes",
+        "dirsync_problems",
+        "dirsync_holds",
+        "dirsync_last_success_timestamp_seconds",
+        "dirsync_lag_seconds",
+        "dirsync_change_lag_seconds",
+        "dirsync_cycle_duration_seconds",
+        "dirsync_guard_holds_total",
+        "dirsync_reconnects_total",
+    )
+)
+"""What a client measures of each server, if its servers have names. The rest is about the source, or the process."""
+
+
+def client_metrics(targets: Iterable[str]) -> tuple[Metric, ...]:
+    """What a client measures of servers with these names, which its settings give; none for one without a name."""
+    names = tuple(targets)
+    return tuple(one.by(TARGET, names) if names and one.name in PER_TARGET else one for one in CLIENT_CATALOGUE)
 
 
 CLIENT_CATALOGUE = (*_BOTH, *_CLIENT)

@@ -11,9 +11,10 @@ its handles once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
-from dirsync.runtime.metrics.catalogue import CATALOGUE, Metric, MetricType
+from dirsync.runtime.metrics.catalogue import CATALOGUE, TARGET, Metric, MetricType
 
 
 class Counter(Protocol):
@@ -91,6 +92,14 @@ class Metrics(ABC):
         for result, count in (("hit", hits), ("miss", misses), ("stale", stale)):
             self.inc("dirsync_cache_lookups_total", count, cache=cache, result=result)
 
+    def handles(self, name: str, /) -> Mapping[tuple[str, ...], Any]:
+        """The handles of all series of a metric, by their label values in the catalogue's order."""
+        return self._handles[name]
+
+    def of_target(self, name: str) -> "Metrics":
+        """These metrics as one target counts them; ``name`` is a value of the label ``target``."""
+        return TargetMetrics(self, name)
+
     def _find(self, kind: MetricType, name: str, labels: dict[str, str]) -> Any:
         metric = self._metrics[name]
         if len(labels) != len(metric.labels):
@@ -99,6 +108,26 @@ class Metrics(ABC):
         if metric.type is not kind:
             raise TypeError(name)
         return handle
+
+
+class TargetMetrics(Metrics):
+    """The metrics of a process as one of its targets counts them: the label ``target`` is set everywhere."""
+
+    def __init__(self, metrics: Metrics, target: str) -> None:
+        self._all = {metric.name: metrics.handles(metric.name) for metric in metrics.catalogue}
+        self._target = target
+        super().__init__((), metrics.catalogue)
+        self._metrics = {name: _without_target(metric) for name, metric in self._metrics.items()}
+
+    def _make(self, metric: Metric) -> dict[tuple[str, ...], Any]:
+        handles = self._all[metric.name]
+        if TARGET not in metric.labels:
+            return dict(handles)
+        return {values[:-1]: handle for values, handle in handles.items() if values[-1] == self._target}
+
+
+def _without_target(metric: Metric) -> Metric:
+    return replace(metric, labels=tuple(label for label in metric.labels if label != TARGET))
 
 
 class NoMetrics(Metrics):

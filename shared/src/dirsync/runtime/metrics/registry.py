@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 
 from dirsync import __version__
-from dirsync.runtime.metrics.catalogue import CATALOGUE, Metric, MetricType
+from dirsync.runtime.metrics.catalogue import CATALOGUE, TARGET, Metric, MetricType
 from dirsync.runtime.metrics.metrics import Metrics
 
 # Each counter and histogram would have one more series. The library has this switch for the whole process only.
@@ -38,12 +38,16 @@ class PrometheusMetrics(Metrics):
         ProcessCollector(registry=self.registry)
 
     def values(self, *names: str) -> dict[str, dict[tuple[str, ...], float]]:
-        """The present values of counters and gauges, by name and then by label values in the catalogue's order."""
+        """The present values of counters and gauges, by name and then by label values in the catalogue's order.
+
+        What is counted for each target is summed.
+        """
         found: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in names}
         for family in self.registry.restricted_registry(names).collect():
             for sample in family.samples:
-                labels = self._metrics[sample.name].labels
-                found[sample.name][tuple(sample.labels[label] for label in labels)] = sample.value
+                labels = [label for label in self._metrics[sample.name].labels if label != TARGET]
+                key, known = tuple(sample.labels[label] for label in labels), found[sample.name]
+                known[key] = known.get(key, 0.0) + sample.value
         return found
 
     def _make(self, metric: Metric) -> dict[tuple[str, ...], Any]:

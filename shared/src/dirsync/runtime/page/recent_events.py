@@ -99,7 +99,7 @@ class LastEvents:
         name = fields.get("event")
         if name not in SHOWN:
             return None
-        wanted = (*SHOWN[Event(name)], "suppressed")
+        wanted = (*SHOWN[Event(name)], "target", "suppressed")
         shown = {key: _bounded(key, fields[key]) for key in wanted if fields.get(key) is not None}
         if not self._names:
             shown = {key: value for key, value in shown.items() if key not in NAMING}

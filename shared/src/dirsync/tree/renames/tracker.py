@@ -18,6 +18,9 @@ The size and mtime of a file must agree in any case, and the file is read before
 RACE: the times of birth and of change come from the clock of the host that has the file system. If it is set back, what
 is new may seem older than what left. The worst outcome is that of a wrong hint: a file is moved and read afterwards.
 
+Several replicas of one source each settle renames in their own time. So each has a tracker that *follows* the one of
+the scans (:meth:`RenameTracker.follow`): it is told what was found, and forgets by itself.
+
 RACE: a directory that is moved twice between two scans, or during one, is recognised where it is found last, or not at
 all. The worst outcome is that its files are read again.
 """
@@ -75,6 +78,30 @@ class RenameTracker:
         """Files that are new at a path in the present scan."""
         self._places: dict[FileIdentity, RelPath] | None = None
         self._searching = False
+        self._followers: tuple[RenameTracker, ...] = ()
+
+    def follow(self) -> "RenameTracker":
+        """A tracker of one of several replicas: from now on it is told what this one finds."""
+        follower = RenameTracker(self._limit)
+        self._followers = (*self._followers, follower)
+        return follower
+
+    def restarted(self) -> "RenameTracker":
+        """A tracker that remembers nothing, in place of this one; those that follow forget too, and follow it."""
+        tracker = RenameTracker(self._limit)
+        for follower in self._followers:
+            follower.forget_all()
+        tracker._followers = self._followers
+        return tracker
+
+    def forget_all(self) -> None:
+        """Remember nothing of what was."""
+        self.moved.clear()
+        self.pending.clear()
+        self._proved.clear()
+        self._moved_identity.clear()
+        self._appeared.clear()
+        self._departures = Departures(self._limit)
 
     @property
     def remembers(self) -> bool:
@@ -98,6 +125,8 @@ class RenameTracker:
         self._searching = search and self._limit > 0
         self._places = None
         self._appeared.clear()
+        for follower in self._followers:
+            follower.begin(witness, search=False)
         if not self.moved:
             self._moved_identity.clear()
             self._proved.clear()
@@ -113,6 +142,8 @@ class RenameTracker:
         if isinstance(node, Directory):
             self._departures.add_directory(path, node)
         elif node[0] == Kind.FILE and digest_of(node) != UNKNOWN:
+            for follower in self._followers:
+                follower.left(path, node)
             identity = identity_of(node)
             self._departures.add_file(identity, path, node)
             new_path = self._appeared.get(identity)
@@ -133,6 +164,8 @@ class RenameTracker:
         """Note a file that is new at ``path``."""
         if not self._limit or record[0] != Kind.FILE:
             return
+        for follower in self._followers:
+            follower.appeared(path, record)
         identity = identity_of(record)
         self._appeared[identity] = path
         if self._departures.file(identity) is not None:
@@ -179,21 +212,27 @@ class RenameTracker:
         else:
             tree.graft(path, found.directory)
             tree.put(path, record)
-        self._note(found.path, path, identity_of(record), proved=proved)
+        self.note_moved(found.path, path, identity_of(record), proved=proved)
         return [found.path]
 
     def listed(self, path: RelPath, untouched: int) -> None:
         """The directory at ``path`` was listed; so many of its entries are what the tree has, by their whole status."""
+        for follower in self._followers:
+            follower.listed(path, untouched)
         if untouched and path in self.pending:
             self.pending.discard(path)
             self._proved.add(path)
 
     def scanned(self, path: RelPath) -> None:
         """The directory at ``path`` was scanned with everything in it: the tree has what it holds now."""
+        for follower in self._followers:
+            follower.scanned(path)
         self.pending.discard(path)
 
     def abandon(self, path: RelPath) -> None:
         """A scan of the directory at ``path`` was not finished: what it did not prove was not moved."""
+        for follower in self._followers:
+            follower.abandon(path)
         for at in [at for at in self.pending if is_within(at, path)]:
             self.pending.discard(at)
             self.moved.pop(at, None)
@@ -209,8 +248,13 @@ class RenameTracker:
         self._departures.rebase_files(rebase)
         self.moved = {new: rebase(old) for new, old in self.moved.items() if new != rebase(old)}
 
-    def _note(self, source: RelPath, path: RelPath, identity: FileIdentity, *, proved: bool) -> None:
+    def note_moved(self, source: RelPath, path: RelPath, identity: FileIdentity, *, proved: bool) -> None:
         """Note that a directory was moved from ``source`` to ``path``; two moves in a row become one."""
+        if self._followers:
+            # Nobody acts on what is noted here, so it is noted where somebody does.
+            for follower in self._followers:
+                follower.note_moved(source, path, identity, proved=proved)
+            return
         if self._moved_identity.get(source) == identity and source in self.moved:
             proved = proved and source in self._proved
             source = self.moved.pop(source)

@@ -18,6 +18,18 @@ const sections = {
   figures: (it) => Object.entries(figures(it)).map(([name, [value, note]]) =>
     make("div", { class: "card" }, name, make("b", {}, value), make("span", { class: "faint" }, note))),
 
+  targets: (it) => !it.targets || it.targets.count === 0 ? [] : [make("div", { class: "card" },
+    make("h2", {}, `${count(it.targets.in_sync)} of ${plural(it.targets.count, "server")} in sync`),
+    table(["target", "server", "state", "pending", "lag"], it.targets.shown.map((one) =>
+      make("tr", { "data-target": one.target },
+        make("td", {}, one.target),
+        make("td", { "data-label": "server" }, one.server, make("span", { class: "faint" }, ` ${one.namespace}`)),
+        make("td", { "data-label": "state" }, TITLES[one.state] || one.state,
+          one.in_sync ? null : make("span", { class: "faint" }, ` ${one.text}`), command(one.command)),
+        make("td", { "data-label": "pending" }, count(one.pending)),
+        make("td", { "data-label": "lag" }, seconds(one.lag_seconds)))), { class: "stacked" }),
+    more(it.targets.more, "dirsync-client status"))],
+
   held: (it) => !it.hold ? [] : [make("div", { class: "card" },
     make("h2", {}, `Held: ${plural(it.hold.paths, "path")}`),
     it.verdict.state === "held" ? null : make("p", {}, it.hold.message),
