@@ -15,6 +15,8 @@ from tests.support.running.waiting import until
 from tests.support.trees.trees import build, equal
 
 NAMES = ("north", "south", "west")
+LARGE = 24 << 20
+SMALL_BYTES = 20_000
 SMALL = {f"d/{number}": f"{number}" * 100 for number in range(30)}
 
 
@@ -62,6 +64,24 @@ def in_sync(client: Client) -> dict[str, float]:
     """The gauge of each target."""
     samples = client.metrics()
     return {name: samples.value("dirsync_in_sync", target=name) for name in NAMES}
+
+
+def test_the_source_is_read_once(servers: Servers) -> None:
+    """Three servers cost one reading of the source: its large files, its small ones, and new directories."""
+    large = {f"large{number}": bytes([number]) + os.urandom(LARGE - 1) for number in range(2)}
+    build(servers.pair.source, {**large, **{f"small{number}": os.urandom(SMALL_BYTES) for number in range(200)}})
+    build(servers.pair.source, {f"new/{number}": os.urandom(SMALL_BYTES) for number in range(200)})
+    content = 2 * LARGE + 400 * SMALL_BYTES
+    client = servers.client()
+    read = bytes_read(client)
+
+    assert content <= read < 1.5 * content
+
+
+def bytes_read(client: Client) -> int:
+    """What it has read from files, all together."""
+    lines = Path(f"/proc/{client.pid}/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["rchar"])
 
 
 def test_a_stopped_server(servers: Servers) -> None:

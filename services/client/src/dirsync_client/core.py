@@ -8,6 +8,7 @@ from dirsync.endpoint.watch.schedule import Schedule
 from dirsync.errors import DirsyncError, UsageError
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.index.index import Index
+from dirsync.fs.read.shared import SharedReads
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import own_logs
@@ -147,6 +148,8 @@ class Core:
         )
         if settings.mode is Mode.TWO_WAY:
             require_writable(self.source.root)
+        if len(settings.targets) > 1:
+            self.source.root.reads = SharedReads(len(settings.targets))
         self.activities = Activities()
         self.hooks = _hooks(settings, metrics)
         self.tracer = make_tracer(settings.service)

@@ -5,15 +5,17 @@ the reconcilers of the targets decide; their executors act, and what they did co
 one engine for a source, and a :class:`~dirsync_client.targets.target_engine.TargetEngine` for each server.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.scan.sliced_scan import SlicedScan
 from dirsync.endpoint.source.source import Source
+from dirsync.endpoint.watch.hint import HintKind
 from dirsync.endpoint.watch.schedule import Due, Schedule
 from dirsync.fs.failure import PathFailure
 from dirsync.fs.root import RootState
+from dirsync.tree.path import RelPath
 from dirsync_client.lifecycle.activity import Activity, Part
 from dirsync_client.lifecycle.ending import Deadlines, Left
 from dirsync_client.mailbox import Batch, Mailbox
@@ -154,6 +156,9 @@ class Engine:
         events += self._look_where_due()
         events += self._advance_scan()
         activity.begin(Part.CLIENT)
+        for event in events:
+            if isinstance(event, SourceChanged):
+                self._reread(event.paths)
         moment = Moment(events, batch.only_hints, self._may_connect, self._schedule.oldest)
         all_quiet = True
         for place, each in enumerate(self.targets):
@@ -164,6 +169,12 @@ class Engine:
                 each.complete()
         return not self._spread() and all_quiet
 
+    def _reread(self, paths: Iterable[RelPath]) -> None:
+        """These may have changed: what was read of them for one target is not for another any more."""
+        reads = self._source.root.reads
+        if reads is not None:
+            reads.forget(paths)
+
     def _spread(self) -> bool:
         """Have each target see what others found out about the source; whether there was anything."""
         if len(self.targets) == 1:
@@ -171,6 +182,7 @@ class Engine:
             return False
         for each in self.targets:
             looked = each.target.take_looked()
+            self._reread(looked)
             for other in self.targets if looked else ():
                 if other is not each:
                     other.see(looked)
@@ -218,6 +230,10 @@ class Engine:
     def _take_requests(self, batch: Batch) -> None:
         for hint, when in batch.hints:
             self._schedule.hint(hint, when)
+        reads = self._source.root.reads
+        if reads is not None and any(hint.kind is HintKind.LOST for hint, _ in batch.hints):
+            reads.forget_all()
+        self._reread(hint.path for hint, _ in batch.hints)
         for approval in batch.approvals:
             answers = [each.approve(approval.hold_id) for each in self._chosen(approval.target)]
             approval.answer(join_released(answers))

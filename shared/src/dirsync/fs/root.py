@@ -23,7 +23,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dirsync.errors import Unavailable, UsageError
 from dirsync.fs.descriptors import OPEN_DIRECTORY, Descriptors
@@ -35,6 +35,9 @@ from dirsync.fs.root_lock import lock_alone, lock_with_others
 from dirsync.fs.volume import learn
 from dirsync.tree.entry import FileIdentity
 from dirsync.tree.path import RelPath, ancestors, escape, split
+
+if TYPE_CHECKING:
+    from dirsync.fs.read.shared import SharedReads
 
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Flags by which a file is opened: a FIFO that took its place must not block us."""
@@ -69,6 +72,8 @@ class Root:
         self._mounts: Mapping[RelPath, int] | None = None
         self._mounts_version = 0
         self._device_and_inode = status.st_dev, status.st_ino
+        self.reads: SharedReads | None = None
+        """What the readers of several clones share; ``None``: each reads for itself."""
         self.identity = status_identity(status)
         """The same after the file system was mounted again, perhaps under another device number."""
 
@@ -94,10 +99,12 @@ class Root:
             Unavailable: it cannot be opened at present.
         """
         try:
-            return Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
+            clone = Root(self.path, os.open(".", OPEN_DIRECTORY, dir_fd=self._fd))
         except OSError as error:
             msg = f"{escape(self.path)} cannot be opened by uid {os.geteuid()}: {error.strerror}"
             raise Unavailable(msg) from error
+        clone.reads = self.reads
+        return clone
 
     def close(self) -> None:
         """Close every descriptor and release the lock."""

@@ -126,6 +126,7 @@ class Source:
             root = Root.open(self.root.path)
         except DirsyncError:
             return False
+        root.reads = self.root.reads
         self.root.close()
         self.root = root
         return True

@@ -52,10 +52,19 @@ class Digester:
     def digest(self, path: RelPath) -> tuple[bytes, os.stat_result, int]:
         """SHA-256 of a file, the status that belongs to it, and the time before its status was read (ns).
 
+        What another reader of the same version has found is not looked for again.
+
         Raises:
             PathFailure: Vanished, Unreadable, Changing if it changed each time, or Growing if it was longer each time.
             Unavailable: cancelled.
         """
+        if self._root.reads is None:
+            return self._digest(path)
+        with StableFile(self._root, path, self._now) as file:
+            version = file.version
+        return self._digest(path) if version is None else version.once("digest", lambda: self._digest(path))
+
+    def _digest(self, path: RelPath) -> tuple[bytes, os.stat_result, int]:
         first: int | None = None
         size = 0
         for _ in range(LIMITS.stable_read_attempts):

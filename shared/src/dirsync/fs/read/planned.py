@@ -1,14 +1,27 @@
 """Reading a small file that is still what a record of it says: one status, after the content, proves both."""
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from dirsync.fs.fingerprint import RACY, flags_of, is_untouched
+from dirsync.fs.read.shared import SharedReads
 from dirsync.fs.read.stable import wait_for_writers_of
 from dirsync.fs.root import OPEN_FILE
-from dirsync.tree.entry import Record, size_of
+from dirsync.tree.entry import Record, fingerprint_of, size_of
+from dirsync.tree.path import RelPath
 
 _NOTHING: Final = b""
+
+
+def read_planned_once(
+    reads: SharedReads, path: RelPath, record: Record, read: Callable[[], bytes | None]
+) -> bytes | None:
+    """As :func:`read_planned`, which ``read`` calls, but for what another reader has found under the same record."""
+    if flags_of(record) & RACY or not size_of(record):
+        return read()
+    version = reads.version(path, fingerprint_of(record)[1:], 0, is_racy=False)
+    return version.whole(read)
 
 
 def read_planned(directory: int, name: bytes, record: Record) -> bytes | None:

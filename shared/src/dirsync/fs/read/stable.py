@@ -16,14 +16,18 @@ waited for.
 
 import os
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, TooLarge, reading_failure, shown
+from dirsync.fs.fingerprint import is_racy, pack_status
 from dirsync.fs.read.extents import Holes, zeros
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
+
+if TYPE_CHECKING:
+    from dirsync.fs.read.shared import Version
 
 _SEEK_DATA: Final = getattr(os, "SEEK_DATA", None)
 
@@ -44,6 +48,10 @@ class StableFile:
         """The status is as of before the first byte."""
         wait_for_writers_of(self._fd)
         self._holes = Holes(self._fd, self.status)
+        self._reads = root.reads
+        self.version: Version | None = None
+        """What is shared with other readers of the same version."""
+        self._share()
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +79,11 @@ class StableFile:
         """The next bytes, at most ``size``; empty at the end."""
         if self.skip_hole(size):
             return zeros(size)
+        if self.version is not None:
+            offset = os.lseek(self._fd, 0, os.SEEK_CUR)
+            piece = self.version.read(offset, size, lambda: self.read_at(offset, size))
+            os.lseek(self._fd, offset + len(piece), os.SEEK_SET)
+            return piece
         try:
             return os.read(self._fd, size)
         except OSError as error:
@@ -159,7 +172,17 @@ class StableFile:
             self.looked_at_ns, self.status = looked_at_ns, status
             wait_for_writers_of(self._fd)
             self._holes = Holes(self._fd, status)
+            self._share()
         return False
+
+    def _share(self) -> None:
+        """Read what others read of the version that the status is of; it is then as old as their status is."""
+        if self._reads is None or not self.status.st_size:
+            return
+        status, racy = self.status, is_racy(self.status.st_ctime_ns, self.looked_at_ns)
+        self.version = self._reads.version(self.path, pack_status(status), self.looked_at_ns, is_racy=racy)
+        if racy:
+            self.looked_at_ns = min(self.looked_at_ns, self.version.looked_at_ns)
 
     def _full(self, size: int) -> bytes:
         frame = self.read(size)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import PathFailure
-from dirsync.fs.read.planned import read_planned
+from dirsync.fs.read.planned import read_planned, read_planned_once
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Kind, Record, covered, digest_of, unpack, with_content
@@ -138,7 +138,11 @@ class DirectorySender:
         directory = self._directory(above)
         if directory is None:
             return None
-        content = read_planned(directory, name, record)
+        reads = self._parts.root.reads
+        if reads is None:
+            content = read_planned(directory, name, record)
+        else:
+            content = read_planned_once(reads, path, record, lambda: read_planned(directory, name, record))
         if content is None:
             self._open = None  # the next call of the root may close it
             again = self._read_again(path)
