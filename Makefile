@@ -71,6 +71,7 @@ docs-fresh: $(DEV_STAMP)
 	$(BIN)/python scripts/settings.py --check
 	$(BIN)/python scripts/reference.py --check
 	$(BIN)/python scripts/status_docs.py --check
+	$(BIN)/python scripts/envoy.py --check
 
 .PHONY: test
 test: $(DEV_STAMP) ## the first ring: minutes, and Python is enough; ARGS="-k scan" and so on narrow it
@@ -144,6 +145,10 @@ docs: $(DEV_STAMP) ## write what documents list of settings, metrics, events and
 	$(BIN)/python scripts/settings.py
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/status_docs.py
+
+.PHONY: envoy
+envoy: $(DEV_STAMP) ## write the configurations of Envoy from scripts/envoy.template.yaml
+	$(BIN)/python scripts/envoy.py
 
 .PHONY: dashboard
 dashboard: $(DEV_STAMP) ## write the Grafana dashboard from scripts/dashboard

@@ -262,6 +262,9 @@ class Limits:
     """Time for a connection to complete its handshake."""
     connection_idle_seconds: float = 20.0
     """A connection without calls is closed after this, so that others can connect. gRPC opens another when needed."""
+    age_grace_seconds: float = 10.0
+    """What a connection that has reached MAX_CONNECTION_AGE and was told to end has for its calls; a push stream ends
+    then, and its client connects again."""
     backoff_initial_seconds: float = 0.2
     """Upper bound of the first pause before reconnecting. It doubles each time; the pause is random below it."""
     reconnect_max_seconds: float = 4.0

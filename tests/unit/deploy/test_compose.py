@@ -53,7 +53,7 @@ def test_hardened(name: str) -> None:
 @every
 def test_networks(name: str) -> None:
     """What needs no network has none; the rest is in one of its own."""
-    alone = name.startswith("prepare") or name == "certificates"
+    alone = name.startswith("prepare") or name in {"certificates", "tenants-scale"}
     expected = {"network_mode": "none"} if alone else {"networks": ["mirror"]}
 
     assert expected == {key: SERVICES[name][key] for key in ("network_mode", "networks") if key in SERVICES[name]}
@@ -87,6 +87,7 @@ def test_profiles() -> None:
     assert {"prepare", "server", "client"} == {name for name, own in profiles.items() if own is None}
     assert {"prometheus", "grafana"} == {name for name, own in profiles.items() if own == ["monitoring"]}
     assert 4 == sum(own == ["tls"] for own in profiles.values())
+    assert {name for name in SERVICES if "-scale" in name} == {n for n, own in profiles.items() if own == ["scale"]}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -140,7 +141,25 @@ def test_time_to_end() -> None:
             continue
         grace = load_settings("client", {"DIRSYNC_CLIENT_INSECURE": "true"}).shutdown_grace
         assert parse_duration(service["stop_grace_period"]) > grace
-        assert name.replace("client", "server") in service["depends_on"]
+        assert (
+            {one for one in OURS if one.startswith(name.replace("client", "server").rstrip("-12"))}
+            >= set(service["depends_on"]) - {"envoy-scale"}
+            != set()
+        )
+
+
+def test_envoy() -> None:
+    """Envoy has the configuration that names the servers of its profile, and clients connect to where it listens."""
+    config = yaml.safe_load((REPOSITORY / "deploy" / "envoy" / "compose.yaml").read_text())
+    listener, servers = config["static_resources"]["listeners"][0], config["static_resources"]["clusters"][0]
+    endpoints = servers["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    named = [one["endpoint"]["address"]["socket_address"]["address"] for one in endpoints]
+    port = listener["address"]["socket_address"]["port_value"]
+
+    assert [name for name in SERVICES if name.startswith("server-scale")] == named
+    assert {f"envoy-scale:{port}"} == {
+        OURS[name]["environment"]["DIRSYNC_CLIENT_SERVER"] for name in OURS if name.startswith("client-scale")
+    }
 
 
 def test_grafana() -> None:

@@ -1,16 +1,24 @@
 """The Kubernetes manifests, rendered and held against the real schemas, the programs and each other; offline."""
 
 import copy
+import hashlib
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
+import yaml
 
 import dirsync
+from dirsync.endpoint.quota import Quota
+from dirsync.fs.write.durable import Fsync
+from dirsync_server.tenancy.policies import Defaults
+from dirsync_server.tenancy.tenants import read_tenants
 from tests.support.outside.manifests import KUBERNETES, REPOSITORY, Manifest, Pod, kustomizations, of_kind, pods, render
 from tests.unit.deploy.settings_of import load_settings
 
@@ -18,7 +26,12 @@ VERSION = "1.34"
 ALL = kustomizations()
 NOT_OF_KUBERNETES = {"Certificate", "Issuer", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
 """Kinds that operators bring; their schemas are not among those of Kubernetes."""
-PLAIN = {"client", "examples/cronjob", "examples/job", "examples/once", "examples/sidecar", "server"}
+PLAIN = {
+    "client",
+    *(f"examples/{name}" for name in ("cronjob", "job", "once", "scale-out", "scale-out-own", "sidecar")),
+    "server",
+}
+SCALED = pytest.mark.parametrize("directory", ["examples/scale-out", "examples/scale-out-own", "overlays/scale-out"])
 
 pytestmark = pytest.mark.needs("kubectl")
 every = pytest.mark.parametrize("directory", ALL)
@@ -27,7 +40,9 @@ with_pods = pytest.mark.parametrize("directory", [name for name in ALL if name !
 
 def test_all_are_known() -> None:
     """Whatever can be applied is tested."""
-    assert {*PLAIN, *(f"overlays/{name}" for name in ("monitoring", "production", "tls", "token"))} == set(ALL)
+    assert {*PLAIN, *(f"overlays/{name}" for name in ("monitoring", "production", "scale-out", "tls", "token"))} == set(
+        ALL
+    )
 
 
 class TestSchemas:
@@ -73,7 +88,7 @@ class TestRestricted:
 
             assert pod.spec["automountServiceAccountToken"] is False
             assert pod.spec["enableServiceLinks"] is False
-            assert sources <= {"emptyDir", "persistentVolumeClaim", "secret"}
+            assert sources <= {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
             assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
 
     @every
@@ -279,6 +294,76 @@ class TestNames:
         load_settings("client", environment)
 
 
+class TestScaleOut:
+    """Several servers behind Envoy."""
+
+    @SCALED
+    def test_envoy_knows_the_servers(self, directory: str) -> None:
+        """It has a name for each pod that there may be, and its certificates and ports are those of its pod."""
+        (config,) = [one for one in of_kind(directory, "ConfigMap") if "envoy.yaml" in one["data"]]
+        resources = yaml.safe_load(config["data"]["envoy.yaml"])["static_resources"]
+        (servers,) = [one for one in of_kind(directory, "StatefulSet") if one["metadata"]["name"] == "dirsync-server"]
+        endpoints = resources["clusters"][0]["load_assignment"]["endpoints"][0]["lb_endpoints"]
+        named = [one["endpoint"]["address"]["socket_address"]["address"] for one in endpoints]
+        most = max((one["spec"]["maxReplicas"] for one in of_kind(directory, "HorizontalPodAutoscaler")), default=3)
+        name, domain = servers["metadata"]["name"], servers["spec"]["serviceName"]
+        (envoy,) = [c for pod in pods(directory) for c in pod.containers if c["name"] == "envoy"]
+        listening = {one["address"]["socket_address"]["port_value"] for one in resources["listeners"]}
+
+        assert [f"{name}-{number}.{domain}" for number in range(16)] == named
+        assert most <= len(named)
+        assert listening == {port["containerPort"] for port in envoy["ports"]}
+        assert ("transport_socket" in resources["clusters"][0]) == directory.startswith("overlays")
+
+    @SCALED
+    def test_clients_reach_envoy_and_envoy_the_servers(self, directory: str) -> None:
+        """The name that clients know leads to Envoy; the servers let nobody else in."""
+        (service,) = [one for one in of_kind(directory, "Service") if one["metadata"]["name"] == "dirsync-server"]
+        policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(directory, "NetworkPolicy")}
+        sources = [
+            source["podSelector"]["matchLabels"]
+            for name in ("dirsync-server", "dirsync-envoy")
+            for rule in policies[name]["ingress"]
+            for source in rule["from"]
+        ]
+        (envoy,) = [pod for pod in pods(directory) if pod.name == "dirsync-envoy"]
+
+        assert service["spec"]["selector"].items() <= envoy.labels.items()
+        assert [{"app.kubernetes.io/name": "dirsync-envoy"}, {"dirsync/client": "true"}] == sources
+
+    def test_storage(self) -> None:
+        """The servers share a volume and scale, or have a volume each and do not."""
+        found = {}
+        for directory in ("examples/scale-out", "examples/scale-out-own"):
+            (server,) = [pod for pod in pods(directory) if pod.name == "dirsync-server"]
+            environment = _environment(server.containers[0])
+            shared = environment.get("DIRSYNC_SERVER_STORAGE") == "shared"
+            scales = bool(of_kind(directory, "HorizontalPodAutoscaler"))
+            found[directory] = shared, scales, server.claims, "DIRSYNC_SERVER_NAMESPACE_IDLE" in environment
+
+        assert {
+            "examples/scale-out": (True, True, (), False),
+            "examples/scale-out-own": (False, False, ("data",), True),
+        } == found
+
+    def test_namespaces(self, tmp_path: Path) -> None:
+        """What makes the namespaces makes one for each client, with tokens that its servers take."""
+        script = REPOSITORY / "deploy" / "scale-out" / "tenants.py"
+        subprocess.run([sys.executable, script, "--count=50", "--root=/data", tmp_path], check=True, timeout=60)
+        defaults = Defaults(Quota(1, 1, 1, 0), Fsync.BATCH, fixed=False, file_mode=0o644, dir_mode=0o755)
+        tenants = read_tenants(tmp_path / "tenants.toml", defaults, certificates=False)
+        (clients,) = [
+            one for one in of_kind("examples/scale-out", "StatefulSet") if one["metadata"]["name"] == "project"
+        ]
+        expected = [f"project-{number}" for number in range(clients["spec"]["replicas"])]
+        token = hashlib.sha256((tmp_path / "tokens" / "project-7").read_bytes()).digest()
+        tokens = tenants["project-7"].tokens
+
+        assert expected == list(tenants)
+        assert tokens is not None
+        assert [token] == [one.sha256 for one in tokens]
+
+
 def test_version_is_written_where_it_is_applied() -> None:
     """Every tag in the sources of the manifests, and in what is said of them, is the version of this tree."""
     files = [*(REPOSITORY / "deploy").rglob("*.yaml"), REPOSITORY / "docs" / "deployment.md"]
@@ -297,7 +382,7 @@ def _ours(directory: str) -> Iterator[tuple[Pod, str, Manifest]]:
 
 
 def _environment(container: Manifest) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+    return {variable["name"]: variable.get("value", "from-the-pod") for variable in container["env"]}
 
 
 def _probes(container: Manifest) -> list[Manifest]:

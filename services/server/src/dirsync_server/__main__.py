@@ -37,12 +37,35 @@ def health(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.DONE if good else ExitCode.FAILED
 
 
+def namespaces(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
+    """List what this server has of each namespace."""
+    from dirsync_server.commands.namespaces import namespaces as run  # noqa: PLC0415 - `health` has to be quick
+
+    return run(settings, arguments)
+
+
+def drop(settings: ServerSettings, arguments: argparse.Namespace) -> ExitCode:
+    """Remove this server's copy of a namespace."""
+    from dirsync_server.commands.drop import drop as run  # noqa: PLC0415 - `health` has to be quick
+
+    return run(settings, arguments)
+
+
+def _drop_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("namespace", help="whose copy is removed")
+    parser.add_argument("--yes", action="store_true", help="remove it; otherwise it is only shown")
+
+
 def _health_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ready", action="store_true", help="ask whether it is ready, not only alive")
 
 
 COMMANDS = (
     Command("serve", "serve until SIGTERM or SIGINT", serve),
+    Command("namespaces", "list what this server has of each namespace, used or not", namespaces, logs=False),
+    Command(
+        "drop", "remove this server's copy of a namespace that nobody uses here", drop, _drop_arguments, logs=False
+    ),
     Command("health", "exit 0 when the server is alive (--ready: ready)", health, _health_arguments, logs=False),
 )
 

@@ -2,12 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import grpc
 
 from dirsync.clock import monotonic
-from dirsync.endpoint.quota import Quota
 from dirsync.endpoint.replica import Replica, index_name
 from dirsync.errors import DirsyncError, Unavailable
 from dirsync.limits import LIMITS
@@ -27,7 +25,6 @@ from dirsync.rpc.worker_pool import worker_pool
 from dirsync.runtime.config.fields import variable_name
 from dirsync.runtime.config.settings import effective
 from dirsync.runtime.files.directories import prepare_state_directory
-from dirsync.runtime.files.secrets import TokenFile
 from dirsync.runtime.hooks.delivered import FILE as HOOKS
 from dirsync.runtime.hooks.hooks import NO_HOOKS, Hooks
 from dirsync.runtime.http.health import HealthState
@@ -56,12 +53,11 @@ from dirsync_server.services.replica import ReplicaServicer
 from dirsync_server.services.sync import SyncServicer
 from dirsync_server.services.write_api import WriteApi
 from dirsync_server.sessions import Sessions
-from dirsync_server.settings import Permissions, ServerSettings, Storage
+from dirsync_server.settings import ServerSettings, Storage
 from dirsync_server.status_page import StatusPage
 from dirsync_server.tenancy.authority import Authority
-from dirsync_server.tenancy.policies import Defaults
-from dirsync_server.tenancy.registry import TenantRegistry, Tenants
-from dirsync_server.tenancy.tenants import read_tenants
+from dirsync_server.tenancy.from_settings import registry_of
+from dirsync_server.tenancy.registry import Tenants
 
 SERVED = (*methods(SYNC_SERVICE), *methods(REPLICA_SERVICE))
 CALLERS = 2
@@ -86,7 +82,7 @@ class Server:
         self._settings = settings
         self._log = get_logger()
         self.health = HealthState("the replica is being read")
-        self._registry = _registry(settings)
+        self._registry = registry_of(settings)
         further = (*grpc_metrics(SERVED), *replica_metrics(self._registry.current()))
         self.metrics = PrometheusMetrics(further, SERVER_CATALOGUE)
         self._hooks = _hooks(settings, self._registry.current(), self.metrics)
@@ -188,7 +184,7 @@ class Server:
             ],
             # No maximum_concurrent_rpcs: that would refuse a caller while others, who are over their share, wait for
             # their refusal. How many can wait is bounded by the connections and the streams of each.
-            options=server_options(settings.max_sessions),
+            options=server_options(settings.max_sessions, settings.max_connection_age),
         )
         requires_credentials = settings.token_file is not None or settings.tenants_file is not None
         authority = Authority(self._registry, self._namespaces, requires_credentials=requires_credentials)
@@ -262,18 +258,6 @@ class Server:
             if reason:
                 return reason
         return ""
-
-
-def _registry(settings: ServerSettings) -> TenantRegistry:
-    quota = Quota(settings.max_file_size, settings.quota_bytes, settings.quota_entries, settings.min_free_bytes)
-    fixed = settings.permissions is Permissions.FIXED
-    defaults = Defaults(quota, settings.fsync, fixed, settings.file_mode, settings.dir_mode)
-    file = settings.tenants_file
-    if file is not None:
-        certificates = settings.serves_tls and settings.tls_client_ca_file is not None
-        return TenantRegistry.following(file, lambda: read_tenants(file, defaults, certificates=certificates))
-    token = TokenFile(settings.token_file, _name("token_file")) if settings.token_file else None
-    return TenantRegistry.single(Path(settings.root), defaults.policy, token)
 
 
 def _hooks(settings: ServerSettings, tenants: Tenants, metrics: Metrics) -> Hooks:

@@ -72,6 +72,10 @@ class ServerSettings(ServiceSettings):
         64, ge=1, le=1024, description="clients connected at a time; each may hold a thread, in two-way mode two"
     )
 
+    max_connection_age: Duration = Field(
+        0.0,
+        description="end connections that are older, so that clients connect again, perhaps to another server; 0: none",
+    )
     storage: Storage = Field(
         Storage.OWN,
         description="whether other servers have the same replicas, on a volume that all of them mount",

@@ -27,9 +27,17 @@ def client_options() -> Options:
     ]
 
 
-def server_options(max_sessions: int) -> Options:
-    """Options of a server for at most ``max_sessions`` writers."""
+def server_options(max_sessions: int, connection_age: float = 0.0) -> Options:
+    """Options of a server for at most ``max_sessions`` writers.
+
+    Connections older than ``connection_age`` seconds are told to end; 0: none is.
+    """
+    ages = [
+        ("grpc.max_connection_age_ms", connection_age),
+        ("grpc.max_connection_age_grace_ms", LIMITS.age_grace_seconds),
+    ]
     return [
+        *((name, int(seconds * _MILLISECONDS)) for name, seconds in ages if connection_age),
         *_common(),
         # Two servers on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),

@@ -1,0 +1,1 @@
+"""Commands of the server besides ``serve``; one module for each."""
