@@ -62,7 +62,14 @@ def main() -> int:
     parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()) / "dirsync-bench")
     parser.add_argument("--shape", metavar="RATE,DELAY", help="slow the line down, such as 100mbit,20ms each way")
     parser.add_argument("--write", type=Path, help="a folder for rows.jsonl, table.md and chart.svg")
+    parser.add_argument("--draw", action="store_true", help="measure nothing: write anew what --write has measured")
     told = parser.parse_args()
+    if told.draw:
+        if told.write is None:
+            parser.error("--draw needs --write FOLDER, the folder with rows.jsonl")
+        lines = (told.write / "rows.jsonl").read_text().splitlines()
+        write(told.write, [Row(**json.loads(line)) for line in lines])
+        return 0
     if os.geteuid() != 0 or shutil.which("ip") is None:
         print("the benchmark needs root and iproute2: it makes network namespaces", file=sys.stderr)
         return 2
@@ -86,8 +93,10 @@ def write(folder: Path, rows: list[Row]) -> None:
     """What was measured so far, as files: who ends a long run early keeps its finished rounds."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rows.jsonl").write_text("".join(f"{json.dumps(row._asdict())}\n" for row in rows))
+    figures = summed_up(rows)
+    variants = {kind.name for kind in PEERS.values() if kind.is_variant}
+    (folder / "chart.svg").write_text(chart([one for one in figures if one.peer not in variants]))
     (folder / "table.md").write_text(written(rows))
-    (folder / "chart.svg").write_text(chart(summed_up(rows)))
 
 
 def run(place: Path, rounds: int, chains: list[str], peers: list[str], shape: str | None) -> Iterator[list[Row]]:

@@ -52,7 +52,7 @@ def test_table() -> None:
 def test_chart() -> None:
     """Bars are as long as times are; what is wrong has none."""
     drawn = chart(summed_up([row("W1", "a", 2.0), row("W1", "b", 1.0), row("W1", "c", 1.0, "wrong")]))
-    widths = [float(width) for width in re.findall(r'width="([\d.]+)" height="16"', drawn)]
+    widths = [float(width) for width in re.findall(r'width="([\d.]+)" height="13"', drawn)]
 
     assert 2 == len(widths)
     assert pytest.approx(2 * widths[1]) == widths[0]

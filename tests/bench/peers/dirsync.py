@@ -60,6 +60,7 @@ class DirsyncDurable(Dirsync):
     """With fsync, as by default."""
 
     name = "dirsync, fsync"
+    is_variant = True
     fsync = "batch"
 
 
@@ -67,6 +68,7 @@ class DirsyncAuto(Dirsync):
     """With compression where it pays, as by default."""
 
     name = "dirsync, auto"
+    is_variant = True
     compression = "auto"
 
 

@@ -26,6 +26,8 @@ class Peer(ABC):
     name = ""
     programs: Sequence[str] = ()
     """What has to be installed."""
+    is_variant = False
+    """Another way to run a program that is measured anyway: in the table, and not in the chart."""
     syncs_once = True
     watches = True
     keeps_holes = False

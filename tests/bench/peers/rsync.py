@@ -39,6 +39,7 @@ class RsyncCompressed(Rsync):
     """With ``-z``."""
 
     name = "rsync -z"
+    is_variant = True
     keeps_holes = False
     options = ("-z",)
 

@@ -9,31 +9,38 @@ from typing import NamedTuple
 from tests.bench.report.table import Figures
 from tests.bench.workloads import TITLES
 
-_WIDTH, _BAR, _GAP, _LEFT, _RIGHT = 900, 16, 10, 190, 120
+_COLUMN, _BAR, _GAP, _LEFT, _RIGHT = 460, 13, 9, 128, 62
+_COLUMNS = 2
 _COLOURS = ("#2f6fdb", "#7aa5ea", "#b3cdf5", "#d9822b", "#efc18d", "#6b8f71", "#a98fc9", "#c0c0c0")
+_FIRST_COLOUR, _OTHER_COLOUR = "#2f6fdb", "#c3c8d1"
 
 
 def chart(figures: Sequence[Figures]) -> str:
-    """Wall time of each program, workload by workload; the longest of a workload takes the whole width."""
-    colours = dict(zip(dict.fromkeys(one.peer for one in figures), _COLOURS, strict=False))
+    """Wall time of each program, workload by workload, in two columns.
+
+    The longest time of a workload takes the whole width. The program that comes first stands out.
+    """
+    first = figures[0].peer if figures else ""
     parts: list[str] = []
-    y = 10
+    heights = [10] * _COLUMNS
     for workload, group in groupby(figures, key=lambda one: one.workload):
         those = [one for one in group if not one.wrong]
         if not those:
             continue
-        parts.append(_text(10, y + 12, f"{workload}: {TITLES[workload]}", "bold"))
-        y += 22
+        column = heights.index(min(heights))
+        left, y = column * _COLUMN, heights[column]
+        parts.append(_text(left + 10, y + 11, f"{workload}: {TITLES[workload]}", "bold"))
+        y += 18
         longest = max(one.seconds for one in those)
         for one in those:
-            width = max(2.0, (_WIDTH - _LEFT - _RIGHT) * one.seconds / longest)
-            parts.append(_text(_LEFT - 8, y + 12, one.peer, "normal", "end"))
-            fill = colours.get(one.peer, "#999")
-            parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="{fill}"/>')
-            parts.append(_text(int(_LEFT + width) + 6, y + 12, _shown(one.seconds), "normal"))
-            y += _BAR + 3
-        y += _GAP
-    return _picture(_WIDTH, y, parts)
+            width = max(2.0, (_COLUMN - _LEFT - _RIGHT) * one.seconds / longest)
+            fill = _FIRST_COLOUR if one.peer == first else _OTHER_COLOUR
+            parts.append(_text(left + _LEFT - 6, y + 10, one.peer, "normal", "end"))
+            parts.append(f'<rect x="{left + _LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2" fill="{fill}"/>')
+            parts.append(_text(int(left + _LEFT + width) + 5, y + 10, _shown(one.seconds), "normal"))
+            y += _BAR + 2
+        heights[column] = y + _GAP
+    return _picture(_COLUMNS * _COLUMN, max(heights), parts)
 
 
 class Line(NamedTuple):
@@ -87,7 +94,7 @@ def _decades(values: Iterable[float]) -> range:
 def _picture(width: int, height: int, parts: Sequence[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
-        f'font-family="sans-serif" font-size="12"><rect width="{width}" height="{height}" fill="#ffffff"/>'
+        f'font-family="sans-serif" font-size="11"><rect width="{width}" height="{height}" fill="#ffffff"/>'
         f"{''.join(parts)}</svg>\n"
     )
 
