@@ -39,6 +39,7 @@ class Peer(ABC):
         """The source's files are mostly holes, and their copies are to be."""
         self.source, self.destination, self.state = place / "source", place / "destination", place / "state"
         self._started: list[subprocess.Popen[bytes]] = []
+        shutil.rmtree(place, ignore_errors=True)  # of a run that was killed
         for path in (self.source, self.destination, self.state):
             path.mkdir(parents=True)
 
