@@ -92,7 +92,7 @@ class Client:
             side = SourceSide(self.source, self.source)
             options = Options(min_built_files=MIN_BUILT_FILES)
             self.target = Target(side, kept, connector, parts, reporter, self.mailbox.complete, options)
-            only = TargetEngine("", self.target, reporter, lambda: self.engine.is_idle)
+            only = TargetEngine("", self.target, reporter, lambda: self.engine.is_idle(0))
             self.engine = Engine(self.source, schedule, self.mailbox, [only], cast("SourceReporter", reporter))
 
     def start(self) -> None:

@@ -6,6 +6,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.mailbox import Mailbox
+from dirsync_client.transfer.stream import StreamEnded
 
 A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANGED)
 
@@ -20,6 +21,19 @@ def test_hints() -> None:
 
     assert [(A, 1.0), (B, 1.0), (A, 2.0)] == mailbox.take().hints
     assert mailbox.empty
+
+
+def test_what_concerns_a_target() -> None:
+    """What one target has done keeps no other from being at rest; what came in from outside concerns all."""
+    mailbox = Mailbox()
+    mailbox.complete(1, StreamEnded(None), target=1)
+    alone = [mailbox.is_empty_for(target) for target in (0, 1)]
+    mailbox.hint(A)
+
+    assert [True, False] == alone
+    assert [False, False] == [mailbox.is_empty_for(target) for target in (0, 1)]
+    mailbox.take()
+    assert [True, True] == [mailbox.is_empty_for(target) for target in (0, 1)]
 
 
 def test_bound() -> None:

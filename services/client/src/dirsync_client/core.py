@@ -166,7 +166,7 @@ class Core:
             self.hooks,
             reconcile_options(settings, client_id, at_once=once),
             client_id,
-            lambda: self.engine.is_idle,
+            self._is_idle,
         )
         self.targets = make_targets(shared)
         self.boards = Boards({made.settings.name: made.board for made in self.targets})
@@ -179,6 +179,9 @@ class Core:
             SourceReporter(self.source, metrics),
             self.activities.engine,
         )
+
+    def _is_idle(self, place: int) -> bool:
+        return self.engine.is_idle(place)
 
     def metrics_of(self, target: str) -> Metrics:
         """What is measured of the target of this name; all there is where it has none."""

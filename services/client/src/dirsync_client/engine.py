@@ -6,6 +6,7 @@ one engine for a source, and a :class:`~dirsync_client.targets.target_engine.Tar
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from dirsync.clock import Monotonic, monotonic
@@ -73,10 +74,9 @@ class Engine:
         self._looked = False
         """A scan of the source that began after the end did is done."""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing has come in, and no scan of the source is under way."""
-        return self.mailbox.empty and self._scan is None
+    def is_idle(self, place: int = 0) -> bool:
+        """Whether nothing has come in that concerns the target of this place, and no scan is under way."""
+        return self._scan is None and self.mailbox.is_empty_for(place)
 
     def measure_plans(self) -> None:
         """Find out at the start of each session how much there is to do; costs one more comparison of the trees."""
@@ -220,8 +220,8 @@ class Engine:
             return False
         idle = self._scan is None and not len(self._schedule)
         ended = [
-            each.is_ended(looked=self._looked, idle=idle, mailbox_empty=lambda: self.mailbox.empty)
-            for each in self.targets
+            each.is_ended(looked=self._looked, idle=idle, mailbox_empty=partial(self.mailbox.is_empty_for, place))
+            for place, each in enumerate(self.targets)
         ]
         return all(ended)
 

@@ -81,6 +81,11 @@ class Batch:
         """Whether there are hints, and nothing else."""
         return bool(self.hints) and not self._others
 
+    def concerns(self, target: int) -> bool:
+        """Whether there is anything but what other targets have done."""
+        own = any(one.target == target for one in self.completions)
+        return own or bool(self.hints or self.approvals or self.syncs or self.questions)
+
     @property
     def _others(self) -> bool:
         return bool(self.completions or self.approvals or self.syncs or self.questions)
@@ -105,6 +110,11 @@ class Mailbox:
     def empty(self) -> bool:
         """Whether nothing waits to be taken."""
         return not self._batch
+
+    def is_empty_for(self, target: int) -> bool:
+        """Whether nothing waits to be taken that concerns this target: what others have done does not."""
+        with self._changed:
+            return not self._batch.concerns(target)
 
     def hint(self, hint: Hint) -> None:
         """Something may have changed."""

@@ -44,8 +44,8 @@ class Shared(NamedTuple):
     hooks: Hooks
     options: Options
     client_id: str
-    idle: Callable[[], bool]
-    """Whether nothing has come in, and no scan of the source is under way."""
+    idle: Callable[[int], bool]
+    """Whether nothing has come in that concerns the target of this place, and no scan of the source is under way."""
 
 
 class Made(NamedTuple):
@@ -115,5 +115,5 @@ def _make(
         shared.tracer,
     )
     sender = Target(side, state, connector, parts, reporter, post, shared.options)
-    engine = TargetEngine(name, sender, reporter, shared.idle, fails_alone=not alone)
+    engine = TargetEngine(name, sender, reporter, partial(shared.idle, place), fails_alone=not alone)
     return Made(target, engine, board, connection, activities, state)

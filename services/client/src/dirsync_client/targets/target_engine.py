@@ -54,7 +54,7 @@ class TargetEngine:
             name: of the target; empty where there is only one, without a name.
             target: its session and reconciler.
             reporter: what it tells.
-            idle: whether nothing has come in, and no scan of the source is under way.
+            idle: whether nothing has come in that concerns it, and no scan of the source is under way.
             now: the clock.
             fails_alone: an error ends this target, and not the client.
         """
