@@ -11,6 +11,7 @@ from dirsync.fs.write import durable
 from dirsync.tree.guards.hold import Verdict
 from dirsync.tree.path import RelPath
 from dirsync_client.reconcile import deletes
+from tests.simulation.fan_out import FanOutWorld
 from tests.simulation.machine.patching import simulated
 from tests.simulation.scenario import scenario
 from tests.simulation.shrink import Failure, first_failure, run
@@ -54,6 +55,22 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 def test_other_seeds_give_other_traces() -> None:
     """No two of them are the same."""
     assert World(scenario(3)).run() != World(scenario(4)).run()
+
+
+@pytest.mark.usefixtures("simulation")
+@pytest.mark.parametrize("seed", range(12))
+def test_two_servers(seed: int) -> None:
+    """With a second server that is far away and is cut off, both are equal at the end, whatever befalls the first."""
+    assert FanOutWorld(scenario(seed)).run()
+
+
+@pytest.mark.worlds
+@pytest.mark.usefixtures("simulation")
+@pytest.mark.parametrize("first", range(12, 212, 20))
+def test_many_two_servers(first: int) -> None:
+    """More seeds."""
+    for seed in range(first, first + 20):
+        assert FanOutWorld(scenario(seed)).run(), seed
 
 
 WEATHERS = [

@@ -49,6 +49,7 @@ class World:
         self.versions = Versions()
         self.invariants = ReplicaInvariants(self.replica_disk, ROOT, self.versions)
         self.network = Network(self.scheduler, Random(f"network {seed}"))
+        self.networks = [self.network]
         fsync = self._random.choice((Fsync.BATCH, Fsync.BATCH, Fsync.ALWAYS))
         self.server = Server(self.scheduler, self.network, self.replica_disk, Random(f"server {seed}"), fsync)
         self.server.acknowledging = self._acknowledging
@@ -271,7 +272,8 @@ class World:
 
     def _start_client(self) -> None:
         state, random = self.state, Random(self._random.getrandbits(32))
-        self.client = Client(self.scheduler, self.network, self.source_disk, state, random, self.client_strikes.hook)
+        hook = self.client_strikes.hook
+        self.client = Client(self.scheduler, self.networks, self.source_disk, state, random, hook)
         self.client.start()
 
     def _kill_client(self, random: Random, *, loses_state: bool = False) -> None:

@@ -1,12 +1,14 @@
 """The client's half of a world: the real engine, one step at a time, with workers that the scheduler lets run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final, cast
 
 from dirsync.endpoint.source.source import Source, SourceOptions
 from dirsync.endpoint.watch.hint import Hint, HintKind
 from dirsync.endpoint.watch.schedule import Schedule
+from dirsync.fs.read.shared import SharedReads
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT as TOP
 from dirsync.tree.path import RelPath
@@ -16,7 +18,7 @@ from dirsync_client.reconcile.context import Options
 from dirsync_client.session.connector import Connector
 from dirsync_client.session.link import ClientIdentity
 from dirsync_client.target import Target
-from dirsync_client.targets.source_view import SourceSide
+from dirsync_client.targets.source_view import SourceSide, SourceView, views
 from dirsync_client.targets.target_engine import TargetEngine
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.executor import TransferOptions, TransferParts
@@ -58,42 +60,61 @@ class Client:
     """A client that runs, from its start to its death."""
 
     def __init__(
-        self, scheduler: Scheduler, network: Network, disk: Disk, state: State, random: Random, hook: Hook | None
+        self,
+        scheduler: Scheduler,
+        networks: Sequence[Network],
+        disk: Disk,
+        state: State,
+        random: Random,
+        hook: Hook | None,
     ) -> None:
+        """``networks``: the way to each server; of several each is a target of its own."""
         self.process = FakeOs(disk, random)
         self.process.hook = hook
-        self.network = network
+        self.networks = networks
         self._scheduler = scheduler
         self._random = random
         self._workers: list[Worker] = []
-        self._streams: list[SimulatedStream] = []
+        self._streams: dict[Network, SimulatedStream] = {}
+        """The last one to each server."""
         self._due: float | None = None
         Worker.created = staticmethod(self._workers.append)
-        SimulatedStream.created = staticmethod(self._streams.append)
+        SimulatedStream.created = staticmethod(lambda stream: self._streams.update({stream.network: stream}))
         self.mailbox = WakingMailbox(self._wake_in, lambda: scheduler.now)
+        several = len(networks) > 1
         with turn(self.process):
             root = Root.open(SOURCE)
+            root.reads = SharedReads(len(networks)) if several else None
             index = cast("Index", MemoryIndex(state.store))
             self.source = Source(root, index, SourceOptions(b".dirsyncignore"))
-            schedule = Schedule(0.05, RESCAN_SECONDS)
-            identity = ClientIdentity("default", state.client_id)
-            reporter = cast("Reporter", Quiet())
-            connector = Connector(Channels(network), identity, uncounted, self.mailbox.complete)
-            signatures = cast("RememberedSignatures", Signatures(state.signatures))
-            parts = TransferParts(
-                signatures,
-                TokenBucket(0),
-                uncounted,
-                UploadMemory(),
-                TransferOptions(block_size=BLOCK_SIZE),
-                Activities(),
-            )
-            kept = cast("StateDirectory", state)
-            side = SourceSide(self.source, self.source)
-            options = Options(min_built_files=MIN_BUILT_FILES)
-            self.target = Target(side, kept, connector, parts, reporter, self.mailbox.complete, options)
-            only = TargetEngine("", self.target, reporter, lambda: self.engine.is_idle(0))
-            self.engine = Engine(self.source, schedule, self.mailbox, [only], cast("SourceReporter", reporter))
+            names = [f"t{place}" for place in range(len(networks))]
+            seen: Sequence[Source | SourceView] = views(self.source, names) if several else (self.source,)
+            self.targets = [
+                self._target(state, place, SourceSide(self.source, view)) for place, view in enumerate(seen)
+            ]
+            self.target = self.targets[0]
+            engines = [self._target_engine(place, target) for place, target in enumerate(self.targets)]
+            reporter = cast("SourceReporter", Quiet())
+            self.engine = Engine(self.source, Schedule(0.05, RESCAN_SECONDS), self.mailbox, engines, reporter)
+
+    def _target(self, state: State, place: int, side: SourceSide) -> Target:
+        post = partial(self.mailbox.complete, target=place)
+        identity = ClientIdentity("default", state.client_id)
+        connector = Connector(Channels(self.networks[place]), identity, uncounted, post)
+        parts = TransferParts(
+            cast("RememberedSignatures", Signatures(state.signatures)),
+            TokenBucket(0),
+            uncounted,
+            UploadMemory(),
+            TransferOptions(block_size=BLOCK_SIZE),
+            Activities(),
+        )
+        options = Options(min_built_files=MIN_BUILT_FILES)
+        return Target(side, cast("StateDirectory", state), connector, parts, cast("Reporter", Quiet()), post, options)
+
+    def _target_engine(self, place: int, target: Target) -> TargetEngine:
+        reporter, alone = cast("Reporter", Quiet()), len(self.networks) == 1
+        return TargetEngine(f"t{place}", target, reporter, lambda: self.engine.is_idle(place), fails_alone=not alone)
 
     def start(self) -> None:
         """Begin."""
@@ -103,7 +124,8 @@ class Client:
     def die(self) -> None:
         """End without any warning."""
         self.process.kill()
-        self.network.lose_client()
+        for network in self.networks:
+            network.lose_client()
 
     def changed(self, path: bytes) -> None:
         """The watcher saw something."""
@@ -114,16 +136,15 @@ class Client:
 
     def approve(self) -> str:
         """A person releases whatever is held; gives its id, empty if nothing is."""
-        hold = self.target.view.hold
-        if hold is None:
-            return ""
-        self.mailbox.approve(hold.id, lambda _count: None)
-        return hold.id
+        held = [target.view.hold.id for target in self.targets if target.view.hold is not None]
+        for hold_id in held:
+            self.mailbox.approve(hold_id, lambda _count: None)
+        return " ".join(held)
 
     @property
     def is_quiet(self) -> bool:
         """Whether it has nothing to do."""
-        return self.target.is_open and not self.target.view.is_working and self.mailbox.empty
+        return self.mailbox.empty and all(target.is_open and not target.view.is_working for target in self.targets)
 
     def _begin(self) -> None:
         self.engine._start_scan(both_sides=False)
@@ -153,7 +174,7 @@ class Client:
         for worker in self._workers:
             if worker.has_work:
                 self._scheduler.after(0.001 * self._random.random(), "", lambda w=worker: self._run(w))  # type: ignore[misc]
-        for stream in self._streams[-1:]:
+        for stream in self._streams.values():
             self._scheduler.after(0.001 * self._random.random(), "", lambda s=stream: self._send(s))  # type: ignore[misc]
 
     def _run(self, worker: Worker) -> None:
@@ -166,7 +187,7 @@ class Client:
             if stream.send_some():
                 self._let_others_run()
 
-        if stream is self._streams[-1]:
+        if stream is self._streams.get(stream.network):
             self._guarded(send)
 
     def _guarded(self, action: Callable[[], None]) -> None:

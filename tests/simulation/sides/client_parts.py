@@ -151,6 +151,7 @@ class SimulatedStream:
         post: Callable[[Any], None],
         _parts: object,
     ) -> None:
+        self.network = caller.network
         self._sender = sender
         self._queue = queue
         self._post = post

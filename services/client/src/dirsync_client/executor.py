@@ -27,6 +27,7 @@ from dirsync_client.reconcile.commands import (
     RememberRecord,
     RememberRecords,
     Report,
+    ReportMovedOn,
     RequestCommit,
     SourceCommand,
     SpendApproval,
@@ -63,7 +64,7 @@ class Executor:
         ``list_replica`` has the replica listed again.
         """
         self.looked: list[RelPath] = []
-        """Paths of the source that turned out to be different when this target had them looked at: for the others."""
+        """Paths of the source that turned out to be different when this target looked or read: for the others."""
         self.replica_id = ""
         """Of the present session."""
         self.transfer: TransferExecutor | None = None
@@ -107,7 +108,7 @@ class Executor:
                     two_way.append(command)
                 case WakeAt(time=time):
                     self.wake_at = time
-                case Adopt() | SpendApproval():
+                case Adopt() | SpendApproval() | ReportMovedOn():
                     self._keep(command)
                 case ListReplica():
                     self._list_replica(command)
@@ -154,7 +155,10 @@ class Executor:
         self._activity.begin(Part.CLIENT)
         return events
 
-    def _keep(self, command: Adopt | SpendApproval) -> None:
+    def _keep(self, command: Adopt | SpendApproval | ReportMovedOn) -> None:
+        if isinstance(command, ReportMovedOn):
+            self.looked += command.paths
+            return
         if isinstance(command, SpendApproval):
             self._state.spend(command.hold_id)
             return

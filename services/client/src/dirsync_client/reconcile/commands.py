@@ -189,6 +189,12 @@ class RememberRecords(NamedTuple):
     records: Sequence[tuple[RelPath, Record]]
 
 
+class ReportMovedOn(NamedTuple):
+    """Reading files found other versions than the source was known to have: for the other targets."""
+
+    paths: Sequence[RelPath]
+
+
 class Adopt(NamedTuple):
     """Remember that this source belongs to this replica."""
 
@@ -262,7 +268,7 @@ class WakeAt(NamedTuple):
 FileCommand = ProbeFile | HashFile | CompareFile | EstimateSimilarity | DropEstimate
 ReplicaCommand = RequestCommit | ListReplica
 SourceCommand = LookAt | ProbeSource | CheckSource | AcceptMounts
-Remember = RememberRecord | RememberRecords
+Remember = RememberRecord | RememberRecords | ReportMovedOn
 StateCommand = Adopt | SpendApproval | Agree | AgreeMove
 Report = (
     ReportApplied

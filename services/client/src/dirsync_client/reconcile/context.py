@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dirsync.endpoint.watch.deadlines import Deadlines
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import FileIdentity, Record, size_of
+from dirsync.tree.entry import UNKNOWN, FileIdentity, Record, covered, digest_of, size_of, with_content
 from dirsync.tree.guards.hold import GuardPolicy
 from dirsync.tree.path import RelPath, ancestors
 from dirsync.tree.plan import BuildDirectory, Move, Operation
@@ -12,7 +12,7 @@ from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.tree.renames.tracker import RenameTracker
 from dirsync.tree.strategy import Choice, Strategy
 from dirsync.tree.tree import Tree
-from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, Transmit
+from dirsync_client.reconcile.commands import PLAIN, Command, LookAt, ReportMovedOn, Transmit
 from dirsync_client.reconcile.known_content import KnownContent
 from dirsync_client.reconcile.pacing.pace import SHOWN_TRIES, Cost
 from dirsync_client.reconcile.pacing.pacing import Pacing
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 PROMPT_ATTEMPTS: Final = 3
 """How often a path that changed under us is tried again at once, before it has to wait."""
 _MAX_DOUBLINGS: Final = 32
+
+
+def has_moved_on(planned: Record, record: Record) -> bool:
+    """Whether a file was read as another version than the one that was known, not only its unknown digest found."""
+    digest = digest_of(record)
+    return digest_of(planned) not in (UNKNOWN, digest) or covered(with_content(planned, digest)) != covered(record)
 
 
 class SourceModel(Protocol):
@@ -163,6 +169,8 @@ class Context:
         if self.source.tree.record(path) != planned:
             return False
         self.source.tree.put(path, record)
+        if planned is None or has_moved_on(planned, record):
+            self.emit(ReportMovedOn((path,)))
         return True
 
     def fail(self, problem: Problem, *, spared: int = 0) -> None:

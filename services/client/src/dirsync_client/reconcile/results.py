@@ -24,6 +24,7 @@ from dirsync_client.reconcile.commands import (
     ReportBuilt,
     ReportFailed,
     ReportMoved,
+    ReportMovedOn,
     Sent,
 )
 from dirsync_client.reconcile.content_routes import ContentRoutes
@@ -155,8 +156,10 @@ class Results:
             if record[0] == Kind.FILE:
                 context.content.count(record)
         learned = learn(context.source.tree, sent, step.below, hashes)
-        if learned:
-            context.emit(RememberRecords(learned))
+        if learned.records:
+            context.emit(RememberRecords(learned.records))
+        if learned.moved_on:
+            context.emit(ReportMovedOn(learned.moved_on))
         context.emit(ReportBuilt(sent, step.below))
         # What was left out, or has changed since, is found by another comparison.
         state = context.table.acknowledged(path, Phase.DIRTY, context.now)
