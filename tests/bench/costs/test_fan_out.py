@@ -25,7 +25,7 @@ from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
 from tests.support.trees.trees import equal
 
-pytestmark = [pytest.mark.bench, pytest.mark.programs]
+pytestmark = [pytest.mark.bench, pytest.mark.programs, pytest.mark.timeout(900)]
 
 SERVERS = 8
 LINE = 4 << 20

@@ -189,9 +189,14 @@ class Results:
             return pack(step.entry, fingerprint_of(record))
         if sent.is_older and not context.options.at_once:
             return record  # the source's file is known to be another by now
-        if isinstance(step, PutFile | CopyContent) and context.learn(step.path, sent.transmit.planned, record):
+        if not isinstance(step, PutFile | CopyContent):
+            return record
+        if context.learn(step.path, sent.transmit.planned, record):
             context.emit(RememberRecord(step.path, record))
-        return record
+            return record
+        # Another target may have read the same before: then both trees share the record.
+        known = context.source.tree.record(step.path)
+        return known if known is not None and known == record else record
 
     def _moved(self, sent: Sent, step: Move) -> None:
         """Move what the replica has here as well."""
