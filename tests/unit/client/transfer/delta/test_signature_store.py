@@ -1,6 +1,8 @@
 """Remembered signatures: kept within bounds, believed only where they fit, and never in the way."""
 
+import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,15 @@ class TestRemembered:
         assert dump_signature(signature()) == dump_signature(found)
         assert remembered.load(DIGESTS[1], SIZE, BLOCK) is None
         assert {"hit": 1, "miss": 1, "stale": 0} == lookups(metrics)
+
+    def test_several_servers(self, tmp_path: Path) -> None:
+        """Threads that remember at the same time, each for its server, lose nothing."""
+        remembered, made = RememberedSignatures(tmp_path, PrometheusMetrics()), signature()
+        digests = [hashlib.sha256(bytes([number])).digest() for number in range(64)]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda digest: remembered.save(digest, made), digests))
+
+        assert all(remembered.load(digest, SIZE, BLOCK) is not None for digest in digests)
 
     @pytest.mark.parametrize("size,block_size", [(SIZE + 1, BLOCK), (SIZE, 2 * BLOCK)])
     def test_of_something_else(self, tmp_path: Path, size: int, block_size: int) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections import OrderedDict
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from dirsync.delta.blocks import block_size_for
@@ -101,25 +102,28 @@ class SignatureStore:
 
 
 class RememberedSignatures:
-    """What the store holds, as signatures; each question is counted."""
+    """What the store holds, as signatures; each question is counted. Thread-safe: several servers share it."""
 
     def __init__(self, directory: Path, metrics: Metrics, *, read_only: bool = False) -> None:
         """``read_only``: nothing in the directory is touched, and nothing is remembered."""
         self._store = SignatureStore(directory, read_only=read_only)
         self._metrics = metrics
+        self._lock = Lock()
 
     def load(self, digest: bytes, size: int, wanted: int) -> "Signature | None":
         """The signature of content of this digest and size, with the blocks that a file of that size has now."""
         from dirsync.delta.signature.stored import load_signature  # noqa: PLC0415
 
-        stored = self._store.load(digest)
+        with self._lock:
+            stored = self._store.load(digest)
         if stored is None:
             self._metrics.count_lookup("signature", misses=1)
             return None
         signature = load_signature(stored)
         if signature is None or (signature.size, signature.block_size) != (size, block_size_for(size, wanted)):
             self._metrics.count_lookup("signature", stale=1)
-            self._store.forget(digest)
+            with self._lock:
+                self._store.forget(digest)
             return None
         self._metrics.count_lookup("signature", hits=1)
         return signature
@@ -128,4 +132,6 @@ class RememberedSignatures:
         """Remember it."""
         from dirsync.delta.signature.stored import dump_signature  # noqa: PLC0415
 
-        self._store.save(digest, dump_signature(signature))
+        stored = dump_signature(signature)
+        with self._lock:
+            self._store.save(digest, stored)
