@@ -80,6 +80,17 @@ def test_fan_out() -> None:
     assert {"prepare-south", "server-south", "client"} == FAN_OUT["services"].keys()
 
 
+@pytest.mark.needs("docker")
+def test_fan_out_fits() -> None:
+    """Compose puts the example together with the file that it adds to."""
+    files = [f"--file={REPOSITORY / name}" for name in ("docker-compose.yml", "deploy/compose/fan-out.yml")]
+    done = subprocess.run(
+        ["docker", "compose", *files, "config", "--quiet"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert 0 == done.returncode, done.stderr
+
+
 def test_profiles() -> None:
     """Without a profile there are both services and what prepares their mounts."""
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
