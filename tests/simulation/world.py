@@ -290,8 +290,6 @@ class World:
     def _kill_server(self, *, power: bool) -> None:
         if self.server.process is None:
             return
-        if not power:
-            self.invariants.excuse()
         self.server.die(power=power)
         if power:
             self.invariants.forget_excuses()

@@ -20,7 +20,7 @@ from dirsync.errors import NotFound, OptionsDiffer, StorageError, Unavailable, U
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
 from dirsync.fs.root import Root, RootState
-from dirsync.fs.write.durable import Fsync
+from dirsync.fs.write.durable import Fsync, sync_found
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.entry import Entry, FileIdentity
@@ -121,8 +121,10 @@ class Replica:
         """Learn what the replica holds: the index first, then the files that it does not prove; may take long.
 
         Raises:
+            NotDurable: what is there cannot be made durable.
             Unavailable: :meth:`close` was called meanwhile.
         """
+        sync_found(self.root.descriptor, self.policy.fsync)
         tree = Tree(self.options.attributes)
         self._index.load(tree)
         self.scanner.initial(tree)

@@ -11,7 +11,7 @@ import pytest
 from dirsync.fs import kernel
 from dirsync.fs.root import Root
 from dirsync.fs.write import durable
-from dirsync.fs.write.durable import Durability, Fsync, NotDurable
+from dirsync.fs.write.durable import Durability, Fsync, NotDurable, sync_found
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
 from dirsync.limits import LIMITS
@@ -181,3 +181,41 @@ def test_root_directory_is_a_directory(root: Root, synced: list[str]) -> None:
     Durability(Fsync.BATCH, root).entries([ROOT])
 
     assert ["fsync"] == synced
+
+
+@pytest.mark.parametrize(
+    "policy, can, calls",
+    [
+        (Fsync.NEVER, True, []),
+        (Fsync.BATCH, True, ["syncfs"]),
+        (Fsync.ALWAYS, True, ["syncfs"]),
+        (Fsync.BATCH, False, ["syncfs", "sync"]),
+    ],
+)
+@pytest.mark.case("A03")
+def test_what_is_found_at_the_start(
+    root: Root, monkeypatch: pytest.MonkeyPatch, policy: Fsync, can: bool, calls: list[str]
+) -> None:
+    """The file system is synced, by whatever call does that reliably; not where durability is left to the kernel."""
+    made: list[str] = []
+
+    def syncfs(_descriptor: int) -> bool:
+        made.append("syncfs")
+        return can
+
+    monkeypatch.setattr(durable, "sync_file_system", syncfs)
+    monkeypatch.setattr(os, "sync", lambda: made.append("sync"))
+    sync_found(root.descriptor, policy)
+
+    assert calls == made
+
+
+def test_what_is_found_cannot_be_made_durable(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not take it is told: nothing there can be acknowledged."""
+
+    def syncfs(_descriptor: int) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(durable, "sync_file_system", syncfs)
+    with pytest.raises(NotDurable, match="what is there cannot be made durable: Input/output error"):
+        sync_found(root.descriptor, Fsync.BATCH)

@@ -45,6 +45,25 @@ def can_build(policy: Fsync) -> bool:
     return policy is Fsync.NEVER or (policy is Fsync.BATCH and can_sync_file_system())
 
 
+def sync_found(descriptor: int, policy: Fsync) -> None:
+    """Make durable what an earlier process may have published and not synced, on the file system of a directory.
+
+    A server that is killed in a commit leaves such files. They are found when it starts again, and whoever is told of
+    them takes them for acknowledged.
+
+    Raises:
+        NotDurable: a write-back failed.
+    """
+    if policy is Fsync.NEVER:
+        return
+    try:
+        if not sync_file_system(descriptor):
+            os.sync()
+    except OSError as error:
+        msg = f"what is there cannot be made durable: {error.strerror}"
+        raise NotDurable(msg) from error
+
+
 class NotDurable(StorageError):
     """Written data could not be made durable; ``staged`` are the files that must be written again."""
 
