@@ -20,6 +20,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 LIMIT_SECONDS = 600.0
 """A script that takes longer has failed."""
 PATTERN = "[0-9]*-*.py"
+_OF_MAKE = ("ARGS", "CASES", "ROUNDS", "MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS")
+"""What make hands to whatever it runs. A script that has a variable of that name means something else by it."""
 
 
 class Shown(NamedTuple):
@@ -34,7 +36,8 @@ class Shown(NamedTuple):
 def run(script: Path, limit: float = LIMIT_SECONDS) -> Shown:
     """Run one script to its end, or to its limit."""
     programs = Path(sys.executable).parent
-    environment = {**os.environ, "DIRSYNC_PROJECT": str(PROJECT), "DIRSYNC_BIN": str(programs)}
+    ours = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+    environment = {**ours, "DIRSYNC_PROJECT": str(PROJECT), "DIRSYNC_BIN": str(programs)}
     start = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, str(script)],

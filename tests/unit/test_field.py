@@ -35,6 +35,16 @@ def test_one_fails(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert output.endswith("field: 00-bad failed in 1 of 1 rounds\n")
 
 
+def test_scripts_are_told_nothing_by_make(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make field ROUNDS=10` exports ROUNDS, and a script may have a variable of that name for something else."""
+    monkeypatch.setenv("ROUNDS", "10")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    script = cases / "03-environment.py"
+    script.write_text("import os\nprint(os.environ.get('ROUNDS'), os.environ.get('LANG'))\n")
+
+    assert "None C.UTF-8" == run(script).evidence
+
+
 def test_hanging(cases: Path) -> None:
     """A script that does not end is ended with all that it started, and has failed."""
     script = cases / "02-hangs.py"
