@@ -111,6 +111,14 @@ scaling: $(DEV_STAMP) ## measure how cost grows with entries and with size, as r
 strategies: $(DEV_STAMP) ## measure what choosing a strategy is worth beside each fixed one, as root
 	$(BIN)/python -m tests.bench.strategies $(ARGS)
 
+CLIENTS ?= 200
+SERVERS ?= 4
+SECONDS ?= 60
+
+.PHONY: load
+load: $(DEV_STAMP) ## put real clients on servers behind Envoy: CLIENTS=200 SERVERS=1,2,4 SECONDS=60 ARGS="--kill --write DIRECTORY"
+	$(BIN)/python -m tests.load --clients $(CLIENTS) --servers $(SERVERS) --seconds $(SECONDS) $(ARGS)
+
 .PHONY: faults
 faults: $(DEV_STAMP) ## run the tests that break disks, networks and processes
 	$(call marked)

@@ -22,6 +22,8 @@ AGENT = "/dirsync.v1.AgentService/"
 SECONDS = 20.0
 """How long anything here is waited for, unless a test says otherwise."""
 _DETAILS = "grpc-status-details-bin"
+_OWN = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
+"""A connection of its own: channels to one target share one otherwise, and its streams."""
 _NO_BOUND = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 M = TypeVar("M", bound=Message)
@@ -93,7 +95,7 @@ class Wire:
     def __init__(self, target: str, token: str | None = None, *, seconds: float = SECONDS) -> None:
         """``seconds`` is how long each call may take."""
         self._seconds = seconds
-        self._channel = grpc.insecure_channel(target, options=[*_NO_BOUND, ("grpc.enable_retries", 0)])
+        self._channel = grpc.insecure_channel(target, options=[*_NO_BOUND, *_OWN])
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> Self:

@@ -56,7 +56,7 @@ class Cluster:
             "state_dir": self.place / f"client-{namespace}",
             "server": address,
             "namespace": namespace,
-            "token_file": self._token(namespace),
+            "token_file": self.token(namespace),
             **settings,
         }
         client = Client(Service.CLIENT, "run", own, self.place)
@@ -76,7 +76,8 @@ class Cluster:
         order = sorted(self._started, key=lambda process: process.service is Service.SERVER)
         return [line for process in order for line in process.end()]
 
-    def _token(self, namespace: str) -> Path:
+    def token(self, namespace: str) -> Path:
+        """A file with the token of a namespace."""
         path = self.place / f"token-{namespace}"
         path.write_text(token_of(namespace))
         path.chmod(0o600)

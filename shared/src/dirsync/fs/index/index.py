@@ -29,6 +29,7 @@ from dirsync.fs.index.index_file import (
     CORRUPT,
     PUT,
     REMOVE,
+    SHRINK,
     connect,
     connect_read_only,
     encode_row,
@@ -112,6 +113,7 @@ class Index:
                 except KeyError:
                     pass
                 unusable.append((_REMOVE_ONE, (path,)))
+            self._connection.execute(SHRINK)
         self._queue(unusable)
 
     def put(self, path: RelPath, record: Record) -> None:
@@ -215,6 +217,8 @@ class Index:
                     else:
                         for _, values in group:
                             write(self._connection, *values)
+            if len(rows) < LIMITS.index_batch_rows:
+                self._connection.execute(SHRINK)  # no more is waiting, and what is cached is not needed soon
         except sqlite3.DatabaseError as error:
             self.failed_writes += 1
             if primary_code(error) in CORRUPT:

@@ -40,6 +40,8 @@ CREATE TABLE entries(path BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 """
 # Not "OR": that would collect every path in a temporary file before the first row comes.
+SHRINK: Final = "PRAGMA shrink_memory"
+"""Has a connection free what it has cached: 80 KiB of the 150 that one takes."""
 _SELECT: Final = """
 SELECT path, record FROM entries WHERE path = ?
 UNION ALL SELECT path, record FROM entries WHERE path > ? AND path < ?
