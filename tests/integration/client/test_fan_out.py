@@ -114,6 +114,8 @@ def test_a_dead_server(servers: Servers) -> None:
     client.wait_for("connection.lost", target="west")
     build(servers.pair.source, SMALL)
     servers.wait_until_equal("north", "south")
+    until(lambda: in_sync(client) == {"north": 1, "south": 1, "west": 0}, "all but the one that is gone")
+    until(lambda: client.metrics().value("dirsync_ready") == 0, "not ready")
     status = client.status()
     by_name = {one["target"]: one for one in status["targets"]}
     samples = client.metrics()
