@@ -10,7 +10,8 @@ from typing import Final
 
 from tests.simulation.machine.disk import Disk, Inode
 
-STAGING: Final = b".replica.dirsync-staging"
+STAGING: Final = b".dirsync-staging"
+"""Part of the name of every staging directory."""
 INNER_STAGING: Final = b".dirsync-staging"
 """Where it is if it cannot be beside the replica."""
 WINDOW_SECONDS: Final = 60.0

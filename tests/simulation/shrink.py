@@ -1,11 +1,12 @@
 """Running worlds, and making a failing one small: steps are left out for as long as the same promise stays broken."""
 
 import traceback
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
 
 from tests.simulation.machine.patching import simulated
 from tests.simulation.scenario import Scenario, Step, scenario
+from tests.simulation.scheduler import Scheduler
 from tests.simulation.world import World
 
 ATTEMPTS: Final = 150
@@ -33,9 +34,19 @@ class Failure(NamedTuple):
         )
 
 
-def run(world: Scenario) -> Failure | None:
+class Runs(Protocol):
+    """A world that can be run."""
+
+    scheduler: Scheduler
+
+    def run(self) -> str:
+        """Let everything happen; raises what went wrong."""
+        ...
+
+
+def run(world: Scenario, make: Callable[[Scenario], Runs] = World) -> Failure | None:
     """Run one world; gives what went wrong, if anything did. Inside of :func:`simulated`."""
-    running = World(world)
+    running = make(world)
     try:
         running.run()
     except Exception as error:  # noqa: BLE001  whatever a program raises is what is looked for
@@ -46,7 +57,7 @@ def run(world: Scenario) -> Failure | None:
     return None
 
 
-def shrink(failure: Failure) -> Failure:
+def shrink(failure: Failure, make: Callable[[Scenario], Runs] = World) -> Failure:
     """The same failure with fewer steps."""
     attempts, size = ATTEMPTS, max(1, len(failure.scenario.steps) // 2)
     while size and attempts > 0:
@@ -54,7 +65,7 @@ def shrink(failure: Failure) -> Failure:
         while start < len(failure.scenario.steps) and attempts > 0:
             attempts -= 1
             steps = failure.scenario.steps
-            found = run(failure.scenario._replace(steps=_without(steps, start, size)))
+            found = run(failure.scenario._replace(steps=_without(steps, start, size)), make)
             if found is not None and found.kind == failure.kind:
                 failure, smaller = found, True
             else:
@@ -64,13 +75,15 @@ def shrink(failure: Failure) -> Failure:
     return failure
 
 
-def first_failure(seeds: Iterable[int]) -> Failure | None:
+def first_failure(
+    seeds: Iterable[int], of: Callable[[int], Scenario] = scenario, make: Callable[[Scenario], Runs] = World
+) -> Failure | None:
     """The first of these worlds that fails, made small; ``None`` if none does."""
     with simulated():
         for seed in seeds:
-            failure = run(scenario(seed))
+            failure = run(of(seed), make)
             if failure is not None:
-                return shrink(failure)
+                return shrink(failure, make)
     return None
 
 

@@ -32,6 +32,7 @@ MODULES = (
     "dirsync.endpoint.apply.commit",
     "dirsync_server.services.write_api",
     "dirsync_client.engine",
+    "dirsync_client.receive.reception",
     "tests.simulation.sides.client",
 )
 """What has to be loaded before it can be patched; what these import comes along."""
@@ -188,6 +189,8 @@ _PLACED: tuple[tuple[str, str, object], ...] = (
 _CLIENT: tuple[tuple[str, str, str], ...] = (
     ("dirsync_client.session.link", "Caller", "SimulatedCaller"),
     ("dirsync_client.transfer.executor", "PushStream", "SimulatedStream"),
+    ("dirsync_client.receive.reception", "ReplicaWatch", "SimulatedWatch"),
+    ("dirsync_client.receive.reception", "AgreedTree", "SimulatedAgreedTree"),
 )
 """What the client's own stand-ins replace."""
 """What stands in one module alone."""

@@ -12,6 +12,7 @@ from dirsync.fs.read.shared import SharedReads
 from dirsync.fs.root import Root
 from dirsync.tree.path import ROOT as TOP
 from dirsync.tree.path import RelPath
+from dirsync.wire.session import SessionMode
 from dirsync_client.engine import Engine
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.context import Options
@@ -67,8 +68,19 @@ class Client:
         state: State,
         random: Random,
         hook: Hook | None,
+        options: Options | None = None,
     ) -> None:
-        """``networks``: the way to each server; of several each is a target of its own."""
+        """Make it.
+
+        Args:
+            scheduler: of the world.
+            networks: the way to each server; of several each is a target of its own.
+            disk: that of the source.
+            state: what the last one remembered.
+            random: its chance.
+            hook: told of each of its calls of the kernel.
+            options: those of a two-way client; without them it mirrors.
+        """
         self.process = FakeOs(disk, random)
         self.process.hook = hook
         self.networks = networks
@@ -78,8 +90,8 @@ class Client:
         self._streams: dict[Network, SimulatedStream] = {}
         """The last one to each server."""
         self._due: float | None = None
-        Worker.created = staticmethod(self._workers.append)
-        SimulatedStream.created = staticmethod(lambda stream: self._streams.update({stream.network: stream}))
+        self._options = options or Options(min_built_files=MIN_BUILT_FILES)
+        self._note_workers()
         self.mailbox = WakingMailbox(self._wake_in, lambda: scheduler.now)
         several = len(networks) > 1
         with turn(self.process):
@@ -99,7 +111,8 @@ class Client:
 
     def _target(self, state: State, place: int, side: SourceSide) -> Target:
         post = partial(self.mailbox.complete, target=place)
-        identity = ClientIdentity("default", state.client_id)
+        mode = SessionMode.MIRROR if self._options.two_way is None else SessionMode.TWO_WAY
+        identity = ClientIdentity("default", state.client_id, mode)
         connector = Connector(Channels(self.networks[place]), identity, uncounted, post)
         parts = TransferParts(
             cast("RememberedSignatures", Signatures(state.signatures)),
@@ -109,8 +122,8 @@ class Client:
             TransferOptions(block_size=BLOCK_SIZE),
             Activities(),
         )
-        options = Options(min_built_files=MIN_BUILT_FILES)
-        return Target(side, cast("StateDirectory", state), connector, parts, cast("Reporter", Quiet()), post, options)
+        kept, reporter = cast("StateDirectory", state), cast("Reporter", Quiet())
+        return Target(side, kept, connector, parts, reporter, post, self._options)
 
     def _target_engine(self, place: int, target: Target) -> TargetEngine:
         reporter, alone = cast("Reporter", Quiet()), len(self.networks) == 1
@@ -190,12 +203,18 @@ class Client:
         if stream is self._streams.get(stream.network):
             self._guarded(send)
 
+    def _note_workers(self) -> None:
+        """What is made from now on is this client's."""
+        Worker.created = staticmethod(self._workers.append)
+        SimulatedStream.created = staticmethod(lambda stream: self._streams.update({stream.network: stream}))
+
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do it in the client's name, unless it is dead; it may die of it."""
         if self.process.is_dead:
             return
         try:
             with turn(self.process):
+                self._note_workers()
                 action()
         except Crashed:
             pass

@@ -1,8 +1,9 @@
 """What stands around the client's engine in a world: its state directory, its mailbox, and its way to the server."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from dirsync.delta.blocks import block_size_for
 from dirsync.delta.signature.signature import Signature
@@ -10,13 +11,21 @@ from dirsync.errors import DirsyncError
 from dirsync.tree.guards.approvals import Released
 from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
+from dirsync.wire.watch import Report, decode_report, encode_watch, join_reports
+from dirsync_client import agreed_tree
+from dirsync_client.agreed_tree import AgreedTree, file_name
 from dirsync_client.mailbox import Mailbox
+from dirsync_client.receive.results import ReplicaReported
 from dirsync_client.state import ReplicaPairing
 from dirsync_client.transfer.send_queue import SendAction, SendQueue
 from dirsync_client.transfer.sender import Sender
 from dirsync_client.transfer.stream import StreamEnded
-from tests.simulation.machine.memory_index import Store
+from tests.simulation.machine.memory_index import MemoryIndex, Store
+from tests.simulation.machine.patching import wall_ns
 from tests.simulation.sides.transport import Network
+
+if TYPE_CHECKING:
+    from dirsync.fs.index.index import Index
 
 
 class State:
@@ -26,8 +35,19 @@ class State:
         self.store = Store()
         self.client_id = f"client-{random.getrandbits(32):08x}"
         self.signatures: dict[bytes, Signature] = {}
+        self.path = self
+        """Where a two-way client keeps what was agreed on: here."""
+        self.agreed: dict[str, Store] = {}
+        self.boot = b"first"
+        """Changes when the power was cut."""
         self._pairings: dict[str, ReplicaPairing] = {}
         self._approvals: set[str] = set()
+
+    def cut_power(self, random: Random) -> None:
+        """Nothing of it was ever synced."""
+        self.boot = b"boot %d" % random.getrandbits(30)
+        for store in (self.store, *self.agreed.values()):
+            store.cut_power(random)
 
     def pairing(self, replica_id: str) -> ReplicaPairing:
         """What is known of a replica."""
@@ -183,4 +203,53 @@ class SimulatedStream:
 
     def _ended(self, error: DirsyncError | None) -> None:
         self._queue.stop()
+        self._post(StreamEnded(error))
+
+
+class SimulatedAgreedTree(AgreedTree):
+    """As :class:`AgreedTree`, in a state directory in memory."""
+
+    @classmethod
+    def open(cls, directory: Any, replica_id: str) -> Self:
+        """What is kept for a replica."""
+        state: State = directory
+        store = state.agreed.setdefault(file_name(replica_id), Store())
+        with at_boot(state.boot):
+            return cls(cast("Index", MemoryIndex(store)), wall_ns)
+
+
+@contextmanager
+def at_boot(boot: bytes) -> Iterator[None]:
+    """While this lasts, the machine was started at this boot."""
+    before = agreed_tree._boot_id
+    agreed_tree._boot_id = lambda: boot
+    try:
+        yield
+    finally:
+        agreed_tree._boot_id = before
+
+
+class SimulatedWatch:
+    """As :class:`dirsync_client.receive.watch.ReplicaWatch`, without a thread."""
+
+    def __init__(self, link: Any, post: Callable[[Any], None]) -> None:
+        self._pages: list[Report] = []
+        self._post = post
+        network: Network = link.caller.network
+        self._stream = network.open("WatchReplica", self._take, self._ended)
+        self._stream.send(encode_watch(link.opened.session_id))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.cancel()
+
+    def _take(self, message: bytes) -> None:
+        self._pages.append(decode_report(message))
+        if self._pages[-1].last:
+            pages, self._pages = self._pages, []
+            for report in join_reports(pages):
+                changed = bool(report.changes or report.unknown) or report.everything
+                self._post(ReplicaReported(report.root_digest, changed))
+
+    def _ended(self, error: DirsyncError | None) -> None:
         self._post(StreamEnded(error))

@@ -31,6 +31,7 @@ from tests.simulation.sides.transport import Network, ServerCall, Stream
 if TYPE_CHECKING:
     from dirsync.fs.index.index import Index
     from dirsync_server.ingest.handler import IngestHandler
+    from dirsync_server.services.watch import ReplicaWatch
 
 ROOT: Final = b"/data/replica"
 UNLIMITED: Final = Quota(1 << 40, 1 << 50, 1 << 30, 0)
@@ -55,6 +56,8 @@ class Server:
         """The session that was opened last."""
         self.pushes: set[_Push] = set()
         """Push streams of this life that are open."""
+        self.watches: dict[_Watch, None] = {}
+        """Streams of reports of this life that are open."""
         self.hook: Hook | None = None
         """Told of each of its calls of the kernel."""
         self._scheduler = scheduler
@@ -102,6 +105,7 @@ class Server:
         process, self.process, self.replica, self._api = self.process, None, None, None
         process.kill()
         self.pushes.clear()
+        self.watches.clear()
         left = ""
         if power:
             self.disk.cut_power()
@@ -123,6 +127,8 @@ class Server:
             return None
         if method == "PushChanges":
             return _Push(self, stream)
+        if method == "WatchReplica":
+            return _Watch(self, stream)
         return _Unary(self, method, stream)
 
     def intrude(self, request: OpenRequest) -> None:
@@ -142,6 +148,15 @@ class Server:
             raise Violation(msg)
         self.newest = decode_opened(answer).session_id
         self._scheduler.note("another client is let in")
+
+    def may_commit(self, session: bytes) -> bool:
+        """Whether a session may commit: of mirror sessions only the newest."""
+        return session == self.newest
+
+    def changed(self) -> None:
+        """Whoever wants to know of changes is told, if there are any, a little later."""
+        for watch in list(self.watches):
+            self._scheduler.after(0.01 * self._random.random(), "", watch.tell)
 
     def authorize(self, _namespace: str) -> Replica:
         """Everybody may use the one replica that there is."""
@@ -172,6 +187,7 @@ class _Unary:
             "ListDirectories": api.list_directories,
             "GetSignature": api.get_signature,
             "CloseSession": api.close_session,
+            "ReadContent": api.read_content,
         }
         answer: Any = methods[self._method](message, Call(authorize=self._server.authorize))
         return [answer] if isinstance(answer, bytes) else list(answer)
@@ -202,7 +218,8 @@ class _Push:
         for response in responses:
             self._settle(decode_committed(response))
         if responses:
-            if self.session != self._server.newest:
+            self._server.changed()
+            if not self._server.may_commit(self.session):
                 msg = "P10: a session commits that another one has superseded"
                 raise Violation(msg)
             self._server.acknowledging()
@@ -231,3 +248,37 @@ class _Push:
     def _end(self) -> None:
         """A newer session took over."""
         self._stream.cut()
+
+
+class _Watch:
+    """A stream of reports."""
+
+    def __init__(self, server: Server, stream: Stream) -> None:
+        self._server = server
+        self._stream = stream
+        self._process = server.process
+        self._watch: ReplicaWatch | None = None
+
+    def receive(self, message: bytes) -> list[bytes]:
+        """Begin."""
+        with self._server.running() as api:
+            self._watch = api.watch_replica(message, Call(authorize=self._server.authorize, end=self._stream.cut))
+        self._server.watches[self] = None
+        return self._reports()
+
+    def tell(self) -> None:
+        """Report what has changed, if anything has."""
+        if self in self._server.watches:
+            with suppress(DirsyncError), self._server.running():
+                for report in self._reports():
+                    self._stream.answer(report)
+
+    def close(self) -> None:
+        """Nobody wants to know any more."""
+        self._server.watches.pop(self, None)
+        if self._watch is not None and self._server.process is self._process and self._process is not None:
+            with turn(self._process), suppress(Crashed):
+                self._watch.close()
+
+    def _reports(self) -> list[bytes]:
+        return self._watch.take() if self._watch is not None and self._watch.wait(0) else []

@@ -2,6 +2,7 @@
 
 It is the ancestor of the next merge (docs/two-way.md). It follows what both sides have acknowledged, and may be behind:
 
+- It is durable when the client ends well. While it runs, nothing waits for the disk.
 - What was not written when the client ended is compared again. What both sides have is equal whatever is kept here.
 - A file that is damaged, or of another version, is replaced by an empty one: then the union of both sides is made, and
   nothing is removed.
@@ -14,6 +15,7 @@ replica.
 
 import contextlib
 import hashlib
+import os
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +50,7 @@ class AgreedTree:
     def __init__(self, index: Index, now: WallNanoseconds = wall_ns) -> None:
         """Takes over ``index``."""
         self._index = index
+        self._file: Path | None = None
         self._now = now
         self.unclean_end: UncleanEnd | None = None
         """``None`` if all that was agreed on is known."""
@@ -68,7 +71,9 @@ class AgreedTree:
         """
         name = file_name(replica_id)
         _keep_latest(directory, name)
-        return cls(Index.open(directory, name))
+        opened = cls(Index.open(directory, name))
+        opened._file = directory / name
+        return opened
 
     def __enter__(self) -> Self:
         return self
@@ -104,9 +109,22 @@ class AgreedTree:
             self._index.move(source, path)
 
     def close(self) -> None:
-        """Write everything, and close the file."""
+        """Write everything, and close the file. Then it is durable."""
         self._index.set_meta(_IS_OPEN, b"0")
         self._index.close()
+        if self._file is not None:
+            _make_durable(self._file)
+
+
+def _make_durable(file: Path) -> None:
+    """Have the disk keep a file, and its name."""
+    for path in (file, file.parent):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _keep_latest(directory: Path, name: str) -> None:

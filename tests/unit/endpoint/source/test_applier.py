@@ -214,3 +214,18 @@ def test_applied_before_counts_as_done(here: Here) -> None:
     assert 1 == len(applied.done)
     assert inode == (here.path / "a").stat().st_ino
     assert Kind.FILE is unpack(here.source.tree.record(A) or pack(directory_entry(0))).kind
+
+
+def test_a_staging_directory_that_was_made_again(here: Here) -> None:
+    """What stages removes the directory when it is empty, and another thread makes it again: that one is used."""
+    here.apply(here.step(PutSymlink(A, None, symlink_entry(b"x"))), here.step(MakeDirectory(D, None, 0o755)))
+    assert here.staging.descriptor >= 0
+    other = here.staging.clone()
+    other.tidy()
+    staged = other.create(DX)
+    staged.write(b"new")
+    staged.seal(3, 0o644, 5 * 10**9)
+    applied = here.apply(SourceStep(PutFile(DX, None, entry_of(b"new")), staged))
+    other.close()
+
+    assert ([], b"new") == (applied.failures, (here.path / "d" / "x").read_bytes())

@@ -93,6 +93,7 @@ class ContentStager:
         """
         step = receive.operation
         assert isinstance(step, PutFile)
+        self._require_going_on()
         self._require_room(step)
         try:
             made = self._from_source(step, receive.near) if receive.near is not None else None

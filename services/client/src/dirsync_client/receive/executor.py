@@ -51,7 +51,7 @@ class ReceiveExecutor:
 
         self._staging = staging
         self.keeps_surplus = bool(kept_files(staging))
-        """What came of downloads that were cut is kept."""
+        """There may be something in the staging directory that nobody needs when both sides are equal."""
         self._small = StagingThread(make, post, activities)
         self._large = StagingThread(make, post, activities)
 
@@ -81,7 +81,7 @@ class ReceiveExecutor:
         return events + self._apply(ready)
 
     def drop_surplus(self) -> None:
-        """Both sides are equal: nobody goes on with what is kept of downloads that were cut."""
+        """Both sides are equal: nobody goes on with downloads that were cut. The empty directory goes too."""
         self.keeps_surplus = False
         drop_all(self._staging)
 
@@ -94,6 +94,7 @@ class ReceiveExecutor:
     def _apply(self, commands: Sequence[tuple[Receive, Staged | None]]) -> list[Event]:
         if not commands:
             return []
+        self.keeps_surplus = True
         steps = [SourceStep(command.operation, staged and staged.staged) for command, staged in commands]
         by_path = {command.path: command for command, _ in commands}
         counted = {command.path: staged.counted for command, staged in commands if staged is not None}

@@ -40,10 +40,20 @@ class StagingThread:
     def close(self) -> None:
         """Stop; what is under way is given up."""
         self._thread.close()
-        self._stager.close()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
+        try:
+            self._serve()
+        finally:
+            if self._thread.stopped.is_set():
+                self._stager.close()
+
+    def _serve(self) -> None:
+        is_over = False
+        while not is_over:
+            batch, is_over = self._next_batch()
+            if not batch or self._thread.stopped.is_set():
+                return
             self._thread.activity.begin(Part.SERVER)
             results = [self._stage(receive) for receive in batch]
             results = self._made_durable(results)
@@ -54,16 +64,16 @@ class StagingThread:
                 elif result.staged is not None:
                     result.staged.discard()
 
-    def _next_batch(self) -> list[Receive]:
-        """What waits, up to a limit: it is made durable together. Empty at the end."""
+    def _next_batch(self) -> tuple[list[Receive], bool]:
+        """What waits, up to a limit: it is made durable together; and whether nothing comes after it."""
         batch: list[Receive] = []
         receive = self._thread.jobs.get()
         while receive is not None and not self._thread.stopped.is_set():
             batch.append(receive)
             if len(batch) >= _BATCH or self._thread.jobs.empty():
-                return batch
+                return batch, False
             receive = self._thread.jobs.get()
-        return []
+        return batch, True
 
     def _made_durable(self, results: list[Staged]) -> list[Staged]:
         try:

@@ -77,6 +77,7 @@ class SourceApplier:
         applied = Applied([], [], changed)
         self._root.refresh_mounts()
         self._root.forget_all()
+        self._staging.look_again()
         self._publisher.begin()
         touched: dict[RelPath, None] = {}
         for step in steps:

@@ -44,6 +44,8 @@ class IncomingRemovals:
         self._contents: dict[bytes, RelPath] = {}
         """Where the source has the content of files that leave."""
         self._stale = False
+        self._ready = False
+        """Nothing else is on its way to the source."""
         self._judged = 0
         """How many waited when they were judged last."""
 
@@ -72,8 +74,8 @@ class IncomingRemovals:
 
     @property
     def wake_at(self) -> float | None:
-        """When removals have to be judged."""
-        return self._timer.due if self.pending else None
+        """When removals have to be judged, if nothing but time is missing for that."""
+        return self._timer.due if self._ready and self.pending else None
 
     def add(self, path: RelPath) -> None:
         """The removal at ``path`` waits."""
@@ -126,6 +128,7 @@ class IncomingRemovals:
     def advance(self, *, ready: bool) -> None:
         """Have the removals judged if they have settled. ``ready``: nothing else is on its way to the source."""
         context, timer = self._context, self._timer
+        self._ready = ready
         if not self.waiting:
             self._judged = 0
             timer.reset()
