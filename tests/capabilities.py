@@ -26,6 +26,7 @@ class Capability(Enum):
     PROMETHEUS = "prometheus"
     RSYNC = "rsync"
     STRACE = "strace"
+    UNISON = "unison"
 
     @property
     def missing(self) -> str:
@@ -50,6 +51,7 @@ _MISSING = {
     Capability.PROMETHEUS: "needs promtool (from a package named prometheus)",
     Capability.RSYNC: "needs rsync (a package of that name)",
     Capability.STRACE: "needs strace (a package of that name) and leave to trace",
+    Capability.UNISON: "needs unison (a package of that name)",
 }
 
 _PROBES = {
@@ -75,6 +77,7 @@ _PROBES = {
     Capability.PROMETHEUS: ("promtool", "--version"),
     Capability.RSYNC: ("rsync", "--version"),
     Capability.STRACE: ("strace", "-o", os.devnull, "true"),
+    Capability.UNISON: ("unison", "-version"),
 }
 
 _FOR_ROOT = {Capability.CGROUP, Capability.FUSE, Capability.LOOP, Capability.NETNS, Capability.PRIVILEGED}

@@ -7,9 +7,9 @@ does nothing. So a list of them is a tree, and a further list is what became of 
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hypothesis import strategies as st
 
@@ -146,7 +146,12 @@ class Share(NamedTuple):
                 os.link(old, new)
 
 
-Edit = Callable[[bytes], None]
+class Edit(Protocol):
+    """Something that is done to a directory."""
+
+    def __call__(self, top: bytes) -> None:
+        """Do it."""
+
 
 writes = st.builds(Write, paths, contents, modes, times, st.booleans())
 edits: st.SearchStrategy[Edit] = st.one_of(
