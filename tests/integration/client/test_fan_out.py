@@ -88,6 +88,7 @@ def test_a_stopped_server(servers: Servers) -> None:
     """While one server stands still the others get every change, and it catches up by itself."""
     build(servers.pair.source, SMALL)
     client = servers.client()
+    until(lambda: client.metrics().value("dirsync_ready") == 1, "ready")
     servers.by_name["south"].signal(signal.SIGSTOP)
     try:
         for number in range(10):
