@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sysconfig
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -254,8 +254,8 @@ NEEDED = {"git": ("git",), "npm": ("npm",), "archives": ("tar", "cp"), "editors"
 """The programs that a worker starts."""
 
 
-def make_workers(source: Path, elsewhere: Path, seed: int) -> dict[str, Worker]:
-    """The workers that this machine has the programs for."""
+def make_workers(source: Path, elsewhere: Path, seed: int, names: Collection[str] | None = None) -> dict[str, Worker]:
+    """The workers of these names, or all, that this machine has the programs for."""
     made: dict[str, Callable[[random.Random], Worker]] = {
         "git": lambda dice: Git(source / "repository", dice),
         "npm": lambda dice: Npm(source / "application", elsewhere / "npm", dice),
@@ -267,5 +267,5 @@ def make_workers(source: Path, elsewhere: Path, seed: int) -> dict[str, Worker]:
     return {
         name: make(random.Random(f"{seed} {name}"))
         for name, make in made.items()
-        if all(shutil.which(program) for program in NEEDED.get(name, ()))
+        if (names is None or name in names) and all(shutil.which(program) for program in NEEDED.get(name, ()))
     }
