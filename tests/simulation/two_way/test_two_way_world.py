@@ -37,11 +37,7 @@ def test_some_worlds() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(FIRST, SEEDS, CHUNK))
 def test_many_worlds(first: int) -> None:
-    """All seeds, on demand: about one in 500 ends with a conflict that is not resolved.
-
-    A copy of the losing version that fails several times is forgotten, and its path waits for it (seeds 919, 1345, 1619
-    and 1876, each with PYTHONHASHSEED=0).
-    """
+    """All seeds, on demand."""
     failure = first_failure(range(first, min(first + CHUNK, SEEDS)), scenario, TwoWayWorld)
 
     assert failure is None, str(failure)

@@ -136,6 +136,18 @@ def test_all_end_equal(clients: int, crashes: bool) -> None:
         world.check()
 
 
+def test_all_end_equal_although_disks_fail() -> None:
+    """What could not be received is tried again, and what waits for it is not forgotten."""
+    for seed in range(15):
+        world = World(seed, 2)
+        for client in world.clients:
+            client.failing = 0.25
+        for _ in range(3):
+            world.play(60, crashes=False)
+            world.rest()
+        world.check()
+
+
 def test_no_conflict_where_one_works_at_a_time() -> None:
     """A client that is alone with its edits until all rest is never in conflict, not even after a crash."""
     for seed in range(25):

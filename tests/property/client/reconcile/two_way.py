@@ -149,6 +149,8 @@ class Client:
         self.dirty: dict[RelPath, None] = {}
         """Edits that it was not told of."""
         self.told = True
+        self.failing = 0.0
+        """How likely it is that its disk fails when something is received."""
         self.now = 0.0
         self._todo: list[Command] = []
         self.start()
@@ -315,6 +317,9 @@ class Client:
 
     def _receive(self, receive: Receive) -> None:
         step = receive.operation
+        if self.failing and self.chance.random() < self.failing:
+            self.tell(Received(receive, Failure(0, Outcome.STORAGE, None, "NOT_DURABLE", "the disk fails")))
+            return
         looked = [*reversed([*ancestors(step.path)][:-1]), step.path]
         before = {path: self.model.tree.record(path) for path in looked}
         self._look(looked)

@@ -47,7 +47,7 @@ class Dispatcher:
         """Compare these paths and what is below them, and dispatch what differs."""
         context = self._context
         self._renames.send_directories(changed_at)
-        context.direction.decide(paths)
+        paths = context.direction.decide(paths)
         changes = diff_paths(
             context.replica, context.source.tree, paths, context.source.problems, whole=self._builds.takes
         )

@@ -33,12 +33,14 @@ def merge(
     policy: Policy,
     paths: Iterable[RelPath] = (ROOT,),
     protected: Collection[RelPath] = (),
+    given: Collection[RelPath] = (),
 ) -> Iterator[Decision]:
     """What has to be done so that both sides are equal, at ``paths`` and below them.
 
     Where only one side has the directory that holds a path, the topmost such directory is merged in its place. Of
     ``protected`` paths, those with a problem at the source, nothing is known: nothing is decided about them and what is
-    below them, and no directory above them is removed. The trees must not change while this iterates.
+    below them, and no directory above them is removed. ``given`` are conflict names of earlier merges whose copies are
+    still to be made: nothing else gets them. The trees must not change while this iterates.
 
     Raises:
         ValueError: the sides count different attributes.
@@ -46,7 +48,7 @@ def merge(
     if source.attributes != replica.attributes:
         msg = "the trees count different attributes and cannot be merged"
         raise ValueError(msg)
-    return _Merge(ancestor, source, replica, policy, protected).run(paths)
+    return _Merge(ancestor, source, replica, policy, protected, given).run(paths)
 
 
 def topmost_difference(source: Tree, replica: Tree, path: RelPath, protected: Collection[RelPath] = ()) -> RelPath:
@@ -87,7 +89,13 @@ class _Level(NamedTuple):
 
 class _Merge:
     def __init__(
-        self, ancestor: Tree, source: Tree, replica: Tree, policy: Policy, protected: Collection[RelPath]
+        self,
+        ancestor: Tree,
+        source: Tree,
+        replica: Tree,
+        policy: Policy,
+        protected: Collection[RelPath],
+        given: Collection[RelPath],
     ) -> None:
         self._ancestor = ancestor
         self._source = source
@@ -97,6 +105,7 @@ class _Merge:
         self._unclear = {above for path in protected for above in ancestors(path)}
         self._attributes = source.attributes
         self._fates: dict[RelPath, Fate] = {}
+        self._given = given
         self._taken: set[RelPath] = set()
         """Conflict names that this merge has given."""
 
@@ -267,7 +276,7 @@ class _Merge:
         def is_there(candidate: bytes) -> bool:
             at = join(parent, candidate)
             found = [tree.get(at) for tree in (self._source, self._replica)]
-            if at in self._taken or not any(found):
+            if at in self._taken or at in self._given or not any(found):
                 return False
             both_or_new = all(found) or at not in self._ancestor
             return both_or_new and all(entry is None or equal(entry, losing, self._attributes) for entry in found)
@@ -276,7 +285,8 @@ class _Merge:
             at = join(parent, candidate)
             if is_there(candidate):
                 return True
-            return not (at in self._taken or at in self._source or at in self._replica or at in self._protected)
+            taken = (self._taken, self._given, self._source, self._replica, self._protected)
+            return not any(at in names for names in taken)
 
         chosen = conflict_name(name, losing, self._policy.client, is_free)
         kept_as = join(parent, chosen)

@@ -5,7 +5,8 @@ dispatcher, which finds it as a difference and knows the ways to send it. What i
 read first, or cannot be decided is *shielded*: the dispatcher does not see it.
 
 A path whose losing version is to be kept is shielded until the copy is at the source. Then it is merged again, and the
-copy goes to the replica as any new file does.
+copy goes to the replica as any new file does. The two belong to one decision: only merging the path says that there is
+to be a copy. So whenever one of them is merged again, as after the copy could not be received, the other one is too.
 """
 
 from collections import deque
@@ -56,22 +57,31 @@ class Merging:
         self._shielded: set[RelPath] = set()
         self._waiting: dict[RelPath, RelPath] = {}
         """Paths in conflict, by the conflict name whose copy they wait for."""
+        self._copies: dict[RelPath, RelPath] = {}
+        """The conflict names, by the path that waits."""
         self._told: dict[tuple[RelPath, Entry, Entry], None] = {}
 
     def reset(self) -> None:
         """A new session begins."""
         self._forget_everything()
 
-    def decide(self, paths: Iterable[RelPath]) -> None:
-        """Merge these paths and what is below them anew."""
+    def decide(self, paths: Iterable[RelPath]) -> list[RelPath]:
+        """Merge these paths and what is below them anew.
+
+        Returns these paths and those that are decided with them: all that have to be compared for what is to be sent.
+        """
         context = self._context
         source, replica, problems = context.source.tree, context.replica, context.source.problems
         paths = list(paths)
+        tops = {topmost_difference(source, replica, path, problems) for path in paths}
+        partners = self._partners(tops)
+        paths += partners
         self.agreement.compare(paths)
-        self._forget({topmost_difference(source, replica, path, problems) for path in paths})
+        self._forget(sorted(tops.union(partners)))
         held_back: set[RelPath] = set()
         copies: dict[RelPath, Carry] = {}
-        for decision in list(merge(self.agreement.tree, source, replica, self._policy, paths, problems)):
+        ancestor, given = self.agreement.tree, self._waiting.keys()
+        for decision in list(merge(ancestor, source, replica, self._policy, paths, problems, given)):
             match decision:
                 case Carry(to=Side.SOURCE, change=change):
                     copies[change.path] = decision
@@ -83,6 +93,7 @@ class Merging:
                         held_back.add(path)
                         self._shielded.add(path)
                         self._waiting[kept_as] = path
+                        self._copies[path] = kept_as
                         of = path if decision.winner is Side.REPLICA else None
                         self.incoming[kept_as] = self.incoming[kept_as]._replace(near=of, remote=path)
                 case ReadFirst(path=path):
@@ -95,6 +106,7 @@ class Merging:
                     self._shielded.add(path)
                 case Carry():
                     pass
+        return paths
 
     def outgoing(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Those of ``changes``, which come parents first, that are to be carried to the replica."""
@@ -108,8 +120,12 @@ class Merging:
     def done(self, path: RelPath) -> RelPath | None:
         """What was to be received at ``path`` is at the source. Returns a path that waited for this copy."""
         self.incoming.pop(path, None)
-        self._shielded.discard(path)
-        return self._waiting.pop(path, None)
+        if path not in self._copies:  # it may have come into conflict while it was received, and wait for a copy
+            self._shielded.discard(path)
+        waited = self._waiting.pop(path, None)
+        if waited is not None:
+            del self._copies[waited]
+        return waited
 
     def may_move(self, path: RelPath) -> bool:
         """Whether what the replica has at ``path`` is what was agreed on, with all that is below it."""
@@ -142,8 +158,16 @@ class Merging:
                 del self._told[next(iter(self._told))]
             self._context.emit(ReportConflict(conflict))
 
+    def _partners(self, tops: set[RelPath]) -> list[RelPath]:
+        """The copies that these paths wait for, and the paths that wait for these copies.
+
+        Both are in one directory: where that is merged as a whole, both are, and need not be named.
+        """
+        partners = (self._waiting.get(top) or self._copies.get(top) for top in sorted(tops))
+        return [partner for partner in partners if partner is not None and partner not in tops]
+
     def _forget(self, tops: Iterable[RelPath]) -> None:
-        """Forget what was decided at these paths and below them."""
+        """Forget what was decided at these paths and below them: of a path and its copy, both or neither."""
         context = self._context
         for top in tops:
             if top == ROOT:
@@ -153,14 +177,11 @@ class Merging:
             gone = {path for path in self._shielded if is_within(path, top)} if below else {top}
             self._shielded -= gone
             self.unreadable -= gone
-            for path in gone:
+            for path in sorted(gone):
                 self.incoming.pop(path, None)
                 self._stop_leaving(path)
-            for kept_as, path in list(self._waiting.items()):
-                if path in gone:
-                    del self._waiting[kept_as]
-                    self.incoming.pop(kept_as, None)
-                    self._shielded.discard(kept_as)
+                if path in self._copies:
+                    del self._waiting[self._copies.pop(path)]
 
     def _stop_leaving(self, path: RelPath) -> None:
         if self._context.table.phase(path) is Phase.LEAVING:
@@ -175,6 +196,7 @@ class Merging:
         self.unreadable.clear()
         self._shielded.clear()
         self._waiting.clear()
+        self._copies.clear()
 
 
 def _is_below(path: RelPath, paths: set[RelPath]) -> bool:

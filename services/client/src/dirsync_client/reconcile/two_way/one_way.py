@@ -3,7 +3,7 @@
 :class:`~dirsync_client.reconcile.two_way.two_way.TwoWay` answers for a client that carries changes both ways.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from dirsync.tree.guards.approvals import Released
@@ -42,8 +42,12 @@ class OneWay:
     def reset(self, connected: "Connected") -> None:
         """A new session begins."""
 
-    def decide(self, paths: Iterable["RelPath"]) -> None:
-        """Decide which way the differences at these paths go, and those below them."""
+    def decide(self, paths: Collection["RelPath"]) -> Collection["RelPath"]:
+        """Decide which way the differences at these paths go, and those below them.
+
+        Returns these paths, with those that were decided with them.
+        """
+        return paths
 
     def receive(self) -> None:
         """Begin to receive what was decided."""

@@ -13,7 +13,7 @@ from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import RelPath, is_within, split
 from dirsync.tree.plan import Delete, MakeDirectory, Operation, PutFile, operation, removes
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync_client.reconcile.commands import HashFile
+from dirsync_client.reconcile.commands import HashFile, LookAt
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS
 from dirsync_client.reconcile.path_states import REMOVING, Phase
 from dirsync_client.reconcile.two_way.commands import Receive, ReportReceived
@@ -71,7 +71,7 @@ class Receiving:
     def advance(self) -> None:
         """Read and receive as much as is allowed at a time."""
         merging, context, table = self._merging, self._context, self._context.table
-        for path in list(merging.unreadable):
+        for path in sorted(merging.unreadable):
             if table.phase(path) is not Phase.FAILED and not table.is_busy(path):
                 context.fail(Problem(path, ProblemKind.UNREADABLE, "the server cannot read it at the replica"))
         merging.unreadable.clear()
@@ -110,7 +110,7 @@ class Receiving:
         agreed = self._merging.agreement.tree.directory(path)
         is_back = isinstance(step, MakeDirectory) and agreed is not None and bool(agreed.children)
         table.to(path, Phase.DIRTY if changed_again or differs or is_back else Phase.IDLE)
-        for deferred in self._deferred.pop(path, ()):
+        for deferred in sorted(self._deferred.pop(path, ())):
             self._compare_again(deferred)
 
     def send(self, step: "Receive") -> None:
@@ -156,6 +156,10 @@ class Receiving:
         context, table, path = self._context, self._context.table, event.receive.path
         if event.vanished:
             context.refetch = True
+            if event.receive.near is not None:
+                # The source has not got the content where it was known to be either: it has another version by now, of
+                # which no watch has told yet. Until that is known, the same is decided again, and fails again.
+                context.emit(LookAt((event.receive.near,), retry=False))
         state = table.get(path)
         assert state is not None
         prompt = failure.outcome in (Outcome.CHANGED, Outcome.MISMATCH) or event.vanished

@@ -1,6 +1,6 @@
 """The half of a two-way client's reconciler that a mirror does not have."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dirsync.tree.diff import Change
@@ -43,9 +43,9 @@ class TwoWay(OneWay):
         self._listing.reset()
         self._receiving.removals.take_approvals(connected.approvals)
 
-    def decide(self, paths: Iterable[RelPath]) -> None:
-        """Merge these paths, and what is below them."""
-        self._merging.decide(paths)
+    def decide(self, paths: Collection[RelPath]) -> Collection[RelPath]:
+        """Merge these paths, and what is below them. Returns them, with those that were decided with them."""
+        return self._merging.decide(paths)
 
     def receive(self) -> None:
         """Begin to receive what was decided."""
