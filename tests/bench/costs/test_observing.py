@@ -23,7 +23,7 @@ from tests.support.running.programs import Service, environment
 from tests.support.running.waiting import until
 from tests.support.trees.content import random_bytes
 
-pytestmark = [pytest.mark.bench, pytest.mark.programs]
+pytestmark = [pytest.mark.bench, pytest.mark.programs, pytest.mark.timeout(900)]
 
 FILES = 10_000
 REWRITTEN = 2_000

@@ -18,6 +18,7 @@ from tests.support.trees.content import random_bytes
 pytestmark = [
     pytest.mark.bench,
     pytest.mark.programs,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(shutil.which("perf") is None, reason="perf is not installed"),
 ]
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.running.figures import cpu_seconds
 from tests.support.running.programs import Pair, Process
 
-pytestmark = [pytest.mark.bench, pytest.mark.programs]
+pytestmark = [pytest.mark.bench, pytest.mark.programs, pytest.mark.timeout(900)]
 
 FILES = 100_000
 SECONDS = 40.0
