@@ -126,6 +126,9 @@ class Reconciler:
                 if event.rescanned:
                     self._scans.answered()
                 self._results.settled(event)
+                if event.rescanned and self._looks_first:
+                    # What failed may have failed because the server did not know yet what is there.
+                    self._compare_again((Phase.FAILED,))
             case FileProbed() | FileHashed() | SimilarityEstimated() | Unsent() | Received():
                 self._take_answer(event)
             case SourceChanged() | SourceScanned() | SourceChecked():
@@ -206,11 +209,23 @@ class Reconciler:
         self._deletes.reset(connected)
         self._results.reset(connected.replica.digest())
         context.direction.reset(connected)
-        for phase in sorted(LATER):
+        if self._looks_first:
+            self._scans.ask()
+        self._compare_again(sorted(LATER))
+        self._compare_all()
+
+    @property
+    def _looks_first(self) -> bool:
+        """Whether this single sync is over only when the server has looked at what is there."""
+        return self._context.options.at_once and self._context.direction.looks_first
+
+    def _compare_again(self, phases: Iterable[Phase]) -> None:
+        """Have the paths in these phases compared now, whenever they were to be tried again."""
+        context = self._context
+        for phase in phases:
             for path in list(context.table.paths(phase)):
                 context.retries.discard(path)
                 context.table.to(path, Phase.DIRTY)
-        self._compare_all()
 
     def _source_changed(self, event: SourceChanged) -> None:
         table = self._context.table

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class OneWay:
     """Everything that differs goes to the replica."""
 
+    looks_first = False
+    """Whether a single sync has to know what is at the replica now, and not what the server saw there last."""
+
     @property
     def pending(self) -> bool:
         """Whether something is to be listed, read or received, and nothing keeps it back."""

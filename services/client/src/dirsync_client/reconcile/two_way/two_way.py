@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class TwoWay(OneWay):
     """Merges before anything is compared, and carries to the source what the replica has."""
 
+    looks_first = True
+    """Somebody may have written there by hand just now. A client that stays is told of it."""
+
     def __init__(self, context: "Context", policy: Policy, is_held: "Callable[[], bool]") -> None:
         """``is_held``: whether a guard holds removals at the replica."""
         self._context = context
