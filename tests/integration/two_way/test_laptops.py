@@ -11,6 +11,8 @@ from tests.integration.two_way.three import Laptops
 from tests.support.running.programs import Pair
 from tests.support.running.waiting import until
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def laptops(pair: Pair) -> Laptops:

@@ -33,7 +33,7 @@ from tests.support.faults.flipper import flipping
 
 BUDGETS = [pytest.param(0.2, id="short"), pytest.param(5.0, id="long", marks=pytest.mark.faults)]
 """Seconds for each act."""
-PATIENCE = 20.0
+PATIENCE = 60.0
 """More seconds that a busy machine gets until an act was both done and refused."""
 SECRET, INSIDE, COMES = b"the secret", b"inside....", b"what comes"
 DIRECTORY = directory_entry(0o755)
