@@ -7,7 +7,6 @@ import pytest
 
 from dirsync.fs.write import durable
 from dirsync.tree.merge.policy import Conflicts
-from dirsync_client.reconcile.two_way.agreement import Agreement
 from tests.simulation.machine.patching import simulated
 from tests.simulation.shrink import Failure, first_failure, run
 from tests.simulation.two_way import world
@@ -62,7 +61,6 @@ def found_in(seeds: range) -> Iterator[Failure]:
 
 
 BROKEN: dict[str, tuple[object, str, Any, set[str]]] = {
-    "nothing is agreed on": (Agreement, "_take", nothing, {"P4", "P14"}),
     "nothing is durable": (durable.Durability, "entries", nothing, {"P13", "P14"}),
     "a version is dropped": (world, "CONFLICTS", Conflicts.NEWEST, {"P13"}),
 }

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from dirsync.runtime.metrics.catalogue import PER_TARGET, TARGET
 from tests.support.outside.manifests import REPOSITORY
 from tests.support.running.metrics import Samples, get
 from tests.support.running.ports import free_port
@@ -74,6 +75,8 @@ def unknown(expr: str, legend: str, samples: Mapping[str, Samples]) -> list[str]
     wrong = [str(one) for one in found if not any(_matches(one, name, dict(labels)) for name, labels in keys)]
     names = {selector.name for selector in found}
     known = _ADDED | {label for name, labels in keys if name in names for label, _ in labels}
+    if not PER_TARGET.isdisjoint(names):
+        known.add(TARGET)  # there only where servers have names
     named = labels_named(expr, legend) if found else set()
     return [*wrong, *sorted(named - known)]
 

@@ -288,7 +288,7 @@ def run_command(
         log.finish()  # before the stream is closed under it
     complaints = log.complaints()
 
-    assert complaints == []
+    assert complaints == [], complaints
     return Result(code, log.events, stdout, log.messages)
 
 

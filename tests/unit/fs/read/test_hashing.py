@@ -13,8 +13,10 @@ from dirsync.fs.fingerprint import matches
 from dirsync.fs.read.hashing import Digester, resolve, unknown_files
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
-from dirsync.tree.entry import UNKNOWN, pack, unpack
+from dirsync.tree.entry import UNKNOWN, Record, pack, unpack
+from dirsync.tree.path import RelPath
 from dirsync.tree.problem import ProblemKind
+from dirsync.tree.tree import Tree
 from tests.unit.fs.places import as_nobody, entries, make, path_of, scanned
 
 READ = LIMITS.file_read_bytes
@@ -54,6 +56,27 @@ def test_resolve(tmp_path: Path, threads: int) -> None:
         assert [] == problems
         assert {path: hashlib.sha256(path.rpartition(b"f")[2]).digest() for path in digests} == digests
         assert [] == list(unknown_files(tree))
+
+
+def test_only_one_thread_asks_the_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree is not made for two threads: looked up in one while the other puts, files land in the wrong directory."""
+    asked: list[int] = []
+    record = Tree.record
+
+    def watched(tree: Tree, path: RelPath) -> Record | None:
+        asked.append(threading.get_ident())
+        return record(tree, path)
+
+    monkeypatch.setattr(Tree, "record", watched)
+    with Root.open(make(tmp_path, " ".join(f"r/d{number % 3}/f{number}" for number in range(30))) / "r") as root:
+        tree = scanned(root)
+        paths = list(unknown_files(tree))
+        asked.clear()
+        assert [] == resolve(root, tree, paths, threads=3)
+
+    assert len(asked) >= len(paths) == 30
+    assert {threading.get_ident()} == set(asked)
+    assert [] == list(unknown_files(tree))
 
 
 def test_resolve_takes_what_it_reads(tmp_path: Path) -> None:

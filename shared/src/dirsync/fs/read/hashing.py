@@ -144,7 +144,9 @@ class _Resolution:
 
     def __init__(self, tree: Tree, paths: Iterable[RelPath]) -> None:
         self._tree = tree
-        self._paths = (path for path in paths if _is_file(tree.record(path)))
+        # Asked here, and not by the threads that hash. RACE: a tree remembers where it was last asked, so looking up in
+        # one thread while another puts something makes that land in the wrong directory.
+        self._paths = iter([path for path in paths if _is_file(tree.record(path))])
         self._lock = threading.Lock()
         self._outcomes: SimpleQueue[list[_Outcome]] = SimpleQueue()
 
