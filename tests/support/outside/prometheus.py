@@ -75,7 +75,7 @@ def unknown(expr: str, legend: str, samples: Mapping[str, Samples]) -> list[str]
     wrong = [str(one) for one in found if not any(_matches(one, name, dict(labels)) for name, labels in keys)]
     names = {selector.name for selector in found}
     known = _ADDED | {label for name, labels in keys if name in names for label, _ in labels}
-    if not PER_TARGET.isdisjoint(names):
+    if not PER_TARGET.isdisjoint(re.sub("_(bucket|count|sum)$", "", name) for name in names):
         known.add(TARGET)  # there only where servers have names
     named = labels_named(expr, legend) if found else set()
     return [*wrong, *sorted(named - known)]
