@@ -30,12 +30,12 @@ class Data:
     @property
     def large(self) -> Path:
         """A directory with one file of 1 GiB of noise."""
-        return self._made("large", lambda top: _make_noise(top / "large.bin", LARGE_BYTES, 2))
+        return self._made("large", lambda top: make_noise(top / "large.bin", LARGE_BYTES, 2))
 
     @property
     def medium(self) -> Path:
         """A directory with one file of 100 MiB of noise."""
-        return self._made("medium", lambda top: _make_noise(top / "medium.bin", MEDIUM_BYTES, 3))
+        return self._made("medium", lambda top: make_noise(top / "medium.bin", MEDIUM_BYTES, 3))
 
     @property
     def sources(self) -> Path:
@@ -72,7 +72,8 @@ def _make_small(top: Path) -> None:
         path.write_bytes(dice.randbytes(dice.randint(KIB, 16 * KIB)))
 
 
-def _make_noise(path: Path, size: int, seed: int) -> None:
+def make_noise(path: Path, size: int, seed: int | str) -> None:
+    """A file of ``size`` bytes that do not compress and do not repeat; the same for the same seed."""
     dice = random.Random(seed)
     with path.open("wb") as file:
         for left in range(size, 0, -_STEP):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dirsync.limits import KIB, MIB
+from tests.bench.data import make_noise
 from tests.bench.machine.namespaces import Network
 from tests.bench.machine.where import machine
 from tests.bench.measure import Row, measure
@@ -24,7 +25,6 @@ from tests.bench.report.chart import Line, lines
 ENTRIES = (1_000, 10_000, 100_000, 1_000_000)
 SIZES_MIB = (1, 16, 128, 1024, 8192)
 _FILES_PER_DIRECTORY = 1_000
-_STEP = 8 * MIB
 FIRST, UNCHANGED, EDIT = "first sync", "nothing changed", "4 KiB changed"
 
 
@@ -48,10 +48,7 @@ def grow_entries(peer: Peer, count: int) -> None:
 
 def grow_file(peer: Peer, mebibytes: int) -> None:
     """Fill the source with one file of noise."""
-    dice = random.Random(mebibytes)
-    with (peer.source / "file").open("wb") as file:
-        for left in range(mebibytes * MIB, 0, -_STEP):
-            file.write(dice.randbytes(min(_STEP, left)))
+    make_noise(peer.source / "file", mebibytes * MIB, mebibytes)
 
 
 def edit(peer: Peer, mebibytes: int) -> None:

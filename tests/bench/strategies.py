@@ -17,6 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from dirsync.limits import KIB, MIB
+from tests.bench.data import make_noise
 from tests.bench.machine.namespaces import Network
 from tests.bench.machine.where import machine
 from tests.bench.measure import Row, measure
@@ -28,7 +29,6 @@ STRATEGIES = (CHOSEN, *FIXED)
 COMPRESSIONS = ("auto", "none", "gzip", "zstd")
 SHAPES = ("", "100mbit,20ms")
 """Of the line; empty: as fast as it is."""
-_STEP = 8 * MIB
 _LOCAL = {"": "a fast line"}
 
 
@@ -93,7 +93,7 @@ def deltas(network: Network, place: Path, shape: str, number: int) -> Iterator[R
             for strategy in STRATEGIES:
                 peer = Fixed(place, strategy)
                 try:
-                    _make(peer.source / "file")
+                    make_noise(peer.source / "file", SIZE, "content")
                     peer.serve()
                     peer.sync()
                     if knows == "asked":
@@ -114,7 +114,7 @@ def compressions(network: Network, place: Path, shape: str, number: int, tree: P
                 if workload == "texts":
                     shutil.copytree(tree, peer.source / "tree")
                 else:
-                    _make(peer.source / "file")
+                    make_noise(peer.source / "file", SIZE, "content")
                 peer.serve()
                 yield Result(workload, "", shape, _measured(network, shape, peer, workload, number))
             finally:
@@ -130,13 +130,6 @@ def _measured(network: Network, shape: str, peer: Fixed, workload: str, number: 
         return measure(network, peer, workload, number, peer.sync)
     finally:
         network.unshape()
-
-
-def _make(file: Path) -> None:
-    dice = random.Random("content")
-    with file.open("wb") as content:
-        for _ in range(0, SIZE, _STEP):
-            content.write(dice.randbytes(_STEP))
 
 
 def table(results: Sequence[Result], names: Sequence[str]) -> str:
