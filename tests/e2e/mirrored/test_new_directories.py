@@ -43,8 +43,9 @@ class Watch(threading.Thread):
     def run(self) -> None:
         """Until it is over."""
         while not self._over.is_set():
-            names = [name for at, _, names in os.walk(self._place / "many") for name in names]
-            if (self._place / "many").is_dir():
+            listings = [names for _, _, names in os.walk(self._place / "many")]
+            if listings:  # asked of the walk itself: the directory may appear right after a walk that did not find it
+                names = [name for listing in listings for name in listing]
                 self.seen.append(sum(name not in ("large", "link") for name in names))
 
     def stop(self) -> list[int]:
