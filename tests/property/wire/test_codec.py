@@ -15,7 +15,8 @@ from dirsync.tree.path import escape
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync.v1 import replica_service_pb2 as rpb
 from dirsync.v1 import sync_service_pb2 as pb
-from dirsync.wire import agent, content, replica, session, signature, watch
+from dirsync.wire import content, replica, session, signature, watch
+from dirsync.wire.agent import approve, explain, problems, status, sync
 from dirsync.wire.compression import Compression
 from dirsync.wire.push import messages as push
 from dirsync.wire.push import results
@@ -151,17 +152,19 @@ CODECS = {
         lambda said: rpb.StatEntryRequest(namespace=said[0], path_text=escape(said[1])).SerializeToString(),
         replica.decode_stat_entry,
     ),
-    "explained": Codec(explained, agent.encode_explained, agent.decode_explained),
-    "agent_status": Codec(agent_statuses, agent.encode_agent_status, agent.decode_agent_status),
-    "approve": Codec(st.tuples(words, words), lambda said: agent.encode_approve(*said), agent.decode_approve),
-    "explain": Codec(st.tuples(paths, words), lambda said: agent.encode_explain(*said), agent.decode_explain),
-    "sync": Codec(words, agent.encode_sync, agent.decode_sync),
-    "list_problems": Codec(words, agent.encode_list_problems, agent.decode_list_problems),
-    "approved": Codec(st.builds(Released, counts, st.text(max_size=20)), agent.encode_approved, agent.decode_approved),
+    "explained": Codec(explained, explain.encode_explained, explain.decode_explained),
+    "agent_status": Codec(agent_statuses, status.encode_agent_status, status.decode_agent_status),
+    "approve": Codec(st.tuples(words, words), lambda said: approve.encode_approve(*said), approve.decode_approve),
+    "explain": Codec(st.tuples(paths, words), lambda said: explain.encode_explain(*said), explain.decode_explain),
+    "sync": Codec(words, sync.encode_sync, sync.decode_sync),
+    "list_problems": Codec(words, problems.encode_list_problems, problems.decode_list_problems),
+    "approved": Codec(
+        st.builds(Released, counts, st.text(max_size=20)), approve.encode_approved, approve.decode_approved
+    ),
     "problems": Codec(
         st.lists(st.tuples(paths, st.sampled_from(ProblemKind), words), min_size=1, max_size=3),
-        lambda said: joined(agent.encode_problems([Problem(*each) for each in said])),
-        lambda raw: [(path, ProblemKind(kind), message) for path, kind, message in agent.decode_problems([raw])],
+        lambda said: joined(problems.encode_problems([Problem(*each) for each in said])),
+        lambda raw: [(path, ProblemKind(kind), message) for path, kind, message in problems.decode_problems([raw])],
     ),
 }
 
@@ -255,7 +258,7 @@ DECODERS: dict[str, tuple[st.SearchStrategy[bytes], Callable[[bytes], Any]]] = {
     "delta": (st.tuples(numbers, deltas, compressions).map(delta), push.decode_push),
     "problems": (
         CODECS["problems"].values.map(CODECS["problems"].encode),
-        lambda raw: list(agent.decode_problems([raw])),
+        lambda raw: list(problems.decode_problems([raw])),
     ),
 }
 

@@ -23,7 +23,8 @@ from dirsync.tree.outcome import Failure, Outcome
 from dirsync.tree.path import ROOT, RelPath, is_within
 from dirsync.tree.plan import CopyContent, Delete, MakeDirectory, Move, PutFile, PutSymlink, SetMetadata, TryFile
 from dirsync.tree.strategy import Strategy
-from dirsync.wire import agent, replica, session
+from dirsync.wire import replica, session
+from dirsync.wire.agent import explain, hold, status, two_way
 from dirsync.wire.compression import Compression
 from dirsync.wire.content import ByteRange, ContentPiece, ContentRequest
 from dirsync.wire.entries import MAX_SIZE
@@ -92,7 +93,7 @@ operations = (
 )
 items = small_files() | st.builds(push.Item, numbers, operations, st.just(b""))
 failures = st.builds(Failure, counts, st.sampled_from(Outcome), st.none() | entries, words, words)
-holds = st.builds(agent.HoldView, words, words, counts, st.lists(words, max_size=3).map(tuple), words)
+holds = st.builds(hold.HoldView, words, words, counts, st.lists(words, max_size=3).map(tuple), words)
 held = st.lists(holds, max_size=2).map(tuple)
 floats = st.floats(allow_nan=False)
 locations = st.builds(Location, words, st.lists(st.tuples(counts, counts), max_size=3).map(tuple))
@@ -145,15 +146,15 @@ statuses = st.builds(
     st.sampled_from(session.SessionMode),
 )
 two_way_views = st.builds(
-    agent.TwoWayView,
+    two_way.TwoWayView,
     counts,
     counts,
     counts,
     counts,
-    st.lists(st.builds(agent.ConflictView, words, words, words, words, floats), max_size=3).map(tuple),
+    st.lists(st.builds(two_way.ConflictView, words, words, words, words, floats), max_size=3).map(tuple),
 )
 target_statuses = st.builds(
-    agent.TargetStatus,
+    status.TargetStatus,
     state=st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
     pending=counts,
     lag_seconds=floats,
@@ -162,32 +163,20 @@ target_statuses = st.builds(
     problems=counts,
 )
 agent_statuses = st.builds(
-    agent.AgentStatus,
-    st.sampled_from(("starting", "connecting", "syncing", "live", "stopping")),
-    st.booleans(),
-    counts,
-    floats,
-    words,
-    st.none() | floats,
+    status.AgentStatus,
+    target_statuses.map(lambda one: one._replace(target="")),
     counts,
     words,
-    words,
-    held,
     counts,
-    counts,
-    st.lists(st.builds(agent.UntrackedView, words, words, words), max_size=3).map(tuple),
+    st.lists(st.builds(status.UntrackedView, words, words, words), max_size=3).map(tuple),
     words,
-    words,
-    words,
-    words,
-    st.booleans(),
     words,
     st.none() | two_way_views,
     targets=st.lists(target_statuses, max_size=3).map(tuple),
 )
 traceparents = st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", fullmatch=True)
 travels = st.builds(
-    agent.TravelView,
+    explain.TravelView,
     words,
     words,
     st.integers(0, 2**64 - 1),
@@ -196,7 +185,7 @@ travels = st.builds(
     words,
 )
 explained = st.builds(
-    agent.PathExplained,
+    explain.PathExplained,
     paths,
     words,
     words,

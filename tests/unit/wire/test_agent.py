@@ -6,7 +6,8 @@ from dirsync.tree.guards.hold import Guard, Hold
 from dirsync.tree.path import RelPath, escape
 from dirsync.tree.plan import Delete
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.wire.agent import decode_problems, encode_problems, view_hold
+from dirsync.wire.agent.hold import view_hold
+from dirsync.wire.agent.problems import decode_problems, encode_problems
 
 
 def path_of(size: int, number: int) -> RelPath:

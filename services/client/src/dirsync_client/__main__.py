@@ -95,26 +95,26 @@ COMMANDS = (
     Command(
         "verify", "compare both sides; changes nothing", _command("verify", "verify"), _verify_arguments, logs=False
     ),
-    Command("status", "ask the running client", _command("agent_client", "status"), _status_arguments, logs=False),
+    Command("status", "ask the running client", _command("agent.status", "status"), _status_arguments, logs=False),
     Command(
         "sync",
         "have the running client look again and send all; returns when that is done",
-        _command("agent_client", "sync"),
+        _command("agent.sync", "sync"),
         _sync_arguments,
         logs=False,
     ),
     Command(
-        "events", "print the running client's events as they happen", _command("agent_client", "events"), logs=False
+        "events", "print the running client's events as they happen", _command("agent.events", "events"), logs=False
     ),
     Command(
         "explain",
         "what both sides have at a path, and why it is (not) in sync",
-        _command("agent_client", "explain"),
+        _command("agent.explain", "explain"),
         _explain_arguments,
         logs=False,
     ),
     Command(
-        "approve", "release what a guard holds", _command("agent_client", "approve"), _approve_arguments, logs=False
+        "approve", "release what a guard holds", _command("agent.approve", "approve"), _approve_arguments, logs=False
     ),
     Command("health", "exit 0 when the client is alive (--ready: ready)", _health, _health_arguments, logs=False),
 )

@@ -14,7 +14,8 @@ from dirsync.runtime.log.limiter import BURST
 from dirsync.runtime.metrics.catalogue import CLIENT_CATALOGUE
 from dirsync.runtime.metrics.registry import PrometheusMetrics
 from dirsync.tree.problem import Problem, ProblemKind
-from dirsync.wire.agent import decode_agent_status, decode_problems
+from dirsync.wire.agent.problems import decode_problems
+from dirsync.wire.agent.status import decode_agent_status
 from dirsync_client.agent.auth import AgentAuth
 from dirsync_client.agent.service import AgentServicer
 from dirsync_client.mailbox import Mailbox
@@ -72,7 +73,7 @@ def test_many_problems() -> None:
     assert {"unreadable": UNREADABLE, "name_too_long": TOO_LONG} == {
         kind: count for kind, count in samples(metrics).sums("dirsync_problems", "kind").items() if count
     }
-    assert MANY == decode_agent_status(status).problems
+    assert MANY == decode_agent_status(status).overall.problems
     assert 2 * KIB > len(status)
     assert MAX_SHOWN_PROBLEMS == len(list(decode_problems(pages)))
     assert 1024 * KIB > max(map(len, pages))

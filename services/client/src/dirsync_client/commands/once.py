@@ -101,7 +101,9 @@ def _tell(status: Status) -> None:
 
 
 def _as_data(status: Status) -> Data:
-    from dirsync.wire.agent import view_hold, view_untracked  # noqa: PLC0415 - only what is printed as JSON needs the agent's messages
+    # Only what is printed as JSON needs the agent's messages.
+    from dirsync.wire.agent.hold import view_hold  # noqa: PLC0415
+    from dirsync.wire.agent.status import view_untracked  # noqa: PLC0415
 
     hold = view_hold(status.hold) if status.hold else None
     return {

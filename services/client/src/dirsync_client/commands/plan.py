@@ -15,7 +15,7 @@ from dirsync.tree.options import Attributes
 from dirsync.tree.path import escape, unescape
 from dirsync.tree.plan import OPERATION_NAMES, Delete, Move, Operation
 from dirsync.tree.problem import Problem
-from dirsync.wire.agent import view_hold
+from dirsync.wire.agent.hold import view_hold
 from dirsync_client.commands.dry_run import DryRun, Step
 from dirsync_client.commands.each_target import Data, chosen, for_each
 from dirsync_client.commands.outline import SHOWN, show

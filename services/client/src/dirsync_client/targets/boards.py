@@ -24,9 +24,13 @@ class Boards:
     @property
     def status(self) -> Status:
         """The status of all together."""
-        if len(self.by_name) == 1:
-            return self._first.status
-        return aggregate({name: board.status for name, board in self.by_name.items()}, MAX_SHOWN_PROBLEMS)
+        return self.together(self.statuses())
+
+    def together(self, statuses: Mapping[str, Status]) -> Status:
+        """How these statuses, those of all targets, stand together."""
+        if len(statuses) == 1:
+            return next(iter(statuses.values()))
+        return aggregate(statuses, MAX_SHOWN_PROBLEMS)
 
     def statuses(self, target: str = "") -> dict[str, Status]:
         """The status of each target, or of the one of this name.

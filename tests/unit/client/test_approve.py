@@ -15,10 +15,10 @@ from dirsync.rpc.service import generic_handler
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.process.cli import ExitCode
 from dirsync.tree.guards.approvals import Released
-from dirsync.wire.agent import encode_approved
+from dirsync.wire.agent.approve import encode_approved
 from dirsync.wire.descriptors import AGENT_SERVICE
 from dirsync_client.agent.unix_socket import UnixSocket
-from dirsync_client.commands.agent_client import approve
+from dirsync_client.commands.agent.approve import approve
 from dirsync_client.settings import ClientSettings
 from tests.support.running.ports import free_port
 

@@ -1,0 +1,1 @@
+"""Messages of ``AgentService``: what a running client says of itself, and commands to it."""
