@@ -22,7 +22,8 @@ def run(place: Path, load: Load, arguments: argparse.Namespace) -> tuple[Run, li
     fleet = Fleet(place, load)
     wrong: list[str] = []
     try:
-        ready = [answer["ready"] for answer in fleet.answers()]
+        started = fleet.answers()
+        ready, polling = [answer["ready"] for answer in started], sum(answer["polling"] for answer in started)
         print(f"{load.clients} clients at {load.servers} servers are in sync after {_longest(ready)}", flush=True)
         time.sleep(arguments.rest)
         before, spent = fleet.figures(), _cpu(fleet)
@@ -58,6 +59,7 @@ def run(place: Path, load: Load, arguments: argparse.Namespace) -> tuple[Run, li
             before,
             after,
             spent,
+            polling,
         )
     finally:
         wrong += fleet.end()
@@ -108,6 +110,8 @@ def main() -> int:
         (arguments.write / "load.md").write_text(text)
         if arguments.rate:
             (arguments.write / "load.svg").write_text(chart(runs))
+    if any(found.polling for found in runs):
+        print("clients that poll see a change up to two seconds late: raise fs.inotify.max_user_instances")
     for line in wrong:
         print(f"wrong: {line}", file=sys.stderr)
     return int(bool(wrong) or any(found.late or found.in_sync is None for found in runs))

@@ -7,7 +7,7 @@ modification that it was given.
 ::
 
     < {"clients": [settings, ...], "roots": [[path, ...], ...]} start; answered when all are in sync
-    > {"ready": seconds}
+    > {"ready": seconds, "polling": how many of them have no inotify instance}
     < {"change": seconds, "rate": per client and second, "bytes": of each file}
     > {"visible_ms": [...], "written": bytes, "late": changes that were not visible in time}
     < {"sync": seconds}                                     wait until all are in sync again
@@ -71,6 +71,11 @@ class Client:
     def in_sync(self) -> bool:
         """Whether both sides are equal by its own account."""
         return bool(self.core.boards.status.in_sync)
+
+    @property
+    def polls(self) -> bool:
+        """Whether it looks at intervals, because the kernel gives this user no more inotify instances."""
+        return self._watching.mode is WatchMode.POLL
 
     @property
     def problems(self) -> list[str]:
@@ -171,7 +176,8 @@ def answers(requests: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             for settings, roots in zip(request["clients"], request["roots"], strict=True):
                 clients.append(Client(settings, [Path(root) for root in roots]))
             took = wait_until_in_sync(clients, READY_SECONDS)
-            yield {"ready": None if took is None else time.monotonic() - began}
+            ready = None if took is None else time.monotonic() - began
+            yield {"ready": ready, "polling": sum(client.polls for client in clients)}
         elif "change" in request:
             changes = Changes(clients, request["rate"], request["bytes"])
             changes.run(request["change"])

@@ -24,6 +24,8 @@ class Run(NamedTuple):
     before: Sequence[Figures | None]
     after: Sequence[Figures | None]
     clients_cpu_seconds: float
+    polling: int
+    """Clients that look at intervals, because the kernel gives them no inotify instance."""
 
     def percentile(self, percent: float) -> float:
         """In milliseconds; that many percent of the changes were visible sooner."""
@@ -34,13 +36,14 @@ class Run(NamedTuple):
 def table(runs: Sequence[Run]) -> str:
     """A row for each run, and one for each of its servers."""
     rows = [
-        "| servers | clients | changes/s | MiB/s | p50 ms | p99 ms | longest | late | in sync after s | clients CPU |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| servers | clients | of them polling | changes/s | MiB/s | p50 ms | p99 ms | longest | late | in sync after s "
+        "| clients CPU % |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
         in_sync = "not in time" if run.in_sync is None else f"{run.in_sync:.1f}"
         rows.append(
-            f"| {run.servers} | {run.clients} | {len(run.visible_ms) / run.seconds:.0f} "
+            f"| {run.servers} | {run.clients} | {run.polling} | {len(run.visible_ms) / run.seconds:.0f} "
             f"| {run.written / run.seconds / MIB:.2f} | {run.percentile(50):.0f} | {run.percentile(99):.0f} "
             f"| {run.percentile(100):.0f} "
             f"| {run.late} | {in_sync} | {100 * run.clients_cpu_seconds / run.seconds:.0f} |"
