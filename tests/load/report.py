@@ -36,8 +36,7 @@ class Run(NamedTuple):
 def table(runs: Sequence[Run]) -> str:
     """A row for each run, and one for each of its servers."""
     rows = [
-        "| servers | clients | of them polling | changes/s | MiB/s | p50 ms | p99 ms | longest | late | in sync after s "
-        "| clients CPU % |",
+        "| servers | clients | polling | changes/s | MiB/s | p50 ms | p99 ms | longest | late | in sync s | CPU % |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
