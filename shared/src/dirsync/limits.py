@@ -4,15 +4,14 @@ A bound that a user may want to move is a setting (``*/settings.py``); what is h
 that no input from any peer can make either side use memory, time, descriptors or disk without bound.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Bounds shared by both sides."""
 
     # Names and paths.

@@ -1,7 +1,5 @@
 """What changed since somebody was last told: every path once, and bounded."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 
 A, B, C, D = (RelPath(name) for name in (b"a", b"b", b"c", b"d"))
-SMALL = replace(LIMITS, max_reported_changes=3, max_reported_bytes=10)
+SMALL = LIMITS._replace(max_reported_changes=3, max_reported_bytes=10)
 
 
 def test_each_once() -> None:
