@@ -1,5 +1,6 @@
 """Trees by machine: however one came about, its digest is that of what is in it."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from dirsync.tree.entry import Entry, Record, pack, unpack
+from dirsync.tree.entry import Entry, Record, directory_entry, pack, unpack
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import InvalidPath, RelPath, components, escape, is_within, parse_path, split, unescape
 from dirsync.tree.tree import Tree
@@ -204,3 +205,39 @@ def test_escaped_name_is_one_harmless_line(raw: bytes) -> None:
     assert text.isprintable()
     assert len(text.splitlines()) <= 1
     assert raw == unescape(text)
+
+
+@given(rows=st.dictionaries(paths, entries, max_size=15), kept=strategies.attributes, path=paths, entry=entries)
+def test_filled_at_once(rows: dict[RelPath, Entry], kept: Attributes, path: RelPath, entry: Entry) -> None:
+    """A tree that is filled at once is the one that is put entry by entry, also for what is changed afterwards."""
+    single, whole = Tree(kept), Tree(kept)
+    orphans = []
+    for at_path, each in sorted(rows.items()):
+        try:
+            single.put(at_path, pack(each))
+        except KeyError:
+            orphans.append(at_path)
+    left_out = whole.fill((at_path, pack(each)) for at_path, each in sorted(rows.items()))
+    assert (orphans, content_of(single)) == (left_out, content_of(whole))
+    for tree in (single, whole):
+        plant(tree, path, entry)
+
+    assert (len(single), single.root.entries) == (len(whole), whole.root.entries)
+    assert (content_of(single), single.digest()) == (content_of(whole), whole.digest())
+
+
+def test_filling_that_breaks_off() -> None:
+    """What came before an error is in the tree, which counts it."""
+    directory = pack(directory_entry(0o755))
+
+    def rows() -> Iterator[tuple[RelPath, Record]]:
+        yield RelPath(b"a"), directory
+        yield RelPath(b"a/b"), directory
+        raise OSError(5, "broken")
+
+    tree = Tree()
+    with pytest.raises(OSError, match="broken"):
+        tree.fill(rows())
+
+    assert [b"a", b"a/b"] == [path for path, _ in tree.walk()]
+    assert (2, 2, rebuilt(content_of(tree)).digest()) == (len(tree), tree.root.entries, tree.digest())

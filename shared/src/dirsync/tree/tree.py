@@ -141,6 +141,36 @@ class Tree:
         else:
             self._set(chain, name, old, Directory(record))
 
+    def fill(self, rows: Iterable[tuple[RelPath, Record]]) -> list[RelPath]:
+        """Put everything into this tree, which is empty: each path once, in byte order, and so parents first.
+
+        Returns:
+            Paths that were left out, because the tree has no directory for them.
+        """
+        assert not self._count
+        directories: dict[bytes, Directory] = {ROOT: self.root}
+        left_out: list[RelPath] = []
+        try:
+            for path, record in rows:
+                parent, _, name = path.rpartition(b"/")
+                holder = directories.get(parent)
+                if holder is None or not name:
+                    left_out.append(path)
+                    continue
+                self._count += 1
+                if record[0] == Kind.DIRECTORY:
+                    directories[path] = holder.children[name] = child = Directory(record)
+                    child.counted = -1
+                    holder.mark_stale(name)
+                else:
+                    holder.children[name] = record
+                    holder.total += record_hash(name, record, self._counted)
+        finally:
+            # What came before an error of ``rows`` stays.
+            self.root.counted = -1
+            self.root.cached = None
+        return left_out
+
     def learn(self, path: RelPath, files: Iterable[tuple[bytes, Record, int]]) -> None:
         """Files in the directory at ``path`` were read: their records, which had no digests, and the hashes of these.
 

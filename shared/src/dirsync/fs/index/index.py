@@ -37,7 +37,7 @@ from dirsync.fs.index.index_file import (
     primary_code,
     span,
     start_again,
-    verify_row,
+    verified,
 )
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
@@ -99,22 +99,15 @@ class Index:
         self.close()
 
     def load(self, tree: Tree) -> None:
-        """Put every valid record whose parent is there into ``tree``; the others are removed."""
+        """Put every valid record whose parent is there into ``tree``, which is empty; the others are removed."""
         if self._connection is None:
             return
-        unusable: list[_Row] = []
+        unusable: list[bytes] = []
         with self._access, contextlib.suppress(sqlite3.DatabaseError):
-            for path, value in self._connection.execute(_SELECT_ALL):
-                record = verify_row(path, value)
-                try:
-                    if record is not None:
-                        tree.put(path, record)
-                        continue
-                except KeyError:
-                    pass
-                unusable.append((_REMOVE_ONE, (path,)))
+            rows = self._connection.execute(_SELECT_ALL)
+            unusable += tree.fill(verified(rows, unusable))
             self._connection.execute(SHRINK)
-        self._queue(unusable)
+        self._queue([(_REMOVE_ONE, (path,)) for path in unusable])
 
     def put(self, path: RelPath, record: Record) -> None:
         """Store what is at ``path``."""

@@ -8,13 +8,14 @@ alone.
 import os
 import sqlite3
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dirsync.errors import UsageError
 from dirsync.limits import LIMITS
 from dirsync.tree.entry import Record
-from dirsync.tree.path import escape
+from dirsync.tree.path import RelPath, escape
 
 SCHEMA_VERSION: Final = 1
 """Of the tables, the records and their fingerprints: raised when any of them changes its layout."""
@@ -59,6 +60,19 @@ def verify_row(path: object, value: object) -> Record | None:
         return None
     record = value[:-_CRC_SIZE]
     return Record(record) if value == encode_row(path, record) else None
+
+
+def verified(rows: Iterable[tuple[Any, Any]], unsound: list[bytes]) -> Iterator[tuple[RelPath, Record]]:
+    """The paths and records of rows whose checksums match; adds the paths of the others to ``unsound``."""
+    crc32 = zlib.crc32
+    for path, value in rows:
+        # As verify_row, written out: a start spends most of its time with the index here.
+        if isinstance(path, bytes) and isinstance(value, bytes):
+            record = value[:-_CRC_SIZE]
+            if value[-_CRC_SIZE:] == crc32(record, crc32(path)).to_bytes(_CRC_SIZE, "little"):
+                yield RelPath(path), Record(record)
+                continue
+        unsound.append(path)
 
 
 def move_rows(connection: sqlite3.Connection, source: bytes, path: bytes) -> None:
