@@ -3,9 +3,9 @@
 import argparse
 import gc
 import os
-import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 # Imports make little garbage, and looking for it costs a fifth of their time.
 gc.disable()
@@ -14,7 +14,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from dirsync.runtime.config.flags import Once  # noqa: E402
 from dirsync.runtime.process.cli import Command, ExitCode, completion, run_program  # noqa: E402
-from dirsync.runtime.process.lifecycle import collect_from_now_on  # noqa: E402
+from dirsync.runtime.process.lifecycle import collect_from_now_on, run_process  # noqa: E402
 from dirsync_client.settings import ClientSettings  # noqa: E402
 
 PROGRAM = "dirsync-client"
@@ -24,6 +24,7 @@ def _command(module: str, name: str) -> Callable[[ClientSettings, argparse.Names
     """The command, imported when it runs: `health` has to be quick and needs no gRPC."""
 
     def run(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
+        import_module("dirsync.rpc")  # first, because it decides how gRPC starts
         command = getattr(import_module(f"dirsync_client.commands.{module}"), name)
         collect_from_now_on()
         found: ExitCode = command(settings, arguments)
@@ -126,5 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program(PROGRAM, commands, ClientSettings, argv)
 
 
+def program() -> NoReturn:
+    """Run the program as a process, which ends with it."""
+    run_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -7,9 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_settings import SettingsConfigDict
-
 from dirsync.errors import LimitExceeded
 from dirsync.limits import KIB, LIMITS
 from dirsync.runtime.config.addresses import Address
@@ -23,6 +20,7 @@ from dirsync.runtime.config.fields import (
     SecretFilePath,
     prefix,
 )
+from dirsync.runtime.config.library import AfterValidator, BeforeValidator, Field, SettingsConfigDict
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.config.targets import Namespaces, PerTarget, SecretFiles, Servers, TargetList, check_name
 from dirsync.runtime.config.values import check_path, refuse_quotes

@@ -3,8 +3,9 @@
 import argparse
 import gc
 import os
-import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
 
 # Imports make little garbage, and looking for it costs a fifth of their time.
 gc.disable()
@@ -12,6 +13,7 @@ gc.disable()
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from dirsync.runtime.process.cli import Command, ExitCode, completion, run_program  # noqa: E402
+from dirsync.runtime.process.lifecycle import collect_from_now_on, run_process, run_until_stopped  # noqa: E402
 from dirsync_server.settings import ServerSettings  # noqa: E402
 
 PROGRAM = "dirsync-server"
@@ -20,7 +22,7 @@ PROGRAM = "dirsync-server"
 def serve(settings: ServerSettings, _arguments: argparse.Namespace) -> ExitCode:
     """Serve until told to stop."""
     # Imported late: `health` has to be quick and needs none of it.
-    from dirsync.runtime.process.lifecycle import collect_from_now_on, run_until_stopped  # noqa: PLC0415
+    import_module("dirsync.rpc")  # first, because it decides how gRPC starts
     from dirsync_server.app import Server  # noqa: PLC0415
 
     collect_from_now_on()
@@ -76,5 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_program(PROGRAM, commands, ServerSettings, argv)
 
 
+def program() -> NoReturn:
+    """Run the program as a process, which ends with it."""
+    run_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -5,9 +5,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
-
 from dirsync.fs.write.durable import Fsync
 from dirsync.limits import GIB, MIB
 from dirsync.runtime.config.addresses import Address
@@ -22,6 +19,7 @@ from dirsync.runtime.config.fields import (
     SecretFilePath,
     prefix,
 )
+from dirsync.runtime.config.library import Field, SettingsConfigDict
 from dirsync.runtime.config.settings import ServiceSettings
 from dirsync.runtime.files.directories import lies_within
 

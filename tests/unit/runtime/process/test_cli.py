@@ -80,6 +80,15 @@ def test_settings_are_flags(argv: list[str], command: str, block_size: int, inse
     assert arguments.json is ("--json" in argv)
 
 
+def test_flags_of_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start makes the flags of the command that it runs, and not those of all the others."""
+    made = []
+    monkeypatch.setattr("dirsync.runtime.process.cli.add_flags", lambda parser, _settings: made.append(parser.prog))
+
+    assert ExitCode.DONE == run("run")
+    assert ["dirsync-client run"] == made
+
+
 def test_flags_keep_odd_names() -> None:
     """A path on the command line that is not UTF-8 is the same path in the settings."""
     assert ExitCode.DONE == run("--source", os.fsdecode(b"a\xff"))

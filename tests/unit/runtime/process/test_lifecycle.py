@@ -30,6 +30,36 @@ def service(seconds: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.parametrize(
+    "main, code, printed",
+    [
+        ("lambda: 3", 3, ["out", "thread", "last"]),
+        ("lambda: sys.exit(4)", 4, ["out", "thread", "last"]),
+        ("sys.exit", 0, ["out", "thread", "last"]),
+        ("lambda: sys.exit('why')", 1, ["out", "thread", "last", "freed"]),
+        ("lambda: 1 / 0", 1, ["out", "thread", "last", "freed"]),
+    ],
+)
+def test_end_of_a_process(main: str, code: int, printed: list[str]) -> None:
+    """What is to be done at the end is done, and output is written, but objects are not taken apart."""
+    program = (
+        "import atexit, os, sys, threading, time, weakref\n"
+        "from dirsync.runtime.process.lifecycle import run_process\n"
+        "kept = {'self': None}; kept['self'] = sys.modules['kept'] = type('Kept', (), {})()\n"
+        "type(kept['self']).__del__ = lambda _self, write=os.write: write(1, b'freed\\n')\n"
+        "def started(main):\n"
+        "    print('out')\n"
+        "    sys.stdout.flush()\n"
+        "    atexit.register(print, 'last')\n"
+        "    threading.Thread(target=lambda: (time.sleep(0.2), print('thread'))).start()\n"
+        "    return main()\n"
+        f"run_process(lambda: started({main}))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+
+    assert (code, printed) == (ended.returncode, ended.stdout.split())
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_first_signal_stops_cleanly(number: signal.Signals) -> None:
     """One signal ends a process in order, with exit code 0."""

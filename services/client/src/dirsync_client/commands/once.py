@@ -43,13 +43,17 @@ def once(settings: ClientSettings, arguments: argparse.Namespace) -> ExitCode:
             raise engine.error
         with lifetime.signals():
             core.hooks.stop(settings.shutdown_grace if engine.left else settings.hook_timeout)
-        return for_each(settings.targets, arguments, lambda place, _target: _outcome(core.targets[place], engine.left))
+        return for_each(
+            settings.targets,
+            arguments,
+            lambda place, _target: _outcome(core.targets[place], engine.left, as_data=arguments.json),
+        )
     finally:
         core.close()
 
 
-def _outcome(made: Made, left: Mapping[str, Left]) -> tuple[ExitCode, Data, Callable[[], None]]:
-    """How the sync of one target ended.
+def _outcome(made: Made, left: Mapping[str, Left], *, as_data: bool) -> tuple[ExitCode, Data, Callable[[], None]]:
+    """How the sync of one target ended; the data is empty unless it is printed.
 
     Raises:
         DirsyncError: it failed.
@@ -57,11 +61,12 @@ def _outcome(made: Made, left: Mapping[str, Left]) -> tuple[ExitCode, Data, Call
     if made.engine.error is not None:
         raise made.engine.error
     status = made.board.status
+    data = _as_data(status) if as_data else {}
     told = partial(_tell, status)
     if made.settings.name not in left or (made.engine.is_over and status.in_sync):
-        return outcome(status), _as_data(status), told
+        return outcome(status), data, told
     _warn(_named(made.settings.name, _interrupted(left[made.settings.name])))
-    return ExitCode.FAILED, _as_data(status), told
+    return ExitCode.FAILED, data, told
 
 
 def _named(name: str, line: str) -> str:

@@ -1,10 +1,10 @@
 """Channels to other processes of dirsync: the server, or a running client's agent."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import grpc
 
-from dirsync.rpc.auth.tls import ChannelSecurity, Identity, NamedFile
 from dirsync.rpc.channel import client_options
 from dirsync.rpc.service import Metadata
 from dirsync.runtime.config.fields import variable_name
@@ -12,6 +12,9 @@ from dirsync.runtime.files.secrets import SecretFile
 from dirsync.wire.descriptors import NAMESPACE_KEY
 from dirsync_client.settings import ClientSettings
 from dirsync_client.targets.place import TargetPlace
+
+if TYPE_CHECKING:
+    from dirsync.rpc.auth.tls import ChannelSecurity, Identity
 
 
 class ServerConnection:
@@ -59,16 +62,20 @@ def bearer(token: Callable[[], str] | None) -> Metadata:
     return () if token is None else (("authorization", f"Bearer {token()}"),)
 
 
-def channel_security(settings: ClientSettings) -> ChannelSecurity:
+def channel_security(settings: ClientSettings) -> "ChannelSecurity":
     """Whom the client trusts, and who it is."""
+    from dirsync.rpc.auth.tls import ChannelSecurity, NamedFile  # noqa: PLC0415 - only TLS needs the library for it
+
     authority = NamedFile(settings.tls_ca_file, _name("tls_ca_file")) if settings.tls_ca_file else None
     return ChannelSecurity(authority, own_identity(settings), settings.tls_server_name)
 
 
-def own_identity(settings: ClientSettings) -> Identity | None:
+def own_identity(settings: ClientSettings) -> "Identity | None":
     """The client's own certificate, if it has one."""
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
+    from dirsync.rpc.auth.tls import Identity, NamedFile  # noqa: PLC0415 - only TLS needs the library for it
+
     return Identity(
         NamedFile(settings.tls_cert_file, _name("tls_cert_file")),
         NamedFile(settings.tls_key_file, _name("tls_key_file")),

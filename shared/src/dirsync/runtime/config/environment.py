@@ -5,7 +5,6 @@ links* that Kubernetes sets for a Service called ``dirsync-...`` in all pods of 
 like one.
 """
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
 
@@ -44,6 +43,8 @@ def unknown_variables(names: Iterable[str], known: Collection[str], own_prefix: 
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
+    import difflib  # noqa: PLC0415 - only who mistyped a variable waits for it
+
     candidates = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {candidates[0]}?" if candidates else "; unset it"
 

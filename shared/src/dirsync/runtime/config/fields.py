@@ -5,10 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, PlainValidator
-from pydantic.fields import FieldInfo
-
 from dirsync.runtime.config.addresses import Address, parse_server_name
+from dirsync.runtime.config.library import BeforeValidator, Field, FieldInfo, PlainValidator
 from dirsync.runtime.config.values import (
     check_path,
     parse_count,

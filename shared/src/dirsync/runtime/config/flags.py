@@ -6,7 +6,6 @@ line that a person continues; the later value counts, and :func:`overridden` say
 """
 
 import argparse
-import difflib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -85,6 +84,8 @@ def complete_switches(argv: Sequence[str], settings_class: type[ServiceSettings]
 
 def unknown_options(rest: Sequence[str], settings_class: type[ServiceSettings]) -> Iterator[str]:
     """A line for each option that no command has; their values are not repeated, one may be a secret."""
+    import difflib  # noqa: PLC0415 - only who mistyped an option waits for it
+
     flags = [flag_name(name) for name in settings_class.model_fields]
     options = [argument.partition("=")[0] for argument in rest if argument.startswith("-")]
     for option in options:

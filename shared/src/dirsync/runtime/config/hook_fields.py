@@ -5,9 +5,8 @@ import shlex
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import PlainValidator
-
 from dirsync.runtime.config.fields import Kind
+from dirsync.runtime.config.library import PlainValidator
 
 _STATUS = re.compile(r"[1-5](xx|[0-9][0-9])", re.ASCII)
 

@@ -19,11 +19,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-
 from dirsync.errors import UsageError
 from dirsync.runtime.config.addresses import Address
 from dirsync.runtime.config.environment import unknown_variables
@@ -42,6 +37,17 @@ from dirsync.runtime.config.fields import (
     variable_name,
 )
 from dirsync.runtime.config.hook_fields import HookCommand, Statuses, Webhook
+from dirsync.runtime.config.library import (
+    BaseSettings,
+    ErrorDetails,
+    Field,
+    FieldInfo,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from dirsync.runtime.config.values import refuse_quotes
 from dirsync.tree.path import escape
 

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Generic, NamedTuple, Self, TypeVar
 
-from pydantic import PlainValidator
-
 from dirsync.limits import LIMITS
 from dirsync.runtime.config.addresses import Target
 from dirsync.runtime.config.fields import Kind
+from dirsync.runtime.config.library import PlainValidator
 from dirsync.runtime.config.values import check_path
 
 T = TypeVar("T")

@@ -5,7 +5,6 @@ and converts its outcome to an exit code. Data goes to stdout, messages to stder
 """
 
 import argparse
-import atexit
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +22,6 @@ from dirsync.runtime.config.flags import (
     unknown_options,
 )
 from dirsync.runtime.config.settings import ServiceSettings
-from dirsync.runtime.process.lifecycle import skip_exit_gc
 
 SHELLS = ("bash", "zsh", "fish")
 """For which there is completion."""
@@ -70,7 +68,6 @@ def run_program(
     program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: Sequence[str] | None = None
 ) -> int:
     """Run the command that ``argv`` names, the first of ``commands`` where it names none; returns the exit code."""
-    atexit.register(skip_exit_gc)
     say: Callable[[str], object] = _to_stderr
     try:
         arguments = _parse(program, commands, settings_class, list(sys.argv[1:] if argv is None else argv))
@@ -130,8 +127,10 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(msg)
 
 
-def make_parser(program: str, commands: Sequence[Command[S]], settings_class: type[S]) -> argparse.ArgumentParser:
-    """The parser of a program's command line."""
+def make_parser(
+    program: str, commands: Sequence[Command[S]], settings_class: type[S], only: str | None = None
+) -> argparse.ArgumentParser:
+    """The parser of a program's command line; with ``only`` it knows the options of this command alone."""
     parser = _Parser(prog=program, allow_abbrev=False, epilog=f"Without a command: {commands[0].name}.")
     parser.add_argument("--version", action="version", version=f"{program} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -144,6 +143,8 @@ def make_parser(program: str, commands: Sequence[Command[S]], settings_class: ty
             allow_abbrev=False,
             conflict_handler="resolve",
         )
+        if only not in (None, command.name):
+            continue
         sub.add_argument("--version", action="version", version=f"{program} {__version__}")
         sub.add_argument("--json", action="store_true", help="data as JSON on stdout")
         add_flags(sub, settings_class)
@@ -172,9 +173,10 @@ def completion(program: str, commands: Sequence[Command[S]], settings_class: typ
 def _parse(
     program: str, commands: Sequence[Command[S]], settings_class: type[S], argv: list[str]
 ) -> argparse.Namespace:
-    parser = make_parser(program, commands, settings_class)
     if not argv or (argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version")):
         argv = [commands[0].name, *argv]
+    # Forty flags for each of ten commands would take longer than all other arguments of a start.
+    parser = make_parser(program, commands, settings_class, only=argv[0])
     arguments, rest = parser.parse_known_args(complete_switches(argv, settings_class))
     if rest:
         lines = unknown_options(rest, settings_class)
