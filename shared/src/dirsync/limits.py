@@ -242,6 +242,9 @@ class Limits(NamedTuple):
     """Size of a client's kept signatures on disk: enough for about 60 GiB of files."""
 
     # Time.
+    early_session_seconds: float = 5.0
+    """A session that was opened before the source was scanned is used if the scan took no longer than this; well below
+    ``session_idle_seconds``, after which another client may have the replica."""
     session_idle_seconds: float = 15.0
     """A session without an open push stream and without a call ends after this, and another writer is admitted."""
     unary_deadline_seconds: float = 30.0

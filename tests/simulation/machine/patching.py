@@ -33,6 +33,7 @@ MODULES = (
     "dirsync_server.services.write_api",
     "dirsync_client.engine",
     "dirsync_client.receive.reception",
+    "dirsync_client.transfer.executor",
     "tests.simulation.sides.client",
 )
 """What has to be loaded before it can be patched; what these import comes along."""

@@ -22,7 +22,7 @@ from dirsync_client.target import Target
 from dirsync_client.targets.source_view import SourceSide, SourceView, views
 from dirsync_client.targets.target_engine import TargetEngine
 from dirsync_client.transfer.bandwidth import TokenBucket
-from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.opening.parts import TransferOptions, TransferParts
 from dirsync_client.transfer.uploads.memory import UploadMemory
 from tests.simulation.machine.disk import Disk
 from tests.simulation.machine.fakeos import FakeOs

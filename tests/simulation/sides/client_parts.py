@@ -16,10 +16,10 @@ from dirsync_client import agreed_tree
 from dirsync_client.agreed_tree import AgreedTree, file_name
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.receive.results import ReplicaReported
+from dirsync_client.session.stream_ended import StreamEnded
 from dirsync_client.state import ReplicaPairing
 from dirsync_client.transfer.send_queue import SendAction, SendQueue
 from dirsync_client.transfer.sender import Sender
-from dirsync_client.transfer.stream import StreamEnded
 from tests.simulation.machine.memory_index import MemoryIndex, Store
 from tests.simulation.machine.patching import wall_ns
 from tests.simulation.sides.transport import Network

@@ -6,7 +6,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 from dirsync_client.lifecycle.ending import Deadlines
 from dirsync_client.mailbox import Mailbox
-from dirsync_client.transfer.stream import StreamEnded
+from dirsync_client.session.stream_ended import StreamEnded
 
 A, B = Hint(RelPath(b"a"), HintKind.CHANGED), Hint(RelPath(b"b"), HintKind.CHANGED)
 

@@ -110,6 +110,8 @@ class Engine:
         self._activity.begin(Part.SOURCE)
         self._start_scan(both_sides=False)
         try:
+            for each in self.targets if once else ():
+                each.connect_early()
             while True:
                 quiet = self._step(once=once)
                 if once and not self._is_ending and all(each.is_over for each in self.targets):

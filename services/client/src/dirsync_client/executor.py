@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from dirsync_client.receive.executor import ReceiveExecutor
     from dirsync_client.receive.reception import AgreedTrees
     from dirsync_client.targets.source_view import SourceView
-    from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
+    from dirsync_client.transfer.executor import TransferCommand
+    from dirsync_client.transfer.opening.on_demand import TransferOnDemand
 
 
 class Executor:
@@ -67,7 +68,7 @@ class Executor:
         """Paths of the source that turned out to be different when this target looked or read: for the others."""
         self.replica_id = ""
         """Of the present session."""
-        self.transfer: TransferExecutor | None = None
+        self.transfer: TransferOnDemand | None = None
         """Of the present session; without one, what is to be sent is dropped."""
         self.receiver: ReceiveExecutor | None = None
         """Of the present session, if it is a two-way one."""

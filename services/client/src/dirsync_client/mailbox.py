@@ -19,7 +19,7 @@ from dirsync_client.receive.results import ReplicaReported, Staged
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.report.explain import Explanation
 from dirsync_client.session.connector import Answer
-from dirsync_client.transfer.stream import StreamEnded
+from dirsync_client.session.stream_ended import StreamEnded
 
 Result = FileHashed | SimilarityEstimated | Settled | Unsent | StreamEnded | Staged | ReplicaReported | Answer
 """What comes back from work that the engine gave to other threads."""

@@ -13,6 +13,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.endpoint.source.source import Source
 from dirsync.errors import AccessError, DirsyncError, Unavailable, UsageError
 from dirsync.fs.locate import locate
+from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import diff
 from dirsync.tree.guards.approvals import Released
@@ -44,13 +45,16 @@ from dirsync_client.session.attempt import Attempt, Stage
 from dirsync_client.session.connector import CallFailed, Connector, ReplicaFetched, SessionOpened
 from dirsync_client.session.link import Link
 from dirsync_client.session.retry import Retry
+from dirsync_client.session.stream_ended import StreamEnded
 from dirsync_client.state import StateDirectory
 from dirsync_client.targets.source_view import SourceSide, SourceView
-from dirsync_client.transfer.executor import TransferParts, open_transfer
-from dirsync_client.transfer.stream import StreamEnded
+from dirsync_client.transfer.assumed_content import HasContent
+from dirsync_client.transfer.opening.on_demand import TransferOnDemand
+from dirsync_client.transfer.opening.parts import TransferParts
 
 if TYPE_CHECKING:
     from dirsync_client.receive.reception import AgreedTrees, Reception
+    from dirsync_client.transfer.executor import TransferExecutor
 
 
 Post = Callable[[int, Result], None]
@@ -95,6 +99,7 @@ class Target:
         self._executor = Executor(source, view, state, reporter, self._activity, self._list_replica)
         self._agreed = self._executor.agreed = None if options.two_way is None else _agreed_trees(state)
         self._session = Attempt(0)
+        self._at_once = options.at_once
         self._retry = Retry(once=options.at_once)
         self._kept: dict[bytes, int] = {}
         """What the server had kept of each upload when the last session was opened, in bytes."""
@@ -115,10 +120,32 @@ class Target:
 
     # Sessions.
 
+    def connect_early(self) -> None:
+        """Begin to open the first session before the source is scanned: the server looks at its replica meanwhile."""
+        self._connect(self._now())
+        self._session.is_early = True
+
     def connect_if_due(self, now: float) -> None:
-        """Begin to open a session if there is none, and the pause after the last one is over."""
-        if self._session.stage is not Stage.CLOSED or not self._retry.is_due(now):
-            return
+        """Begin to open a session if there is none, and the pause after the last one is over.
+
+        The source has been scanned, so a session that was opened early is gone on with.
+
+        Raises:
+            DirsyncError: as for :meth:`take`.
+        """
+        session = self._session
+        if session.is_early:
+            session.is_early = False
+            if session.early_link is not None and now - session.opened_at > LIMITS.early_session_seconds:
+                # The server may have given the replica to another client, and what it found there may have changed.
+                self.disconnect()
+            elif session.early_link is not None:
+                link, session.early_link = session.early_link, None
+                self._session_opened(link)
+        if self._session.stage is Stage.CLOSED and self._retry.is_due(now):
+            self._connect(now)
+
+    def _connect(self, now: float) -> None:
         session = self._session = Attempt(self._session.number + 1)
         session.stage = Stage.OPENING
         session.opened_at = now
@@ -182,6 +209,9 @@ class Target:
             self._agreed.close()
 
     def _session_opened(self, link: Link) -> None:
+        if self._session.is_early:
+            self._session.early_link = link
+            return
         self._session.link = link
         try:
             if isinstance(self._view, SourceView):
@@ -222,8 +252,10 @@ class Target:
         session.stage = Stage.OPEN
         session.trusted_at = self._now() + LIMITS.keepalive_seconds + LIMITS.keepalive_timeout_seconds
         post = partial(self._post, session.number)
-        session.transfer = open_transfer(link, source.root, self._parts, self._reconciler.has_content, post)
-        self._executor.transfer = session.transfer
+        start = partial(_open_transfer, link, source.root, self._parts, self._reconciler.has_content, post)
+        session.transfer = self._executor.transfer = TransferOnDemand(start)
+        if not self._at_once or self._agreed is not None or replica.digest() != source.tree.digest():
+            session.transfer.open()
         if self.measures:
             changes = [change.new for change in diff(replica, source.tree, source.problems) if change.new is not None]
             self.planned = Planned(len(changes), sum(entry.size for entry in changes))
@@ -374,7 +406,15 @@ class Target:
         self._connector.fetch(session.number, session.link, command.known.copy(), command.root_digest, {})
 
 
-# A mirror waits for none of what only a two-way client needs.
+# A mirror waits for none of what only a two-way client needs, and a single sync with nothing to send not for a stream.
+
+
+def _open_transfer(
+    link: Link, root: Root, parts: TransferParts, has_content: HasContent, post: Callable[[Result], None]
+) -> "TransferExecutor":
+    from dirsync_client.transfer.executor import open_transfer  # noqa: PLC0415
+
+    return open_transfer(link, root, parts, has_content, post)
 
 
 def _agreed_trees(state: StateDirectory) -> "AgreedTrees":

@@ -12,9 +12,9 @@ from dirsync_client.receive.results import ReplicaReported, Staged
 from dirsync_client.receive.watch import ReplicaWatch
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove
 from dirsync_client.session.link import Link
+from dirsync_client.session.stream_ended import StreamEnded
 from dirsync_client.state import StateDirectory
-from dirsync_client.transfer.executor import TransferParts
-from dirsync_client.transfer.stream import StreamEnded
+from dirsync_client.transfer.opening.parts import TransferParts
 
 if TYPE_CHECKING:
     from dirsync.tree.diff import Change

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dirsync.errors import DirsyncError
 from dirsync_client.receive.results import ReplicaReported
 from dirsync_client.session.link import Link
-from dirsync_client.transfer.stream import StreamEnded
+from dirsync_client.session.stream_ended import StreamEnded
 
 
 class ReplicaWatch:

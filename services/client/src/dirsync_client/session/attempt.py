@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dirsync_client.receive.reception import Reception
     from dirsync_client.session.link import Link
-    from dirsync_client.transfer.executor import TransferExecutor
+    from dirsync_client.transfer.opening.on_demand import TransferOnDemand
 
 
 class Stage(enum.Enum):
@@ -25,7 +25,11 @@ class Attempt:
         self.number = number
         self.stage = Stage.CLOSED
         self.link: Link | None = None
-        self.transfer: TransferExecutor | None = None
+        self.is_early = False
+        """It was asked for before the source was scanned, and waits for that."""
+        self.early_link: Link | None = None
+        """What the server answered meanwhile."""
+        self.transfer: TransferOnDemand | None = None
         self.reception: Reception | None = None
         """Of a two-way session."""
         self.opened_at = 0.0
@@ -45,5 +49,6 @@ class Attempt:
             self.reception.close()
         if self.transfer is not None:
             self.transfer.close()
-        if self.link is not None:
-            self.link.close()
+        for link in (self.early_link, self.link):
+            if link is not None:
+                link.close()

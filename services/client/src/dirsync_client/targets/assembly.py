@@ -27,7 +27,7 @@ from dirsync_client.targets.source_view import SourceSide, views
 from dirsync_client.targets.target_engine import TargetEngine
 from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures
-from dirsync_client.transfer.executor import TransferOptions, TransferParts
+from dirsync_client.transfer.opening.parts import TransferOptions, TransferParts
 from dirsync_client.transfer.uploads.memory import UploadMemory
 
 

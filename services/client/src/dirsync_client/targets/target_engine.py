@@ -117,6 +117,10 @@ class TargetEngine:
             reporter.behind(oldest)
         return quiet
 
+    def connect_early(self) -> None:
+        """Have the server look at its replica while the source is scanned."""
+        self.target.connect_early()
+
     def see(self, paths: Sequence[RelPath]) -> None:
         """Another target found these paths of the source to be different."""
         if not self.is_over:

@@ -1,13 +1,10 @@
 """Does what the reconciler wants of one session: sends, hashes, estimates, and asks for commits."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from dirsync.clock import monotonic
 from dirsync.fs.root import Root
-from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync.tree.strategy import Strategy
-from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.reconcile.commands import (
     CompareFile,
     DropEstimate,
@@ -19,29 +16,21 @@ from dirsync_client.reconcile.commands import (
 )
 from dirsync_client.reconcile.events import FileHashed, Settled, SimilarityEstimated, Unsent
 from dirsync_client.session.link import Link
+from dirsync_client.session.stream_ended import StreamEnded
 from dirsync_client.transfer.assumed_content import AssumedContent, HasContent
-from dirsync_client.transfer.bandwidth import TokenBucket
 from dirsync_client.transfer.compression import Compressor
 from dirsync_client.transfer.delta.planner import DeltaPlanner
-from dirsync_client.transfer.delta.signature_store import RememberedSignatures
 from dirsync_client.transfer.delta.thread import DeltaThread
 from dirsync_client.transfer.hasher import Hasher
+from dirsync_client.transfer.opening.parts import TransferParts
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
-from dirsync_client.transfer.stream import OnWire, PushStream, StreamEnded, StreamParts
-from dirsync_client.transfer.uploads.memory import UploadMemory
+from dirsync_client.transfer.stream import PushStream, StreamParts
 from dirsync_client.transfer.uploads.resumption import Resumption
 
 TransferCommand = Transmit | HashFile | CompareFile | EstimateSimilarity | DropEstimate | RequestCommit
 TransferResult = FileHashed | SimilarityEstimated | Settled | Unsent | StreamEnded
 """What the threads of a session post."""
-
-
-class TransferOptions(NamedTuple):
-    """How content is sent."""
-
-    compression: str = "auto"
-    block_size: int = 4096
 
 
 class TransferExecutor:
@@ -108,18 +97,6 @@ class TransferExecutor:
         self._close()
         self._hasher.close()
         self._planner.close()
-
-
-class TransferParts(NamedTuple):
-    """What all sessions share."""
-
-    signatures: RememberedSignatures
-    bandwidth: TokenBucket
-    on_wire: OnWire
-    uploads: UploadMemory
-    options: TransferOptions
-    activities: Activities
-    tracer: Tracer = NO_TRACER
 
 
 def open_transfer(

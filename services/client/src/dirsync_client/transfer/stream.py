@@ -13,18 +13,11 @@ from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
 from dirsync_client.lifecycle.activity import Activities, Part
 from dirsync_client.reconcile.events import Settled, Unsent
+from dirsync_client.session.stream_ended import StreamEnded
 from dirsync_client.transfer.bandwidth import TokenBucket
+from dirsync_client.transfer.opening.parts import OnWire
 from dirsync_client.transfer.send_queue import SendAction, SendQueue
 from dirsync_client.transfer.sender import Sender
-
-OnWire = Callable[[str, int], None]
-"""Is told ``sent`` or ``received`` and the bytes of each message; from any thread."""
-
-
-class StreamEnded(NamedTuple):
-    """The push stream is over; whatever was not settled is unknown."""
-
-    error: Exception | None
 
 
 class StreamParts(NamedTuple):

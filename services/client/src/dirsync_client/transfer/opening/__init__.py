@@ -1,0 +1,1 @@
+"""When the threads of a session are started, and what they share."""
