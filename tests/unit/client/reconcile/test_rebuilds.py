@@ -15,17 +15,20 @@ SETTLE = 0.5
 
 
 class Build(Harness):
-    """A source with one file that stays, and a build's output of 40 files."""
+    """A source with one file that stays, and a build's output."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: int = 40, *, rested: float = 100.0) -> None:
         super().__init__(Options(delete_settle=SETTLE, policy=GuardPolicy(50, 10_000)))
         self.write("stays", b"stays")
         self.names: list[str] = []
         self._serial = 0
+        for number in range(files):
+            self.write(f"out{number}", b"out%d" % number)
+        self.names = [f"out{number}" for number in range(files)]
+        self._serial = files
         self.connect(adopted=True)
         self.run()
-        self.fill(40)
-        self.wait(100.0)
+        self.wait(rested)
 
     def remove(self, *names: str) -> None:
         """These leave the source, and that is noticed."""
@@ -264,6 +267,71 @@ def test_rebuilt_between_two_runs(build: Build) -> None:
 
     assert later.guard is None
     assert later.equal
+
+
+def _swap(build: Build, version: int, size: int = 3) -> None:
+    """Let another version take the place of the one before: its directory comes, the former one goes."""
+    names = [f"v{version}/{number}" for number in range(size)]
+    build.source.tree.put(path(f"v{version}"), pack(directory_entry(0o755)))
+    for name in names:
+        build.write(name, name.encode())
+    build.change(f"v{version}", *names)
+    build.run()
+    if version:
+        former = [f"v{version - 1}", *(f"v{version - 1}/{number}" for number in range(size))]
+        build.source.tree.remove(path(former[0]))
+        build.change(*former)
+
+
+@pytest.mark.case("G06")
+@pytest.mark.parametrize("new_first", [True, False])
+def test_rebuilds_right_after_the_first_sync(new_first: bool) -> None:
+    """What the first sync brought is as old as what was there: a rebuild replaces it, and the next one what came so."""
+    build = Build(rested=1.0)
+    for size in (36, 25, 40, 44, 30):
+        old = len(build.names)
+        if not new_first:
+            build.empty()
+            build.wait(0.2)
+        build.fill(size)
+        if new_first:
+            build.wait(0.5)
+            build.empty(old)
+        build.wait(1.0)
+        build.rest()
+
+        assert build.guard is None
+        assert build.equal
+
+
+@pytest.mark.case("G06")
+@pytest.mark.parametrize("pause", [0.0, 0.3, 1.0])
+def test_versions_that_follow_each_other(pause: float) -> None:
+    """A volume whose content is replaced every moment takes nothing away, also right after it came."""
+    build = Build(files=1, rested=0.0)
+    for version in range(60):
+        _swap(build, version)
+        build.wait(pause)
+        build.run()
+
+        assert build.guard is None
+    build.rest()
+
+    assert build.guard is None
+    assert build.equal
+
+
+@pytest.mark.case("G06")
+def test_loss_after_versions_is_held(build: Build) -> None:
+    """What the versions were does not make up for anything else that goes."""
+    for version in range(20):
+        _swap(build, version, size=30)
+        build.wait(0.3)
+        build.run()
+    build.empty()
+    build.rest()
+
+    assert Guard.DELETE_PERCENT is build.guard
 
 
 class TestApproval:

@@ -144,3 +144,72 @@ def test_too_many_came(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 5 == made_up(history)
     assert len(history._came) <= 30
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("new_first", [True, False])
+@pytest.mark.parametrize("at_start", [True, False])
+def test_versions_that_follow_each_other(pause: float, new_first: bool, at_start: bool) -> None:
+    """However many versions wait to be removed, the tree has what it had, and is never larger than with two of them."""
+    history = History(0.0, 14)
+    if not at_start:
+        history = History(0.0, 10)
+        came(history, 0.0, 0, 4)
+        history.acknowledged(0.0, 14)
+    now, losses = 1.0, []
+    for version in range(1, 21):
+        if new_first:
+            came(history, now, 4 * version, 4)
+            history.acknowledged(now, 14 + 4 * version)
+        noticed(history, now, 4 * version - 4, 4)
+        if not new_first:
+            came(history, now, 4 * version, 4)
+            history.acknowledged(now, 14 + 4 * version)
+        lasting = len(history.pending) - history.fleeting(history.pending)
+        losses.append(lasting - made_up(history) + history.missing_after(now, history.pending))
+        now += pause
+
+    assert max(losses) <= 4
+    assert history.largest(now) <= 18
+
+
+def test_of_a_tree_just_copied_each_loss_counts() -> None:
+    """What came in no older entry's place is lost if it goes, done or not."""
+    history = History(0.0, 41)
+    came(history, 1.0, 0, 200)
+    history.acknowledged(1.0, 241)
+    noticed(history, 6.0, 0, 150)
+    assert (150, 150) == (history.fleeting(history.pending), history.missing_after(6.0, history.pending))
+    assert 20 == history.missing_after(6.0, [path_of(f"n{number}") for number in range(20)])
+    assert 0 == history.missing(6.0)
+    for number in range(150):
+        history.deleted(path_of(f"n{number}"))
+    history.acknowledged(7.0, 91, 150)
+
+    assert (0, 150) == (history.fleeting(history.pending), history.missing(7.0))
+
+
+def test_fleeting_entries_that_are_there_again() -> None:
+    """Removals that are not to be done any more take nothing away."""
+    history = History(0.0, 41)
+    came(history, 1.0, 0, 200)
+    history.acknowledged(1.0, 241)
+    noticed(history, 2.0, 0, 150)
+    history.keep([path_of("n0")])
+
+    assert (1, 1) == (history.fleeting(history.pending), history.missing_after(2.0, history.pending))
+
+
+def test_what_came_for_something_is_as_old() -> None:
+    """When that is gone: what comes makes up for it as for anything old."""
+    history = History(0.0, 41)
+    came(history, 1.0, 0, 40)
+    noticed(history, 1.5, 100, 40)
+    for number in range(100, 140):
+        history.deleted(path_of(f"n{number}"))
+    history.acknowledged(2.0, 41, 40)
+    came(history, 3.0, 50, 36)
+    history.acknowledged(3.0, 77)
+    noticed(history, 4.0, 0, 40)
+
+    assert (36, 0, 41) == (made_up(history), history.fleeting(history.pending), history.largest(4.0))

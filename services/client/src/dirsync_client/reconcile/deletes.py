@@ -46,10 +46,14 @@ class Deletes:
         """A directory at and above which nothing waits: paths come ordered, so the next one is mostly below it."""
         self._judged = 0
         """How many removals were held when they were judged last."""
-        self._replaced = 0
-        """How many of the removals had something come in their place when they were judged."""
+        self._fleeting = False
+        """Some of what is held is fleeting."""
+        self._level = 0
+        """The level of the history when the removals were judged: what has come since shows in it."""
         self._stale = False
         """Something happened that may change the judgement."""
+        self._is_first = True
+        """The first comparison of the session is not done: what comes with it is as old as what was there."""
         self._ready = False
         """Everything is compared, so removals may be judged."""
         self._checking = False
@@ -95,6 +99,7 @@ class Deletes:
         self.pairing.reset(connected)
         context.foreign = not connected.adopted and is_foreign(context.source.tree, context.replica)
         self._stale = self._checking = False
+        self._is_first = True
         self._timer.reset()
         self.history.acknowledged(context.now, len(context.replica))
 
@@ -161,8 +166,8 @@ class Deletes:
         if approved:
             history.restart(context.now, len(context.replica))
         history.acknowledged(context.now, len(context.replica), counted)
-        replaced = history.replaced - self._replaced
-        self._stale |= self.hold is not None and self.hold.may_be_over(len(context.source.tree), replaced)
+        came_since = history.level(fleeting=self._fleeting) - self._level
+        self._stale |= self.hold is not None and self.hold.may_be_over(len(context.source.tree), came_since)
 
     def advance(self, *, ready: bool, going_on: bool) -> None:
         """Have the removals judged if they have settled.
@@ -178,6 +183,9 @@ class Deletes:
             timer.reset()
             self._scans.look = Look.NOT_WANTED
             if ready and not going_on and not self._checking:
+                if self._is_first:
+                    self._is_first = False
+                    self.history.age()
                 self._shown.show(None)
                 self._keep(())
             return
@@ -224,7 +232,8 @@ class Deletes:
                 context.table.to(path, Phase.DIRTY)
         for path in held:
             context.table.to(path, Phase.HELD)
-        self._judged, self._replaced = len(held), self.history.replaced
+        self._judged, self._fleeting = len(held), self.history.fleeting(held) > 0
+        self._level = self.history.level(fleeting=self._fleeting)
         self._shown.show(verdict.hold)
         self._spend(steps, verdict)
         for step in links_first(verdict.released):

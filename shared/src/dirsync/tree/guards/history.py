@@ -7,9 +7,13 @@ that goes, in this order:
 - Something came within the window, and then a removal of something older is noticed. What came in the window itself is
   not older: a tree that was just copied is no replacement for its own deleted part.
 
-What made up for a removal and goes again makes up for nothing.
+What made up for a removal and goes again makes up for nothing. If that removal is done, what came for it is as old as
+what it removed. Anything else that came within the window and goes again is *fleeting*: its removal counts as if it
+were done at once. So versions that follow each other quickly, each in the place of the one before, take nothing away,
+however many of them wait to be removed; a tree that was just copied and loses most of itself does.
 
-:class:`History` does not know what was acknowledged before this process started, except the tree's size.
+:class:`History` does not know what was acknowledged before this process started, except the tree's size. What came with
+the first comparison of a session is old once that is done (:meth:`History.age`).
 """
 
 from collections import deque
@@ -36,6 +40,8 @@ class Notice:
     """How many entries came in their place."""
     transient: bool = False
     """They remove what came after something was held: it has nothing to do with what is held."""
+    fleeting: bool = False
+    """They remove what came within the window in no older entry's place. Nothing makes up for them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +56,13 @@ class _Slice:
     """The removals that entries that were spare make up for."""
     came: list[RelPath] = field(default_factory=list)
 
+    def give_back(self) -> Notice | None:
+        """One of what came goes again, and it is not known which: it is a spare one, or what one made up for."""
+        if self.spare:
+            self.spare -= 1
+            return None
+        return self.used_for.pop() if self.used_for else None
+
 
 class History:
     """What was acknowledged and noticed within the window, and the removals that are not done.
@@ -63,13 +76,15 @@ class History:
         """The removals that were noticed and are not done."""
         self.replaced = 0
         """How many of them something came in the place of: so many entries of the replica count twice."""
+        self._fleeting = 0
+        """How many of them remove what is fleeting: so many entries of the replica do not count."""
         self._window = window_seconds
         self._in_force = entries
         """Entries of the last tree that was acknowledged before the oldest slice."""
         self._slices: deque[_Slice] = deque()
         self._notices: deque[Notice] = deque()
-        self._latest: dict[bool, Notice] = {}
-        """The notice that takes what is noticed now: of transient removals, and of others."""
+        self._latest: dict[tuple[bool, bool], Notice] = {}
+        """The notice that takes what is noticed now: of transient and fleeting removals, and of others."""
         self._came: dict[RelPath, tuple[_Slice, Notice | None]] = {}
         """Paths that came within the window: when, and what they made up for at once."""
         self._overfull_until = now
@@ -79,10 +94,10 @@ class History:
         """Note that the replica has ``entries`` now, after ``deletes`` more deletes that needed no approval.
 
         ``entries`` is all that the replica has. Of an entry that was replaced and is not deleted yet, and the one that
-        came for it, only one counts.
+        came for it, only one counts. What is fleeting and is to be removed does not count.
         """
         self._expire(now)
-        entries -= self.replaced
+        entries -= self.replaced + self._fleeting
         current = self._current(now, entries)
         current.largest = max(current.largest, entries)
         current.last = entries
@@ -91,7 +106,7 @@ class History:
     def restart(self, now: float, entries: int) -> None:
         """Note that approved deletes were acknowledged: what was before no longer counts."""
         self._slices.clear()
-        self._in_force = entries - self.replaced
+        self._in_force = entries - self.replaced - self._fleeting
         self.acknowledged(now, entries)
 
     def came(self, now: float, path: RelPath) -> None:
@@ -111,6 +126,14 @@ class History:
         current.spare += notice is None
         self._came[path] = current, notice
 
+    def age(self) -> None:
+        """Note that what came so far is old: it was there when this began to be watched."""
+        for piece in self._slices:
+            piece.spare = 0
+            piece.used_for.clear()
+            piece.came.clear()
+        self._came.clear()
+
     def noticed(self, now: float, path: RelPath, held_since: float | None = None) -> None:
         """Note that what is at ``path`` is to be removed. It may be known already.
 
@@ -120,23 +143,29 @@ class History:
             return
         self._expire(now)
         piece, used = self._came.pop(path, (None, None))
-        recent = piece is not None and held_since is not None and piece.start >= held_since
-        notice = self.pending[path] = self._notice(now, transient=recent)
-        notice.count += 1
-        if used is not None:
+        if piece is None:
+            self._use_spare(self._note(now, path))
+            return
+        recent = held_since is not None and piece.start >= held_since
+        if used is None:
+            used = piece.give_back()
+        if used is not None and not used.made_up:
+            self._use_spare(self._note(now, path, transient=recent))
+            return
+        self._note(now, path, transient=recent, fleeting=True)
+        self._fleeting += 1
+        if used is None:
+            self._current(now).last -= 1
+        else:
             self._take_back(used)
-        elif piece is None:
-            self._use_spare(notice)
-        elif piece.spare:
-            piece.spare -= 1
-        elif piece.used_for:
-            self._take_back(piece.used_for.pop())
+            self._use_spare(used)
 
     def deleted(self, path: RelPath) -> None:
         """Note that the removal at ``path`` is done."""
         notice = self.pending.pop(path, None)
         if notice is not None:
             notice.count -= 1
+            self._fleeting -= notice.fleeting
             self._take_back(notice)
 
     def keep(self, paths: Iterable[RelPath]) -> None:
@@ -150,6 +179,10 @@ class History:
         for notice in {*pending.values(), *self._notices}:
             notice.made_up = min(notice.made_up, notice.count)
         self.replaced = sum(notice.made_up for notice in set(self.pending.values()))
+        fleeting = sum(notice.count for notice in set(self.pending.values()) if notice.fleeting)
+        if self._slices:
+            self._slices[-1].last += self._fleeting - fleeting
+        self._fleeting = fleeting
 
     def made_up_for(self, paths: Iterable[RelPath]) -> int:
         """How many of the removals at ``paths`` something came in the place of."""
@@ -172,8 +205,23 @@ class History:
 
     def missing(self, now: float) -> int:
         """Deletes within the window that no addition made up for: a lock file that comes and goes does not count."""
-        deletes, largest = self.deletes(now), self.largest(now)
-        return min(deletes, largest - (self._slices[-1].last if self._slices else self._in_force))
+        return self.missing_after(now, ())
+
+    def missing_after(self, now: float, removals: Iterable[RelPath]) -> int:
+        """The same, if of the removals that are not done the fleeting ones among these were done."""
+        gone = self.fleeting(removals)
+        deletes, largest = self.deletes(now) + gone, self.largest(now)
+        last = self._slices[-1].last if self._slices else self._in_force
+        return max(0, min(deletes, largest - last - (self._fleeting - gone)))
+
+    def fleeting(self, paths: Iterable[RelPath]) -> int:
+        """How many of the removals at ``paths`` are fleeting."""
+        return sum((notice := self.pending.get(path)) is not None and notice.fleeting for path in paths)
+
+    def level(self, *, fleeting: bool) -> int:
+        """A number that grows by one with each entry that makes up for a removal, and with any if some are fleeting."""
+        last = self._slices[-1].last if self._slices else self._in_force
+        return self.replaced + (last if fleeting else 0)
 
     def _current(self, now: float, entries: int | None = None) -> _Slice:
         """The slice of now; if it has to be made, the tree has so many entries, or as many as before."""
@@ -184,11 +232,15 @@ class History:
             slices.append(_Slice(now, entries, entries))
         return slices[-1]
 
-    def _notice(self, now: float, *, transient: bool) -> Notice:
-        latest = self._latest.get(transient)
+    def _note(self, now: float, path: RelPath, *, transient: bool = False, fleeting: bool = False) -> Notice:
+        kind = transient, fleeting
+        latest = self._latest.get(kind)
         if latest is None or now - latest.start >= self._window / _SLICES:
-            latest = self._latest[transient] = Notice(now, transient=transient)
-            self._notices.append(latest)
+            latest = self._latest[kind] = Notice(now, transient=transient, fleeting=fleeting)
+            if not fleeting:
+                self._notices.append(latest)
+        latest.count += 1
+        self.pending[path] = latest
         return latest
 
     def _open_notice(self, now: float) -> Notice | None:

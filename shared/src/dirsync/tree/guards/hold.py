@@ -76,14 +76,14 @@ class Hold(NamedTuple):
     reason: str = ""
     """The part of the message that says why, without the paths and the command."""
 
-    def may_be_over(self, entries: int, replaced: int) -> bool:
-        """Whether its reason may be gone: the source has ``entries``, and ``replaced`` more came in the place of these.
+    def may_be_over(self, entries: int, came: int) -> bool:
+        """Whether its reason may be gone: the source has ``entries``, and ``came`` more came since it was judged.
 
         What else can end it is found otherwise: operations that are not wanted any more, and a look at the source.
         """
         if self.guard is Guard.ROOT_EMPTIED:
             return entries > 0
-        return self.lacking > 0 and replaced >= self.lacking
+        return self.lacking > 0 and came >= self.lacking
 
 
 class Approval(NamedTuple):

@@ -64,7 +64,7 @@ def judge(
     operations that overwrite something. ``approved`` are ids of holds: each releases exactly the list that has it.
     ``approvals`` are lists whose paths are known: each releases its paths, whatever waits besides.
     """
-    whole = _Case(steps, facts, history, history.largest(now), history.missing(now), policy, approved)
+    whole = _Case(steps, facts, history, history.largest(now), now, policy, approved)
     case = whole._replace(steps=_not_approved(whole, approvals)) if approvals else whole
     waiting, guard = _waiting(case)
     if guard is None:
@@ -108,8 +108,7 @@ class _Case(NamedTuple):
     history: History
     largest: int
     """Entries of the largest tree within the window."""
-    missing: int
-    """Deletes within the window that no addition made up for."""
+    now: float
     policy: GuardPolicy
     approved: Collection[str]
 
@@ -205,7 +204,12 @@ def _total(steps: Sequence[Operation], case: _Case) -> int:
     if len(deletes) == made_up_for(deletes):
         return 0
     deletes += case.facts.under_way
-    return len(deletes) - made_up_for(deletes) + case.missing
+    return _lasting(deletes, case) - made_up_for(deletes) + case.history.missing_after(case.now, deletes)
+
+
+def _lasting(deletes: Sequence[RelPath], case: _Case) -> int:
+    """How many of these deletes count each for itself: fleeting ones count by what the tree has lost."""
+    return len(deletes) - case.history.fleeting(deletes)
 
 
 def _allowed_share(case: _Case) -> int:
@@ -222,7 +226,7 @@ def _count_deletes(steps: Iterable[Operation]) -> int:
 def _reason(guard: Guard, waiting: Sequence[Operation], case: _Case) -> str:
     facts, policy = case.facts, case.policy
     amount = f"{_count_deletes(waiting)} of {case.largest} entries would be deleted"
-    before = case.missing + len(facts.under_way)
+    before = case.history.missing(case.now) + len(facts.under_way)
     lately = f", after {before} in the last {policy.window_seconds:g} s" if before else ""
     replaced = case.history.made_up_for(step.path for step in waiting)
     lately += f", and {replaced} others came in their place" if replaced else ""

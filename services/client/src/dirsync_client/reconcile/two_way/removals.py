@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dirsync_client.reconcile.context import Context
 
 _NAMED = 3
+_TO_BE_REMOVED = frozenset({Phase.LEAVING, Phase.RECEIVING, Phase.FAILED})
+"""Phases of paths whose removal was noticed and may still come."""
 
 
 class IncomingRemovals:
@@ -44,6 +46,8 @@ class IncomingRemovals:
         self._contents: dict[bytes, RelPath] = {}
         """Where the source has the content of files that leave."""
         self._stale = False
+        self._is_first = True
+        """The first comparison of the session is not done: what comes with it is as old as what was there."""
         self._ready = False
         """Nothing else is on its way to the source."""
         self._judged = 0
@@ -54,6 +58,7 @@ class IncomingRemovals:
         self._context.table.clear((Phase.LEAVING,))
         self._contents.clear()
         self._stale = False
+        self._is_first = True
         self._timer.reset()
         self._history.acknowledged(self._context.now, len(self._context.source.tree))
 
@@ -134,6 +139,9 @@ class IncomingRemovals:
             timer.reset()
             self._contents.clear()
             if ready:
+                if self._is_first:
+                    self._is_first = False
+                    self._history.age()
                 self._shown.show(None)
             return
         if not (ready and self.pending):
@@ -146,6 +154,7 @@ class IncomingRemovals:
         context, table = self._context, self._context.table
         self._stale = False
         steps = self._steps()
+        self._history.keep(path for path in self._history.pending if table.phase(path) in _TO_BE_REMOVED)
         facts = Facts(len(context.replica))
         verdict = judge(
             steps,
