@@ -198,6 +198,7 @@ class ClientSettings(ServiceSettings):
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
         yield from self._target_relations(names)
+        yield from self._void(names)
         if self.mode is Mode.TWO_WAY:
             for name, usable in (("delete", Delete.PROPAGATE), ("symlinks", Symlinks.PRESERVE)):
                 if getattr(self, name) is not usable:
@@ -206,6 +207,15 @@ class ClientSettings(ServiceSettings):
         # those commands that open the source.
         if is_named_within(self.state_dir, self.source):
             yield self.state_in_source(names["state_dir"], names["source"])
+
+    def _void(self, names: Mapping[str, str]) -> Iterator[str]:
+        for name, needed, value, is_void in (
+            ("conflicts", "mode", "two-way", self.mode is Mode.MIRROR),
+            ("delete_settle", "delete", "propagate", self.delete is Delete.NEVER),
+            ("poll_interval", "watch", "auto or poll", self.watch is Watch.OFF),
+        ):
+            if is_void and self._is_made(name):
+                yield f"{names[name]} is for {names[needed]}={value}; set that too, or unset this"
 
     def _target_relations(self, names: Mapping[str, str]) -> Iterator[str]:
         for name, values in (("namespace", self.namespace), ("token_file", self.token_file)):

@@ -233,6 +233,24 @@ def test_modes_without_fixed(name: str, value: str) -> None:
     assert "" == refused(ServerSettings, {name: value, "permissions": "fixed"})
 
 
+@pytest.mark.parametrize(
+    "name, value, needed, void, used",
+    [
+        ("conflicts", "newest", "DIRSYNC_CLIENT_MODE=two-way", {}, {"mode": "two-way"}),
+        ("delete_settle", "5s", "--delete=propagate", {"delete": "never"}, {}),
+        ("poll_interval", "5s", "--watch=auto or poll", {"watch": "off"}, {"watch": "native"}),
+    ],
+)
+def test_settings_of_another_mode(
+    name: str, value: str, needed: str, void: dict[str, str], used: dict[str, str]
+) -> None:
+    """A setting that another one makes void is refused, with the value that would use it."""
+    assert f"{flag_name(name)} is for {needed}; set that too, or unset this" == refused(
+        ClientSettings, {name: value, **void}
+    )
+    assert "" == refused(ClientSettings, {name: value, **used})
+
+
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize(
     "name, value, needs",

@@ -4,13 +4,16 @@ import io
 import json
 import os
 import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from dirsync.errors import UsageError
 from dirsync.runtime.config.settings import LogFormat, LogLevel
+from dirsync.runtime.files import reloading_file
 from dirsync.runtime.files.reloading_file import MAX_FILE_BYTES, read_file
 from dirsync.runtime.files.secrets import SecretFile, TokenFile, digest_of
 from dirsync.runtime.log import logging
@@ -46,6 +49,64 @@ def replace(path: Path, content: bytes) -> None:
 def test_white_space_is_no_part(path: Path) -> None:
     """A line end in the file is no part of the secret."""
     assert CANARY == SecretFile(path, SETTING).get()
+
+
+class TestPipe:
+    """A path that is no regular file."""
+
+    @pytest.fixture(autouse=True)
+    def hurry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody waits for long."""
+        monkeypatch.setattr(reloading_file, "PIPE_SECONDS", 0.2)
+
+    @pytest.fixture
+    def pipe(self, tmp_path: Path) -> Path:
+        """A pipe with a name."""
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        return pipe
+
+    def test_nobody_writes(self, pipe: Path) -> None:
+        """It is refused in time, and nothing waits for a writer for ever."""
+        with pytest.raises(UsageError, match=f"{SETTING}: it is a pipe into which nobody writes"):
+            read_file(pipe, SETTING)
+
+    def test_writer_without_an_end(self, pipe: Path) -> None:
+        """So is one whose writer goes on."""
+        writer = os.open(pipe, os.O_RDWR)
+        try:
+            for content in (b"", b"secret"):
+                os.write(writer, content)
+                with pytest.raises(UsageError, match=f"{SETTING}: it is a pipe"):
+                    read_file(pipe, SETTING)
+        finally:
+            os.close(writer)
+
+    def test_output_of_a_command(self) -> None:
+        """What a shell makes of ``<(command)`` is read whole, though it comes in pieces."""
+        reader, writer = os.pipe()
+
+        def write() -> None:
+            for piece in (b"first", b" second"):
+                time.sleep(0.02)
+                os.write(writer, piece)
+            os.close(writer)
+
+        thread = Thread(target=write)
+        thread.start()
+        try:
+            content = read_file(Path(f"/dev/fd/{reader}"), SETTING)
+        finally:
+            thread.join()
+            os.close(reader)
+
+        assert b"first second" == content
+
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+    def test_device(self, device: str) -> None:
+        """A device is no file."""
+        with pytest.raises(UsageError, match=f"{SETTING}: it is a device or socket; name a file"):
+            read_file(Path(device), SETTING)
 
 
 @pytest.mark.case("K07")

@@ -115,6 +115,7 @@ def test_wrong_lines(file: Path, line: str, said: str) -> None:
         ('[namespaces.x]\ntokens_sha256 = ["00"]\n', "needs root"),
         ('[namespaces."a/b"]\nroot = "r"\n', "a namespace has 1 to 63"),
         ('[namespaces.x]\nroot = "r"\n', "needs tokens_sha256"),
+        ('[namespaces.x]\nroot = "a\\u0000b"\n', "root holds a NUL"),
         ('[namespaces.x]\nroot = "r"\ntokens_sha256 = ["s3cret-token"]\n', "64 hexadecimal digits"),
     ],
 )
@@ -133,6 +134,14 @@ def test_roots_must_not_overlap(file: Path) -> None:
     write(file, table(file, "outer", root="a"), table(file, "inner", root="a/b"))
     with pytest.raises(UsageError, match="overlap"):
         read(file)
+
+
+def test_root_that_is_a_loop(file: Path) -> None:
+    """A link that leads to itself is left to the opening of the replica, which names it; no other root overlaps it."""
+    file.with_name("loop").symlink_to("loop")
+    write(file, table(file, "loop"), table(file, "plain"))
+
+    assert {"loop", "plain"} == set(read(file))
 
 
 @pytest.mark.case("K03")

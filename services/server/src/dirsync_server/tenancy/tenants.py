@@ -1,5 +1,6 @@
 """Namespaces: which replicas there are, where each lives, who may write it, and how it is kept."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -148,7 +149,7 @@ def _parse_client_names(names: object, certificates: bool) -> frozenset[str]:  #
 
 
 def _refuse_overlap(file: Path, tenants: Mapping[str, Tenant]) -> None:
-    roots = sorted((tenant.root.resolve(), name) for name, tenant in tenants.items())
+    roots = sorted((Path(os.path.realpath(tenant.root)), name) for name, tenant in tenants.items())
     for (upper, first), (lower, second) in pairwise(roots):
         if lower == upper or upper in lower.parents:
             raise _usage(

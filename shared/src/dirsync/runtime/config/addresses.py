@@ -108,7 +108,7 @@ def parse_host(host: str) -> str:
             return str(ipaddress.IPv6Address(host[1:-1]))
         except ValueError:
             raise ValueError(_ADDRESS_FORM) from None
-    if not _HOST.fullmatch(host) or (_NUMERIC.fullmatch(host) and not _is_ipv4(host)):
+    if not _HOST.fullmatch(host) or ".." in host or (_NUMERIC.fullmatch(host) and not _is_ipv4(host)):
         raise ValueError(_ADDRESS_FORM)
     return host
 

@@ -89,6 +89,8 @@ def check_path(text: str, *, is_file: bool) -> str:
     """
     if text != text.strip():
         msg = "starts or ends with a blank; remove it, or write ./ before or / after a name that has one"
+    elif "\0" in text:
+        msg = "holds a NUL, which no path can have"
     elif text.startswith("~"):
         msg = "starts with ~, which only a shell expands; write the whole path"
     elif _UNEXPANDED.match(text) or "${" in text or "$(" in text:

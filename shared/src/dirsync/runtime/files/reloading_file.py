@@ -14,7 +14,10 @@ takes one.
 """
 
 import os
+import stat
+import time
 from collections.abc import Callable, Sequence
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
@@ -26,6 +29,9 @@ from dirsync.runtime.log.logging import get_logger
 
 MAX_FILE_BYTES = 1024 * KIB
 """Largest file that is read, in bytes."""
+PIPE_SECONDS = 1.0
+"""How long the content of a pipe may take, in seconds."""
+_PIPE_PAUSE = 0.01
 
 T = TypeVar("T")
 _Stamp = tuple[int, ...]
@@ -114,13 +120,15 @@ class ReloadingFile(Generic[T]):
 def read_file(path: Path, setting: str) -> bytes:
     """The content of a small file; its path is not repeated in errors: a person may have put a secret there.
 
+    It may be a pipe into which somebody writes at once, as a shell's ``<(command)`` is. Nothing is waited for longer.
+
     Raises:
         Unreadable: naming the setting and the user id.
-        UsageError: it is too large.
+        UsageError: it is too large, or no file that ends.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            content = _read(file, setting)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no possible path"
         msg = f"{setting}: the file cannot be read by uid {os.geteuid()}: {reason}"
@@ -128,6 +136,32 @@ def read_file(path: Path, setting: str) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         msg = f"{setting}: the file is larger than {MAX_FILE_BYTES} bytes"
         raise UsageError(msg)
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A descriptor, without waiting until somebody writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read(file: FileIO, setting: str) -> bytes:
+    """The content up to one byte more than is allowed."""
+    mode = os.fstat(file.fileno()).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISFIFO(mode)):
+        msg = f"{setting}: it is a device or socket; name a file"
+        raise UsageError(msg)
+    content, until = b"", time.monotonic() + PIPE_SECONDS
+    while len(content) <= MAX_FILE_BYTES:
+        more = file.read(MAX_FILE_BYTES + 1 - len(content))
+        if more:
+            content += more
+        elif more is not None and (content or not stat.S_ISFIFO(mode)):
+            break
+        elif time.monotonic() > until:  # a pipe without content, or without an end
+            msg = f"{setting}: it is a pipe into which nobody writes a whole text at once; name a file"
+            raise UsageError(msg)
+        else:
+            time.sleep(_PIPE_PAUSE)
     return content
 
 
