@@ -7,7 +7,6 @@ from tests.bench.machine.namespaces import SERVER_ADDRESS, Side
 from tests.bench.peers.peer import Peer
 
 _PROGRAMS = Path(sys.executable).parent
-_LISTEN = f"{SERVER_ADDRESS}:50051"
 
 
 class Dirsync(Peer):
@@ -17,13 +16,14 @@ class Dirsync(Peer):
     keeps_holes = True
     fsync = "never"
     compression = "none"
+    listen = f"{SERVER_ADDRESS}:50051"
 
     def serve(self) -> None:
         """Start the server."""
         told: dict[str, str | Path] = {
             "DIRSYNC_SERVER_ROOT": self.destination,
             "DIRSYNC_SERVER_STATE_DIR": self.state / "server",
-            "DIRSYNC_SERVER_LISTEN": _LISTEN,
+            "DIRSYNC_SERVER_LISTEN": self.listen,
             "DIRSYNC_SERVER_METRICS_LISTEN": "127.0.0.1:0",
             "DIRSYNC_SERVER_INSECURE": "true",
             "DIRSYNC_SERVER_FSYNC": self.fsync,
@@ -47,7 +47,7 @@ class Dirsync(Peer):
             {
                 "DIRSYNC_CLIENT_SOURCE": self.source,
                 "DIRSYNC_CLIENT_STATE_DIR": self.state / "client",
-                "DIRSYNC_CLIENT_SERVER": _LISTEN,
+                "DIRSYNC_CLIENT_SERVER": self.listen,
                 "DIRSYNC_CLIENT_METRICS_LISTEN": "127.0.0.1:0",
                 "DIRSYNC_CLIENT_INSECURE": "true",
                 "DIRSYNC_CLIENT_COMPRESSION": self.compression,

@@ -63,13 +63,17 @@ class Peer(ABC):
             self._end(process)
         shutil.rmtree(self.place, ignore_errors=True)
 
+    def within(self, side: Side) -> Sequence[str]:
+        """The command that runs another one on a side."""
+        return ("ip", "netns", "exec", side.namespace)
+
     def start(
         self, side: Side, *command: str | Path, log: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Start a program on one side; its output goes to a file."""
         with (self.place / log).open("ab") as output:
             process = subprocess.Popen(
-                ["ip", "netns", "exec", side.namespace, *map(str, command)],
+                [*self.within(side), *map(str, command)],
                 cwd=self.place,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
