@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from dirsync.delta.blocks import BlockRange, block_count
 from dirsync.delta.pieces import DeltaError
+from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.from_wire import signature_from_wire
 from dirsync.delta.signature.packed import CHECKSUMS_SIZE, pack_checksums
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.delta.strong import SHA256, XXH3
+from dirsync.limits import LIMITS
 from tests.property.delta import edited
-from tests.support.inside.matching import fetched, signed
+from tests.support.inside.matching import fetched, framed, signed
 
 
 def known(signature: Signature) -> tuple[object, ...]:
@@ -27,6 +29,8 @@ def known(signature: Signature) -> tuple[object, ...]:
         signature.ranges,
         signature.strong_sums.tobytes(),
         signature.weak_sums.tolist(),
+        signature.group,
+        signature.group_sums.tobytes(),
     )
 
 
@@ -34,6 +38,30 @@ def known(signature: Signature) -> tuple[object, ...]:
 def test_built_is_received(basis: bytes, block_size: int, lengths: list[int]) -> None:
     """However content is framed, its own signature is the one that a server would send of it."""
     assert known(fetched(basis, block_size)) == known(signed(basis, block_size, strong=SHA256, lengths=lengths))
+
+
+@given(edited.contents(), edited.block_sizes, edited.lengths)
+def test_every_group_has_its_sum(basis: bytes, block_size: int, lengths: list[int]) -> None:
+    """However content is framed; the last group is as short as it is."""
+    signature = signed(basis, block_size, lengths=lengths)
+    size = signature.group * block_size
+
+    assert LIMITS.group_blocks == signature.group
+    assert b"".join(XXH3.digest(basis[at : at + size]) for at in range(0, len(basis), size)) == signature.group_sums
+
+
+@given(st.data(), edited.block_sizes, edited.lengths, st.sampled_from((1, 4, 16)))
+def test_what_it_is_like_changes_nothing(data: st.DataObject, block_size: int, lengths: list[int], stride: int) -> None:
+    """The signature of an edited file is the same with and without what is known of the file before."""
+    basis = data.draw(edited.contents())
+    target = data.draw(edited.edited(basis))
+    builder = SignatureBuilder(block_size, stride=stride, like=signed(basis, block_size, stride=stride))
+    for frame in framed(target, lengths):
+        builder.feed(frame)
+    made = builder.finish()
+
+    assert made is not None
+    assert known(signed(target, block_size, stride=stride)) == known(made)
 
 
 @given(edited.contents(), edited.block_sizes, st.integers(1, 5))

@@ -180,7 +180,9 @@ def test_nothing_is_hashed_twice() -> None:
     builders = (SignatureBuilder(B), SignatureBuilder(2 * B), SignatureBuilder(B, SHA256))
     hashed = [delta_of(SIGNATURE, target, builder=builder).effort.hashed_bytes for builder in builders]
 
-    assert [0, 100 * B, 100 * B] == hashed
+    assert 0 == hashed[0]
+    # But for a group that differs: its blocks are looked at one by one.
+    assert max(hashed) <= (100 + LIMITS.group_blocks) * B
 
 
 def test_a_builder_that_gave_up_does_no_harm() -> None:

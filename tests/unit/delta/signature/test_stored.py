@@ -9,9 +9,9 @@ import pytest
 from dirsync.delta.blocks import BlockRange
 from dirsync.delta.signature.builder import SignatureBuilder
 from dirsync.delta.signature.packed import CHECKSUMS_SIZE, pack_checksums
-from dirsync.delta.signature.signature import Signature, stride_for
+from dirsync.delta.signature.signature import Signature, group_for, stride_for
 from dirsync.delta.signature.stored import dump_signature, load_signature
-from dirsync.delta.strong import XXH3
+from dirsync.delta.strong import SHA256, XXH3, Strong
 from dirsync.limits import LIMITS, Limits
 from tests.support.inside.matching import fetched, signed
 
@@ -61,7 +61,7 @@ def test_what_it_is_like_changes_nothing(like: object) -> None:
 
 
 def test_weak_checksums_are_taken_over() -> None:
-    """Those of frames that have stayed are not computed again; here one can tell, because they are wrong."""
+    """Those of parts of frames that have stayed are not computed again; here one can tell, because they are wrong."""
     former = signed(BASIS, 500, stride=4)
     wrong = Signature(500, len(BASIS), XXH3, former.strong_sums, former.weak_sums ^ np.uint32(1), stride=4)
     builder = SignatureBuilder(500, stride=4, like=wrong)
@@ -70,12 +70,53 @@ def test_weak_checksums_are_taken_over() -> None:
     made, right = builder.finish(), signed(b"%b?%b" % (BASIS[:20_000], BASIS[20_001:]), 500, stride=4).weak_sums
 
     assert made is not None
-    assert [*wrong.weak_sums[:10], *right[10:]] == made.weak_sums.tolist()
+    assert [*wrong.weak_sums[:10], *right[10:12], *wrong.weak_sums[12:]] == made.weak_sums.tolist()
+
+
+def test_checksums_of_equal_groups_are_taken_over() -> None:
+    """No block of a group that stayed is hashed again; here one can tell, because its checksums are wrong."""
+    former = signed(BASIS, 500)
+    nothing = np.frombuffer(bytes(16 * former.count), "V16")
+    wrong = Signature(500, len(BASIS), XXH3, nothing, former.weak_sums ^ np.uint32(1))
+    target = b"%b?%b" % (BASIS[:20_000], BASIS[20_001:])
+    builder = SignatureBuilder(500, like=wrong.with_groups(former.group, former.group_sums))
+    for at in range(0, len(target), 16_000):
+        builder.feed(target[at : at + 16_000])
+    made, right = builder.finish(), signed(target, 500)
+
+    assert made is not None
+    assert right.group_sums == made.group_sums
+    stayed = {*range(32), *range(48, 96)}
+    assert [bytes(16) if block in stayed else right.strong_sum(block) for block in range(100)] == [
+        made.strong_sum(block) for block in range(100)
+    ]
+    assert [weak ^ (block in stayed) for block, weak in enumerate(right.weak_sums.tolist())] == made.weak_sums.tolist()
+
+
+@pytest.mark.parametrize("group, sums", [(8, 13), (16, 3), (16, 0)])
+def test_groups_that_do_not_fit_save_nothing(group: int, sums: int) -> None:
+    """Of another program's making, or fewer than there are: the result is the same."""
+    former = signed(BASIS, 500)
+    like = former.with_groups(group, former.group_sums[: 16 * sums])
+    builder = SignatureBuilder(500, like=like)
+    builder.feed(BASIS)
+    made = builder.finish()
+
+    assert made is not None
+    assert dump_signature(former) == dump_signature(made)
+
+
+@pytest.mark.parametrize(
+    "block_size, strong, group", [(512, XXH3, 16), (61_440, XXH3, 16), (61_441, XXH3, 0), (512, SHA256, 0)]
+)
+def test_which_signatures_have_groups(block_size: int, strong: Strong, group: int) -> None:
+    """Those whose groups fit into a frame, and whose checksums are fast."""
+    assert group == group_for(block_size, strong)
 
 
 def test_large_files_have_sparse_signatures() -> None:
-    """Beyond 64 MiB only every fourth block has a weak checksum."""
-    assert (1, 4) == (stride_for(LIMITS.sparse_weak_bytes), stride_for(LIMITS.sparse_weak_bytes + 1))
+    """Beyond 64 MiB only every sixteenth block has a weak checksum."""
+    assert (1, 16) == (stride_for(LIMITS.sparse_weak_bytes), stride_for(LIMITS.sparse_weak_bytes + 1))
 
 
 def test_packed_checksums_are_those_of_the_protocol() -> None:
@@ -101,7 +142,7 @@ def test_a_stored_signature_of_too_many_blocks_is_none() -> None:
     assert load_signature(stored, Limits(max_blocks=98)) is not None
 
 
-@pytest.mark.parametrize("at", [*range(19), *range(20, 27)])
+@pytest.mark.parametrize("at", [*range(23), *range(24, 31)])
 def test_every_field_of_the_header_counts(at: int) -> None:
     """A header that says something else is refused even where its checksum is right.
 

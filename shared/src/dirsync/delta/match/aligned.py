@@ -37,6 +37,38 @@ class AlignedMatcher:
 
     def run(self, offset: int, block: int, count: int) -> int:
         """How many blocks from ``offset`` on, at most ``count``, match those of the basis from ``block`` on."""
+        size, group = self._size, self._signature.group
+        if self._builder and offset % size == 0:
+            if offset == block * size and self._builder.is_like(self._signature, block, count):
+                return count
+            return self._run(offset, block, count)
+        if not group:
+            return self._run(offset, block, count)
+        before = min(-block % group, count)
+        done = self._run(offset, block, before) if before else 0
+        if done < before or done == count:
+            return done
+        groups = (count - done) // group
+        if groups:
+            done += group * self._groups(offset + done * size, block + done, groups)
+        # A group that differs, or what is left of blocks after the last whole group.
+        rest = min(group, count - done)
+        return done + (self._run(offset + done * size, block + done, rest) if rest else 0)
+
+    def _groups(self, offset: int, block: int, count: int) -> int:
+        """How many groups from ``offset`` on match those of the basis from ``block`` on, which begins one."""
+        group = self._signature.group
+        size = group * self._size
+        data = self._buffer.view(offset, offset + count * size)
+        for number in range(count):
+            part = data[number * size : (number + 1) * size]
+            self.hashed_bytes += size
+            if not self._signature.equal_groups(block + number * group, self._strong.digest(part)):
+                return number
+        return count
+
+    def _run(self, offset: int, block: int, count: int) -> int:
+        """The same as :meth:`run`, block by block."""
         same = self._signature.equal(block, self._strong_sums(offset, count))
         return count if same.all() else int(same.argmin())
 

@@ -5,12 +5,16 @@ A signature may be partial (only some ranges of blocks were requested) and spars
 block of a moved range finds its neighbours by their strong checksums). The checksums are kept in *rows*, one for each
 known block in ascending order; in a complete signature, row and block are the same number.
 
-Memory: one strong checksum for each known block and four bytes for each weak one, plus what searching needs once it
-starts (:mod:`dirsync.delta.match.lookup`).
+A signature that we make for ourselves has a second level: one strong checksum for each *group* of blocks. It tells at
+the speed of memory that all blocks of a group are what they were.
+
+Memory: one strong checksum for each known block and group, and four bytes for each weak one, plus what searching needs
+once it starts (:mod:`dirsync.delta.match.lookup`).
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -25,6 +29,14 @@ from dirsync.limits import LIMITS, Limits
 def stride_for(size: int, limits: Limits = LIMITS) -> int:
     """The stride of a signature that a client makes for itself, for a file of ``size`` bytes."""
     return limits.sparse_weak_stride if size > limits.sparse_weak_bytes else 1
+
+
+def group_for(block_size: int, strong: Strong, limits: Limits = LIMITS) -> int:
+    """How many blocks a group has in a signature that a client makes for itself; 0: there are no groups.
+
+    Where a frame holds no whole group, or the checksum is slow, groups would cost more than they save.
+    """
+    return 0 if strong.slow or limits.group_blocks * block_size > limits.frame_bytes else limits.group_blocks
 
 
 class Signature:
@@ -57,6 +69,10 @@ class Signature:
         self.strong_sums = strong_sums
         self.weak_sums = weak_sums
         self.stride = stride
+        self.group = 0
+        """Blocks of a group; 0 if there are no groups."""
+        self.group_sums = memoryview(b"")
+        """The strong checksum of each group, one after the other; the last group may be short."""
         self.count = block_count(size, block_size)
         """Blocks of the basis, known or not."""
         self.whole = whole_blocks(size, block_size)
@@ -66,6 +82,12 @@ class Signature:
         self.complete = self.ranges == everything
         self._firsts = [known.first for known in self.ranges]
         self._rows = [0, *accumulate(known.count for known in self.ranges)]
+
+    def with_groups(self, group: int, sums: memoryview) -> "Signature":
+        """The same with a second level: the strong checksums of groups of ``group`` blocks, one after the other."""
+        grouped = copy(self)
+        grouped.group, grouped.group_sums = group, sums
+        return grouped
 
     @cached_property
     def lookup(self) -> Lookup:
@@ -116,6 +138,14 @@ class Signature:
     def equal(self, first: int, sums: bytes) -> NDArray[np.bool_]:
         """Which of the blocks from ``first`` on have these consecutive strong checksums; unknown blocks do not."""
         return self._compare(first, np.frombuffer(sums, self.strong_sums.dtype), self.strong_sums)
+
+    def equal_groups(self, first: int, sums: bytes) -> int:
+        """How many groups from that of block ``first`` on, which begins it, have these consecutive strong checksums."""
+        size, at = self.strong.size, first // self.group * self.strong.size
+        known = self.group_sums[at : at + len(sums)]
+        if known == sums:
+            return len(sums) // size
+        return next(n // size for n in range(0, len(sums), size) if known[n : n + size] != sums[n : n + size])
 
     def equal_weak(self, first: int, sums: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """The same for weak checksums; the signature must have them all."""

@@ -16,9 +16,9 @@ from dirsync.delta.strong import SHA256, XXH3, Strong
 from dirsync.limits import LIMITS, Limits
 
 _MAGIC: Final = b"dirsyncS"
-_VERSION: Final = 1
-_HEADER: Final = struct.Struct("<8sHBIIQ")
-"""Magic, version, strong checksum, stride, block size, size of the basis."""
+_VERSION: Final = 2
+_HEADER: Final = struct.Struct("<8sHBIIIQ")
+"""Magic, version, strong checksum, stride, blocks of a group, block size, size of the basis."""
 _TRAILER: Final = struct.Struct("<I")
 """CRC-32 of everything before it."""
 _CODES: Final[dict[Strong, int]] = {SHA256: 1, XXH3: 2}
@@ -40,11 +40,13 @@ def dump_signature(signature: Signature) -> bytes:
                 _VERSION,
                 _CODES[signature.strong],
                 signature.stride,
+                signature.group,
                 signature.block_size,
                 signature.size,
             ),
             signature.weak_sums.astype("<u4", copy=False).tobytes(),
             signature.strong_sums.tobytes(),
+            signature.group_sums,
         )
     )
     return body + _TRAILER.pack(zlib.crc32(body))
@@ -54,17 +56,19 @@ def load_signature(data: bytes, limits: Limits = LIMITS) -> Signature | None:
     """Decode a signature; ``None`` if the data is not one. It keeps ``data`` and copies nothing."""
     if len(data) < _HEADER.size + _TRAILER.size:
         return None
-    magic, version, code, stride, block_size, size = _HEADER.unpack_from(data)
+    magic, version, code, stride, group, block_size, size = _HEADER.unpack_from(data)
     strong = _STRONG.get(code)
     if (magic, version) != (_MAGIC, _VERSION) or strong is None or not (stride and block_size):
         return None
     blocks = block_count(size, block_size)
     weak = -(-blocks // stride)
-    end = _HEADER.size + 4 * weak + strong.size * blocks
+    groups_at = _HEADER.size + 4 * weak + strong.size * blocks
+    end = groups_at + strong.size * (-(-blocks // group) if group else 0)
     if blocks > limits.max_blocks or len(data) != end + _TRAILER.size:
         return None
     if _TRAILER.unpack_from(data, end) != (zlib.crc32(memoryview(data)[:end]),):
         return None
     weak_sums = np.frombuffer(data, "<u4", weak, _HEADER.size).astype(np.uint32, copy=False)
     strong_sums = np.frombuffer(data, sums_dtype(strong), blocks, _HEADER.size + 4 * weak)
-    return Signature(block_size, size, strong, strong_sums, weak_sums, stride=stride)
+    signature = Signature(block_size, size, strong, strong_sums, weak_sums, stride=stride)
+    return signature.with_groups(group, memoryview(data)[groups_at:end])
