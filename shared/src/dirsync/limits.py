@@ -30,6 +30,11 @@ class Limits(NamedTuple):
     frame_bytes: int = 960 * KIB
     """Payload of one data frame, in bytes: large enough to amortise a message, small enough that a change of another
     file, which waits for one frame at most, is not delayed much."""
+    min_bulk_bytes: int = 16 * MIB
+    """A file of at least this many bytes is worth it that the process keeps the memory of its messages."""
+    joined_copy_bytes: int = 8 * MIB
+    """How much a copy of the basis may cover before it is sent, in bytes, because what follows may go on with it: few
+    messages, and the server is never far behind with its copying."""
     batch_bytes: int = 256 * KIB
     """Target size of a batch of small operations, in bytes."""
     commit_seconds: float = 0.5
@@ -189,10 +194,13 @@ class Limits(NamedTuple):
     """Largest delta block, in bytes."""
     max_blocks: int = 524_288
     """Blocks of one file; the block size doubles until a file has no more."""
+    group_blocks: int = 16
+    """Blocks that share one strong checksum in our own signature, in addition to their own: equal ones are recognised
+    by it, in a third of the time."""
     sparse_weak_bytes: int = 64 * MIB
     """Of a file larger than this many bytes our own signature has weak checksums of some blocks only: they cost four
     times as much as its strong ones."""
-    sparse_weak_stride: int = 4
+    sparse_weak_stride: int = 16
     """Every block with a number divisible by this has one then. A moved range of fewer blocks may be missed."""
     search_window_bytes: int = 128 * KIB
     """How far ahead, in bytes, one search goes where basis and target are not aligned; at least one block."""
@@ -403,6 +411,13 @@ class Limits(NamedTuple):
     # Files.
     file_read_bytes: int = 1 * MIB
     """One read of a file that is only hashed, in bytes."""
+    min_hash_part_bytes: int = 512 * KIB
+    """Least size of a part of a large file behind which the state of its SHA-256 is kept, in bytes."""
+    min_checkpointed_bytes: int = 4 * MIB
+    """Smallest file of which such states are kept: a smaller one is hashed in less than three milliseconds."""
+    hash_checkpoints: int = 4096
+    """States that are kept, of all contents of a replica or source together: those of about 4 GiB. Each takes about 500
+    bytes."""
     hash_batch_files: int = 64
     """Files that a hashing thread takes at a time, because handing over small files one by one costs more than
     hashing."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dirsync.delta.match.matcher import Matcher
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.fs.root import Root
 from dirsync.location import Location
 from dirsync.tree.entry import Entry, file_entry
@@ -37,6 +38,7 @@ class Uploader:
 
     def __init__(self, place: Path, path: bytes = b"file") -> None:
         self.memory = UploadMemory()
+        self.hashes = KnownHashes()
         self.sent_bytes = 0
         """Of all messages."""
         self.failures: list[str] = []
@@ -79,7 +81,9 @@ class Uploader:
         opened = self.open(server)
         queue = SendQueue(lambda: 0.0)
         resumption = Resumption(self.memory, opened.kept_uploads, offered=opened.keeps_uploads)
-        options = SenderOptions(opened.strategies, Compressor("none", frozenset()), BLOCK_SIZE, resumption)
+        options = SenderOptions(
+            opened.strategies, Compressor("none", frozenset()), BLOCK_SIZE, resumption, hashes=self.hashes
+        )
         sender = Sender(self._root, queue, AssumedContent(lambda _digest: False), options, self.unsent.append)
         stream = server.api.push_changes(server.call)
         stream.receive(encode_stream_open(opened.session_id))

@@ -19,6 +19,7 @@ from dirsync.endpoint.writer_mutex import WriterMutex
 from dirsync.errors import NotFound, OptionsDiffer, StorageError, Unavailable, UsageError
 from dirsync.fs.index.index import Index
 from dirsync.fs.locate import locate
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.fs.root import Root, RootState
 from dirsync.fs.write.durable import Fsync, sync_found
 from dirsync.fs.write.modes import ModePolicy
@@ -80,6 +81,8 @@ class Replica:
         self.changes = ChangeFeed()
         self.scanner = Scanner(root, self.state, self.session_options, self.require_root, observer, self.changes)
         self.uploads = KeptUploads(staging, root.free_bytes)
+        self.hashes = KnownHashes()
+        """What is remembered of large contents that were hashed."""
         self.last_commit: float | None = None
         self.not_durable: dict[RelPath, None] = {}
         """Where a commit changed something that it could not make durable: the next one has to, before it ends."""

@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from dirsync.endpoint.source.source import Source
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.runtime.hooks.hooks import Hooks
 from dirsync.runtime.metrics.metrics import Metrics
 from dirsync.runtime.trace.tracer import Tracer
@@ -113,6 +114,7 @@ def _make(
         TransferOptions(settings.compression.value, settings.block_size),
         activities,
         shared.tracer,
+        None if shared.options.at_once else KnownHashes(),
     )
     sender = Target(side, state, connector, parts, reporter, post, shared.options)
     engine = TargetEngine(name, sender, reporter, partial(shared.idle, place), fails_alone=not alone)

@@ -112,7 +112,13 @@ def open_transfer(
     compressor = Compressor(parts.options.compression, opened.compressions)
     resumption = Resumption(parts.uploads, opened.kept_uploads, offered=opened.keeps_uploads)
     sending = SenderOptions(
-        opened.strategies, compressor, block_size, resumption, parts.tracer, commits_after=opened.takes_commit_after
+        opened.strategies,
+        compressor,
+        block_size,
+        resumption,
+        parts.tracer,
+        parts.hashes,
+        commits_after=opened.takes_commit_after,
     )
     sender = Sender(root, queue, known, sending, post)
     hasher = Hasher(root, post, parts.activities)

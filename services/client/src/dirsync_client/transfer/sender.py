@@ -13,6 +13,7 @@ from dirsync.clock import Monotonic, monotonic
 from dirsync.errors import DirsyncError
 from dirsync.fs.failure import TooLarge, shown
 from dirsync.fs.read.growing import GrowingFile
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
 from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
@@ -23,22 +24,17 @@ from dirsync.wire.compression import shares
 from dirsync.wire.push.messages import (
     Commit,
     Item,
-    Upload,
     encode_abort,
     encode_batch,
-    encode_begin,
     encode_commit,
     encode_end,
     encode_with_commit,
 )
-from dirsync.wire.push.pieces import delta_frames
 from dirsync_client.reconcile.commands import Sent, Transmit
 from dirsync_client.reconcile.events import Unsent
 from dirsync_client.reconcile.pacing.pace import NOTHING, Cost
 from dirsync_client.transfer.assumed_content import AssumedContent
 from dirsync_client.transfer.compression import Compressor
-from dirsync_client.transfer.delta.encoder import Delta
-from dirsync_client.transfer.delta.signature_store import builder_for
 from dirsync_client.transfer.directories.sender import DirectorySender, SendingParts
 from dirsync_client.transfer.in_flight import InFlight
 from dirsync_client.transfer.reader import read_content
@@ -46,8 +42,8 @@ from dirsync_client.transfer.send_queue import Outgoing, SendAction, SendQueue, 
 from dirsync_client.transfer.small_files import decide_small_file
 from dirsync_client.transfer.traces import CommitTraces
 from dirsync_client.transfer.uploads.frame_encoder import FrameEncoder
-from dirsync_client.transfer.uploads.resumption import Beginning, Resumption
-from dirsync_client.transfer.uploads.skip import Skip
+from dirsync_client.transfer.uploads.messages import UploadMessages
+from dirsync_client.transfer.uploads.resumption import Resumption
 from dirsync_client.transfer.uploads.transfer import Transfer
 
 
@@ -62,6 +58,8 @@ class SenderOptions(NamedTuple):
     resumption: Resumption
     """What is continued of interrupted uploads."""
     tracer: Tracer = NO_TRACER
+    hashes: KnownHashes | None = None
+    """What is remembered of contents that were hashed, for the next versions of them."""
     commits_after: bool = False
     """The server takes a commit in the message with the last of what it commits."""
 
@@ -85,15 +83,16 @@ class Sender:
         self._queue = queue
         self._known = known
         self._dedups = Strategy.DEDUP in options.offered
-        self._deltas = Strategy.DELTA in options.offered
         self._commits_after = options.commits_after
         self._compressor = options.compressor
-        self._block_size = options.block_size
         self._post_unsent = unsent
         self._now = now
         self._number = 0
-        self._encoder = FrameEncoder(options.compressor, zeros=self._deltas)
         self._resumption = options.resumption
+        self._hashes = options.hashes
+        signed_blocks = options.block_size if Strategy.DELTA in options.offered else 0
+        encoder = FrameEncoder(options.compressor, zeros=bool(signed_blocks))
+        self._uploads = UploadMessages(encoder, options.resumption, signed_blocks, options.hashes, self._number_of)
         self._transfers: deque[Transfer] = deque()
         self._directory: DirectorySender | None = None
         """The new directory that is being sent."""
@@ -238,62 +237,14 @@ class Sender:
         finally:
             self._root.forget_all()
         transfer = Transfer(transmit, file, started)
-        transfer.messages = self._upload(transfer, outgoing.delta)
+        transfer.messages = self._uploads.of(transfer, outgoing.delta)
         self._transfers.append(transfer)
 
-    def _upload(self, transfer: Transfer, delta: Delta | None) -> Iterator[bytes]:
-        """The messages of a file, an empty one for each part that is only read."""
-        path, file = transfer.path, transfer.file
-        # Asked before the file begins: from then on it counts as interrupted.
-        frame_bytes = self._resumption.frame_bytes(path)
-        beginning = Beginning(Upload())
-        for found in self._resumption.begin(path, file):
-            if found is None:
-                yield b""
-            else:
-                beginning = found
-        transfer.begin(beginning, is_delta=delta is not None)
-        number = transfer.number = self._next_number()
+    def _number_of(self, transfer: Transfer) -> int:
+        """The number of a file that begins to travel."""
+        number = self._next_number()
         self.in_flight.file_begun(number, transfer.draft())
-        operation = transfer.transmit.operation
-        assert isinstance(operation, PutFile)
-        operation = operation._replace(entry=file.entry)
-        if delta is None:
-            yield encode_begin(number, operation, upload=beginning.upload)
-            # The signature of a file needs all of it.
-            signs = self._deltas and not beginning.upload.offset
-            transfer.builder = builder_for(file.entry.size, self._block_size) if signs else None
-            yield from self._whole(transfer, frame_bytes)
-        else:
-            yield encode_begin(number, operation, delta.block_size, delta.basis.digest, beginning.upload)
-            transfer.builder = delta.builder
-            yield from self._delta(transfer, delta, beginning.upload.offset)
-
-    def _whole(self, transfer: Transfer, frame_bytes: int) -> Iterator[bytes]:
-        builder = transfer.builder
-        for frame in transfer.file.frames(frame_bytes):
-            if builder is not None:
-                builder.feed(frame)
-            message = self._encoder.frame(transfer, frame)
-            # Before it goes: the stream may end with it, and then this is where the next one goes on.
-            self._note(transfer)
-            yield message
-
-    def _delta(self, transfer: Transfer, delta: Delta, offset: int) -> Iterator[bytes]:
-        encoder, file = delta.encoder, transfer.file
-        # What is made of the content before the offset is left out, so that the encoder sees all of the file.
-        file.go_to(0)
-        skip = Skip(offset, delta.block_size, delta.basis.size, file.read_at)
-        for frame in file.frames():
-            for pieces in delta_frames(skip.pieces(encoder.feed(frame))):
-                message = self._encoder.pieces(transfer, pieces)
-                self._note(transfer)
-                yield message
-        for pieces in delta_frames(skip.pieces(encoder.finish())):
-            yield self._encoder.pieces(transfer, pieces)
-
-    def _note(self, transfer: Transfer) -> None:
-        self._resumption.note(transfer.path, transfer.file, transfer.literal_bytes, transfer.compressed_bytes)
+        return number
 
     def _end(self, transfer: Transfer) -> Iterator[bytes]:
         record = transfer.file.finish()
@@ -314,6 +265,8 @@ class Sender:
             ended=self._now(),
         )
         self._resumption.ended(transfer.path)
+        if self._hashes is not None:
+            self._hashes.remember(entry.digest, transfer.file.checkpoints)
         if self.in_flight.file_ended(transfer.number, sent):
             self._known.assume(entry)
             self.traces.sent((sent,))

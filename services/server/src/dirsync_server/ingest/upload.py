@@ -17,6 +17,7 @@ from dirsync.endpoint.uploads.open_upload import OpenUpload
 from dirsync.errors import DirsyncError, InvalidMessage, Unavailable
 from dirsync.fs.failure import BasisLost
 from dirsync.fs.read.hashing import Cancelled
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write.rebuild import Rebuild
 from dirsync.fs.write.staging import Staging
@@ -29,8 +30,8 @@ from dirsync_server.ingest.budget import SpaceBudget
 class Upload:
     """A file between its begin and its end. One thread."""
 
-    def __init__(self, begin: FileBegin, uploads: KeptUploads) -> None:
-        """``uploads`` are those of the replica."""
+    def __init__(self, begin: FileBegin, uploads: KeptUploads, hashes: KnownHashes) -> None:
+        """``uploads`` and ``hashes`` are those of the replica."""
         self.number = begin.number
         self.operation = begin.operation
         self.error: DirsyncError | None = None
@@ -39,6 +40,7 @@ class Upload:
         """Its content, once it has ended and is whole."""
         self._begin = begin.upload
         self._uploads = uploads
+        self._hashes = hashes
         self._content: OpenUpload | None = None
         self._digest_of_basis = begin.basis
         self._block_size = begin.block_size
@@ -75,6 +77,8 @@ class Upload:
             content = self._content = self._uploads.begin(self._begin, path, staging, generation)
             if self._begin.offset:
                 self._continue(content, space, cancelled)
+            elif self.operation.entry.size >= LIMITS.min_checkpointed_bytes:
+                content.hash.make_checkpoints(content.staged.read_at, self._hashes.get(self._digest_of_basis))
             self._rebuild = Rebuild(content.staged, self._basis, cancelled=cancelled, hashed=content.hash)
         except (InvalidMessage, Unavailable):
             raise
@@ -143,6 +147,7 @@ class Upload:
             return step
         self._content = None
         self.discard()
+        self._hashes.remember(digest, content.hash.checkpoints)
         self.ended = content
         return step._replace(
             staged=content.staged,

@@ -92,7 +92,7 @@ class UploadStore:
                 for item, share in zip(items, spread, strict=False):
                     self._take(item, share)
             case FileBegin(number=number):
-                upload = self._uploads[number] = Upload(message, self._replica.uploads)
+                upload = self._uploads[number] = Upload(message, self._replica.uploads, self._replica.hashes)
                 upload.open(self._space, self._finder, self._committer.staging, self._generation, self._cancelled)
             case FileData(number=number) | FileDelta(number=number):
                 self._uploads[number].add(message)

@@ -14,28 +14,26 @@ other clients, which go on beside it, keep what they have open.
 
 import threading
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.endpoint.apply.outcomes import UploadNotFound
 from dirsync.endpoint.uploads.bounds import Kept, surplus
 from dirsync.endpoint.uploads.open_upload import OpenUpload
 from dirsync.fs.failure import PathFailure
+from dirsync.fs.read.content_hash import ContentHash
 from dirsync.fs.write.kept import kept_files, kept_name, open_kept
 from dirsync.fs.write.staging import Staging
 from dirsync.tree.path import RelPath
 from dirsync.wire.push.messages import Upload
 from dirsync.wire.session import KeptUpload
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 
 class _Content(NamedTuple):
     """What is kept of one upload."""
 
     kept: Kept
-    hash: "_Hash | None"
+    hash: ContentHash | None
     """``None``: it has not been read since the server started."""
     literal: int
     saved: int
@@ -145,6 +143,10 @@ class KeptUploads:
                 self._drop(upload)
                 return
             upload.is_over = True
+            try:
+                upload.hash.stop_following()
+            except PathFailure:
+                upload.is_read = False
             staged.release()
             kept = Kept(upload.id, staged.size, self._now())
             with self._lock:

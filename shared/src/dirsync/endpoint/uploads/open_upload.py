@@ -1,18 +1,16 @@
 """The content of one upload while a stream fills it."""
 
-import hashlib
 import os
 import threading
 from typing import TYPE_CHECKING
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
+from dirsync.fs.read.content_hash import ContentHash
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.limits import LIMITS
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
-
     from dirsync.fs.write.staged import StagedFile
 
 
@@ -24,13 +22,18 @@ class OpenUpload:
     """
 
     def __init__(
-        self, upload_id: bytes, staged: "StagedFile", hashed: "_Hash | None" = None, literal: int = 0, saved: int = 0
+        self,
+        upload_id: bytes,
+        staged: "StagedFile",
+        hashed: ContentHash | None = None,
+        literal: int = 0,
+        saved: int = 0,
     ) -> None:
         """``hashed`` is known of what ``staged`` has already; without it, it has to be read."""
         self.id = upload_id
         """Empty if nothing is kept of it."""
         self.staged = staged
-        self.hash = hashed if hashed is not None else hashlib.sha256()
+        self.hash = hashed if hashed is not None else ContentHash()
         """SHA-256 of what is staged, if :attr:`is_read`."""
         self.is_read = hashed is not None or not staged.size
         self.literal = literal
@@ -56,7 +59,7 @@ class OpenUpload:
             return self.hash.digest()
 
     def _read(self, cancelled: Cancelled) -> None:
-        staged, hashed, at = self.staged, hashlib.sha256(), 0
+        staged, hashed, at = self.staged, ContentHash(), 0
         buffer = memoryview(bytearray(LIMITS.file_read_bytes))
         while at < staged.size:
             if cancelled():

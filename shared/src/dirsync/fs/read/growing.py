@@ -11,12 +11,13 @@ fails this is given up at the next piece, before the rest of it is read.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, shown
 from dirsync.fs.fingerprint import RACY, from_stat, is_racy, pack_status
+from dirsync.fs.read.content_hash import Checkpoint, ContentHash
 from dirsync.fs.read.stable import StableFile, is_same
 from dirsync.fs.root import Root
 from dirsync.limits import LIMITS
@@ -46,7 +47,7 @@ class GrowingFile:
         self._seen = status = self._file.status
         self.entry = file_entry(mode=status.st_mode, size=status.st_size, mtime_ns=status.st_mtime_ns)
         """Of the file as it was opened; its digest is set by :meth:`finish`."""
-        self._hash: _Hash = hashlib.sha256()
+        self._hash = ContentHash()
         self._read = 0
         self._settled = False
         """The file was seen unchanged after all of it was read."""
@@ -86,7 +87,16 @@ class GrowingFile:
         """Read on from an offset; ``hashed`` is the SHA-256 of what comes before it."""
         self._file.go_to(offset)
         self._read = offset
-        self._hash = hashlib.sha256() if hashed is None else hashed.copy()
+        self._hash = ContentHash() if hashed is None else ContentHash.continued(hashed, offset)
+
+    def make_checkpoints(self, former: Sequence[Checkpoint] = ()) -> None:
+        """Keep checkpoints of what is read from here on, and follow those of an earlier version; at the beginning."""
+        self._hash.make_checkpoints(self.read_at, former)
+
+    @property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Those of what was read, if it was asked for them."""
+        return self._hash.checkpoints
 
     def frames(self, size: int = LIMITS.frame_bytes) -> Iterator[bytes]:
         """The content from the position up to the length at opening, in frames; ends early if it was truncated.

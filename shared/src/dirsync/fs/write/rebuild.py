@@ -11,20 +11,17 @@ second thread that hashes behind the copying one was measured: a gibibyte takes 
 has nothing else to do, and the same processor time. Usually it has: the client's work, other uploads.
 """
 
-import hashlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dirsync.errors import Unavailable
 from dirsync.fs.failure import StorageFailed, shown, writing_failure
+from dirsync.fs.read.content_hash import ContentHash
 from dirsync.fs.read.extents import Holes
 from dirsync.fs.read.hashing import Cancelled
 from dirsync.fs.read.stable import StableFile
 from dirsync.fs.write.staged import StagedFile
 from dirsync.limits import LIMITS
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 _ZEROS: Final = memoryview(bytes(LIMITS.inline_file_bytes))
 
@@ -42,14 +39,14 @@ class Rebuild:
         basis: StableFile | None = None,
         *,
         cancelled: Cancelled | None = None,
-        hashed: "_Hash | None" = None,
+        hashed: ContentHash | None = None,
     ) -> None:
         """``hashed`` has the digest of what is staged already, and follows."""
         self._staged = staged
         self._basis = basis
         self._holes = None if basis is None else Holes(basis.descriptor, basis.status)
         self._cancelled = cancelled
-        self._hash = hashed if hashed is not None else hashlib.sha256()
+        self._hash = hashed if hashed is not None else ContentHash()
         self._buffer = memoryview(b"")
 
     @property
@@ -80,7 +77,7 @@ class Rebuild:
         self._staged.write_zeros(length)
         while length:
             self._check()
-            step = min(length, len(_ZEROS))
+            step = min(length, LIMITS.inline_file_bytes)
             self._hash.update(_ZEROS[:step])
             length -= step
 

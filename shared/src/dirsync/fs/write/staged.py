@@ -69,6 +69,17 @@ class StagedFile:
             raise writing_failure(self.path, "stage", error) from error
         self.size += length
 
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The ``size`` bytes at ``offset``, which were written before.
+
+        Raises:
+            PathFailure: StorageFailed.
+        """
+        try:
+            return os.pread(self.fd, size, offset)
+        except OSError as error:
+            raise writing_failure(self.path, "read back what was staged for", error) from error
+
     def write_zeros(self, length: int) -> None:
         """Append ``length`` zero bytes as a hole, which takes no space on the disk (D13).
 

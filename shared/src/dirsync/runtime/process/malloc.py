@@ -1,6 +1,7 @@
-"""How the C library keeps memory that was freed. Imports ctypes, which only a server that runs for long pays for."""
+"""How the C library keeps memory that was freed. Imports ctypes, which only who moves much content pays for."""
 
 import ctypes
+from functools import cache
 
 from dirsync.limits import MIB
 
@@ -12,6 +13,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
 
+@cache
 def keep_message_memory() -> None:
     """Let the C library keep what large messages need, instead of returning it to the kernel after each of them.
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.runtime.trace.tracer import NO_TRACER, Tracer
 from dirsync_client.lifecycle.activity import Activities
 from dirsync_client.transfer.bandwidth import TokenBucket
@@ -30,3 +31,5 @@ class TransferParts(NamedTuple):
     options: TransferOptions
     activities: Activities
     tracer: Tracer = NO_TRACER
+    hashes: KnownHashes | None = None
+    """Where the client lives longer than one sync."""
