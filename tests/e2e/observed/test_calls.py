@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.programs, pytest.mark.needs("strace")]
 
 FEW, MANY = 200, 1200
 WORK = (
-    *("openat", "close", "read", "write", "pread64", "pwrite64", "lseek", "copy_file_range", "getdents64"),
+    *("openat", "close", "read", "write", "pread64", "preadv", "pwrite64", "lseek", "copy_file_range", "getdents64"),
     *("stat", "lstat", "fstat", "newfstatat", "statx", "getxattr", "fgetxattr", "fcntl"),
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "utimensat", "fchmod", "ftruncate", "mkdirat"),
 )

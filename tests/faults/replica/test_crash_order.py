@@ -41,7 +41,7 @@ def _step(call: Call, replica: Path, published: bool) -> int:
     match call.name:
         case "openat":
             return STAGE if staged and "O_CREAT" in call.arguments else 0
-        case "write" | "copy_file_range" | "ftruncate":
+        case "write" | "ftruncate":
             return STAGE if staged else 0
         case "fchmod" | "utimensat":
             return SEAL if staged else PUBLISH if inside else 0

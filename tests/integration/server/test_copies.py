@@ -215,9 +215,9 @@ def test_limits(pair: Pair) -> None:
 @pytest.mark.case("A09")
 @pytest.mark.needs("strace")
 def test_lying_disk(pair: Pair) -> None:
-    """A kernel that says that it copied, and did not, gets neither a copy nor a delta published."""
-    lie = ["strace", "-D", "-f", "-qq", "-e", "inject=copy_file_range:retval=65536", "-o", "/dev/null"]
-    server = pair.server(prefix=[*lie, "-e", "trace=copy_file_range"])
+    """A kernel that says that it shared blocks, and did not, gets neither a copy nor a delta published."""
+    lie = ["strace", "-D", "-f", "-qq", "-e", "inject=ioctl:retval=0", "-o", "/dev/null"]
+    server = pair.server(prefix=[*lie, "-e", "trace=ioctl"])
     with Wire(server.address) as wire:
         push = wire.push(wire.open_session().session_id)
         frames = [data(1, LARGE[at : at + MIB // 2]) for at in range(0, len(LARGE), MIB // 2)]

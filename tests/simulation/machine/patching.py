@@ -5,6 +5,7 @@ as a name of the module or as the default of a parameter, the stand-in is put th
 asks :data:`current` what to do, so that many worlds can follow one another without any patching in between.
 """
 
+import errno
 import fcntl
 import os
 import random
@@ -75,6 +76,10 @@ class _Os:
 class _Fcntl:
     def __getattr__(self, name: str) -> Any:
         return process().flock if name == "flock" else getattr(fcntl, name)
+
+    def ioctl(self, _descriptor: int, _request: int, _argument: bytes) -> int:
+        """This file system cannot share blocks."""
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 class _Random:

@@ -16,7 +16,7 @@ from dirsync.fs.root import Root
 from dirsync.fs.write.rebuild import Rebuild
 from dirsync.fs.write.staged import StagedFile
 from dirsync.fs.write.staging import Staging
-from dirsync.limits import LIMITS, MIB
+from dirsync.limits import KIB, LIMITS, MIB
 from tests.unit.fs.places import disk_of, make, path_of
 
 B = path_of("basis")
@@ -74,6 +74,85 @@ def test_nothing_is_the_empty_file(file: StagedFile) -> None:
     rebuild.write(b"x")
 
     assert (hashlib.sha256().digest(), hashlib.sha256(b"x").digest()) == (empty, rebuild.digest())
+
+
+def test_shared_blocks_are_read_back(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The digest is that of what the file has, and not of what the basis had before or after."""
+
+    def share(_source: int, target: int, _offset: int, length: int, at: int) -> bool:
+        os.pwrite(target, b"?" * length, at)
+        return True
+
+    monkeypatch.setattr("dirsync.fs.write.staged.share_range", share)
+    rebuild = Rebuild(file, basis)
+    rebuild.copy(0, 2 * MIB)
+
+    assert b"?" * 2 * MIB == content(file)
+    assert hashlib.sha256(b"?" * 2 * MIB).digest() == rebuild.digest()
+
+
+@pytest.mark.parametrize("tail", [0, 7])
+@pytest.mark.case("D13", "D15")
+def test_holes_stay_holes(disk: Path, root: Root, file: StagedFile, tail: int) -> None:
+    """Of a large file with little in it only that is copied, and the same holes are left."""
+    with (disk / "r/sparse").open("w+b") as sparse:
+        for at in (0, 20 * MIB, 50 * MIB - MIB // 2):
+            sparse.seek(at)
+            sparse.write(SEED[:MIB])
+        sparse.truncate(60 * MIB + tail)
+    with StableFile(root, path_of("sparse")) as basis:
+        rebuild = Rebuild(file, basis)
+        rebuild.write(b"!")
+        rebuild.copy(1, 51 * MIB)
+        rebuild.copy(50 * MIB, 10 * MIB + tail)
+    source = (disk / "r/sparse").read_bytes()
+    expected = b"!" + source[1 : 51 * MIB + 1] + source[50 * MIB :]
+
+    assert hashlib.sha256(expected).digest() == rebuild.digest() == hashlib.sha256(content(file)).digest()
+    assert os.fstat(file.fd).st_blocks * 512 <= 4 * MIB + 256 * KIB
+
+
+def test_sparse_basis_that_is_shorter(disk: Path, root: Root, file: StagedFile) -> None:
+    """What is behind its end is no hole."""
+    with (disk / "r/sparse").open("wb") as sparse:
+        sparse.write(SEED[:MIB])
+        sparse.truncate(10 * MIB)
+    with StableFile(root, path_of("sparse")) as basis:
+        os.truncate(disk / "r/sparse", MIB)
+        with pytest.raises(BasisLost, match="shorter than it was"):
+            Rebuild(file, basis).copy(MIB // 2, MIB)
+
+
+def test_from_another_file_system(file: StagedFile, memory: Path) -> None:
+    """Blocks cannot be shared with it, so they are copied."""
+    (memory / "basis").write_bytes(SEED)
+    with Root.open(memory) as there, StableFile(there, B) as basis:
+        rebuild = Rebuild(file, basis)
+        rebuild.copy(1, SIZE - 1)
+
+    assert SEED[1:] == content(file)
+
+
+def test_basis_that_cannot_be_read(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told apart from a disk that cannot be written."""
+    monkeypatch.setattr(StableFile, "descriptor", file.staging.descriptor)
+    with pytest.raises(BasisLost, match="cannot read the basis of f: Is a directory"):
+        Rebuild(file, basis).copy(0, 10)
+
+
+def test_copies_are_bounded(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copying takes no more memory than one read, however long the range is."""
+    asked: list[int] = []
+    preadv = os.preadv
+
+    def watched(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        asked.append(sum(map(len, buffers)))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", watched)
+    Rebuild(file, basis).copy(0, SIZE)
+
+    assert [LIMITS.file_read_bytes] * 3 + [5] == asked
 
 
 @pytest.mark.parametrize("offset, length", [(0, SIZE + 1), (SIZE, 1), (1 << 62, 1)])
@@ -154,8 +233,8 @@ def test_basis_that_is_written_all_the_time(disk: Path, root: Root) -> None:
 
 @pytest.mark.case("A09")
 def test_copy_that_never_reached_the_disk(file: StagedFile, basis: StableFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that says it copied and did not is found out when the copy is read back."""
-    monkeypatch.setattr("dirsync.fs.write.staged._copy_file_range", lambda _source, _target, length, _offset: length)
+    """A kernel that says it shared blocks and did not is found out when they are read back."""
+    monkeypatch.setattr("dirsync.fs.write.staged.share_range", lambda *_: True)
     with pytest.raises(StorageFailed, match="cannot stage f: 10 bytes were written, 0 are there"):
         Rebuild(file, basis).copy(0, 10)
 

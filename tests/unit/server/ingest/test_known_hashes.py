@@ -3,12 +3,13 @@
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from dirsync.endpoint.quota import Quota
+from dirsync.fs.read.content_hash import Checkpoint
 from dirsync.fs.read.known_hashes import KnownHashes
 from dirsync.limits import LIMITS
 from tests.support.inside.direct import Direct, direct
@@ -101,10 +102,13 @@ def test_a_basis_that_was_changed_by_hand(tmp_path: Path, server: Direct, upload
     assert len(CONTENT) == (tmp_path / "replica" / "file").stat().st_size
 
 
-def _after(change: Callable[[], None], call: Callable[[bytes], object]) -> Callable[[bytes], object]:
+Get = Callable[[bytes], Sequence[Checkpoint]]
+
+
+def _after(change: Callable[[], None], call: Get) -> Get:
     """The same call, after a change."""
 
-    def changed(digest: bytes) -> object:
+    def changed(digest: bytes) -> Sequence[Checkpoint]:
         change()
         return call(digest)
 

@@ -1,22 +1,18 @@
-"""One file in the staging directory: content is appended, from memory or from another file, until it is sealed."""
+"""One file in the staging directory: content is appended, from memory or by sharing blocks, until it is sealed."""
 
-import contextlib
 import os
 import stat
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dirsync.fs.failure import BasisLost, StorageFailed, shown, writing_failure
+from dirsync.fs.failure import StorageFailed, shown, writing_failure
 from dirsync.fs.fingerprint import status_identity
-from dirsync.fs.read.extents import extents
+from dirsync.fs.kernel import share_range
 from dirsync.fs.write.access import set_mode_at
-from dirsync.limits import LIMITS
 from dirsync.tree.path import RelPath
 
 if TYPE_CHECKING:
     from dirsync.tree.entry import FileIdentity
 
-_copy_file_range: Final = getattr(os, "copy_file_range", None)
-"""Linux only; elsewhere everything is read and written."""
 _REOPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -98,49 +94,22 @@ class StagedFile:
             raise writing_failure(self.path, "stage", error) from error
         self.size = end
 
-    def copy_from(self, descriptor: int, offset: int, length: int) -> None:
-        """Append ``length`` bytes of another regular file from ``offset`` on; its holes stay holes.
+    def share_from(self, descriptor: int, offset: int, length: int) -> bool:
+        """Append ``length`` bytes of another regular file by sharing its blocks; ``False`` if that is not possible.
 
-        The kernel copies, and shares the blocks where the file system can. If the other file changes meanwhile, the
-        copied content is undefined: a caller that has to know it reads it back. The descriptor's position moves.
+        If the other file changes meanwhile, what is appended is undefined: a caller that has to know it reads it back.
 
         Raises:
-            PathFailure: BasisLost if the other file is shorter, or cannot be read; StorageFailed as :meth:`write`.
+            PathFailure: StorageFailed.
         """
-        end = offset + length
-        if os.fstat(descriptor).st_size < end:
-            raise self._shorter()
-        for extent in extents(descriptor, offset, end):
-            if extent.is_hole:
-                self.write_zeros(extent.end - extent.start)
-                continue
-            at = extent.start
-            while at < extent.end:
-                before = self.size
-                self._copy_some(descriptor, at, extent.end - at)
-                at += self.size - before
-
-    def _copy_some(self, descriptor: int, offset: int, length: int) -> None:
-        """Append at least one byte of another file."""
-        if _copy_file_range is not None:
-            # What the kernel refuses (another file system, no support, a bad block) is copied by hand, which also shows
-            # which of the two files fails. "Nothing left" is not relied on either: some file systems report it for
-            # content that they generate when it is read.
-            with contextlib.suppress(OSError):
-                copied = _copy_file_range(descriptor, self.fd, length, offset)
-                if copied:
-                    self.size += copied
-                    return
+        if not share_range(descriptor, self.fd, offset, length, self.size):
+            return False
         try:
-            content = os.pread(descriptor, min(length, LIMITS.file_read_bytes), offset)
+            os.lseek(self.fd, length, os.SEEK_CUR)
         except OSError as error:
-            raise BasisLost.from_os(self.path, "read the basis of", error) from error
-        if not content:
-            raise self._shorter()
-        self.write(content)
-
-    def _shorter(self) -> BasisLost:
-        return BasisLost(self.path, f"the basis of {shown(self.path)} is shorter than it was")
+            raise writing_failure(self.path, "stage", error) from error
+        self.size += length
+        return True
 
     def _lost(self, there: int) -> StorageFailed:
         message = f"cannot stage {shown(self.path)}: {self.size} bytes were written, {there} are there"

@@ -23,15 +23,13 @@ class JoinedCopies:
         for piece in pieces:
             held = self._held
             if not isinstance(piece, BlockRange):
-                self._held = None
-            elif held is not None and held.first + held.count == piece.first:
-                held, self._held = None, BlockRange(held.first, held.count + piece.count)
-            else:
-                self._held = piece
-            if held is not None:
-                yield held
-            if not isinstance(piece, BlockRange):
+                yield from self.rest()
                 yield piece
+            elif held is not None and held.first + held.count == piece.first:
+                self._held = BlockRange(held.first, held.count + piece.count)
+            else:
+                yield from self.rest()
+                self._held = piece
         if self._held is not None and self._held.count >= self._most_blocks:
             yield from self.rest()
 
