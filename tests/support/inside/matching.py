@@ -7,6 +7,7 @@ from dirsync.delta.blocks import BlockRange
 from dirsync.delta.match.matcher import Effort, Matcher
 from dirsync.delta.pieces import Piece, Zeros
 from dirsync.delta.signature.builder import SignatureBuilder
+from dirsync.delta.signature.built import BuiltSignature
 from dirsync.delta.signature.from_wire import signature_from_wire
 from dirsync.delta.signature.packed import pack_checksums
 from dirsync.delta.signature.signature import Signature
@@ -52,9 +53,9 @@ def merged(pieces: Iterable[Piece]) -> list[Piece]:
     return result
 
 
-def signed(
+def built(
     basis: bytes, block_size: int, *, strong: Strong = XXH3, stride: int = 1, lengths: Iterable[int] = ()
-) -> Signature:
+) -> BuiltSignature:
     """The signature that a builder makes."""
     builder = SignatureBuilder(block_size, strong, stride=stride)
     for frame in framed(basis, lengths):
@@ -62,6 +63,13 @@ def signed(
     signature = builder.finish()
     assert signature is not None
     return signature
+
+
+def signed(
+    basis: bytes, block_size: int, *, strong: Strong = XXH3, stride: int = 1, lengths: Iterable[int] = ()
+) -> Signature:
+    """The same for searching."""
+    return built(basis, block_size, strong=strong, stride=stride, lengths=lengths).signature()
 
 
 def fetched(basis: bytes, block_size: int, ranges: list[BlockRange] | None = None) -> Signature:

@@ -14,7 +14,7 @@ from dirsync.delta.signature.packed import CHECKSUMS_SIZE
 from dirsync.delta.signature.signature import Signature
 from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.limits import LIMITS
-from tests.support.inside.matching import signed
+from tests.support.inside.matching import built
 
 MIB = 1 << 20
 FRAME = random.Random(1).randbytes(LIMITS.frame_bytes)
@@ -89,7 +89,7 @@ def test_what_is_undecided_is_bounded(block_size: int, bound: int) -> None:
 
 def test_a_stored_signature_is_not_copied() -> None:
     """What was read from a file is the signature's memory."""
-    loaded = load_signature(dump_signature(signed(FRAME, 4096)))
+    loaded = load_signature(dump_signature(built(FRAME, 4096)))
 
     assert loaded is not None
     assert not loaded.strong_sums.flags.owndata

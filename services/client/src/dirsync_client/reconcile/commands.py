@@ -13,7 +13,7 @@ from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove, Receive, ReportConflict, ReportReceived
 
 if TYPE_CHECKING:
-    from dirsync.delta.signature.signature import Signature
+    from dirsync.delta.signature.built import BuiltSignature
 
 PLAIN = Choice(Strategy.WHOLE, Reason.NEW)
 
@@ -78,7 +78,7 @@ class Sent(NamedTuple):
     """The sender counts its content as known until it is settled."""
     is_older: bool = False
     """The file grew while it was read: what was sent is its first part, and it has moved on since."""
-    signature: "Signature | None" = None
+    signature: "BuiltSignature | None" = None
     """Of the content, if it is worth remembering."""
     ended: float = 0.0
     """When the last of a large file was sent, by the monotonic clock; 0 if that was not noted."""

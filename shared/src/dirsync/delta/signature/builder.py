@@ -1,16 +1,20 @@
-"""Building a Signature from content that comes in frames."""
+"""Building a signature from content that comes in frames. Needs no numpy, so that a first sync need not load it."""
 
+import zlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from dirsync.delta.arrays import NDArray, np
-from dirsync.delta.rolling import weak_sum
-from dirsync.delta.signature.signature import Signature, group_for, sums_dtype
+from dirsync.delta.signature.built import BuiltSignature
+from dirsync.delta.signature.levels import group_for
 from dirsync.delta.strong import XXH3, Strong
 from dirsync.limits import LIMITS, Limits
 
+if TYPE_CHECKING:
+    from dirsync.delta.signature.signature import Signature
+
 
 class SignatureBuilder:
-    """Builds the Signature of everything fed to it.
+    """Builds the signature of everything fed to it.
 
     Args:
         block_size: in bytes.
@@ -27,7 +31,7 @@ class SignatureBuilder:
         strong: Strong = XXH3,
         *,
         stride: int = 1,
-        like: Signature | None = None,
+        like: "Signature | None" = None,
         limits: Limits = LIMITS,
     ) -> None:
         self.block_size = block_size
@@ -81,12 +85,12 @@ class SignatureBuilder:
         size = self.strong.size
         return bytes(self._strong_sums[first * size : (first + count) * size])
 
-    def is_like(self, signature: Signature, first: int, count: int) -> bool:
+    def is_like(self, signature: "Signature", first: int, count: int) -> bool:
         """Whether these blocks were fed, and are known to be those of ``signature``; False where that is unknown."""
         same = self._like is signature and self._same_from <= first
         return same and first + count <= self._blocks and not self._overfull
 
-    def finish(self) -> Signature | None:
+    def finish(self) -> BuiltSignature | None:
         """The signature; ``None`` if there was more content than a signature may cover."""
         if self._rest:
             self._add_blocks(memoryview(bytes(self._rest)), len(self._rest))
@@ -97,10 +101,16 @@ class SignatureBuilder:
         if self._part:
             self._group_sums += self.strong.digest(bytes(self._part))
             self._part = bytearray()
-        strong_sums = np.frombuffer(self._strong_sums, sums_dtype(self.strong))
-        weak_sums = np.frombuffer(self._weak_sums, np.uint32)
-        signature = Signature(self.block_size, self._size, self.strong, strong_sums, weak_sums, stride=self._stride)
-        return signature.with_groups(self._group, memoryview(self._group_sums))
+        return BuiltSignature(
+            self.block_size,
+            self._size,
+            self.strong,
+            self._stride,
+            self._group,
+            self._weak_sums,
+            self._strong_sums,
+            self._group_sums,
+        )
 
     @property
     def _overfull(self) -> bool:
@@ -160,7 +170,7 @@ class SignatureBuilder:
         assert self._like is not None
         first, last = self._blocks, self._blocks + count
         self._strong_sums += self._like.strong_sums[first:last].tobytes()
-        self._weak_sums += self._like.weak_sums[-(-first // self._stride) : -(-last // self._stride)].tobytes()
+        self._weak_sums += _weak_of(self._like, -(-first // self._stride), -(-last // self._stride))
         self._blocks = last
 
     def _add_blocks(self, data: memoryview, size: int) -> None:
@@ -170,12 +180,17 @@ class SignatureBuilder:
         first, count = self._blocks, len(data) // size
         self._blocks = self._same_from = first + count
         wanted = range(-first % self._stride, count, self._stride)
-        self._weak_sums += self._weak(data, size, first, sums, wanted).tobytes()
+        self._weak_sums += self._weak(data, size, first, sums, wanted)
 
-    def _weak(self, data: memoryview, size: int, first: int, sums: bytes, wanted: range) -> NDArray[np.uint32]:
+    def _weak(self, data: memoryview, size: int, first: int, sums: bytes, wanted: range) -> bytes:
         like = self._like
         same = like.equal(first, sums) if like else None
         if like and same is not None and same.all():
             place = -(-first // self._stride)
-            return like.weak_sums[place : place + len(wanted)]
-        return np.array([weak_sum(data[at * size : (at + 1) * size]) for at in wanted], np.uint32)
+            return _weak_of(like, place, place + len(wanted))
+        return b"".join([zlib.adler32(data[at * size : (at + 1) * size]).to_bytes(4, "little") for at in wanted])
+
+
+def _weak_of(signature: "Signature", first: int, end: int) -> bytes:
+    """Some weak checksums of a signature."""
+    return signature.weak_sums[first:end].astype("<u4", copy=False).tobytes()

@@ -23,20 +23,6 @@ from dirsync.delta.arrays import NDArray, np
 from dirsync.delta.blocks import BlockRange, block_count, span, whole_blocks
 from dirsync.delta.match.lookup import Lookup
 from dirsync.delta.strong import Strong
-from dirsync.limits import LIMITS, Limits
-
-
-def stride_for(size: int, limits: Limits = LIMITS) -> int:
-    """The stride of a signature that a client makes for itself, for a file of ``size`` bytes."""
-    return limits.sparse_weak_stride if size > limits.sparse_weak_bytes else 1
-
-
-def group_for(block_size: int, strong: Strong, limits: Limits = LIMITS) -> int:
-    """How many blocks a group has in a signature that a client makes for itself; 0: there are no groups.
-
-    Where a frame holds no whole group, or the checksum is slow, groups would cost more than they save.
-    """
-    return 0 if strong.slow or limits.group_blocks * block_size > limits.frame_bytes else limits.group_blocks
 
 
 class Signature:

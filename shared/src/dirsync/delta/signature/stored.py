@@ -1,4 +1,4 @@
-"""Encoding a Signature for a file in the state directory, and decoding it.
+"""Encoding a signature for a file in the state directory, and decoding it.
 
 The file is a cache. Whatever is wrong with it (truncated, damaged, another version, another program's file) means that
 there is no signature, never an error. The checksum at the end protects against damage, not against forgery: an attacker
@@ -7,13 +7,15 @@ who can write the state directory can only make deltas larger, or make a transfe
 
 import struct
 import zlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from dirsync.delta.arrays import np
 from dirsync.delta.blocks import block_count
-from dirsync.delta.signature.signature import Signature, sums_dtype
+from dirsync.delta.signature.built import BuiltSignature
 from dirsync.delta.strong import SHA256, XXH3, Strong
 from dirsync.limits import LIMITS, Limits
+
+if TYPE_CHECKING:
+    from dirsync.delta.signature.signature import Signature
 
 _MAGIC: Final = b"dirsyncS"
 _VERSION: Final = 2
@@ -25,35 +27,27 @@ _CODES: Final[dict[Strong, int]] = {SHA256: 1, XXH3: 2}
 _STRONG: Final = {code: strong for strong, code in _CODES.items()}
 
 
-def dump_signature(signature: Signature) -> bytes:
-    """Encode a signature.
-
-    Raises:
-        ValueError: it is partial.
-    """
-    if not signature.complete:
-        raise ValueError("a partial signature is not stored")
-    body = b"".join(
-        (
-            _HEADER.pack(
-                _MAGIC,
-                _VERSION,
-                _CODES[signature.strong],
-                signature.stride,
-                signature.group,
-                signature.block_size,
-                signature.size,
-            ),
-            signature.weak_sums.astype("<u4", copy=False).tobytes(),
-            signature.strong_sums.tobytes(),
-            signature.group_sums,
-        )
+def dump_signature(signature: BuiltSignature) -> bytes:
+    """Encode a signature."""
+    header = _HEADER.pack(
+        _MAGIC,
+        _VERSION,
+        _CODES[signature.strong],
+        signature.stride,
+        signature.group,
+        signature.block_size,
+        signature.size,
     )
+    body = b"".join((header, signature.weak_sums, signature.strong_sums, signature.group_sums))
     return body + _TRAILER.pack(zlib.crc32(body))
 
 
-def load_signature(data: bytes, limits: Limits = LIMITS) -> Signature | None:
+def load_signature(data: bytes, limits: Limits = LIMITS) -> "Signature | None":
     """Decode a signature; ``None`` if the data is not one. It keeps ``data`` and copies nothing."""
+    # Loaded here, because who stores a signature may never load one.
+    from dirsync.delta.arrays import np  # noqa: PLC0415
+    from dirsync.delta.signature.signature import Signature, sums_dtype  # noqa: PLC0415
+
     if len(data) < _HEADER.size + _TRAILER.size:
         return None
     magic, version, code, stride, group, block_size, size = _HEADER.unpack_from(data)

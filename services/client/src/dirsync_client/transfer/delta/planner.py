@@ -24,7 +24,7 @@ from dirsync_client.transfer.delta.remote_signature import FetchBlocks, RemoteSi
 from dirsync_client.transfer.delta.signature_store import RememberedSignatures, builder_for
 
 if TYPE_CHECKING:
-    from dirsync.delta.signature.signature import Signature
+    from dirsync.delta.signature.built import BuiltSignature
 
 
 class DeltaPlanner:
@@ -89,7 +89,7 @@ class DeltaPlanner:
         """The delta that was prepared for the file at ``path``; it is returned once."""
         return self._prepared.pop(path, None)
 
-    def remember(self, digest: bytes, signature: "Signature") -> None:
+    def remember(self, digest: bytes, signature: "BuiltSignature") -> None:
         """The replica has content with this digest and signature."""
         self._remembered.save(digest, signature)
 

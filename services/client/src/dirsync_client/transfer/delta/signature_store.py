@@ -19,6 +19,7 @@ from dirsync.runtime.metrics.metrics import Metrics
 
 if TYPE_CHECKING:
     from dirsync.delta.signature.builder import SignatureBuilder
+    from dirsync.delta.signature.built import BuiltSignature
     from dirsync.delta.signature.signature import Signature
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
@@ -34,9 +35,9 @@ def builder_for(size: int, wanted: int, like: "Signature | None" = None) -> "Sig
     block_size = block_size_for(size, wanted)
     if size < LIMITS.min_remembered_bytes or block_size > LIMITS.max_block_size:
         return None
-    # Loaded here, because a sync that finds nothing to do should not pay for numpy.
+    # Loaded here, because a sync that finds nothing to do should not pay for it.
     from dirsync.delta.signature.builder import SignatureBuilder  # noqa: PLC0415
-    from dirsync.delta.signature.signature import stride_for  # noqa: PLC0415
+    from dirsync.delta.signature.levels import stride_for  # noqa: PLC0415
 
     return SignatureBuilder(block_size, stride=stride_for(size), like=like)
 
@@ -128,7 +129,7 @@ class RememberedSignatures:
         self._metrics.count_lookup("signature", hits=1)
         return signature
 
-    def save(self, digest: bytes, signature: "Signature") -> None:
+    def save(self, digest: bytes, signature: "BuiltSignature") -> None:
         """Remember it."""
         from dirsync.delta.signature.stored import dump_signature  # noqa: PLC0415
 

@@ -13,7 +13,7 @@ from dirsync_client.transfer.delta.planner import DeltaPlanner
 from dirsync_client.transfer.hasher import Hasher
 
 if TYPE_CHECKING:
-    from dirsync.delta.signature.signature import Signature
+    from dirsync.delta.signature.built import BuiltSignature
 
 _Job = Callable[[], None]
 
@@ -48,7 +48,7 @@ class DeltaThread:
         """The delta that was prepared for the file at ``path``."""
         return self._planner.take(path)
 
-    def remember(self, digest: bytes, signature: "Signature") -> None:
+    def remember(self, digest: bytes, signature: "BuiltSignature") -> None:
         """The replica has content with this digest and signature."""
         self._thread.jobs.put(lambda: self._planner.remember(digest, signature))
 
