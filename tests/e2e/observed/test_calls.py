@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.programs, pytest.mark.needs("strace")]
 
 FEW, MANY = 200, 1200
 WORK = (
-    *("openat", "close", "read", "write", "pread64", "preadv", "pwrite64", "lseek", "copy_file_range", "getdents64"),
+    *("openat", "close", "read", "write", "pread64", "preadv2", "pwrite64", "lseek", "copy_file_range", "getdents64"),
     *("stat", "lstat", "fstat", "newfstatat", "statx", "getxattr", "fgetxattr", "fcntl"),
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "utimensat", "fchmod", "ftruncate", "mkdirat"),
 )
@@ -30,8 +30,8 @@ time, and not counted here."""
 
 
 def counted(log: Path) -> Counter[str]:
-    """How often each call was made."""
-    return Counter(call.name for call in calls(log))
+    """How often each call was made; threads that wake each other through a descriptor are left out."""
+    return Counter(call.name for call in calls(log) if "anon_inode:" not in call.names)
 
 
 def each(many: Mapping[str, int], few: Mapping[str, int], more: int) -> tuple[float, dict[str, float]]:
@@ -90,5 +90,5 @@ def test_edits_of_a_large_file(tmp_path: Path) -> None:
     server, client = (each(m, f, 200) for m, f in zip(many, few, strict=True))
     print(f"\ncalls for each edit: server {server}; client {client}")
 
-    assert server[0] <= 1.2 * 3.5
-    assert client[0] <= 0.2  # it reads the file once, and what it knows of the blocks from its memory
+    assert server[0] <= 1.2 * 2.4
+    assert client[0] <= 0.1  # it reads the file once, and what it knows of the blocks from its memory

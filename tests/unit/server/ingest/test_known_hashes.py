@@ -92,7 +92,7 @@ def test_a_basis_that_was_changed_by_hand(tmp_path: Path, server: Direct, upload
         os.pwrite(descriptor, b"!", wrong_at)
         os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    server.replica.hashes.get = _after(change, server.replica.hashes.get)  # type: ignore[method-assign]
+    server.replica.hashes.get = _after(change, server.replica.hashes.get)  # type: ignore[method-assign,assignment]
     write(tmp_path, LONGER, 2)
     try:
         assert not uploader.session(server, basis=CONTENT)

@@ -51,7 +51,7 @@ class TestRemembered:
 
         assert found is not None
         assert signature().strong_sums == found.strong_sums.tobytes()
-        assert signature().group_sums == found.group_sums
+        assert signature().group_sums == found.group_sums.tobytes()
         assert remembered.load(DIGESTS[1], SIZE, BLOCK) is None
         assert {"hit": 1, "miss": 1, "stale": 0} == lookups(metrics)
 
