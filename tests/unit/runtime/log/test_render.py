@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dirsync.runtime.log.events import Event
-from dirsync.runtime.log.render import MAX_TEXT, clean, clean_exception, to_json
+from dirsync.runtime.log.render import MAX_TEXT, clean, clean_exception, to_json, to_members
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.characters(categories=["Cs"])
@@ -63,3 +63,17 @@ def test_exception_cannot_forge_a_line() -> None:
 
     assert ["  ValueError: first", "  {\\x1b[1m"] == lines[-2:]
     assert all(line.startswith("  ") for line in lines)
+
+
+def test_members_are_those_of_single_lines() -> None:
+    """Rows that are rendered together are what each is alone, whatever their names and values are."""
+    rows: list[dict[str, object]] = [
+        {"path": b"a/b", "size": 3, "share": 0.5},
+        {"path": b"\xff\n\"'%s\\", "size": True, "share": None},
+        {"path": "\u202eevil\x1b", "size": float("nan"), "share": [b"x", 1]},
+        {"share": 1, "path": Path("/a b"), "size": {"n": b"\0"}},
+        {"odd % %s": "100%", "\xe9": -1},
+    ]
+    alone = [to_json({name: clean(value) for name, value in row.items()}) for row in rows]
+
+    assert alone == [f"{{{members}}}" for members in to_members(rows)]

@@ -20,7 +20,7 @@ from dirsync.runtime.log.events import REPEATED, Event
 from dirsync.runtime.log.limiter import Limiter
 from dirsync.runtime.log.output import Output
 from dirsync.runtime.log.processors import AddHead, Escape, Fields, LimitRepeats, Publish, Render, Tap
-from dirsync.runtime.log.render import clean, to_json
+from dirsync.runtime.log.render import clean, to_json, to_members
 from dirsync.runtime.process.lifecycle import at_any_end
 
 
@@ -127,10 +127,9 @@ def _write_each(event: str, rows: Iterable[Mapping[str, object]], shared: Mappin
     shared = {name: value for name, value in shared.items() if name not in whole}
     tail = to_json({name: clean(value) for name, value in shared.items()})[1:]
     lines: list[str] = []
-    for row in rows:
-        line = f"{head},{to_json({name: clean(value) for name, value in row.items()})[1:]}"
-        if shared:
-            line = f"{line[:-1]},{tail}"
+    tail = f",{tail}" if shared else "}"
+    for members in to_members(rows):
+        line = f"{head},{members}{tail}"
         _publish.publish(line)
         lines.append(f"{line}\n")
     _output.write("".join(lines))

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dirsync.tree.path import escape
@@ -25,6 +25,20 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 def to_json(fields: Mapping[str, Any]) -> str:
     """One line of JSON; ``fields`` are clean (:func:`clean`)."""
     return _encode(fields)
+
+
+def to_members(rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """The members of a JSON object for each of ``rows``, which need not be clean, without the braces.
+
+    Rows are quick if they have the same names in the same order as those before them.
+    """
+    names: list[str] = []
+    template = ""
+    for row in rows:
+        if names != list(row):
+            names = list(row)
+            template = ",".join(f"{_encode(name).replace('%', '%%')}:%s" for name in names)
+        yield template % tuple([v if type(v) is int else _encode(clean(v)) for v in row.values()])
 
 
 def clean(value: object) -> object:
