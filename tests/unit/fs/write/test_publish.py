@@ -74,6 +74,37 @@ def test_directory_and_link(replica: Replica) -> None:
     assert b"\xff/../.." == os.readlink(os.fsencode(replica.at / "d/l"))
 
 
+@pytest.mark.parametrize("before", ["", "n=old", "n->outside"])
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o555, 0o000])
+def test_directory_appears_with_its_mode(
+    replica: Replica, before: str, mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be done once its name is there: a crash between two calls would leave a mode nobody chose."""
+    make(replica.at, before)
+    changed: list[str] = []
+    change = os.fchmod
+
+    def fchmod(descriptor: int, mode: int) -> None:
+        changed.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        change(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    replica.publisher.make_directory(N, mode)
+
+    assert mode == (replica.at / "n").stat().st_mode & 0o7777
+    assert str(replica.at / "n") not in changed
+
+
+@pytest.mark.parametrize("before", ["r/", "r/n=old"])
+def test_directory_that_its_owner_may_not_write(tmp_path: Path, before: str) -> None:
+    """It can be made without being root, too, also in place of a file, for which it has to be moved."""
+    base = owned_by_nobody(make(tmp_path, before))
+    with Root.open(base / "r") as root, as_nobody(base), Staging.open(root) as staging:
+        Publisher(root, staging).make_directory(N, 0o555)
+
+    assert 0o555 == (base / "r" / "n").stat().st_mode & 0o7777
+
+
 def test_existing_directory_keeps_its_content(replica: Replica) -> None:
     """Making a directory that is there only sets its mode."""
     make(replica.at, "n/x=1")

@@ -12,7 +12,7 @@ from dirsync.tree.merge.policy import Conflicts, Policy, Side
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
-from tests.support.trees.merging import sync
+from tests.support.trees.merging import agree, sync
 from tests.unit.tree.builders import entry_of, path_of, put
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "two-way.md"
@@ -58,6 +58,16 @@ def test_documented_case(row: tuple[str, ...]) -> None:
 def test_table_is_read() -> None:
     """A table that is not found would prove nothing."""
     assert len(documented()) > 40
+
+
+@pytest.mark.parametrize("ours, theirs", [("d/:700", "d/:711"), ("d/:711", "d/:700")])
+def test_modes_that_were_never_agreed_on(ours: str, theirs: str) -> None:
+    """That both have a directory is agreed on at once; of two modes that nobody agreed on the greater is taken."""
+    ancestor, source, replica = Tree(), tree_of(ours), tree_of(theirs)
+    agree(ancestor, source, replica)
+    sync(ancestor, source, replica)
+
+    assert named(tree_of("d/:711")) == named(source) == named(replica) == named(ancestor)
 
 
 def decided(before: str, ours: str, theirs: str, policy: Policy | None = None) -> list[Decision]:

@@ -27,7 +27,7 @@ from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.failure import Changing, PathFailure, StorageFailed, shown, writing_failure
 from dirsync.fs.fingerprint import from_stat
 from dirsync.fs.root import Root
-from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode
+from dirsync.fs.write.access import is_denied, owner_access, owner_access_itself, set_mode, set_mode_at
 from dirsync.fs.write.inherit import Heritage, hand_down, heritage_of
 from dirsync.fs.write.modes import ModePolicy
 from dirsync.fs.write.move import MovedEntry, exchange_entries, move_entry
@@ -226,24 +226,29 @@ class Publisher:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _make(self, path: RelPath, mode: int, parent: int, name: bytes) -> bytes:
+        mode = self._modes.directory(mode)
         try:
-            os.mkdir(name, 0o700, dir_fd=parent)
+            # Not by two calls where one is enough: a crash between them leaves a mode that nobody chose. Only bits that
+            # the umask takes away, and those of an ACL, are left to the second.
+            os.mkdir(name, mode, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-                self._make_in_place_of_another(path, parent, name)
-        self._set_directory_mode(path, self._modes.directory(mode), parent, name)
+                self._make_in_place_of_another(path, mode, parent, name)
+        _set_directory_mode(parent, name, mode)
         return self._proof(parent, name)
 
-    def _set_directory_mode(self, path: RelPath, mode: int, parent: int, name: bytes) -> None:
-        """The setgid bit of a directory stays: it was handed down, or given by a person."""
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        set_mode(self._root, path, mode | (status.st_mode & stat.S_ISGID))
-
-    def _make_in_place_of_another(self, path: RelPath, parent: int, name: bytes) -> None:
-        staged = self._staging.create_directory(path)
+    def _make_in_place_of_another(self, path: RelPath, mode: int, parent: int, name: bytes) -> None:
+        staged, at = self._staging.create_directory(path), self._staging.descriptor
+        target = Target(path, parent, name)
         try:
-            hand_down(heritage_of(parent), self._staging.descriptor, staged)
-            replace_other_kind(self._root, self._staging, staged, Target(path, parent, name))
+            hand_down(heritage_of(parent), at, staged)
+            _set_directory_mode(at, staged, mode)
+            try:
+                replace_other_kind(self._root, self._staging, staged, target)
+            except PermissionError:
+                # Its ".." changes, for which its owner has to be allowed to write in it.
+                _set_directory_mode(at, staged, mode | stat.S_IWUSR)
+                replace_other_kind(self._root, self._staging, staged, target)
         finally:
             self._staging.remove(staged)
 
@@ -265,7 +270,7 @@ class Publisher:
             raise Changing(path, f"{shown(path)} is no {entry.kind.name.lower()} any more")
         mode = self._modes.directory(entry.mode) if entry.is_directory else self._modes.file(entry.mode)
         if entry.is_directory and stat.S_IMODE(status.st_mode) & ~stat.S_ISGID != mode:
-            self._set_directory_mode(path, mode, parent, name)
+            _set_directory_mode(parent, name, mode)
         elif not entry.is_directory and stat.S_IMODE(status.st_mode) != mode:
             set_mode(self._root, path, mode)
         if self._attributes.mtime and not entry.is_directory:
@@ -289,6 +294,14 @@ class Publisher:
     def _proof(self, parent: int, name: bytes) -> bytes:
         looked_at_ns = self._now()
         return from_stat(os.stat(name, dir_fd=parent, follow_symlinks=False), looked_at_ns)
+
+
+def _set_directory_mode(parent: int, name: bytes, mode: int) -> None:
+    """The setgid bit of a directory stays: it was handed down, or given by a person."""
+    now = stat.S_IMODE(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    wanted = mode | (now & stat.S_ISGID)
+    if now != wanted:
+        set_mode_at(parent, name, wanted)
 
 
 def _failure(path: RelPath, doing: str, error: OSError | PathFailure) -> PathFailure:

@@ -5,14 +5,17 @@ behind, as after a crash, lets a merge compare more: what both have is equal, wh
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dirsync.tree.diff import Change, equal
 from dirsync.tree.directory import Directory, Node
-from dirsync.tree.entry import covered, digest_of, is_known
+from dirsync.tree.entry import PERMISSION_BITS, Entry, Kind, covered, digest_of, is_known
 from dirsync.tree.merge.survey import entry_at, is_unlisted
 from dirsync.tree.path import ROOT, RelPath, components, is_within, join, split
 from dirsync.tree.tree import Tree
+
+NO_MODE: Final = PERMISSION_BITS + 1
+"""In the ancestor, the mode of a directory whose mode was never agreed on: no directory has it."""
 
 
 def newly_agreed(
@@ -105,9 +108,11 @@ class _Agreement:
                 continue
             before = self._ancestor.get(path)
             if isinstance(ours, Directory) and isinstance(theirs, Directory):
-                # Until the modes are equal, that of the replica is kept, so that the source's counts as changed.
-                if before is None or not before.is_directory or self._equal(ours, theirs):
+                if self._equal(ours, theirs):
                     yield from self._change(path, theirs)
+                elif before is None or not before.is_directory:
+                    # Both have a directory. Of their modes neither is older, so each counts as changed.
+                    yield Change(path, before, Entry(Kind.DIRECTORY, NO_MODE))
                 stack.append(self._level(path, ours, theirs))
             elif self._equal(ours, theirs):
                 yield from self._change(path, theirs)

@@ -5,7 +5,9 @@ A side has *changed* a path if what it has differs from what both last agreed on
 - Equal on both sides: agreed.
 - Changed on one side: carried to the other, a removal too.
 - Removed here, changed there: the change wins.
-- Both have the same content: the metadata of the preferred version are carried over. No content is lost by that.
+- Both have the same content: if one side changed no metadata but to what the other has, those of the other are taken,
+  else those of the preferred version. No content is lost by that. Mode and mtime are changed by two calls, so a crash
+  between them leaves one of the two changed.
 - One side changed the content, the other only metadata: the content wins, with its metadata.
 - Anything else is a conflict.
 """
@@ -64,6 +66,11 @@ def _judge_changed(
 ) -> Verdict:
     """Both sides changed what they have."""
     if same_content(source, replica):
+        if ancestor is not None and same_content(ancestor, source):
+            if _follows(source, ancestor, replica):
+                return Verdict.TO_SOURCE
+            if _follows(replica, ancestor, source):
+                return Verdict.TO_REPLICA
         return _to_other(preferred(policy, source, replica, attributes))
     if same_content(ancestor, source):
         return Verdict.TO_SOURCE
@@ -82,6 +89,11 @@ def same_content(first: Entry | None, second: Entry | None) -> bool:
         and first.digest == second.digest
         and is_known(first.digest)
     )
+
+
+def _follows(behind: Entry, before: Entry, ahead: Entry) -> bool:
+    """Whether one side has nothing but what was agreed on and what the other side has."""
+    return behind.mode in (before.mode, ahead.mode) and behind.mtime_ns in (before.mtime_ns, ahead.mtime_ns)
 
 
 def _to_other(side: Side) -> Verdict:
