@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.faults.boots import Boots
 from tests.support.faults.crashes import Crash, Point, sample
 from tests.support.faults.powercut import Kind, disk
 from tests.support.faults.receiving import ReceivingSweep
@@ -59,6 +60,27 @@ def test_killed(pair: Pair, share: int) -> None:
 
 @pytest.mark.needs("loop")
 @pytest.mark.case("A03", "A04")
+@pytest.mark.parametrize("kind", Kind)
+def test_power_cut_after_the_end(tmp_path: Path, pair: Pair, kind: Kind) -> None:
+    """What somebody wrote without waiting for the disk is there when the client ended well, and at the server too."""
+    boots = Boots(tmp_path)
+    with disk(tmp_path, kind) as power:
+        sweep = ReceivingSweep(pair, power.path, boots)
+        steady = sweep.source / "steady/1"
+        (sweep.source / "new").write_bytes(b"new" * 10_000)
+        steady.write_bytes(b"edited" * 10_000)
+        (sweep.source / "mode").unlink()
+        assert sweep.once().code == 0
+        power.cut_power()
+        boots.restart()
+
+        assert [] == sweep.settle_with_the_server()
+        assert (b"new" * 10_000, b"edited" * 10_000) == ((sweep.source / "new").read_bytes(), steady.read_bytes())
+        assert not (sweep.source / "mode").exists()
+
+
+@pytest.mark.needs("loop")
+@pytest.mark.case("A03", "A04")
 @pytest.mark.parametrize(
     "kind, share",
     [
@@ -73,13 +95,15 @@ def test_power_cut(tmp_path: Path, pair: Pair, kind: Kind, share: int) -> None:
         old, new = sweep.turn()
         result = sweep.once(prefix(pair.place / "strace", kill(*point)))
         power.cut_power()
+        boots.restart()
         if not was_killed(pair.place / "strace"):
             lost = neither(look(sweep.source), new, new)
             return Crash(point, [*lost, *sweep.converged(new)]) if result.code == 0 else Crash(point, ["failed"])
         return Crash(point, [*neither(look(sweep.source), old, new), *sweep.converged(new)])
 
+    boots = Boots(tmp_path)
     with disk(tmp_path, kind) as power:
-        sweep = ReceivingSweep(pair, power.path)
+        sweep = ReceivingSweep(pair, power.path, boots)
         points = sample(sweep.points(), share)
         crashes = [cut(sweep, point) for point in points]
 

@@ -13,7 +13,7 @@ from dirsync.wire.push.messages import encode_stream_open
 from dirsync.wire.push.results import decode_committed
 from dirsync.wire.watch import Report, decode_report, encode_watch, join_reports
 from dirsync_client import agreed_tree
-from dirsync_client.agreed_tree import AgreedTree, file_name
+from dirsync_client.agreed_tree import AgreedTree, file_name, nothing_to_settle
 from dirsync_client.mailbox import Mailbox
 from dirsync_client.receive.results import ReplicaReported
 from dirsync_client.session.stream_ended import StreamEnded
@@ -210,12 +210,12 @@ class SimulatedAgreedTree(AgreedTree):
     """As :class:`AgreedTree`, in a state directory in memory."""
 
     @classmethod
-    def open(cls, directory: Any, replica_id: str) -> Self:
+    def open(cls, directory: Any, replica_id: str, settle: Callable[[], None] = nothing_to_settle) -> Self:
         """What is kept for a replica."""
         state: State = directory
         store = state.agreed.setdefault(file_name(replica_id), Store())
         with at_boot(state.boot):
-            return cls(cast("Index", MemoryIndex(store)), wall_ns)
+            return cls(cast("Index", MemoryIndex(store)), wall_ns, settle)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.faults.crashes import Crash, Point, points_of
+from tests.support.faults.boots import Boots
 from tests.support.faults.syscalls import MUTATING, calls, kill, prefix, was_killed
 from tests.support.running.ports import free_port
 from tests.support.running.programs import Pair, Result
@@ -24,9 +25,10 @@ _SETTINGS: dict[str, Any] = {"mode": "two-way", "guard_max_delete_percent": 100}
 class ReceivingSweep:
     """A server and two laptops, the second of which dies."""
 
-    def __init__(self, pair: Pair, place: Path) -> None:
-        """``place``: where the second laptop's directory and state are."""
+    def __init__(self, pair: Pair, place: Path, boots: Boots | None = None) -> None:
+        """``place``: where the second laptop's directory and state are; ``boots``: its starts, if its power is cut."""
         self.pair = pair
+        self._boots = boots
         self.source, self._state = place / "ben", place / "state-ben"
         self._other = pair.place / "anna"
         self._log = pair.place / "strace"
@@ -60,7 +62,8 @@ class ReceivingSweep:
 
     def once(self, before: Sequence[str] = ()) -> Result:
         """One sync of the second laptop."""
-        return self._sync("ben", self.source, self._state, before)
+        machine = [] if self._boots is None else self._boots.prefix()
+        return self._sync("ben", self.source, self._state, [*machine, *before])
 
     def kill(self, point: Point) -> Crash | None:
         """The second client dies before that call of a turn; ``None`` if there is no such call this time."""
@@ -80,10 +83,14 @@ class ReceivingSweep:
         return wrong
 
     def settle(self) -> list[str]:
+        """Sync the second laptop, to which nothing was done since the first one synced; what is wrong then."""
+        return self.settle_with_the_server() + differences(self._other, self.source)
+
+    def settle_with_the_server(self) -> list[str]:
         """Sync the second laptop; what is wrong then."""
         result = self.once()
         wrong = [f"once ended with {result.code}: {result.messages}"] if result.code else []
-        return wrong + differences(self._other, self.source) + differences(self.pair.replica, self.source)
+        return wrong + differences(self.pair.replica, self.source)
 
     def _sync(self, name: str, source: Path, state: Path, before: Sequence[str] = ()) -> Result:
         return self.pair.command(

@@ -1,13 +1,15 @@
 """What both sides agreed on is there after a restart, and whatever is lost is only less."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from dirsync.fs.write.durable import NotDurable
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import Change
-from dirsync.tree.entry import Entry, directory_entry, pack, unpack
-from dirsync.tree.merge.distrust import UncleanEnd, distrusted
+from dirsync.tree.entry import UNKNOWN, Entry, directory_entry, pack, unpack
+from dirsync.tree.merge.distrust import Doubt, UncleanEnd, doubtful
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
@@ -90,6 +92,56 @@ def test_knows_a_clean_end(tmp_path: Path) -> None:
             assert agreed.unclean_end is None
 
 
+def test_a_clean_end_waits_for_the_source(tmp_path: Path) -> None:
+    """What was agreed on may not be durable there: that is seen to before the end is called clean."""
+    settled: list[int] = []
+    for _ in range(2):
+        with AgreedTree.open(tmp_path, "r1", lambda: settled.append(1)) as agreed:
+            agreed.keep(came("a=1"))
+
+    assert [1, 1] == settled
+
+
+def test_nothing_agreed_on_costs_nothing(tmp_path: Path) -> None:
+    """A sync that found nothing to do has nothing to wait for."""
+    settled: list[int] = []
+    for _ in range(2):
+        with AgreedTree.open(tmp_path, "r1", lambda: settled.append(1)):
+            pass
+
+    assert [] == settled
+
+
+def test_a_source_that_cannot_be_made_durable_is_no_clean_end(tmp_path: Path) -> None:
+    """It may lose what was agreed on, so it is distrusted as after a crash. The next end may be clean again."""
+
+    def fail() -> None:
+        raise NotDurable("the disk failed")
+
+    with AgreedTree.open(tmp_path, "r1", fail) as agreed:
+        agreed.keep(came("a=1"))
+    with AgreedTree.open(tmp_path, "r1") as agreed:
+        assert agreed.unclean_end is not None
+        assert [b"a"] == names(agreed.load(Attributes()))
+    with AgreedTree.open(tmp_path, "r1") as agreed:
+        assert agreed.unclean_end is None
+
+
+def test_a_run_is_known_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the file is in use is on the disk before anything is done: else a cut would look like the clean end before.
+
+    The file, what SQLite wrote beside it, and both names are synced.
+    """
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    agreed = AgreedTree.open(tmp_path, "r1")
+    at_open = list(synced)
+    agreed.close()
+
+    name = file_name("r1")
+    assert [str(tmp_path / name), str(tmp_path / f"{name}-wal"), str(tmp_path)] == at_open
+
+
 def fingerprinted(entry: Entry, changed_at: int) -> bytes:
     """A record whose fingerprint ends with ctime, inode and volume."""
     return pack(entry, b"\0" * 17 + changed_at.to_bytes(8, "little") + bytes(16))
@@ -106,7 +158,9 @@ def test_distrusts_what_was_touched_since() -> None:
             source.put(path, fingerprinted(unpack(record), changed_at))  # type: ignore[arg-type]
 
     end = UncleanEnd(10, power_cut=False)
-    assert [RelPath(b"d/x"), RelPath(b"touched")] == list(distrusted(ancestor, source, replica, end))
+    assert [Doubt(RelPath(b"d/x"), True), Doubt(RelPath(b"touched"), True)] == list(
+        doubtful(ancestor, source, replica, end)
+    )
 
 
 def test_distrusts_what_a_power_cut_took() -> None:
@@ -116,7 +170,24 @@ def test_distrusts_what_a_power_cut_took() -> None:
     source = tree_of("reverted=1 edited=3 same=1 both=3")
     for path, record in list(source.walk()):
         source.put(path, fingerprinted(unpack(record), 20 if path == b"edited" else 5))  # type: ignore[arg-type]
-    cut, killed = (list(distrusted(ancestor, source, replica, UncleanEnd(10, power_cut=cut))) for cut in (True, False))
+    cut, killed = (list(doubtful(ancestor, source, replica, UncleanEnd(10, power_cut=cut))) for cut in (True, False))
 
-    assert [b"both", b"gone", b"reverted"] == cut
+    assert [(b"both", True), (b"gone", True), (b"reverted", True)] == cut
     assert [] == killed
+
+
+@pytest.mark.parametrize(
+    "changed_at, power_cut, expected",
+    [(5, False, {}), (5, True, {"looks": None, "other": True}), (20, False, {"looks": None}), (20, True, {"looks": None})],
+)
+def test_only_content_tells(changed_at: int, power_cut: bool, expected: dict[str, bool | None]) -> None:
+    """A file that looks as the ancestor says has to be read, where the answer depends on its content."""
+    ancestor, replica, source = tree_of("looks=1 other=1"), tree_of("looks=2 other=1"), tree_of("looks=1 other=1")
+    for path, record in list(source.walk()):
+        size = 100 if path == b"other" else unpack(record).size
+        entry = unpack(record)._replace(digest=UNKNOWN, size=size)
+        source.put(path, fingerprinted(entry, changed_at))  # type: ignore[arg-type]
+
+    assert [(name.encode(), lost) for name, lost in expected.items()] == list(
+        doubtful(ancestor, source, replica, UncleanEnd(10, power_cut=power_cut))
+    )

@@ -2,7 +2,9 @@
 
 It is the ancestor of the next merge (docs/two-way.md). It follows what both sides have acknowledged, and may be behind:
 
-- It is durable when the client ends well. While it runs, nothing waits for the disk.
+- It is durable when the client ends well, and then what it says of the source is durable too: what people wrote there
+  may not have been. While the client runs, nothing waits for the disk. That it runs is durable, so that a power cut is
+  known as one.
 - What was not written when the client ended is compared again. What both sides have is equal whatever is kept here.
 - A file that is damaged, or of another version, is replaced by an empty one: then the union of both sides is made, and
   nothing is removed.
@@ -17,12 +19,13 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
 
 from dirsync.clock import WallNanoseconds, wall_ns
 from dirsync.fs.index.index import Index
+from dirsync.fs.write.durable import NotDurable
 from dirsync.limits import LIMITS
 from dirsync.tree.diff import Change
 from dirsync.tree.entry import pack
@@ -39,6 +42,10 @@ PROMPT_CHANGES: Final = 64
 """So many changes, or fewer, are written before the call returns: then a client that is killed has lost none."""
 
 
+def nothing_to_settle() -> None:
+    """The source is durable already."""
+
+
 def file_name(replica_id: str) -> str:
     """The file in STATE_DIR of the tree that was agreed on with this replica. The server chooses the id."""
     return f"agreed-{hashlib.sha256(replica_id.encode()).hexdigest()[:16]}.sqlite"
@@ -47,9 +54,12 @@ def file_name(replica_id: str) -> str:
 class AgreedTree:
     """What is kept for one replica. A context manager that closes it."""
 
-    def __init__(self, index: Index, now: WallNanoseconds = wall_ns) -> None:
-        """Takes over ``index``."""
+    def __init__(
+        self, index: Index, now: WallNanoseconds = wall_ns, settle: Callable[[], None] = nothing_to_settle
+    ) -> None:
+        """Takes over ``index``. ``settle`` makes the source durable, or raises ``NotDurable``."""
         self._index = index
+        self._settle = settle
         self._file: Path | None = None
         self._now = now
         self.unclean_end: UncleanEnd | None = None
@@ -58,21 +68,26 @@ class AgreedTree:
         if index.get_meta(_IS_OPEN) == b"1":
             written_at_ns = int(index.get_meta(_WRITTEN_AT) or b"0")
             self.unclean_end = UncleanEnd(written_at_ns, power_cut=index.get_meta(_BOOT) != boot)
+        self._is_settled = self.unclean_end is None
+        """Nothing is agreed on that may not be durable at the source."""
         index.set_meta(_IS_OPEN, b"1")
         index.set_meta(_BOOT, boot)
         index.set_meta(_WRITTEN_AT, str(now()).encode())
 
     @classmethod
-    def open(cls, directory: Path, replica_id: str) -> Self:
-        """Open what is kept in a state directory.
+    def open(cls, directory: Path, replica_id: str, settle: Callable[[], None] = nothing_to_settle) -> Self:
+        """Open what is kept in a state directory. ``settle`` as above.
 
         Raises:
             UsageError: it cannot be kept there.
         """
         name = file_name(replica_id)
         _keep_latest(directory, name)
-        opened = cls(Index.open(directory, name))
+        index = Index.open(directory, name, ordered=True)
+        opened = cls(index, settle=settle)
         opened._file = directory / name
+        index.flush()
+        _make_durable(opened._file)
         return opened
 
     def __enter__(self) -> Self:
@@ -92,6 +107,7 @@ class AgreedTree:
         changes = list(changes)
         if not changes:
             return
+        self._is_settled = False
         for path, old, new in changes:
             if new is None or (old is not None and old.is_directory and not new.is_directory):
                 self._index.remove(path)
@@ -103,22 +119,29 @@ class AgreedTree:
 
     def move(self, source: RelPath, path: RelPath, *, exchange: bool) -> None:
         """Both sides have moved, or exchanged, what they had agreed on."""
+        self._is_settled = False
         if exchange:
             self._index.exchange(source, path)
         else:
             self._index.move(source, path)
 
     def close(self) -> None:
-        """Write everything, and close the file. Then it is durable."""
-        self._index.set_meta(_IS_OPEN, b"0")
+        """Write everything, and close the file. Then it is durable.
+
+        If the source cannot be made durable, this was no clean end.
+        """
+        with contextlib.suppress(NotDurable):
+            if not self._is_settled:
+                self._settle()
+            self._index.set_meta(_IS_OPEN, b"0")
         self._index.close()
         if self._file is not None:
             _make_durable(self._file)
 
 
 def _make_durable(file: Path) -> None:
-    """Have the disk keep a file, and its name."""
-    for path in (file, file.parent):
+    """Have the disk keep a file with what was written beside it, and its name."""
+    for path in (file, Path(f"{file}-wal"), file.parent):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:

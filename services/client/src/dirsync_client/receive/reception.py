@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from dirsync.endpoint.source.source import Source
+from dirsync.fs.write.durable import Fsync, sync_found
 from dirsync.tree.merge.distrust import UncleanEnd
 from dirsync.tree.tree import Tree
 from dirsync_client.agreed_tree import AgreedTree
@@ -44,7 +45,11 @@ class AgreedTrees:
         if self._agreed is not None and self._replica_id == replica_id:
             return Ancestor(None, None)
         self.close()
-        self._agreed, self._replica_id = AgreedTree.open(self._state.path, replica_id), replica_id
+
+        def settle() -> None:
+            sync_found(source.root.descriptor, Fsync.BATCH)
+
+        self._agreed, self._replica_id = AgreedTree.open(self._state.path, replica_id, settle), replica_id
         return Ancestor(self._agreed.load(source.tree.attributes), self._agreed.unclean_end)
 
     def keep(self, commands: Iterable[Agree | AgreeMove]) -> None:

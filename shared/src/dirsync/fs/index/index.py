@@ -3,7 +3,8 @@
 It is only a cache (P3): every record carries the fingerprint that has to match before it is used. So an index that is
 old, incomplete or lost costs reading, never correctness. It follows:
 
-- SQLite does not wait for the disk (``synchronous=OFF``): a power cut may cost the file, not a sync.
+- SQLite does not wait for the disk (``synchronous=OFF``): a power cut may cost the file, not a sync. What is more than
+  a cache is opened as ``ordered``: it is then as it was at some moment before the cut.
 - What is not a usable index (garbage, truncated, another version) is removed and an empty index is started (A13).
 - Each record ends with a CRC-32 of its path and itself, so that neither a flipped bit nor a record under another path
   is used (:mod:`dirsync.fs.index.index_file`).
@@ -60,9 +61,12 @@ _Row = tuple[_Write, tuple[bytes | str, ...]]
 class Index:
     """The index of one root. A context manager that closes it. Its methods may be called from any thread."""
 
-    def __init__(self, connection: sqlite3.Connection | None, path: Path, *, read_only: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection | None, path: Path, *, read_only: bool, ordered: bool = False
+    ) -> None:
         self._connection = connection
         self._path = path
+        self._ordered = ordered
         self._read_only = read_only
         self._meta: dict[str, bytes] = {}
         self._rows: list[_Row] = []
@@ -81,8 +85,12 @@ class Index:
             self._writer.start()
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str], name: str, *, read_only: bool = False) -> Self:
+    def open(
+        cls, directory: str | os.PathLike[str], name: str, *, read_only: bool = False, ordered: bool = False
+    ) -> Self:
         """Open the index ``name`` in a state directory, which exists; start an empty one if none is usable.
+
+        ``ordered``: after a power cut it is as it was at some moment before, and not damaged.
 
         Raises:
             UsageError: the directory cannot be written, or another process uses the index.
@@ -90,7 +98,7 @@ class Index:
         path = Path(directory, name)
         if read_only:
             return cls(connect_read_only(path), path, read_only=True)
-        return cls(connect(path), path, read_only=False)
+        return cls(connect(path, ordered=ordered), path, read_only=False, ordered=ordered)
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +225,7 @@ class Index:
             if primary_code(error) in CORRUPT:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     self._connection.close()
-                self._connection = start_again(self._path)
+                self._connection = start_again(self._path, ordered=self._ordered)
 
     def _read_meta(self) -> None:
         if self._connection is None:

@@ -101,14 +101,16 @@ def primary_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, ordered: bool = False) -> sqlite3.Connection:
     """Open the file for this process alone, an empty one if there is none that is usable.
+
+    ``ordered``: after a power cut it is as it was at some moment before. Otherwise it may be damaged by one.
 
     Raises:
         UsageError: the directory cannot be written, or another process uses the file.
     """
     try:
-        return _prepare(path)
+        return _prepare(path, ordered)
     except sqlite3.DatabaseError as error:
         if primary_code(error) in _BUSY:
             msg = f"{escape(bytes(path))} is in use by another process: stop it, or use another state directory"
@@ -117,20 +119,20 @@ def connect(path: Path) -> sqlite3.Connection:
             raise _not_writable(path, error) from error
     except OSError as error:
         raise _not_writable(path, error) from error
-    return start_again(path)
+    return start_again(path, ordered=ordered)
 
 
-def start_again(path: Path) -> sqlite3.Connection:
+def start_again(path: Path, *, ordered: bool = False) -> sqlite3.Connection:
     """Open an empty file in place of what is not one. Errors as :func:`connect`."""
     try:
         for suffix in _SUFFIXES:
             Path(f"{path}{suffix}").unlink(missing_ok=True)
-        return _prepare(path)
+        return _prepare(path, ordered)
     except (OSError, sqlite3.DatabaseError) as error:
         raise _not_writable(path, error) from error
 
 
-def _prepare(path: Path) -> sqlite3.Connection:
+def _prepare(path: Path, ordered: bool) -> sqlite3.Connection:
     """Open, lock, and check or make the tables.
 
     Raises:
@@ -143,7 +145,7 @@ def _prepare(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute(f"PRAGMA synchronous={'NORMAL' if ordered else 'OFF'}")
         version, tables = _version(connection)
         if tables and version != SCHEMA_VERSION:
             connection.execute("DROP TABLE entries")

@@ -7,14 +7,17 @@
   durable: a file has its former content again, or none, or is gone. Its ctime is older than the agreement, or there is
   nothing to have one.
 
-Where that may be so, nothing is taken for agreed. Then nothing is removed there, or replaced without a copy.
+Where that may be so, nothing is taken for agreed. Then nothing is removed there, or replaced without a copy. Whether a
+file is as the ancestor says, only its content tells: one that looks so has to be read first. After a power cut that is
+often all of them, because the index of the source is gone too.
 """
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from dirsync.tree.diff import diff, equal
-from dirsync.tree.entry import changed_at_of, fingerprint_of
+from dirsync.tree.entry import UNKNOWN, Entry, Kind, Record, changed_at_of, fingerprint_of, unpack
+from dirsync.tree.options import Attributes
 from dirsync.tree.path import RelPath
 from dirsync.tree.tree import Tree
 
@@ -28,21 +31,42 @@ class UncleanEnd(NamedTuple):
     """The machine was started again since."""
 
 
-def distrusted(
+class Doubt(NamedTuple):
+    """A path that both sides have differently."""
+
+    path: RelPath
+    is_lost: bool | None
+    """Whether nothing is to be taken for agreed there; ``None``: the source's file has to be read to know that."""
+
+
+def doubtful(
     ancestor: Tree, source: Tree, replica: Tree, end: UncleanEnd, protected: Collection[RelPath] = ()
-) -> Iterator[RelPath]:
-    """The paths that both sides have differently and where nothing is to be taken for agreed."""
-    for path, old, new in diff(replica, source, protected):
-        before, record = ancestor.get(path), source.record(path)
-        if before is None:
-            continue
-        if new is None or record is None:
-            lost = end.power_cut and equal(before, old, source.attributes)
-        elif new.is_directory:
-            lost = False
-        else:
-            changed_at = changed_at_of(record) if fingerprint_of(record) else None
-            touched = changed_at is None or changed_at >= end.written_at_ns
-            lost = touched if equal(before, new, source.attributes) else end.power_cut and not touched
-        if lost:
-            yield path
+) -> Iterator[Doubt]:
+    """Where both sides differ and nothing is to be taken for agreed, or where that is not known yet."""
+    for path, theirs, _ in diff(replica, source, protected):
+        before = ancestor.get(path)
+        lost = before is not None and is_lost(before, theirs, source.record(path), end, source.attributes)
+        if lost is not False:
+            yield Doubt(path, lost)
+
+
+def is_lost(
+    before: Entry, theirs: Entry | None, record: Record | None, end: UncleanEnd, attributes: Attributes
+) -> bool | None:
+    """Whether ``before`` is not to be taken for agreed where the source has ``record``; ``None``: it has to be read."""
+    if record is None:
+        return end.power_cut and equal(before, theirs, attributes)
+    ours = unpack(record)
+    if ours.is_directory:
+        return False
+    touched = not fingerprint_of(record) or changed_at_of(record) >= end.written_at_ns
+    if ours.digest == UNKNOWN and _looks_like(before, ours, attributes):
+        return None if touched or end.power_cut else False
+    return touched if equal(before, ours, attributes) else end.power_cut and not touched
+
+
+def _looks_like(before: Entry, ours: Entry, attributes: Attributes) -> bool:
+    """Whether a file that was not read has the size and the metadata of ``before``."""
+    if before.kind is not Kind.FILE:
+        return False
+    return attributes.normalize(before)._replace(digest=UNKNOWN) == attributes.normalize(ours)

@@ -3,18 +3,20 @@
 - Where both sides are known to have the same, that is agreed on.
 - What the replica acknowledged of what was sent is agreed on, even if the source has moved on meanwhile; so is what was
   applied at the source. Otherwise a file that is written all the time would be in conflict with its own last version.
+- After an end that was not clean, some of it is not believed (:mod:`dirsync.tree.merge.distrust`). Where a file has to
+  be read to decide about that, nothing is decided at its path until it was.
 - What was moved at the replica because it was moved at the source is agreed on under its new name.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from dirsync.tree.diff import Change, equal
 from dirsync.tree.entry import UNKNOWN, Entry, pack
 from dirsync.tree.merge.agreed import newly_agreed
-from dirsync.tree.merge.distrust import UncleanEnd, distrusted
+from dirsync.tree.merge.distrust import UncleanEnd, doubtful, is_lost
 from dirsync.tree.options import Attributes
-from dirsync.tree.path import ROOT, RelPath
+from dirsync.tree.path import ROOT, RelPath, ancestors
 from dirsync.tree.plan import Move
 from dirsync.tree.tree import Tree
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove
@@ -30,6 +32,9 @@ class Agreement:
         self._context = context
         self.tree = Tree()
         """The ancestor."""
+        self._unclean_end: UncleanEnd | None = None
+        self._unread: set[RelPath] = set()
+        """Files of the source that have to be read before it is known whether the ancestor is to be believed there."""
 
     def reset(self, kept: Tree | None, unclean_end: UncleanEnd | None) -> None:
         """A new session begins, with what is kept; ``None``: with what is known."""
@@ -37,10 +42,42 @@ class Agreement:
         ancestor = self.tree if kept is None else kept
         attributes = context.source.tree.attributes
         self.tree = ancestor if ancestor.attributes == attributes else ancestor.copy(attributes)
+        if kept is not None:
+            self._unclean_end = unclean_end
+            self._unread.clear()
         if unclean_end is not None:
             source, replica, problems = context.source.tree, context.replica, context.source.problems
-            touched = list(distrusted(self.tree, source, replica, unclean_end, problems))
-            self._take([Change(path, self.tree.get(path), None) for path in touched])
+            doubts = list(doubtful(self.tree, source, replica, unclean_end, problems))
+            self._distrust(path for path, lost in doubts if lost)
+            self._unread.update(path for path, lost in doubts if lost is None)
+
+    def unread(self, paths: Collection[RelPath]) -> list[RelPath]:
+        """The files at these paths and below them that have to be read before anything is decided about them."""
+        if not self._unread:
+            return []
+        source, replica = self._context.source.tree, self._context.replica
+        found = self._unread.intersection(paths)
+        wide = {path for path in paths if source.directory(path) is not None or replica.directory(path) is not None}
+        if wide:
+            found |= {path for path in self._unread if not wide.isdisjoint(ancestors(path))}
+        return [path for path in sorted(found) if not self._is_known(path)]
+
+    def _is_known(self, path: RelPath) -> bool:
+        """Whether it is known by now if the ancestor is to be believed at ``path``."""
+        source, before = self._context.source.tree, self.tree.get(path)
+        assert self._unclean_end is not None
+        theirs, record = self._context.replica.get(path), source.record(path)
+        lost = before is not None and is_lost(before, theirs, record, self._unclean_end, source.attributes)
+        if lost is None:
+            return False
+        self._unread.discard(path)
+        # One that went since it was found there was removed by somebody.
+        if lost and record is not None:
+            self._distrust((path,))
+        return True
+
+    def _distrust(self, paths: Iterable[RelPath]) -> None:
+        self._take([Change(path, self.tree.get(path), None) for path in paths])
 
     def compare(self, paths: Iterable[RelPath] = (ROOT,)) -> None:
         """Take for agreed what both sides have at these paths and below them."""

@@ -76,12 +76,15 @@ class Merging:
         tops = {topmost_difference(source, replica, path, problems) for path in paths}
         partners = self._partners(tops)
         paths += partners
+        unread = self.agreement.unread(tops.union(partners))
         self.agreement.compare(paths)
         self._forget(sorted(tops.union(partners)))
+        self._shielded.update(unread)
+        self.to_read.extend(unread)
         held_back: set[RelPath] = set()
         copies: dict[RelPath, Carry] = {}
-        ancestor, given = self.agreement.tree, self._waiting.keys()
-        for decision in list(merge(ancestor, source, replica, self._policy, paths, problems, given)):
+        ancestor, given, protected = self.agreement.tree, self._waiting.keys(), {*problems, *unread}
+        for decision in list(merge(ancestor, source, replica, self._policy, paths, protected, given)):
             match decision:
                 case Carry(to=Side.SOURCE, change=change):
                     copies[change.path] = decision
