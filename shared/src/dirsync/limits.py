@@ -338,6 +338,11 @@ class Limits(NamedTuple):
     core."""
     retry_initial_seconds: float = 1.0
     """First pause before a path that had a problem is tried again; it doubles each time."""
+    retry_passing_seconds: float = 0.1
+    """The same, where somebody changed a path of a two-way client under its hands: more than ``racy_window_ns``, within
+    which a file that was just changed cannot be told from one that was changed again."""
+    passing_retries: int = 6
+    """So often a single sync of a two-way client tries such a path again before it ends with that problem: 6 s."""
     retry_max_seconds: float = 60.0
     """Longest pause before a path that had a problem is tried again, but for ``retries_per_second``."""
     retries_per_second: float = 200.0

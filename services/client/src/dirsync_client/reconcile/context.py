@@ -114,6 +114,8 @@ class Context:
         self.probes = Probes()
         self.direction = OneWay()
         """Which way differences go: all of them to the replica, unless the reconciler of a two-way client says else."""
+        self._passing: set[RelPath] = set()
+        """Paths of a single sync that failed because they had changed, and are tried again before it is over."""
         self._commands: list[Command] = []
         self.emit: Callable[[Command], None] = self._commands.append
 
@@ -178,18 +180,29 @@ class Context:
 
         If very many paths have one, the pause is longer: see ``LIMITS.retries_per_second``.
 
-        ``spared``: how many attempts were made without a pause, and do not count here.
+        ``spared``: how many attempts were made without a pause, and do not count here. They were made because the path
+        had changed: with both ways that is nobody's fault, and soon over.
         """
         state = self.table.to(problem.path, Phase.FAILED)
         state.problem = problem
         state.failed_at = self.now
         self.probes.failed(state, problem)
         state.attempts += 1
-        doublings = min(max(0, state.attempts - 1 - spared), _MAX_DOUBLINGS)
-        pause = min(LIMITS.retry_initial_seconds * 2.0**doublings, LIMITS.retry_max_seconds)
+        tries = max(0, state.attempts - 1 - spared)
+        passing = spared > 0 and self.options.two_way is not None
+        first = LIMITS.retry_passing_seconds if passing else LIMITS.retry_initial_seconds
+        pause = min(first * 2.0 ** min(tries, _MAX_DOUBLINGS), LIMITS.retry_max_seconds)
+        self._passing.discard(problem.path)
+        if passing and self.options.at_once and tries < LIMITS.passing_retries:
+            self._passing.add(problem.path)
         if not self.options.at_once:
             pause = max(pause, self.table.count((Phase.FAILED,)) / LIMITS.retries_per_second)
         self.retries.set(problem.path, self.now + pause)
+
+    @property
+    def awaits_passing(self) -> bool:
+        """Whether this is a single sync, and something that failed is likely to succeed when it is tried again."""
+        return any(self.table.phase(path) is Phase.FAILED for path in self._passing)
 
     def succeeded(self, path: RelPath) -> None:
         """The path was read or applied. If it was tried because it had failed, all are that failed for that reason."""

@@ -346,7 +346,8 @@ class Reconciler:
     def _is_working(self) -> bool:
         """Whether anything is under way, here or at the server, that needs no further cause to go on."""
         removals = self._deletes.pending or self._context.direction.removals_pending
-        return self._going_on or self._renames.waiting or removals or self._scans.are_under_way
+        soon = self._renames.waiting or self._context.awaits_passing
+        return self._going_on or soon or removals or self._scans.are_under_way
 
     # When to go on.
 
