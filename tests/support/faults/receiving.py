@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.faults.crashes import Crash, Point, points_of
 from tests.support.faults.boots import Boots
+from tests.support.faults.crashes import Crash, Point, points_of
 from tests.support.faults.syscalls import MUTATING, calls, kill, prefix, was_killed
 from tests.support.running.ports import free_port
 from tests.support.running.programs import Pair, Result

@@ -178,7 +178,12 @@ def test_distrusts_what_a_power_cut_took() -> None:
 
 @pytest.mark.parametrize(
     "changed_at, power_cut, expected",
-    [(5, False, {}), (5, True, {"looks": None, "other": True}), (20, False, {"looks": None}), (20, True, {"looks": None})],
+    [
+        (5, False, {}),
+        (5, True, {"looks": None, "other": True}),
+        (20, False, {"looks": None}),
+        (20, True, {"looks": None}),
+    ],
 )
 def test_only_content_tells(changed_at: int, power_cut: bool, expected: dict[str, bool | None]) -> None:
     """A file that looks as the ancestor says has to be read, where the answer depends on its content."""

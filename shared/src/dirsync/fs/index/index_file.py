@@ -110,7 +110,7 @@ def connect(path: Path, *, ordered: bool = False) -> sqlite3.Connection:
         UsageError: the directory cannot be written, or another process uses the file.
     """
     try:
-        return _prepare(path, ordered)
+        return _prepare(path, ordered=ordered)
     except sqlite3.DatabaseError as error:
         if primary_code(error) in _BUSY:
             msg = f"{escape(bytes(path))} is in use by another process: stop it, or use another state directory"
@@ -127,12 +127,12 @@ def start_again(path: Path, *, ordered: bool = False) -> sqlite3.Connection:
     try:
         for suffix in _SUFFIXES:
             Path(f"{path}{suffix}").unlink(missing_ok=True)
-        return _prepare(path, ordered)
+        return _prepare(path, ordered=ordered)
     except (OSError, sqlite3.DatabaseError) as error:
         raise _not_writable(path, error) from error
 
 
-def _prepare(path: Path, ordered: bool) -> sqlite3.Connection:
+def _prepare(path: Path, *, ordered: bool) -> sqlite3.Connection:
     """Open, lock, and check or make the tables.
 
     Raises:
