@@ -238,11 +238,10 @@ class Publisher:
         return self._proof(parent, name)
 
     def _make_in_place_of_another(self, path: RelPath, mode: int, parent: int, name: bytes) -> None:
-        staged, at = self._staging.create_directory(path), self._staging.descriptor
+        staged, at = self._staging.create_directory(path, mode), self._staging.descriptor
         target = Target(path, parent, name)
         try:
             hand_down(heritage_of(parent), at, staged)
-            _set_directory_mode(at, staged, mode)
             try:
                 replace_other_kind(self._root, self._staging, staged, target)
             except PermissionError:

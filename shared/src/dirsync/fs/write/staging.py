@@ -148,10 +148,13 @@ class Staging:
         name = name or self.new_name()
         return StagedFile(self, name, path, self._make_in(path, lambda at: os.open(name, _CREATE, 0o600, dir_fd=at)))
 
-    def create_directory(self, path: RelPath) -> bytes:
-        """A new empty directory that will be published at ``path``; its name. Errors as :meth:`create`."""
+    def create_directory(self, path: RelPath, mode: int) -> bytes:
+        """A new empty directory that will be published at ``path``, with this mode but for what the umask takes away.
+
+        Returns its name. Errors as :meth:`create`.
+        """
         name = self.new_name()
-        self._make_in(path, lambda at: os.mkdir(name, PRIVATE, dir_fd=at))
+        self._make_in(path, lambda at: os.mkdir(name, mode, dir_fd=at))
         return name
 
     def create_tree(self, path: RelPath) -> bytes:
