@@ -7,7 +7,7 @@ import pytest
 
 from tests.suite import RINGS, Suite
 
-pytest_plugins = ("tests.support.running.fixtures",)
+pytest_plugins = ("tests.support.running.fixtures", "tests.spreading")
 
 # Two cores are shared with other work: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile(

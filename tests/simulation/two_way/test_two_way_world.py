@@ -32,11 +32,10 @@ def test_some_worlds() -> None:
 
 
 @pytest.mark.worlds
-@pytest.mark.faults
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(FIRST, SEEDS, CHUNK))
 def test_many_worlds(first: int) -> None:
-    """All seeds, on demand."""
+    """All seeds."""
     failure = first_failure(range(first, min(first + CHUNK, SEEDS)), scenario, TwoWayWorld)
 
     assert failure is None, str(failure)
