@@ -4,14 +4,15 @@ A bound that a user may want to move is a setting (``*/settings.py``); what is h
 that no input from any peer can make either side use memory, time, descriptors or disk without bound.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # each would be compiled at every start, for 150 fields
+class Limits:
     """Bounds shared by both sides."""
 
     # Names and paths.

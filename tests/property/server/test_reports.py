@@ -8,6 +8,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
@@ -32,7 +33,7 @@ from tests.support.peers.operations import batch, commit, delete, make_directory
 CLIENTS = ("ann", "bob", "eve")
 NAMES = (b"a", b"b", b"c")
 PATHS = [RelPath(b"/".join(names)) for depth in (1, 2, 3) for names in itertools.product(NAMES, repeat=depth)]
-FEW = LIMITS._replace(max_reported_changes=3)
+FEW = replace(LIMITS, max_reported_changes=3)
 """So few that reports often say everything."""
 
 

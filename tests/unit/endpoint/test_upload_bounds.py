@@ -1,11 +1,13 @@
 """Which interrupted uploads are kept."""
 
+from dataclasses import replace
+
 import pytest
 
 from dirsync.endpoint.uploads.bounds import Kept, surplus
 from dirsync.limits import LIMITS
 
-FEW = LIMITS._replace(max_kept_uploads=2, kept_upload_share=0.5, kept_upload_seconds=10.0)
+FEW = replace(LIMITS, max_kept_uploads=2, kept_upload_share=0.5, kept_upload_seconds=10.0)
 NOW = 100 * 10**9
 A, B, C = b"a", b"b", b"c"
 

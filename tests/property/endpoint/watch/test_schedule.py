@@ -1,5 +1,6 @@
 """The schedule under any sequence of hints: nothing is forgotten, nothing starves, and there is no needless wakeup."""
 
+from dataclasses import replace
 from enum import Enum
 
 from hypothesis import given
@@ -29,7 +30,7 @@ steps = st.lists(st.tuples(waits, st.one_of(hints, acts)), max_size=60)
 
 def schedules(limit: int) -> Schedule:
     """A schedule with little room."""
-    return Schedule(SETTLE, 1000.0, limits=LIMITS._replace(max_dirty_paths=limit))
+    return Schedule(SETTLE, 1000.0, limits=replace(LIMITS, max_dirty_paths=limit))
 
 
 def serves(due: Due, hint: Hint) -> bool:

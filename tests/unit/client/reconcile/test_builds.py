@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -224,7 +225,7 @@ def many(names: Iterable[str], harness: Harness) -> None:
 def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than goes at once follows in other operations, and in the end all is there."""
     monkeypatch.setattr(
-        "dirsync_client.reconcile.directories.builds.LIMITS", LIMITS._replace(max_built_entries=6, max_built_bytes=100)
+        "dirsync_client.reconcile.directories.builds.LIMITS", replace(LIMITS, max_built_entries=6, max_built_bytes=100)
     )
     harness = client()
     many((f"new/{number}" for number in range(20)), harness)

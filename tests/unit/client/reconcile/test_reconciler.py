@@ -1,5 +1,7 @@
 """The reconciler as a whole: events in, commands out. Nothing here starts a process or touches a disk."""
 
+from dataclasses import replace
+
 import pytest
 
 from dirsync.limits import LIMITS
@@ -226,7 +228,7 @@ class TestFailures:
 
     def test_very_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """However many paths have a problem, so many are tried again in a second, and once the cause is gone, all."""
-        monkeypatch.setattr("dirsync_client.reconcile.context.LIMITS", LIMITS._replace(retries_per_second=0.5))
+        monkeypatch.setattr("dirsync_client.reconcile.context.LIMITS", replace(LIMITS, retries_per_second=0.5))
         sync = Harness(Options())
         for number in range(200):
             sync.write(f"{number:03}", b"content %d" % number)

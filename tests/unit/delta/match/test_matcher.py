@@ -1,6 +1,7 @@
 """What a matcher decides where it matters which way it decides."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -119,7 +120,7 @@ def test_a_repeated_block_is_copied_again() -> None:
 def test_other_content_is_hardly_searched() -> None:
     """Beyond what is free, one of so many bytes is searched."""
     free = 100_000
-    effort = matched(OTHER, LIMITS._replace(search_free_bytes=free)).effort
+    effort = matched(OTHER, replace(LIMITS, search_free_bytes=free)).effort
 
     assert effort.matched_bytes == 0
     assert free <= effort.searched_bytes <= free + len(OTHER) // LIMITS.search_share + LIMITS.search_tile_bytes
@@ -127,7 +128,7 @@ def test_other_content_is_hardly_searched() -> None:
 
 def test_a_search_that_finds_goes_on() -> None:
     """However much was searched without a match: some windows later something is found, and then everything is."""
-    free = LIMITS._replace(search_free_bytes=1 << 20)
+    free = replace(LIMITS, search_free_bytes=1 << 20)
     shifted = (OTHER[:100] + BASIS[: 100 * B]) * 40
     delta = matched(OTHER + shifted, free)
     wait = LIMITS.search_tile_bytes * LIMITS.search_share + LIMITS.search_window_bytes
@@ -138,7 +139,7 @@ def test_a_search_that_finds_goes_on() -> None:
 
 def test_what_was_found_before_buys_no_search() -> None:
     """A target that begins like the basis and goes on differently is not searched longer for that."""
-    free = LIMITS._replace(search_free_bytes=100_000)
+    free = replace(LIMITS, search_free_bytes=100_000)
 
     assert matched(BASIS + OTHER, free).effort.searched_bytes <= matched(OTHER, free).effort.searched_bytes + B
 

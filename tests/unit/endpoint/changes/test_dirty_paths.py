@@ -1,5 +1,7 @@
 """What changed since somebody was last told: every path once, and bounded."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from dirsync.limits import LIMITS
 from dirsync.tree.path import ROOT, RelPath
 
 A, B, C, D = (RelPath(name) for name in (b"a", b"b", b"c", b"d"))
-SMALL = LIMITS._replace(max_reported_changes=3, max_reported_bytes=10)
+SMALL = replace(LIMITS, max_reported_changes=3, max_reported_bytes=10)
 
 
 def test_each_once() -> None:

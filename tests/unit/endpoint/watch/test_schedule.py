@@ -1,5 +1,7 @@
 """When what is looked at: the rules one by one, with the time moved by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from dirsync.endpoint.watch.hint import Hint, HintKind
@@ -114,7 +116,7 @@ class TestEverything:
 
     def test_too_many(self) -> None:
         """More dirty paths than the limit become everything, and take no room any more."""
-        schedule = Schedule(1.0, 1000.0, limits=LIMITS._replace(max_dirty_paths=3))
+        schedule = Schedule(1.0, 1000.0, limits=replace(LIMITS, max_dirty_paths=3))
         for path, kind in ((b"0", CHANGED), (b"1", WRITING), (b"2", DIRECTORY)):
             hint(schedule, RelPath(path), kind, 0.0)
         assert len(schedule) == 3

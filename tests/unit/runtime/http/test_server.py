@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
@@ -191,7 +192,7 @@ def test_taken_in_one_family(health: HealthState, host: str, taken: Address) -> 
 
 def test_no_thread_left(monkeypatch: pytest.MonkeyPatch, health: HealthState) -> None:
     """Connections that find no thread are closed and count no more: the next one is served."""
-    limits = LIMITS._replace(http_connections=2, http_connections_per_address=2)
+    limits = replace(LIMITS, http_connections=2, http_connections_per_address=2)
     server = HttpServer(LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES, limits)
     server.start()
     try:
@@ -232,7 +233,7 @@ def test_unknown_host() -> None:
 def test_slow_requests_are_cut(health: HealthState) -> None:
     """A peer that sends single bytes is cut off in time, however often it sends one."""
     server = HttpServer(
-        LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES, LIMITS._replace(http_seconds=0.3)
+        LOOPBACK, "METRICS_LISTEN", PrometheusMetrics(), health, ROUTES, replace(LIMITS, http_seconds=0.3)
     )
     server.start()
     cut = False

@@ -5,6 +5,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -45,7 +46,7 @@ def pipe() -> Iterator[Pipe]:
 def detached(pipe: Pipe, *, stall_seconds: float = 30.0) -> Output:
     """An output that writes to the pipe in its thread."""
     output = Output(
-        lambda count: f"{count} dropped\n", LIMITS._replace(log_backlog_bytes=BACKLOG, log_stall_seconds=stall_seconds)
+        lambda count: f"{count} dropped\n", replace(LIMITS, log_backlog_bytes=BACKLOG, log_stall_seconds=stall_seconds)
     )
     output.detach(pipe.writing)
     return output

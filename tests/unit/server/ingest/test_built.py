@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -271,7 +272,7 @@ def test_inside_what_does_not_come_before(server: Direct) -> None:
 @pytest.mark.parametrize("limit", ["max_built_entries", "max_built_bytes"])
 def test_without_an_end(server: Direct, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     """Sections that go on and on are bounded, whether or not the directory has failed."""
-    monkeypatch.setattr("dirsync_server.ingest.build.LIMITS", LIMITS._replace(max_built_entries=5, max_built_bytes=50))
+    monkeypatch.setattr("dirsync_server.ingest.build.LIMITS", replace(LIMITS, max_built_entries=5, max_built_bytes=50))
     handler = server.push(server.open())
     send(handler, section(1, b"new", last=False))
     more = section(1, None, Inside(b"a", b"x" * 30), last=False)
@@ -327,7 +328,7 @@ def test_nowhere_near(server: Direct) -> None:
 
 def test_a_commit_of_its_own(server: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     """The entries of a directory count for how much is committed unasked."""
-    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", LIMITS._replace(max_commit_operations=5))
+    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", replace(LIMITS, max_commit_operations=5))
     handler = server.push(server.open())
     (answer,) = send(handler, FIRST, REST)
     handler.close()

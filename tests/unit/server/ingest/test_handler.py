@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_commit_with_what_it_commits(server: Direct) -> None:
 
 def test_full_and_asked(server: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that fills a commit and asks for one is committed once."""
-    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", LIMITS._replace(max_commit_operations=1))
+    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", replace(LIMITS, max_commit_operations=1))
     handler = server.push(server.open())
     (answer,) = send(handler, with_commit(batch(put(1, b"a", b"one"))))
     handler.close()
@@ -74,7 +75,7 @@ def test_no_thread_of_its_own(server: Direct) -> None:
 
 def test_full_commits_by_itself(server: Direct, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many operations that they are committed unasked are answered as not requested."""
-    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", LIMITS._replace(max_commit_operations=2))
+    monkeypatch.setattr("dirsync_server.ingest.upload_store.LIMITS", replace(LIMITS, max_commit_operations=2))
     handler = server.push(server.open())
     (answer,) = send(handler, batch(put(1, b"a", b"one")), batch(put(2, b"b", b"two")), batch(put(3, b"c", b"three")))
     handler.close()

@@ -1,5 +1,7 @@
 """What makes up for what: entries that come, and removals that are noticed."""
 
+from dataclasses import replace
+
 import pytest
 
 from dirsync import limits
@@ -131,7 +133,7 @@ def test_transient() -> None:
 
 def test_too_many_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than is remembered makes up for nothing that goes afterwards: nothing could tell what is older."""
-    monkeypatch.setattr(history_module, "LIMITS", limits.LIMITS._replace(max_recent_entries=10))
+    monkeypatch.setattr(history_module, "LIMITS", replace(limits.LIMITS, max_recent_entries=10))
     history = History(0.0, 100)
     came(history, 1.0, 50, 30)
     noticed(history, 2.0, 0, 20)
