@@ -134,6 +134,15 @@ def test_taken_conflict_name_is_numbered() -> None:
     assert names == [path for path, _ in source.walk()]
 
 
+def test_what_gives_way_is_read_before_it_is_removed() -> None:
+    """By policy a directory gives way with what is in it: each file goes as what it is known to be."""
+    decisions = decided("d=1", "d/a?1 d/b=1", "d=2", Policy(Conflicts.REPLICA))
+    carried = [decision.change.path for decision in decisions if isinstance(decision, Carry)]
+
+    assert [path_of("d"), path_of("d/b")] == carried
+    assert ReadFirst(path_of("d/a")) in decisions
+
+
 @pytest.mark.parametrize(
     "before, ours, theirs, expected",
     [

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from dirsync.tree.diff import Change, equal
 from dirsync.tree.directory import Directory, Node
-from dirsync.tree.entry import Entry, covered, digest_of, is_known
+from dirsync.tree.entry import UNKNOWN, Entry, covered, digest_of, is_known
 from dirsync.tree.merge.conflict_name import conflict_name
 from dirsync.tree.merge.decision import Carry, Conflict, Decision, Pending, ReadFirst, Unreadable
 from dirsync.tree.merge.judge import Verdict, judge
@@ -166,6 +166,9 @@ class _Merge:
                 yield Unreadable(path)
             elif level.dropped is not None:
                 node = nodes.of(level.dropped)
+                if isinstance(node, bytes) and digest_of(node) == UNKNOWN:
+                    yield ReadFirst(path)  # only what is known is removed
+                    continue
                 yield _carry(level.dropped, path, node, None)
                 if isinstance(node, Directory):
                     stack.append(self._level(path, nodes, level.dropped))
