@@ -18,6 +18,7 @@ from tests.support.running.programs import Pair
 from tests.support.trees.trees import look
 from tests.support.trees.turns import neither
 
+MINUTES = [pytest.mark.faults, pytest.mark.timeout(900)]
 HOURS = [pytest.mark.faults, pytest.mark.timeout(3600)]
 
 pytestmark = [pytest.mark.programs, pytest.mark.needs("strace")]
@@ -84,7 +85,7 @@ def test_power_cut_after_the_end(tmp_path: Path, pair: Pair, kind: Kind) -> None
 @pytest.mark.parametrize(
     "kind, share",
     [
-        pytest.param(Kind.EXT4, 200, id="sample", marks=[pytest.mark.faults, pytest.mark.timeout(600)]),
+        *(pytest.param(kind, 200, id=f"sample-{kind}", marks=MINUTES) for kind in Kind),
         *(pytest.param(kind, 1, id=f"every-{kind}", marks=HOURS) for kind in Kind),
     ],
 )
