@@ -48,6 +48,7 @@ class Inode:
         "number",
         "opened",
         "parent",
+        "told",
     )
 
     def __init__(self, number: int, mode: int, now_ns: int) -> None:
@@ -66,6 +67,8 @@ class Inode:
         self.durable_modified_ns = now_ns
         self.is_known = False
         """Its content was compared with what people left."""
+        self.told: tuple[int, int] | None = None
+        """What tells its content from others, once somebody has asked (:mod:`tests.simulation.two_way.survival`)."""
         self.is_seen = False
         """Somebody looked at its times since they changed."""
         self.is_free = False
@@ -182,7 +185,7 @@ class Disk:
             self.used += end - len(inode.content)
             inode.content.extend(bytes(end - len(inode.content)))
         inode.content[offset:end] = data
-        inode.is_known = False
+        inode.is_known, inode.told = False, None
         self.version += 1
         inode.modified_ns = inode.changed_ns = self.now(inode)
 
@@ -191,7 +194,7 @@ class Disk:
         self.require_room(max(0, size - len(inode.content)))
         self.version += 1
         self.used += size - len(inode.content)
-        inode.is_known = False
+        inode.is_known, inode.told = False, None
         if size < len(inode.content):
             del inode.content[size:]
         else:
@@ -277,6 +280,6 @@ class Disk:
                 inode.changed_ns = self.now(inode)
             case _:
                 pass
-        inode.is_known = False
+        inode.is_known, inode.told = False, None
         inode.durable_content = bytes(inode.content)
         inode.durable_mode, inode.durable_modified_ns = inode.mode, inode.modified_ns

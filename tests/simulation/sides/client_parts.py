@@ -6,7 +6,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from dirsync.delta.blocks import block_size_for
+from dirsync.delta.signature.built import BuiltSignature
 from dirsync.delta.signature.signature import Signature
+from dirsync.delta.signature.stored import dump_signature, load_signature
 from dirsync.errors import DirsyncError
 from dirsync.tree.guards.approvals import Released
 from dirsync.wire.push.messages import encode_stream_open
@@ -34,7 +36,7 @@ class State:
     def __init__(self, random: Random) -> None:
         self.store = Store()
         self.client_id = f"client-{random.getrandbits(32):08x}"
-        self.signatures: dict[bytes, Signature] = {}
+        self.signatures: dict[bytes, bytes] = {}
         self.path = self
         """Where a two-way client keeps what was agreed on: here."""
         self.agreed: dict[str, Store] = {}
@@ -73,18 +75,19 @@ class State:
 class Signatures:
     """As :class:`RememberedSignatures`, in memory."""
 
-    def __init__(self, kept: dict[bytes, Signature]) -> None:
+    def __init__(self, kept: dict[bytes, bytes]) -> None:
         self._kept = kept
 
     def load(self, digest: bytes, size: int, wanted: int) -> Signature | None:
         """The signature of this content."""
-        signature = self._kept.get(digest)
+        stored = self._kept.get(digest)
+        signature = None if stored is None else load_signature(stored)
         fits = signature is not None and (signature.size, signature.block_size) == (size, block_size_for(size, wanted))
         return signature if fits else None
 
-    def save(self, digest: bytes, signature: Signature) -> None:
+    def save(self, digest: bytes, signature: BuiltSignature) -> None:
         """Remember it."""
-        self._kept[digest] = signature
+        self._kept[digest] = dump_signature(signature)
 
 
 class WakingMailbox(Mailbox):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from tests.simulation.invariants import Violation, below, find
-from tests.simulation.machine.disk import Disk
+from tests.simulation.machine.disk import Disk, Inode
 
 Content = tuple[int, int]
 """The length and the hash of some content: within one world that tells it from all other."""
@@ -68,8 +68,10 @@ class Survival:
 
 def contents(disk: Disk, root: bytes) -> dict[bytes, Content]:
     """The digests of all files and links of a directory, by path."""
-    return {path: _told(bytes(inode.content)) for path, inode in below(find(disk, root)) if inode.is_file}
+    return {path: _told(inode) for path, inode in below(find(disk, root)) if inode.is_file}
 
 
-def _told(content: bytes) -> Content:
-    return len(content), hash(content)
+def _told(inode: Inode) -> Content:
+    if inode.told is None:
+        inode.told = len(inode.content), hash(bytes(inode.content))
+    return inode.told

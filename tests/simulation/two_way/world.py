@@ -258,10 +258,10 @@ class TwoWayWorld:
     def _check_nothing_happens(self) -> None:
         """A second run, with the same clients and with new ones, does nothing."""
         before = self._shown()
-        self.scheduler.run_until(self.scheduler.elapsed + 2 * QUIET_SECONDS)
+        self.scheduler.run_until(self.scheduler.elapsed + QUIET_SECONDS)
         for laptop in self.laptops:
             laptop.die()
-        self.scheduler.run_until(self.scheduler.elapsed + 2 * QUIET_SECONDS)
+        self.scheduler.run_until(self.scheduler.elapsed + QUIET_SECONDS)
         if before != self._shown():
             msg = "F09: something is changed though nothing differs"
             raise Violation(msg)
