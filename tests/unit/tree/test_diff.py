@@ -253,3 +253,18 @@ def test_apply_keeps_the_source_entries() -> None:
 
     assert record is not None
     assert entry_of("a=1:600")[1] == unpack(record)
+
+
+def test_covered_directories_are_not_entered() -> None:
+    """What is at and below a covered directory of either side is left out; a file of that name is compared."""
+    replica, source = tree_of("a/x/y=1 b=1 c/d=1"), tree_of("a2/x/y=1 b=2 c/d=2")
+    asked: list[RelPath] = []
+
+    def is_covered(path: RelPath) -> bool:
+        asked.append(path)
+        return path in (b"a", b"a2", b"b")
+
+    names = [path_of(name) for name in ("a", "a2", "b", "c")]
+
+    assert ["~b", "~c/d"] == shown(diff_paths(replica, source, names, is_covered=is_covered))
+    assert {b"a", b"a2", b"c"} == set(asked)

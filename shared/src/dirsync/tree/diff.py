@@ -48,6 +48,10 @@ Whole = Callable[[RelPath, Directory], bool]
 It is asked once for each, before the change of the directory itself comes."""
 
 
+Covered = Callable[[RelPath], bool]
+"""Whether the directory at a path, of either side, is left alone with everything in it."""
+
+
 def diff(
     replica: Tree, source: Tree, protected: Collection[RelPath] = (), *, whole: Whole | None = None
 ) -> Iterator[Change]:
@@ -66,8 +70,9 @@ def diff_paths(
     protected: Collection[RelPath] = (),
     *,
     whole: Whole | None = None,
+    is_covered: Covered | None = None,
 ) -> Iterator[Change]:
-    """The changes at each of ``paths`` and below it, each once.
+    """The changes at each of ``paths`` and below it, each once, but for what is at or below a covered directory.
 
     Where only one side has the directory that holds a path, the topmost such directory is compared in its place, so
     that what is yielded can always be applied.
@@ -78,7 +83,7 @@ def diff_paths(
     if replica.attributes != source.attributes:
         msg = "the trees count different attributes and cannot be compared"
         raise ValueError(msg)
-    return _Comparison(replica, source, protected, whole).run(paths)
+    return _Comparison(replica, source, protected, whole, is_covered).run(paths)
 
 
 def equal(old: Entry | None, new: Entry | None, attributes: Attributes) -> bool:
@@ -104,13 +109,21 @@ class _Level(NamedTuple):
 
 
 class _Comparison:
-    def __init__(self, replica: Tree, source: Tree, protected: Collection[RelPath], whole: Whole | None) -> None:
+    def __init__(
+        self,
+        replica: Tree,
+        source: Tree,
+        protected: Collection[RelPath],
+        whole: Whole | None,
+        is_covered: Covered | None,
+    ) -> None:
         self.replica = replica
         self.source = source
         self.attributes = replica.attributes
         self.plain = self.attributes == Attributes()
         self.protected = protected
         self.whole = whole
+        self.is_covered = is_covered
         self.kept: set[RelPath] = set()
         """Directories that would be removed, but hold something protected."""
 
@@ -156,13 +169,16 @@ class _Comparison:
             new = source.children.get(name) if source else None
             if path in self.protected and not isinstance(new, Directory):
                 continue
+            has_directory = isinstance(old, Directory) or isinstance(new, Directory)
+            if has_directory and self.is_covered is not None and self.is_covered(path):
+                continue
             change = self._change(path, old, new, topmost=source is not None)
             whole = old is None and isinstance(new, Directory) and self.whole is not None and self.whole(path, new)
             if change is not None:
                 yield change
             if whole:
                 continue
-            if isinstance(old, Directory) or isinstance(new, Directory):
+            if has_directory:
                 stack.append(self._level(path, _directory(old), _directory(new)))
 
     def _change(self, path: RelPath, old: _Child, new: _Child, *, topmost: bool) -> Change | None:

@@ -1,14 +1,16 @@
 """The reconciler as a whole: events in, commands out. Nothing here starts a process or touches a disk."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from dirsync.limits import LIMITS
+from dirsync.tree.diff import Change
 from dirsync.tree.entry import FileIdentity, pack
 from dirsync.tree.guards.hold import Guard, GuardPolicy
 from dirsync.tree.outcome import Outcome
-from dirsync.tree.plan import Delete, MakeDirectory, PutFile, SetMetadata
+from dirsync.tree.plan import Delete, MakeDirectory, Move, PutFile, SetMetadata
 from dirsync.tree.problem import Problem, ProblemKind
 from dirsync_client.reconcile.commands import (
     AcceptMounts,
@@ -26,6 +28,7 @@ from dirsync_client.reconcile.commands import (
     WakeAt,
 )
 from dirsync_client.reconcile.context import PROMPT_ATTEMPTS, Options
+from dirsync_client.reconcile.dispatch import Dispatcher
 from dirsync_client.reconcile.events import (
     Disconnected,
     FileHashed,
@@ -803,3 +806,31 @@ def test_late_listing_is_taken(synced: Harness) -> None:
     assert isinstance(sent.operation, PutFile)
     assert A == sent.path
     assert not any(isinstance(command, ListReplica) for command in synced.seen)
+
+
+def test_a_renamed_directory_is_compared_at_its_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a directory is moved, what is in it is not compared one by one, however much that is."""
+    sync = Harness(Options())
+    sync.source.tree.put(D, directory())
+    for number in range(50):
+        sync.write(f"d/{number}", b"%d" % number)
+    sync.server = sync.source.tree.copy()
+    sync.connect(adopted=True)
+    dispatched: list[Change] = []
+    dispatch = Dispatcher.dispatch
+
+    def counted(self: Dispatcher, changes: Iterable[Change], changed_at: float) -> None:
+        changes = list(changes)
+        dispatched.extend(changes)
+        dispatch(self, changes, changed_at)
+
+    monkeypatch.setattr(Dispatcher, "dispatch", counted)
+    sync.source.tree.move(D, path("e"))
+    sync.source.renames.note_moved(D, path("e"), FileIdentity(1, 1), proved=True)
+    sync.change("d", "e")
+    assert [(b"e", Move)] == [(sent.path, type(sent.operation)) for sent in sync.outgoing]
+    assert [] == dispatched
+    sync.run()
+
+    assert sync.server.digest() == sync.source.tree.digest()
+    assert sync.reconciler.view.in_sync

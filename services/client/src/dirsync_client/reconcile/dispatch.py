@@ -49,7 +49,12 @@ class Dispatcher:
         self._renames.send_directories(changed_at)
         paths = context.direction.decide(paths)
         changes = diff_paths(
-            context.replica, context.source.tree, paths, context.source.problems, whole=self._builds.takes
+            context.replica,
+            context.source.tree,
+            paths,
+            context.source.problems,
+            whole=self._builds.takes,
+            is_covered=self._renames.is_covering,
         )
         self.dispatch(list(context.direction.outgoing(changes)), changed_at)
         context.direction.receive()

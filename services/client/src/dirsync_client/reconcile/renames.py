@@ -69,6 +69,15 @@ class Renames:
         phase = self._context.table.phase
         return any(at in self._waiting or phase(at) is Phase.MOVING for at in (path, *ancestors(path)))
 
+    @property
+    def is_covering(self) -> Callable[[RelPath], bool] | None:
+        """:meth:`covers`, for a comparison that need not enter what is moved; ``None`` while nothing is.
+
+        A two-way client compares it all the same: it decides about each path which way it goes.
+        """
+        moves = bool(self._waiting) or self.under_way
+        return self.covers if moves and self._context.options.two_way is None else None
+
     def send_directories(self, changed_at: float) -> None:
         """Send the moves of directories that can go now, and mark what is not moved after all."""
         tracker = self._context.source.renames
