@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import sys
 import tempfile
 from collections import defaultdict
@@ -22,12 +23,23 @@ from tests.bench.data import Data
 from tests.bench.machine.namespaces import Side
 from tests.bench.machine.where import machine
 from tests.bench.peers.dirsync import Dirsync
-from tests.bench.workloads import large, small, sources
+from tests.bench.peers.peer import Peer
+from tests.bench.workloads import Step, large, small, sources
 from tests.support.running.ports import free_port
 
-CHAINS = {"large": large, "small": small, "sources": sources}
 _TICKS = os.sysconf("SC_CLK_TCK")
 _HERE = Path(__file__).parents[2]
+
+
+def cold(peer: Peer, data: Data, number: int) -> Iterator[Step]:
+    """W4 of a client that remembers nothing of the file."""
+    steps = large(peer, data, number)
+    yield next(steps)
+    shutil.rmtree(peer.state / "client" / "signatures")
+    yield "W4 cold", next(steps)[1]
+
+
+CHAINS = {"large": large, "cold": cold, "small": small, "sources": sources}
 
 
 class Cost(NamedTuple):
@@ -134,7 +146,7 @@ def main() -> int:
             for which, checkout in enumerate((told.before.resolve(), _HERE)):
                 for step, cost in measured(told.place, checkout, chain, number):
                     found[step][which].append(cost)
-                    print(f"{step:4} {('before', 'after')[which]:6} {cost}", file=sys.stderr, flush=True)
+                    print(f"{step:7} {('before', 'after')[which]:6} {cost}", file=sys.stderr, flush=True)
     print(f"{machine()}\n")
     print("| | client, CPU s | server, CPU s | client, kernel s | server, kernel s | bytes of messages | MiB memory |")
     print("|---|---|---|---|---|---|---|")
