@@ -82,7 +82,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "NAME": ("a/b", "/", "a\nb/", "~/x"),
     "DIRECTORY": PATHS,
     "FILE": (*PATHS, "/x/"),
-    "RULES": ("[", "a,[z", "!", "a,/", "'a,b'", '"a"', "x" * 1025, "\n".join("x" * 1001)),
+    "RULES": ("[", "a,[z", "!", "a,/", "./build/", "a,../b", "a//b", "'a,b'", '"a"', "x" * 1025, "\n".join("x" * 1001)),
     "true|false": ("maybe", "2", "wahr", "true false"),
     "WORDS": ("'open", '"', "''", "a \\"),
     "URL": (

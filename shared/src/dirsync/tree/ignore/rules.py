@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import re2  # type: ignore[import-untyped]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_NO_NAMES = frozenset((b"", b".", b".."))
 
 
 def parse(text: bytes) -> list[bytes]:
@@ -31,8 +32,13 @@ def parse(text: bytes) -> list[bytes]:
 
 
 def can_match(rule: bytes) -> bool:
-    """Whether there is a path that this rule matches; git accepts any text, and a malformed pattern matches none."""
-    return _rule(rule) is not None and b"\0" not in rule
+    """Whether there is a path that this rule matches; git accepts any text.
+
+    A malformed pattern matches none, and neither does one with an empty part, ``.`` or ``..``: ``./build`` is no path of
+    git's.
+    """
+    parts = _trim(rule).removeprefix(b"!").removesuffix(b"/").removeprefix(b"/").split(b"/")
+    return _rule(rule) is not None and b"\0" not in rule and _NO_NAMES.isdisjoint(parts)
 
 
 class IgnoreRules:
