@@ -16,6 +16,8 @@ from dirsync.rpc.auth.bearer import Caller
 from dirsync.runtime.config.settings import LogFormat, LogLevel
 from dirsync.runtime.files.secrets import TokenFile, digest_of
 from dirsync.runtime.log import logging
+from dirsync_server.settings import ServerSettings
+from dirsync_server.tenancy.from_settings import registry_of
 from dirsync_server.tenancy.policies import Defaults
 from dirsync_server.tenancy.registry import TenantRegistry
 from dirsync_server.tenancy.tenants import Decision, Tenant, read_tenants
@@ -134,6 +136,23 @@ def test_roots_must_not_overlap(file: Path) -> None:
     write(file, table(file, "outer", root="a"), table(file, "inner", root="a/b"))
     with pytest.raises(UsageError, match="overlap"):
         read(file)
+
+
+@pytest.mark.parametrize("state, refused", [("own", True), ("own/state", True), ("state", False)])
+def test_state_within_a_root(file: Path, state: str, refused: bool) -> None:
+    """State inside a namespace's root would be mirrored away, as it would be inside ``ROOT``."""
+    write(file, table(file, "own"))
+    settings = ServerSettings.load({"tenants_file": str(file), "state_dir": str(file.parent / state)})
+    if not refused:
+        assert {"own"} == set(registry_of(settings).current())
+        return
+    with pytest.raises(UsageError) as said:
+        registry_of(settings)
+
+    assert (
+        f"DIRSYNC_SERVER_STATE_DIR={file.parent / state} lies in DIRSYNC_SERVER_TENANTS_FILE: [namespaces.own] root "
+        f"{file.parent / 'own'}, where it would be mirrored away; set it to a directory outside"
+    ) == str(said.value)
 
 
 def test_root_that_is_a_loop(file: Path) -> None:

@@ -34,8 +34,7 @@ def parse(text: bytes) -> list[bytes]:
 def can_match(rule: bytes) -> bool:
     """Whether there is a path that this rule matches; git accepts any text.
 
-    A malformed pattern matches none, and neither does one with an empty part, ``.`` or ``..``: ``./build`` is no path of
-    git's.
+    A malformed pattern matches none, and neither does one with an empty part, ``.`` or ``..``, such as ``./build``.
     """
     parts = _trim(rule).removeprefix(b"!").removesuffix(b"/").removeprefix(b"/").split(b"/")
     return _rule(rule) is not None and b"\0" not in rule and _NO_NAMES.isdisjoint(parts)
