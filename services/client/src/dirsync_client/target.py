@@ -161,7 +161,7 @@ class Target:
         self._connector.run(session.close)
         self._retry.at_once()
         self._executor.transfer = self._executor.receiver = None
-        self._handle((Disconnected(),))
+        self._handle((Disconnected(() if session.transfer is None else session.transfer.unsettled),))
         if session.link is not None:
             self._reporter.closed()
             self._reporter.about(session=None)

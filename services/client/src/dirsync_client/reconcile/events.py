@@ -1,6 +1,6 @@
 """What the reconciler is told: facts about the source, the replica, and what its commands led to."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from dirsync.tree.entry import FileIdentity, Record
@@ -39,6 +39,9 @@ class Connected(NamedTuple):
 
 class Disconnected(NamedTuple):
     """The session is over. What was not settled is unknown."""
+
+    unsettled: Sequence[Sent] = ()
+    """What was sent and not answered: the replica may have it."""
 
 
 class SourceChanged(NamedTuple):

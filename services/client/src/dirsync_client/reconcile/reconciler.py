@@ -182,7 +182,8 @@ class Reconciler:
                     self._context.direction.changed(root_digest)
             case Connected():
                 self._connect(event)
-            case Disconnected():
+            case Disconnected(unsettled=unsettled):
+                self._context.direction.unsettled(unsettled)
                 self._connected, self._bulk = False, None
                 self._builds.disconnected()
                 self._context.note_behind(self._context.table.oldest_change)

@@ -1,6 +1,6 @@
 """Does what the reconciler wants of one session: sends, hashes, estimates, and asks for commits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from dirsync.clock import monotonic
 from dirsync.fs.root import Root
@@ -22,6 +22,7 @@ from dirsync_client.transfer.compression import Compressor
 from dirsync_client.transfer.delta.planner import DeltaPlanner
 from dirsync_client.transfer.delta.thread import DeltaThread
 from dirsync_client.transfer.hasher import Hasher
+from dirsync_client.transfer.in_flight import InFlight
 from dirsync_client.transfer.opening.parts import TransferParts
 from dirsync_client.transfer.send_queue import Outgoing, SendQueue
 from dirsync_client.transfer.sender import Sender, SenderOptions
@@ -37,13 +38,20 @@ class TransferExecutor:
     """The threads of one session. They post what they found; the engine's thread gives the commands."""
 
     def __init__(
-        self, queue: SendQueue, planner: DeltaThread, hasher: Hasher, known: AssumedContent, close: Callable[[], None]
+        self,
+        queue: SendQueue,
+        planner: DeltaThread,
+        hasher: Hasher,
+        known: AssumedContent,
+        in_flight: InFlight,
+        close: Callable[[], None],
     ) -> None:
-        """``close`` ends whatever takes from ``queue``."""
+        """``close`` ends whatever takes from ``queue``; ``in_flight`` is what was taken and is not settled."""
         self._queue = queue
         self._planner = planner
         self._hasher = hasher
         self._known = known
+        self._in_flight = in_flight
         self._close = close
 
     def execute(self, commands: Iterable[TransferCommand]) -> None:
@@ -83,6 +91,11 @@ class TransferExecutor:
     def is_committed(self) -> bool:
         """Whether nothing that was sent waits for its commit."""
         return self._queue.is_committed
+
+    @property
+    def unsettled(self) -> Sequence[Sent]:
+        """What was sent and is not settled."""
+        return self._in_flight.unsettled
 
     def drop_uploads(self) -> None:
         """Nothing that was interrupted is to be continued any more."""
@@ -134,4 +147,4 @@ def open_transfer(
         stream.close()
         parts.activities.remove(waiting)
 
-    return TransferExecutor(queue, planner, hasher, known, close)
+    return TransferExecutor(queue, planner, hasher, known, sender.in_flight, close)

@@ -50,6 +50,12 @@ class InFlight:
         with self._lock:
             self._rescans.append(rescan)
 
+    @property
+    def unsettled(self) -> list[Sent]:
+        """What was sent and is not settled."""
+        with self._lock:
+            return [*(sent for _, sent in self._batched), *self._files.values()]
+
     def settle(self, committed: Committed) -> Settled:
         """What a commit settles."""
         failures: dict[int, Failure] = {failure.number: failure for failure in committed.failures}

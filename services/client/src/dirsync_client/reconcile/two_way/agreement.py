@@ -5,6 +5,8 @@
   applied at the source. Otherwise a file that is written all the time would be in conflict with its own last version.
 - After an end that was not clean, some of it is not believed (:mod:`dirsync.tree.merge.distrust`). Where a file has to
   be read to decide about that, nothing is decided at its path until it was.
+- What was sent before a session was lost is agreed on if the next session shows that the replica has it: a file that
+  was written again meanwhile is not in conflict with its own last version.
 - What was moved at the replica because it was moved at the source is agreed on under its new name.
 """
 
@@ -12,13 +14,14 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from dirsync.tree.diff import Change, equal
-from dirsync.tree.entry import UNKNOWN, Entry, pack
+from dirsync.tree.entry import UNKNOWN, Entry, Record, pack, unpack
 from dirsync.tree.merge.agreed import newly_agreed
 from dirsync.tree.merge.distrust import UncleanEnd, doubtful, is_lost
 from dirsync.tree.options import Attributes
 from dirsync.tree.path import ROOT, RelPath, ancestors
-from dirsync.tree.plan import Move
+from dirsync.tree.plan import Delete, Move
 from dirsync.tree.tree import Tree
+from dirsync_client.reconcile.commands import Sent
 from dirsync_client.reconcile.two_way.commands import Agree, AgreeMove
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ class Agreement:
         self._unclean_end: UncleanEnd | None = None
         self._unread: set[RelPath] = set()
         """Files of the source that have to be read before it is known whether the ancestor is to be believed there."""
+        self._unsettled: dict[RelPath, list[Record]] = {}
+        """What the replica may have of what was sent: it was not answered."""
 
     def reset(self, kept: Tree | None, unclean_end: UncleanEnd | None) -> None:
         """A new session begins, with what is kept; ``None``: with what is known."""
@@ -50,6 +55,7 @@ class Agreement:
             doubts = list(doubtful(self.tree, source, replica, unclean_end, problems))
             self._distrust(path for path, lost in doubts if lost)
             self._unread.update(path for path, lost in doubts if lost is None)
+        self._settle()
 
     def unread(self, paths: Collection[RelPath]) -> list[RelPath]:
         """The files at these paths and below them that have to be read before anything is decided about them."""
@@ -92,6 +98,21 @@ class Agreement:
             entry = entry._replace(digest=UNKNOWN)
         if not equal(before, entry, Attributes()):
             self._take([Change(path, before, entry)])
+
+    def unsettled(self, sent: Iterable[Sent]) -> None:
+        """A session ended before these were answered."""
+        for one in sent:
+            if one.record is not None and not isinstance(one.operation, Delete | Move):
+                self._unsettled.setdefault(one.operation.path, []).append(one.record)
+
+    def _settle(self) -> None:
+        """Find out what the replica has of what was not answered. Directories come before what is in them."""
+        attributes = self._context.source.tree.attributes
+        for path in sorted(self._unsettled):
+            found = self._context.replica.get(path)
+            if any(equal(found, unpack(record), attributes) for record in self._unsettled[path]):
+                self.settled(path, found)
+        self._unsettled.clear()
 
     def moved(self, step: Move) -> None:
         """The replica moved what the source had moved."""

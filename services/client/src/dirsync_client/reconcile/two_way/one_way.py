@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dirsync.tree.guards.hold import Hold
     from dirsync.tree.path import RelPath
     from dirsync.tree.plan import Move
+    from dirsync_client.reconcile.commands import Sent
     from dirsync_client.reconcile.events import Connected, Received
 
 
@@ -65,6 +66,9 @@ class OneWay:
 
     def sent(self, path: "RelPath") -> None:
         """The replica acknowledged what was sent for ``path``."""
+
+    def unsettled(self, sent: Iterable["Sent"]) -> None:
+        """The session ended before these were answered."""
 
     def moved(self, step: "Move") -> None:
         """The replica acknowledged a move."""

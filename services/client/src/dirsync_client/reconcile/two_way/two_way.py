@@ -19,6 +19,7 @@ from dirsync_client.reconcile.two_way.receiving import Receiving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dirsync_client.reconcile.commands import Sent
     from dirsync_client.reconcile.context import Context
     from dirsync_client.reconcile.events import Connected, Received
 
@@ -66,6 +67,10 @@ class TwoWay(OneWay):
         """The replica acknowledged what was sent for ``path``."""
         record = self._context.replica.record(path)
         self._merging.agreement.settled(path, None if record is None else unpack(record))
+
+    def unsettled(self, sent: "Iterable[Sent]") -> None:
+        """The session ended before these were answered."""
+        self._merging.agreement.unsettled(sent)
 
     def moved(self, step: Move) -> None:
         """The replica acknowledged a move."""

@@ -7,7 +7,7 @@ that finds nothing to do saves the stream, its threads, and loading what they ne
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dirsync_client.reconcile.commands import Sent
     from dirsync_client.transfer.executor import TransferCommand, TransferExecutor
@@ -48,6 +48,11 @@ class TransferOnDemand:
     def is_committed(self) -> bool:
         """Whether nothing that was sent waits for its commit."""
         return self._executor is None or self._executor.is_committed
+
+    @property
+    def unsettled(self) -> "Sequence[Sent]":
+        """What was sent and is not settled."""
+        return () if self._executor is None else self._executor.unsettled
 
     def drop_uploads(self) -> None:
         """Nothing that was interrupted is to be continued any more."""
