@@ -14,10 +14,11 @@ import stat
 from collections.abc import Iterator
 
 from dirsync.fs.failure import PathFailure, Vanished
+from dirsync.fs.fingerprint import directory_record, flags_of
 from dirsync.fs.root import Root
 from dirsync.fs.scan.directory_scan import DirectoryScan
 from dirsync.fs.scan.rules import ScanRules
-from dirsync.tree.entry import UNKNOWN, UNLISTED, digest_of, fingerprint_of, pack, unpack
+from dirsync.tree.entry import UNKNOWN, UNLISTED, digest_of, fingerprint_of, identity_of, pack, unpack
 from dirsync.tree.path import RelPath
 from dirsync.tree.problem import ProblemKind
 from dirsync.tree.tree import Tree
@@ -26,13 +27,34 @@ _LIST = stat.S_IRUSR | stat.S_IXUSR
 
 
 @contextlib.contextmanager
-def opened(root: Root, path: RelPath, rules: ScanRules) -> Iterator[None]:
-    """Open the directory at ``path``, and those above it, for the time of a ``with`` block, if that is necessary."""
+def opened(root: Root, tree: Tree, path: RelPath, rules: ScanRules) -> Iterator[None]:
+    """Open the directory at ``path``, and those above it, for the time of a ``with`` block, if that is necessary.
+
+    Then the record of the directory has the ctime that it has after that. A watch tells of it, and whoever looks would
+    otherwise find a change, open the directory again, and so on for ever.
+    """
+    is_open = False
     with contextlib.ExitStack() as stack:
         if rules.owner_access is not None and path and _is_closed(root, path):
             with contextlib.suppress(OSError, PathFailure):  # the listing says what is wrong
                 stack.enter_context(rules.owner_access(root, path))
+                is_open = True
         yield
+    if is_open:
+        _note_closed(root, tree, path)
+
+
+def _note_closed(root: Root, tree: Tree, path: RelPath) -> None:
+    known = tree.record(path)
+    try:
+        status = root.lstat(path)
+    except PathFailure:
+        return
+    if known is None or status is None or not stat.S_ISDIR(status.st_mode):
+        return
+    entry, now = unpack(known), directory_record(status, flags_of(known))
+    if entry.mode == unpack(now).mode and identity_of(known) == identity_of(now):
+        tree.put(path, pack(entry, fingerprint_of(now)))
 
 
 def note_unlisted(tree: Tree, found: DirectoryScan) -> None:

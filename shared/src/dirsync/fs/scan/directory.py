@@ -70,7 +70,7 @@ def scan_directory(
 
     ``renames`` remembers what leaves the tree.
     """
-    with opened(root, path, rules):
+    with opened(root, tree, path, rules):
         found = _Listing(root, tree, path, rules, now, renames).run()
     if rules.owner_access is not None:
         note_unlisted(tree, found)
