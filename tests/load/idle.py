@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from dirsync.rpc.channel import client_options
 from dirsync.v1 import replica_service_pb2 as replica_pb
 from tests.bench.machine.where import machine
 from tests.support.peers.operations import commit
@@ -51,7 +52,9 @@ def measure(place: Path, sessions: int, seconds: float, *, shared: bool = False)
         before = _figures(server)
         with ExitStack() as stack:
             for name in names:
-                wire = stack.enter_context(Wire(server.address, token_of(name), seconds=OPEN_SECONDS))
+                wire = stack.enter_context(
+                    Wire(server.address, token_of(name), seconds=OPEN_SECONDS, options=client_options())
+                )
                 push = wire.push(wire.open_session(namespace=name).session_id)
                 push.send(commit()).receive()
                 stack.callback(push.cancel)

@@ -262,8 +262,11 @@ class Limits:
     """Time for a request to arrive once its call has begun: 1 MiB at 140 kbit/s."""
     stalled_response_seconds: float = 60.0
     """Time for a peer to read one message: a page of 256 KiB at 35 kbit/s."""
-    keepalive_seconds: float = 20.0
-    """HTTP/2 ping interval of both sides. A peer that nothing reaches is given up after this plus the timeout below."""
+    keepalive_seconds: float = 30.0
+    """HTTP/2 ping interval of a client. A server that nothing reaches is given up after this plus the timeout below."""
+    keepalive_server_stretch: float = 1.5
+    """Times that interval for a server to ping a client from which nothing came: one that lives pings before that, and
+    a server with a thousand idle sessions has only to answer."""
     keepalive_timeout_seconds: float = 10.0
     """Time for a peer's TCP to acknowledge what was sent, a ping at least."""
     keepalive_ping_stretch: float = 6.0

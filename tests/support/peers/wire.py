@@ -6,7 +6,7 @@ How a call ended is a :class:`Status`, never an exception: for a hostile peer a 
 
 import contextlib
 import queue
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
 
 import grpc
@@ -22,6 +22,7 @@ AGENT = "/dirsync.v1.AgentService/"
 SECONDS = 20.0
 """How long anything here is waited for, unless a test says otherwise."""
 _DETAILS = "grpc-status-details-bin"
+Options = Sequence[tuple[str, Any]]
 _OWN = (("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1))
 """A connection of its own: channels to one target share one otherwise, and its streams."""
 _NO_BOUND = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -92,10 +93,17 @@ class Push:
 class Wire:
     """A raw peer of one process."""
 
-    def __init__(self, target: str, token: str | None = None, *, seconds: float = SECONDS) -> None:
-        """``seconds`` is how long each call may take."""
+    def __init__(
+        self,
+        target: str,
+        token: str | None = None,
+        *,
+        seconds: float = SECONDS,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        """``seconds`` is how long each call may take; ``options`` are those of the channel."""
         self._seconds = seconds
-        self._channel = grpc.insecure_channel(target, options=[*_NO_BOUND, *_OWN])
+        self._channel = grpc.insecure_channel(target, options=[*options, *_NO_BOUND, *_OWN])
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ _METHOD_OVERHEAD_BYTES = 4096
 def client_options() -> Options:
     """Options of a channel."""
     return [
-        *_common(),
+        *_common(LIMITS.keepalive_seconds),
         ("grpc.enable_retries", 0),
         # The library would obey http_proxy and grpc_proxy of the environment, which are there for other programs.
         ("grpc.enable_http_proxy", 0),
@@ -38,7 +38,7 @@ def server_options(max_sessions: int, connection_age: float = 0.0) -> Options:
     ]
     return [
         *((name, int(seconds * _MILLISECONDS)) for name, seconds in ages if connection_age),
-        *_common(),
+        *_common(LIMITS.keepalive_seconds * LIMITS.keepalive_server_stretch),
         # Two servers on one port would each get half of the calls.
         ("grpc.so_reuseport", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS / 4)),
@@ -51,10 +51,10 @@ def server_options(max_sessions: int, connection_age: float = 0.0) -> Options:
     ]
 
 
-def _common() -> Options:
+def _common(keepalive_seconds: float) -> Options:
     ping_timeout = LIMITS.keepalive_timeout_seconds * LIMITS.keepalive_ping_stretch
     return [
-        ("grpc.keepalive_time_ms", int(LIMITS.keepalive_seconds * _MILLISECONDS)),
+        ("grpc.keepalive_time_ms", int(keepalive_seconds * _MILLISECONDS)),
         ("grpc.keepalive_timeout_ms", int(LIMITS.keepalive_timeout_seconds * _MILLISECONDS)),
         # The time above bounds how long TCP may leave sent bytes unacknowledged. This one is for a peer whose kernel,
         # or a proxy before it, still acknowledges; the library's default is a minute, whatever the keepalive is.
