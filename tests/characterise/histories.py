@@ -10,14 +10,14 @@ import random
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from unittest.mock import patch
 
-from dirsync.limits import KIB, LIMITS
+from dirsync.limits import KIB, Limits
 from dirsync.tree.entry import directory_entry, file_entry, pack, symlink_entry
 from dirsync.tree.outcome import Outcome
 from dirsync.tree.path import RelPath
@@ -115,15 +115,12 @@ _list = os.scandir
 @contextmanager
 def controlled() -> Iterator[None]:
     """While this lasts, files of a few kilobytes are large, and every file system lists names in the same order."""
-    before = {name: getattr(LIMITS, name) for name in _BOUNDS}
-    for name, value in _BOUNDS.items():
-        object.__setattr__(LIMITS, name, value)
-    try:
-        with patch.object(os, "scandir", _SortedListing):
-            yield
-    finally:
-        for name, value in before.items():
-            object.__setattr__(LIMITS, name, value)
+    # A field of a named tuple is read by its class, which all modules share; each has the tuple under its own name.
+    with ExitStack() as changed:
+        for name, value in _BOUNDS.items():
+            changed.enter_context(patch.object(Limits, name, value))
+        changed.enter_context(patch.object(os, "scandir", _SortedListing))
+        yield
 
 
 class History:

@@ -16,11 +16,12 @@ def limited(**limits: float) -> list[str]:
 def _run(arguments: list[str]) -> None:
     import runpy  # noqa: PLC0415
 
-    from dirsync.limits import LIMITS  # noqa: PLC0415
+    from dirsync.limits import LIMITS, Limits  # noqa: PLC0415
 
     end = arguments.index("--")
     for name, _, value in (argument.partition("=") for argument in arguments[:end]):
-        object.__setattr__(LIMITS, name, type(getattr(LIMITS, name))(value))
+        # A field of a named tuple is read by its class, which all modules share.
+        setattr(Limits, name, type(getattr(LIMITS, name))(value))
     _python, _m, module, *rest = arguments[end + 1 :]
     sys.argv = [module, *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
