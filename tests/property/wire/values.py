@@ -204,6 +204,7 @@ committed = st.builds(
     counts,
     st.booleans(),
     st.lists(counts, max_size=3),
+    counts,
 )
 compressions = st.sampled_from(Compression)
 block_sizes = st.integers(LIMITS.min_block_size, LIMITS.max_block_size)
@@ -265,9 +266,12 @@ content_pieces = st.builds(
 reported_changes = st.builds(ReportedChange, paths, st.none() | entries)
 report_pages = st.lists(reported_changes, max_size=4).map(tuple)
 reports = st.builds(
-    lambda digest, count, changes, everything: Report(digest, count, () if everything else changes, everything),
+    lambda digest, count, changes, everything, version: Report(
+        digest, count, () if everything else changes, everything, version=version
+    ),
     digests,
     counts,
     report_pages,
     st.booleans(),
+    counts,
 )

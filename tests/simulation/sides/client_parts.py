@@ -251,8 +251,7 @@ class SimulatedWatch:
         if self._pages[-1].last:
             pages, self._pages = self._pages, []
             for report in join_reports(pages):
-                changed = bool(report.changes or report.unknown) or report.everything
-                self._post(ReplicaReported(report.root_digest, changed))
+                self._post(ReplicaReported.of(report))
 
     def _ended(self, error: DirsyncError | None) -> None:
         self._post(StreamEnded(error))

@@ -135,10 +135,10 @@ class Mailbox:
         with self._changed:
             completions = self._batch.completions
             if isinstance(result, ReplicaReported) and completions and completions[-1].session == session:
-                # Reports are states: of those that nobody took, the last one says all. A server may send any number.
+                # Those that nobody took become one. A server may send any number.
                 before = completions[-1].result
                 if isinstance(before, ReplicaReported):
-                    result = result._replace(changed=before.changed or result.changed)
+                    result = result.after(before)
                     completions.pop()
             completions.append(Completion(session, result, target))
             self._changed.notify()

@@ -354,11 +354,12 @@ class Target:
         return looked
 
     def _reported(self, report: ReplicaReported) -> Sequence[Event]:
-        """What others changed is listed."""
+        """What others changed."""
         first, self._session.reported = not self._session.reported, True
         # What was changed after the listing, and before the reports began, is in the first one.
         stale = first and report.root_digest != self.view.replica_digest
-        return (ReplicaChanged(report.root_digest),) if report.changed or stale else ()
+        changes = None if stale else report.changes
+        return (ReplicaChanged(report.root_digest, report.version, changes),) if first or report.changed else ()
 
     def _publish(self, staged: Sequence[Staged]) -> None:
         """Publish what came in."""

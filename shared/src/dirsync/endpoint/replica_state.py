@@ -60,15 +60,18 @@ class Moment(NamedTuple):
     entries: int
     found: list[tuple[RelPath, Entry | None]]
     """What is at each path, a directory with its digest."""
+    version: int
 
 
 class Totals(NamedTuple):
-    """The whole tree in three numbers, all of one moment."""
+    """The whole tree in numbers, all of one moment."""
 
     root_digest: bytes
     entries: int
     bytes: int
     """Sum of the sizes of all files."""
+    version: int
+    """Which moment that is."""
 
 
 class ReplicaState:
@@ -83,6 +86,8 @@ class ReplicaState:
         """For the holder of the data lock."""
         self.ready = False
         """Whether the tree is known."""
+        self.version = 0
+        """How often the tree may have changed: of two moments the later has the greater number."""
         self.layout_version = 0
         """Grows when a directory goes elsewhere or away: a descriptor that was kept of one may be that of another."""
         self._index = index
@@ -108,13 +113,13 @@ class ReplicaState:
     def totals(self) -> Totals:
         """The root digest and the sums."""
         with self.lock:
-            return Totals(self.tree.digest(), len(self.tree), self.total_bytes)
+            return Totals(self.tree.digest(), len(self.tree), self.total_bytes, self.version)
 
     def moment(self, paths: Iterable[RelPath]) -> Moment:
         """What is at these paths, and the sums, as they are now."""
         with self.lock:
             found = [(path, self.tree.get(path)) for path in paths]
-            return Moment(self.tree.digest(), len(self.tree), found)
+            return Moment(self.tree.digest(), len(self.tree), found, self.version)
 
     def record(self, path: RelPath) -> Record | None:
         """The record at ``path``."""
@@ -167,6 +172,7 @@ class ReplicaState:
         self.writer.require_held()
         record = _stored(record)
         with self.lock:
+            self.version += 1
             before = self.tree.record(path)
             self.layout_version += before is not None and before[0] == Kind.DIRECTORY != record[0]
             self._leaves(path, before)
@@ -180,6 +186,7 @@ class ReplicaState:
         node = directory_of(path, record, below, hashes_of(below, self.tree.attributes))
         size = sum(size_of(child) for _, child in below if child[0] == Kind.FILE)
         with self.lock:
+            self.version += 1
             self.tree.graft(path, node)
             if self.content.is_full:
                 for at, child in below:
@@ -194,6 +201,7 @@ class ReplicaState:
         """What was at ``path``, no directory with content, is gone."""
         self.writer.require_held()
         with self.lock:
+            self.version += 1
             before = self.tree.record(path)
             self.layout_version += before is not None and before[0] == Kind.DIRECTORY
             self._leaves(path, before)
@@ -207,6 +215,7 @@ class ReplicaState:
         """
         self.writer.require_held()
         with self.lock:
+            self.version += 1
             self.layout_version += 1
             self._leaves(path, self.tree.record(path))
             self.tree.move(source, path)
@@ -220,6 +229,7 @@ class ReplicaState:
         """What was at the two paths changed places; the records are those that are there now."""
         self.writer.require_held()
         with self.lock:
+            self.version += 1
             self.layout_version += 1
             self._relocate(first, first, _NOWHERE)
             self.tree.exchange(first, second)
@@ -244,6 +254,7 @@ class ReplicaState:
         content = ContentIndex()
         content.fill(tree)
         with self.lock:
+            self.version += 1
             self.tree, self.content = tree, content
             self._bytes = None
             self.ready = True
@@ -258,6 +269,7 @@ class ReplicaState:
             return
         changes = [(path, record and _stored(record)) for path, record in changes]
         with self.lock:
+            self.version += 1
             self._bytes = None
             for path, record in changes:
                 before = self.tree.record(path)
@@ -276,6 +288,7 @@ class ReplicaState:
         self.writer.require_held()
         with self.lock:
             if attributes != self.tree.attributes:
+                self.version += 1
                 self.tree = self.tree.copy(attributes)
 
     def _leaves(self, path: RelPath, record: Record | None) -> None:

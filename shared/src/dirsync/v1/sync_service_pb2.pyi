@@ -1266,6 +1266,7 @@ class PushChangesResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     REQUESTED_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     settled_number: _builtins.int
     """Every operation with a number up to this one is settled, except files and built directories that are still open."""
     root_digest: _builtins.bytes
@@ -1276,6 +1277,8 @@ class PushChangesResponse(_message.Message):
     """The client requested this commit, and this is the last message about it. Otherwise the server committed because of
     its limits, or the commit has more failures than one message can hold.
     """
+    version: _builtins.int
+    """The moment that the digest is of, as in WatchReplicaResponse."""
     @_builtins.property
     def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Failure]:
         """Operations that were not applied. All other settled ones were, and are as durable as the server's policy says."""
@@ -1293,10 +1296,11 @@ class PushChangesResponse(_message.Message):
         entries: _builtins.int = ...,
         requested: _builtins.bool = ...,
         files: _abc.Iterable[_builtins.int] | None = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "failures", b"failures", "files", b"files", "requested", b"requested", "root_digest", b"root_digest", "settled_number", b"settled_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "failures", b"failures", "files", b"files", "requested", b"requested", "root_digest", b"root_digest", "settled_number", b"settled_number", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1395,6 +1399,7 @@ class WatchReplicaResponse(_message.Message):
     CHANGES_FIELD_NUMBER: _builtins.int
     EVERYTHING_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     root_digest: _builtins.bytes
     """Digest of the replica's root at that moment. It also reflects what this session has committed."""
     entries: _builtins.int
@@ -1405,6 +1410,10 @@ class WatchReplicaResponse(_message.Message):
     """
     last: _builtins.bool
     """The report is complete."""
+    version: _builtins.int
+    """The moment that is described. Within a session a later moment has a greater number, unless nothing changed in
+    between. 0: the server does not say, so the replica has to be listed.
+    """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchReplicaResponse.Change]:
         """Paths that others have changed, in byte order, and what was there at that moment. Empty if only this session has
@@ -1419,10 +1428,11 @@ class WatchReplicaResponse(_message.Message):
         changes: _abc.Iterable[Global___WatchReplicaResponse.Change] | None = ...,
         everything: _builtins.bool = ...,
         last: _builtins.bool = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "entries", b"entries", "everything", b"everything", "last", b"last", "root_digest", b"root_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "entries", b"entries", "everything", b"everything", "last", b"last", "root_digest", b"root_digest", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

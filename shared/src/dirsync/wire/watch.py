@@ -39,6 +39,8 @@ class Report(NamedTuple):
     """This is the last page."""
     unknown: tuple[RelPath, ...] = ()
     """Paths of entries whose kind this version does not know."""
+    version: int = 0
+    """Which moment that is; 0: the server does not say."""
 
 
 def encode_watch(session_id: bytes) -> bytes:
@@ -53,7 +55,9 @@ def decode_watch(raw: bytes) -> bytes:
 
 def encode_report(report: Report) -> Iterator[bytes]:
     """The pages of a whole report, each of about ``LIMITS.report_bytes``."""
-    page = pb.WatchReplicaResponse(root_digest=report.root_digest, entries=report.entries, everything=report.everything)
+    page = pb.WatchReplicaResponse(
+        root_digest=report.root_digest, entries=report.entries, everything=report.everything, version=report.version
+    )
     size = 0
     for path, entry in report.changes:
         if size >= LIMITS.report_bytes:
@@ -90,7 +94,13 @@ def decode_report(raw: bytes) -> Report:
         else:
             changes.append(ReportedChange(path, entry))
     return Report(
-        message.root_digest, message.entries, tuple(changes), message.everything, message.last, tuple(unknown)
+        message.root_digest,
+        message.entries,
+        tuple(changes),
+        message.everything,
+        message.last,
+        tuple(unknown),
+        message.version,
     )
 
 
@@ -119,7 +129,8 @@ def join_reports(pages: Iterable[Report]) -> Iterator[Report]:
 
 
 def _check_page(first: Report, page: Report) -> None:
-    if (first.root_digest, first.entries, first.everything) != (page.root_digest, page.entries, page.everything):
+    moments = [(each.root_digest, each.entries, each.everything, each.version) for each in (first, page)]
+    if moments[0] != moments[1]:
         msg = "the server's report of changes mixes two moments"
         raise RemoteError(msg, reason="REPORT_OUT_OF_ORDER")
     paths = bool(page.changes or page.unknown)

@@ -1,7 +1,7 @@
 """Several two-way clients of one replica, in memory: what the reconcilers say is done, step by step, in any order."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dirsync.endpoint.judge import Facts, Judgement, judge, judge_move
 from dirsync.tree.diff import Change
@@ -69,16 +69,24 @@ class Hub:
 
     def __init__(self) -> None:
         self.tree = Tree()
+        self.version = 1
+        """Which moment it is."""
         self.clients: list[Client] = []
 
     def apply(self, operation: Operation, record: Record | None, by: "Client") -> Failure | None:
         """Apply an operation as a server does."""
         if not apply(self.tree, operation, record):
             return Failure(0, Outcome.CHANGED, self.tree.get(operation.path), "CHANGED", "it is something else")
+        self.version += 1
+        paths = (operation.source, operation.path) if isinstance(operation, Move) else (operation.path,)
         for client in self.clients:
             if client is not by:
-                client.told = False
+                client.changed(paths)
         return None
+
+    def settled(self, applied: list[Sent], failed: list[tuple[Sent, Failure]], *, rescanned: bool = False) -> Settled:
+        """The answer to a commit."""
+        return Settled(applied, failed, self.tree.digest(), rescanned, self.version)
 
 
 def apply(tree: Tree, operation: Operation, record: Record | None) -> bool:
@@ -148,12 +156,33 @@ class Client:
         self.conflicts: list[ReportConflict] = []
         self.dirty: dict[RelPath, None] = {}
         """Edits that it was not told of."""
-        self.told = True
         self.failing = 0.0
         """How likely it is that its disk fails when something is received."""
         self.now = 0.0
         self._todo: list[Command] = []
+        self._unreported: dict[RelPath, None] = {}
+        """What others changed at the hub, and no report has."""
+        self._reports: list[ReplicaChanged] = []
+        """Those that are on their way."""
         self.start()
+
+    @property
+    def told(self) -> bool:
+        """Whether it has heard of everything that others changed at the hub."""
+        return not (self._unreported or self._reports)
+
+    def changed(self, paths: Iterable[RelPath]) -> None:
+        """Others changed these paths at the hub. It is reported at once, and may come late, or later."""
+        self._unreported |= dict.fromkeys(paths)
+        if self.chance.random() < 0.5:
+            self._report()
+
+    def _report(self) -> None:
+        hub, paths = self.hub, sorted(self._unreported)
+        self._unreported.clear()
+        says_what = self.chance.random() < 0.8
+        changes = tuple((path, hub.tree.get(path)) for path in paths) if says_what else None
+        self._reports.append(ReplicaChanged(hub.tree.digest(), hub.version, changes))
 
     def start(self) -> None:
         """Begin without any memory but what is kept."""
@@ -165,7 +194,8 @@ class Client:
         self._connect()
 
     def _connect(self) -> None:
-        self.told = True
+        self._unreported.clear()
+        self._reports.clear()
         offered = frozenset(Strategy)
         self.tell(Connected(self.hub.tree.copy(), offered, False, None, frozenset(), ancestor=self.kept.copy()))
 
@@ -200,6 +230,9 @@ class Client:
     def step(self) -> bool:
         """Do one thing that is to be done, if there is any."""
         self.now += 1000.0  # everything that waits for time is due
+        if self._reports and self.chance.random() < 0.3:
+            self.tell(self._reports.pop(0))
+            return True
         if self._todo:
             chosen = self.chance.choice(self._todo)
             same = next((kinds for kinds in _ORDERED if isinstance(chosen, kinds)), ())
@@ -212,8 +245,9 @@ class Client:
             self._look(paths)
             self.tell(SourceChanged(paths, self.now))
         elif not self.told:
-            self.told = True
-            self.tell(ReplicaChanged(self.hub.tree.digest()))
+            if not self._reports:
+                self._report()
+            self.tell(self._reports.pop(0))
         elif self.wake:
             self.wake = False
             self.tell(Tick())
@@ -281,7 +315,7 @@ class Client:
             case ProbeFile(path=path):
                 self.tell(FileProbed(path, path))
             case RequestCommit():
-                self.tell(Settled([], [], self.hub.tree.digest(), rescanned=True))
+                self.tell(self.hub.settled([], [], rescanned=True))
             case CheckSource():
                 self.tell(SourceChecked(in_place=True))
             case AcceptMounts():
@@ -311,9 +345,9 @@ class Client:
         sent = Sent(transmit, step, transmit.choice, record)
         failure = self.hub.apply(step, record, self)
         if failure is None:
-            self.tell(Settled([sent], [], self.hub.tree.digest()))
+            self.tell(self.hub.settled([sent], []))
         else:
-            self.tell(Settled([], [(sent, failure)], self.hub.tree.digest()))
+            self.tell(self.hub.settled([], [(sent, failure)]))
 
     def _receive(self, receive: Receive) -> None:
         step = receive.operation

@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dirsync.limits import LIMITS
 from dirsync_client.reconcile.two_way.commands import Receive
 
 if TYPE_CHECKING:
     from dirsync.fs.write.staged import StagedFile
     from dirsync.tree.outcome import Failure
+    from dirsync.wire.watch import Report
+    from dirsync_client.reconcile.events import Changes
 
 
 class Counted(NamedTuple):
@@ -41,5 +44,27 @@ class ReplicaReported(NamedTuple):
     """The server reported what the replica is now."""
 
     root_digest: bytes
-    changed: bool
-    """Others have changed something since the last report."""
+    version: int
+    """Which moment that is; 0: the server does not say."""
+    changes: "Changes | None"
+    """What others have changed since the last report, in this order; ``None``: it is not known what."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether others have changed something since the last report."""
+        return self.changes is None or bool(self.changes)
+
+    @classmethod
+    def of(cls, report: "Report") -> "ReplicaReported":
+        """What a report from the server says."""
+        changes = (
+            None if report.everything or report.unknown else tuple((path, entry) for path, entry in report.changes)
+        )
+        return cls(report.root_digest, report.version, changes)
+
+    def after(self, before: "ReplicaReported") -> "ReplicaReported":
+        """This report and the one before it as one; of more changes than a report may have it is not known what."""
+        if self.changes is None or before.changes is None:
+            return self._replace(changes=None)
+        changes = before.changes + self.changes
+        return self._replace(changes=changes if len(changes) <= LIMITS.max_reported_changes else None)

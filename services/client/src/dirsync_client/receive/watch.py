@@ -29,8 +29,7 @@ class ReplicaWatch:
         error: Exception | None = None
         try:
             for report in self._watch.reports():
-                changed = bool(report.changes or report.unknown) or report.everything
-                self._post(ReplicaReported(report.root_digest, changed))
+                self._post(ReplicaReported.of(report))
         except DirsyncError as ended:
             error = ended
         except Exception as bug:  # noqa: BLE001  # a bug here must end the session, not leave it deaf

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from dirsync.tree.entry import FileIdentity, Record
+from dirsync.tree.entry import Entry, FileIdentity, Record
 from dirsync.tree.merge.distrust import UncleanEnd
 from dirsync.tree.outcome import Failure
 from dirsync.tree.path import RelPath
@@ -119,13 +119,23 @@ class Settled(NamedTuple):
     """Of the replica now."""
     rescanned: bool = False
     """The server scanned its replica before."""
+    version: int = 0
+    """The moment that the digest is of, as in :class:`ReplicaChanged`."""
+
+
+Changes = tuple[tuple[RelPath, Entry | None], ...]
+"""What is at some paths now; a directory comes before what is in it. ``None``: nothing."""
 
 
 class ReplicaChanged(NamedTuple):
     """Others changed the replica, or it is not known what was changed."""
 
     root_digest: bytes
-    """Of the replica now."""
+    """Of the replica at that moment."""
+    version: int = 0
+    """Which moment that is, of one session: a later one has a greater number. 0: it is not known."""
+    changes: Changes | None = None
+    """All that others changed since the moment before; ``None``: it is not known what."""
 
 
 class Received(NamedTuple):

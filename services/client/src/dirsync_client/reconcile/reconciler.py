@@ -177,9 +177,8 @@ class Reconciler:
 
     def _take_session(self, event: Connected | Disconnected | ReplicaListed | ReplicaChanged) -> None:
         match event:
-            case ReplicaChanged(root_digest=root_digest):
-                if self._connected:
-                    self._context.direction.changed(root_digest)
+            case ReplicaChanged():
+                self._replica_changed(event)
             case Connected():
                 self._connect(event)
             case Disconnected(unsettled=unsettled):
@@ -193,7 +192,15 @@ class Reconciler:
                 self._context.replica = replica
                 self._context.content.clear()
                 self._compare_all()
-                self._context.direction.listed(replica.digest(), self._results.root_digest)
+                self._context.direction.listed()
+
+    def _replica_changed(self, event: ReplicaChanged) -> None:
+        context = self._context
+        if self._connected:
+            at_rest = not (self._listing or context.refetch or context.table.count(AT_REPLICA))
+            changed = context.direction.changed(event, at_rest=at_rest)
+            if changed:
+                self._dispatcher.compare(changed, context.now)
 
     def _connect(self, connected: Connected) -> None:
         context = self._context

@@ -99,6 +99,7 @@ class Results:
             self._failed(sent, failure)
         self._deletes.settled(came, deleted)
         self.root_digest = settled.root_digest
+        context.direction.settled(settled.root_digest, settled.version)
         if context.replica.digest() != settled.root_digest:
             context.refetch = True
 

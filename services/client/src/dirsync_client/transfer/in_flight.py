@@ -78,4 +78,4 @@ class InFlight:
                 if file is not None:
                     failed.append((file, failure))
             rescanned = committed.requested and bool(self._rescans) and self._rescans.popleft()
-        return Settled(applied, failed, committed.root_digest, rescanned)
+        return Settled(applied, failed, committed.root_digest, rescanned, committed.version)

@@ -136,7 +136,8 @@ class UploadStore:
             self._committer.staging.tidy()
         applied = [number for number in files if number not in results.failures]
         failures = list(results.failures.values())
-        return Committed(settled_number, failures, totals.root_digest, totals.entries, requested, applied)
+        sums = totals.root_digest, totals.entries, requested, applied, totals.version
+        return Committed(settled_number, failures, *sums)
 
     def close(self) -> None:
         """Drop what was not committed, but keep what can be continued, and let go of everything."""

@@ -57,10 +57,10 @@ class ReplicaWatch:
         self._sessions.check(self._session)
         dirty = self._subscription.take()
         # In byte order a directory comes before what is in it.
-        digest, entries, found = self._replica.state.moment(sorted(dirty.paths))
+        digest, entries, found, version = self._replica.state.moment(sorted(dirty.paths))
         changes = tuple(ReportedChange(path, entry) for path, entry in found)
         self._reports["everything" if dirty.everything else "changes" if changes else "digest",].inc()
-        return list(encode_report(Report(digest, entries, changes, dirty.everything)))
+        return list(encode_report(Report(digest, entries, changes, dirty.everything, version=version)))
 
     def close(self) -> None:
         """Watch no longer."""

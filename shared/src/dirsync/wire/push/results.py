@@ -36,11 +36,15 @@ class Committed(NamedTuple):
     entries: int
     requested: bool
     files: list[int]
+    version: int = 0
+    """The moment that the digest is of; 0: the server does not say."""
 
 
 def encode_committed(committed: Committed) -> Iterator[bytes]:
     """A commit's results; more failures than a message should hold go ahead in messages of their own."""
-    message = pb.PushChangesResponse(root_digest=committed.root_digest, entries=committed.entries)
+    message = pb.PushChangesResponse(
+        root_digest=committed.root_digest, entries=committed.entries, version=committed.version
+    )
     size = 0
     for failure in sorted(committed.failures, key=lambda failure: failure.number):
         if size >= LIMITS.listing_bytes:
@@ -81,6 +85,7 @@ def decode_committed(raw: bytes) -> Committed:
         message.entries,
         message.requested,
         list(message.files),
+        message.version,
     )
 
 

@@ -2,9 +2,7 @@
 
 from dirsync_client.reconcile.context import Context, Options
 from dirsync_client.reconcile.two_way.listing import PAUSE_SECONDS, Listing
-from tests.unit.client.reconcile.model import Model
-
-FORMER, NOW, MIXED = b"former", b"now", b"mixed"
+from tests.unit.client.reconcile.model import Model, path, record
 
 
 class Clock:
@@ -20,22 +18,27 @@ class Clock:
         self.context.now += PAUSE_SECONDS
         return self.listing.take_due()
 
+    def listed(self, content: bytes, *, is_of_a_moment: bool) -> None:
+        """The replica was listed, and has this content."""
+        self.context.replica.put(path("file"), record(content))
+        self.listing.done(is_of_a_moment=is_of_a_moment)
+
 
 def test_at_once_after_a_report() -> None:
     """And then not again."""
     clock = Clock()
-    clock.listing.changed(NOW)
+    clock.listing.changed()
 
     assert clock.listing.take_due()
-    clock.listing.done(NOW, FORMER)
+    clock.listed(b"new", is_of_a_moment=True)
     assert not clock.wait()
 
 
-def test_a_report_is_followed_by_a_listing_whatever_an_answer_says() -> None:
-    """The digest of an answer may be older than the report, and equal to what is known."""
+def test_soon_after_a_listing() -> None:
+    """Not at once: what is to be sent goes out between two of them."""
     clock = Clock()
-    clock.listing.done(FORMER, FORMER)
-    clock.listing.changed(NOW)
+    clock.listed(b"former", is_of_a_moment=True)
+    clock.listing.changed()
 
     assert not clock.listing.take_due()
     assert clock.wait()
@@ -44,32 +47,32 @@ def test_a_report_is_followed_by_a_listing_whatever_an_answer_says() -> None:
 def test_a_report_during_a_listing() -> None:
     """That listing may have begun before the change."""
     clock = Clock()
-    clock.listing.changed(FORMER)
+    clock.listing.changed()
     assert clock.listing.take_due()
-    clock.listing.changed(NOW)
-    clock.listing.done(FORMER, FORMER)
+    clock.listing.changed()
+    clock.listed(b"former", is_of_a_moment=True)
 
     assert clock.listing.due is not None
     assert clock.wait()
 
 
 def test_a_mixture_is_listed_again() -> None:
-    """Until it is what the server named, or nothing changes any more."""
+    """Until it is what the server named."""
     clock = Clock()
-    clock.listing.changed(NOW)
+    clock.listing.changed()
     assert clock.listing.take_due()
-    clock.listing.done(MIXED, FORMER)
+    clock.listed(b"mixed", is_of_a_moment=False)
     assert clock.wait()
-    clock.listing.done(NOW, FORMER)
+    clock.listed(b"new", is_of_a_moment=True)
     assert not clock.wait()
 
 
-def test_an_old_report_does_not_have_it_listed_for_ever() -> None:
+def test_it_is_not_listed_for_ever() -> None:
     """Two listings with the same result are believed."""
     clock = Clock()
-    clock.listing.changed(FORMER)
+    clock.listing.changed()
     assert clock.listing.take_due()
-    clock.listing.done(NOW, FORMER[:3])
+    clock.listed(b"new", is_of_a_moment=False)
     assert clock.wait()
-    clock.listing.done(NOW, FORMER[:3])
+    clock.listed(b"new", is_of_a_moment=False)
     assert not clock.wait()

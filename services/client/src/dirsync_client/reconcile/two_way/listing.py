@@ -1,10 +1,9 @@
-"""When the replica is listed again because others change it.
+"""When the replica is listed again because others change it, and no report says enough of what.
 
 At once, unless it was listed a moment ago: others may change it all the time, and between two listings what is to be
-sent goes out. Each report of a change is followed by a listing that begins after it. The digests that the server names
-in reports and in answers come by different streams, in any order, so none of them says that nothing is to be listed.
+sent goes out. Each such report is followed by a listing that begins after it.
 
-What is listed while somebody writes may be of several moments. If it has neither of the digests that the server named
+What is listed while somebody writes may be of several moments. If it has none of the digests that the server named
 last, it is listed again a little later, until that is so or nothing changes any more. What was decided meanwhile is
 safe, because each operation says what it replaces.
 """
@@ -28,26 +27,22 @@ class Listing:
         self._listed_at: float | None = None
         self._listed = b""
         """The digest of what was listed last."""
-        self._reported = b""
-        """The digest that was reported last."""
 
     def reset(self) -> None:
         """A new session begins; the replica was just listed."""
         self.due = self._listed_at = None
-        self._listed = self._reported = b""
+        self._listed = b""
 
-    def changed(self, root_digest: bytes) -> None:
-        """Others changed the replica, which has this digest now."""
-        self._reported = root_digest
+    def changed(self) -> None:
+        """Others changed the replica."""
         now = self._context.now
         self.due = now if self._listed_at is None else max(now, self._listed_at + PAUSE_SECONDS)
 
-    def done(self, listed: bytes, settled: bytes) -> None:
-        """The replica was listed, and has the digest ``listed``; ``settled`` came with the last answer."""
+    def done(self, *, is_of_a_moment: bool) -> None:
+        """The replica was listed. ``is_of_a_moment``: the server has named the digest of what was listed."""
         self._listed_at = self._context.now
-        rests = listed in (self._listed, self._reported, settled)
-        self._listed = listed
-        if not rests and self.due is None:
+        before, self._listed = self._listed, self._context.replica.digest()
+        if self.due is None and not is_of_a_moment and self._listed != before:
             self.due = self._listed_at + PAUSE_SECONDS
 
     def take_due(self) -> bool:

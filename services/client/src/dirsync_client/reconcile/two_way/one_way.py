@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dirsync.tree.path import RelPath
     from dirsync.tree.plan import Move
     from dirsync_client.reconcile.commands import Sent
-    from dirsync_client.reconcile.events import Connected, Received
+    from dirsync_client.reconcile.events import Connected, Received, ReplicaChanged
 
 
 class OneWay:
@@ -76,11 +76,18 @@ class OneWay:
     def received(self, event: "Received") -> None:
         """Take what came of an operation at the source."""
 
-    def changed(self, root_digest: bytes) -> None:
-        """Others changed the replica, which has this digest now."""
+    def changed(self, _event: "ReplicaChanged", *, at_rest: bool) -> "Collection[RelPath]":  # noqa: ARG002
+        """Others changed the replica; ``at_rest``: nothing is under way there, and it need not be listed.
 
-    def listed(self, root_digest: bytes, settled: bytes) -> None:
-        """The replica was listed, and has ``root_digest``; ``settled`` came with the last answer."""
+        Returns the paths where it is known now to be different.
+        """
+        return ()
+
+    def settled(self, root_digest: bytes, version: int) -> None:
+        """An answer says that the replica has this digest at this moment."""
+
+    def listed(self) -> None:
+        """The replica was listed."""
 
     def takes_listing(self) -> bool:
         """Whether the replica is to be listed now because others change it; then it counts as begun."""

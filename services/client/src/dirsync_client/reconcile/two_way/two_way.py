@@ -13,6 +13,7 @@ from dirsync.tree.plan import Move
 from dirsync_client.reconcile.path_states import Phase
 from dirsync_client.reconcile.two_way.listing import Listing
 from dirsync_client.reconcile.two_way.merging import Merging
+from dirsync_client.reconcile.two_way.moments import Moments
 from dirsync_client.reconcile.two_way.one_way import OneWay
 from dirsync_client.reconcile.two_way.receiving import Receiving
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from dirsync_client.reconcile.commands import Sent
     from dirsync_client.reconcile.context import Context
-    from dirsync_client.reconcile.events import Connected, Received
+    from dirsync_client.reconcile.events import Connected, Received, ReplicaChanged
 
 
 class TwoWay(OneWay):
@@ -36,6 +37,7 @@ class TwoWay(OneWay):
         self._merging = Merging(context, policy)
         self._receiving = Receiving(context, self._merging, is_held)
         self._listing = Listing(context)
+        self._moments = Moments(context)
 
     def reset(self, connected: "Connected") -> None:
         """A new session begins."""
@@ -45,6 +47,7 @@ class TwoWay(OneWay):
         self._merging.agreement.reset(connected.ancestor, connected.unclean_end)
         self._receiving.reset()
         self._listing.reset()
+        self._moments.reset()
         self._receiving.removals.take_approvals(connected.approvals)
 
     def decide(self, paths: Collection[RelPath]) -> Collection[RelPath]:
@@ -80,13 +83,23 @@ class TwoWay(OneWay):
         """Take what came of an operation at the source."""
         self._receiving.received(event)
 
-    def changed(self, root_digest: bytes) -> None:
-        """Others changed the replica, which has this digest now."""
-        self._listing.changed(root_digest)
+    def changed(self, event: "ReplicaChanged", *, at_rest: bool) -> Collection[RelPath]:
+        """Others changed the replica; ``at_rest``: nothing is under way there, and it need not be listed.
 
-    def listed(self, root_digest: bytes, settled: bytes) -> None:
-        """The replica was listed, and has ``root_digest``; ``settled`` came with the last answer."""
-        self._listing.done(root_digest, settled)
+        Returns the paths where it is known now to be different.
+        """
+        paths = self._moments.reported(event, at_rest=at_rest)
+        if paths is None:
+            self._listing.changed()
+        return paths or ()
+
+    def settled(self, root_digest: bytes, version: int) -> None:
+        """An answer says that the replica has this digest at this moment."""
+        self._moments.settled(root_digest, version)
+
+    def listed(self) -> None:
+        """The replica was listed."""
+        self._listing.done(is_of_a_moment=self._moments.listed())
 
     def takes_listing(self) -> bool:
         """Whether the replica is to be listed now because others change it; then it counts as begun."""
