@@ -198,11 +198,12 @@ class ClientSettings(ServiceSettings):
                 f"set {names['tls']}=on or {names['tls_ca_file']}, or {names['insecure']}=true to go without"
             )
         yield from self._target_relations(names)
-        yield from self._void(names)
+        # What a mode needs comes before what is void without it: setting that may make up for both.
         if self.mode is Mode.TWO_WAY:
             for name, usable in (("delete", Delete.PROPAGATE), ("symlinks", Symlinks.PRESERVE)):
                 if getattr(self, name) is not usable:
                     yield f"{names['mode']}=two-way needs {names[name]}={usable.value}, so that both sides are equal"
+        yield from self._void(names)
         # By name only: `status` and `health` have to answer while the source does not. What links hide is found by
         # those commands that open the source.
         if is_named_within(self.state_dir, self.source):
