@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +144,27 @@ def test_an_edit_that_races_wins(here: Here, edit: str) -> None:
     assert before == sorted(os.walk(here.path))
     if edit in ("content", "created"):
         assert b"edited" == (here.path / "a").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [Kind.SYMLINK, Kind.DIRECTORY])
+def test_an_edit_during_the_preparation_wins(here: Here, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    """What replaces a file is staged; somebody renames another file over it while the directory for that is made."""
+    (here.path / "a").write_bytes(b"old")
+    (here.path / "theirs").write_bytes(b"theirs")
+    here.scan()
+    old, make = here.source.tree.get(A), os.mkdir
+
+    def make_late(*arguments: Any, **named: Any) -> None:
+        make(*arguments, **named)
+        if (here.path / "theirs").exists():
+            (here.path / "theirs").rename(here.path / "a")
+
+    monkeypatch.setattr(os, "mkdir", make_late)
+    step = PutSymlink(A, old, symlink_entry(b"d")) if kind is Kind.SYMLINK else MakeDirectory(A, old, 0o755)
+    applied = here.apply(here.step(step))
+
+    assert [Outcome.CHANGED] == outcomes(applied)
+    assert b"theirs" == (here.path / "a").read_bytes()
 
 
 def test_a_removal_leaves_what_was_added(here: Here) -> None:

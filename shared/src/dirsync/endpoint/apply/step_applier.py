@@ -110,6 +110,8 @@ class StepApplier:
 
     def _apply(self, step: Step, operation: Operation) -> None:
         path = operation.path
+        if isinstance(operation, PutSymlink | MakeDirectory) and operation.expected is not None:
+            self._publisher.prepare()
         facts = self._facts.read(path)
         judgement = judge(operation, facts, self._attributes)
         if judgement is Judgement.DONE:

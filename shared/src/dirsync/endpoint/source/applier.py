@@ -121,6 +121,8 @@ class SourceApplier:
         if judgement is not Judgement.APPLY:
             raise refusal(judgement, operation)
         self._permit(path)
+        if facts.entry is not None and isinstance(operation, PutSymlink | MakeDirectory):
+            self._publisher.prepare()
         self._require_untouched(path)
         try:
             self._carry_out(step, operation, facts.entry)

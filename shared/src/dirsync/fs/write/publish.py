@@ -65,6 +65,14 @@ class Publisher:
         """Forget what was looked up for what was published before: others may have changed it."""
         self._heritage_of = None
 
+    def prepare(self) -> None:
+        """Have the staging directory, for a link or directory that replaces something.
+
+        To be called before the last look at what it replaces: what another process puts there between that look and
+        the rename is lost, and making a directory takes longer than all the rest.
+        """
+        _ = self._staging.descriptor
+
     def seal(self, staged: StagedFile, entry: Entry) -> None:
         """Complete a staged file with the metadata of ``entry`` and close it; it may now be made durable.
 
