@@ -115,7 +115,7 @@ _list = os.scandir
 @contextmanager
 def controlled() -> Iterator[None]:
     """While this lasts, files of a few kilobytes are large, and every file system lists names in the same order."""
-    # A field of a named tuple is read by its class, which all modules share; each has the tuple under its own name.
+    # The class reads a field, from its slots; all modules share it.
     with ExitStack() as changed:
         for name, value in _BOUNDS.items():
             changed.enter_context(patch.object(Limits, name, value))

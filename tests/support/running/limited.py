@@ -20,7 +20,7 @@ def _run(arguments: list[str]) -> None:
 
     end = arguments.index("--")
     for name, _, value in (argument.partition("=") for argument in arguments[:end]):
-        # A field of a named tuple is read by its class, which all modules share.
+        # The class reads a field, from its slots; all modules share it.
         setattr(Limits, name, type(getattr(LIMITS, name))(value))
     _python, _m, module, *rest = arguments[end + 1 :]
     sys.argv = [module, *rest]
