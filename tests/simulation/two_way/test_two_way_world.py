@@ -17,8 +17,6 @@ SEEDS = 2000
 CHUNK = 50
 FIRST = 4
 """Seeds that are worth running every time."""
-SECOND = 604
-"""Seeds of both rings: the second one has two and a half minutes of a processor for them."""
 
 
 @pytest.fixture
@@ -35,15 +33,9 @@ def test_some_worlds() -> None:
 
 @pytest.mark.worlds
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "first",
-    [
-        *range(FIRST, SECOND, CHUNK),
-        *(pytest.param(first, marks=pytest.mark.faults) for first in range(SECOND, SEEDS, CHUNK)),
-    ],
-)
+@pytest.mark.parametrize("first", range(FIRST, SEEDS, CHUNK))
 def test_many_worlds(first: int) -> None:
-    """All seeds, most of them on demand."""
+    """All seeds."""
     failure = first_failure(range(first, min(first + CHUNK, SEEDS)), scenario, TwoWayWorld)
 
     assert failure is None, str(failure)
