@@ -70,6 +70,11 @@ class GrowingFile:
         return self._read
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether the file may have holes."""
+        return self._file.is_sparse
+
+    @property
     def status(self) -> bytes:
         """The status of the file as it is read; empty if another one would not show each change (it is racy)."""
         status = self._file.status

@@ -96,6 +96,11 @@ class StableFile:
         except OSError as error:
             raise reading_failure(self.path, "read", error) from error
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the file may have holes."""
+        return self._holes.are_possible
+
     def skip_hole(self, size: int) -> bool:
         """Whether the next ``size`` bytes are a hole; then :meth:`read` continues behind them."""
         if not self._holes.are_possible:

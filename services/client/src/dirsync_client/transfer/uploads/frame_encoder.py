@@ -2,6 +2,7 @@
 
 from dirsync.delta.blocks import BlockRange
 from dirsync.delta.pieces import Piece, Zeros
+from dirsync.delta.zeros import split_zeros
 from dirsync.wire.compression import Compression
 from dirsync.wire.push.messages import encode_data, encode_delta
 from dirsync_client.transfer.compression import Compressor
@@ -21,6 +22,8 @@ class FrameEncoder:
         """A message with the next bytes of a file."""
         if self._zeros and is_zeros(frame):
             return self.pieces(transfer, [Zeros(len(frame))])
+        if self._zeros and transfer.file.is_sparse and len(pieces := split_zeros(frame)) > 1:
+            return self.pieces(transfer, pieces)
         if transfer.compression is None:
             transfer.compression = self._compressor.choose(frame)
         message, saved = encode_data(transfer.number, frame, transfer.compression)
