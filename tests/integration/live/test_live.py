@@ -260,7 +260,9 @@ class TestRules:
 
     def test_delete_never(self, pair: Pair) -> None:
         """With DELETE=never what leaves the source stays at the replica, and that counts as in sync."""
-        client = start(pair, delete="never")
+        pair.server()
+        build(pair.source, SMALL)
+        client = pair.client(rescan_interval="1h", delete="never")
         (pair.source / "top").unlink()
         shutil.rmtree(pair.source / "docs")
         build(pair.source, {"new": "n"})

@@ -101,7 +101,7 @@ def test_as_if_made_one_by_one(server: Direct, tmp_path: Path) -> None:
         handler.close()
 
         assert made.root_digest == built.root_digest == server.replica.root_digest()
-        assert single.replica.totals() == server.replica.totals()
+        assert single.replica.totals()._replace(version=0) == server.replica.totals()._replace(version=0)
     status = (server.place / "new/sub/b").stat()
     assert (0o644, MTIME_NS) == (stat.S_IMODE(status.st_mode), status.st_mtime_ns)
 
