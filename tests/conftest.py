@@ -1,5 +1,6 @@
 """Hypothesis profiles, and the suite's own rules (:mod:`tests.suite`)."""
 
+import gc
 import os
 
 import hypothesis
@@ -37,6 +38,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Listing the cases runs nothing, so it is done in one process: others would have nothing to report."""
     if config.option.cases and hasattr(config.option, "numprocesses"):
         config.option.numprocesses = config.option.maxprocesses = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Have the collector run: to import a program stops it, and a process of many tests would grow by gigabytes."""
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
