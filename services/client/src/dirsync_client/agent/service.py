@@ -112,14 +112,14 @@ class AgentServicer:
         context.add_callback(done.set)
         done.wait(SYNC_SECONDS)
         statuses = self._boards.statuses(target)
-        status = statuses[target] if target else self._boards.status
+        status = self._boards.together(statuses)
         result = SyncResult(status.in_sync, status.pending, view_holds(statuses.values()), status.problem_count)
         return encode_sync_result(result)
 
     def list_problems(self, raw: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
         """Stream the paths that are not synced, and why."""
         target = self._known(decode_list_problems(raw))
-        status = self._boards.statuses(target)[target] if target else self._boards.status
+        status = self._boards.together(self._boards.statuses(target))
         yield from encode_problems(status.problems)
 
     def approve_hold(self, raw: bytes, _context: grpc.ServicerContext) -> bytes:

@@ -57,10 +57,8 @@ class ReplicaReported(NamedTuple):
     @classmethod
     def of(cls, report: "Report") -> "ReplicaReported":
         """What a report from the server says."""
-        changes = (
-            None if report.everything or report.unknown else tuple((path, entry) for path, entry in report.changes)
-        )
-        return cls(report.root_digest, report.version, changes)
+        is_known = not (report.everything or report.unknown)
+        return cls(report.root_digest, report.version, report.changes if is_known else None)
 
     def after(self, before: "ReplicaReported") -> "ReplicaReported":
         """This report and the one before it as one; of more changes than a report may have it is not known what."""

@@ -27,7 +27,7 @@ class Boards:
         return self.together(self.statuses())
 
     def together(self, statuses: Mapping[str, Status]) -> Status:
-        """How these statuses, those of all targets, stand together."""
+        """How these statuses stand together, those of all targets or of a chosen one."""
         if len(statuses) == 1:
             return next(iter(statuses.values()))
         return aggregate(statuses, MAX_SHOWN_PROBLEMS)
